@@ -9,7 +9,16 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod accept;
+pub mod event;
+pub mod frame;
 pub mod ids;
+pub mod limits;
+pub mod manifest;
+pub mod message;
+pub mod outcome;
+pub mod routing;
+pub mod stripe;
 
 pub use ids::{
     Ballot, ClusterId, CoreId, DomainId, EntityId, EventKey, Hash, Incarnation, LogId, Position, ReplicaId,

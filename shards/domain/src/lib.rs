@@ -1,1 +1,91 @@
-//! assize-domain.
+//! What a plug-in author implements: [`Domain`], and the [`DomainRegistry`] that the engine is started with.
+//!
+//! A domain sees its arguments and nothing else: no clock, no I/O, no randomness, no state of its own. Every replica
+//! calls it with the same arguments and must get the same bytes. It never decides order, and it never learns which
+//! shard or replica it runs on.
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+extern crate alloc;
+
+mod registry;
+mod states;
+
+pub use assize_wire::event::Event;
+pub use assize_wire::limits::{ENTITY_STATE_BYTES_MAX, EVENT_ENTITIES_MAX, RESPONSE_BYTES_MAX};
+pub use assize_wire::{DomainId, EntityId, StreamTime};
+pub use registry::{DomainRegistry, RegistryError};
+pub use states::{Cell, Entities, Response, States};
+
+/// One kind of business: entity types, event types and the logic that evaluates them.
+pub trait Domain: Send + Sync + 'static {
+    /// Its number, the same for ever; events name it.
+    fn id(&self) -> DomainId;
+
+    /// Its name, for people.
+    fn name(&self) -> &'static str;
+
+    /// The version of its logic. Agreed: every replica runs the same one at every slot (R5).
+    fn version(&self) -> u16;
+
+    /// The most bytes that a state of one of its entities takes, at most [`ENTITY_STATE_BYTES_MAX`].
+    fn state_bytes_max(&self) -> usize;
+
+    /// Adds every entity that `event` may touch to `entities`, each once: a function of the event's bytes alone (X6).
+    /// [`States`] is later indexed in the same order.
+    ///
+    /// # Errors
+    /// [`InvalidEvent`] when the bytes are not an event of this domain; its outcome is `invalid` on every replica.
+    fn entities(&self, event: &Event<'_>, entities: &mut Entities) -> Result<(), InvalidEvent>;
+
+    /// Evaluates `event` at stream time `now`. Changes to `states` take effect only with [`Verdict::Applied`];
+    /// `response` is returned with either verdict.
+    fn evaluate(
+        &self,
+        event: &Event<'_>,
+        now: StreamTime,
+        states: &mut States<'_>,
+        response: &mut Response,
+    ) -> Verdict;
+
+    /// A rejection's reason in words, for people.
+    fn reason(&self, reason: u16) -> Option<&'static str>;
+}
+
+/// What a domain says of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It took effect.
+    Applied,
+    /// It was refused for this reason (above 0) and changed nothing.
+    Rejected(u16),
+}
+
+/// The event's bytes are not one of the domain's events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidEvent {
+    /// The domain's own number for what is wrong, below [`ENGINE_REASONS`].
+    pub reason: u16,
+}
+
+/// Reasons from here on are the engine's own: see [`EngineReason`].
+pub const ENGINE_REASONS: u16 = 0xff00;
+
+/// Why the engine itself calls an event `invalid`, or rejects it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum EngineReason {
+    /// Its bytes in the stripe cannot be read (D4).
+    Unreadable = 0xff00,
+    /// No such domain is registered.
+    UnknownDomain = 0xff01,
+    /// It names no entity or one of them twice, or too many.
+    BadEntities = 0xff02,
+    /// It touches a home shard that its stripe's mask does not name (X6).
+    OutsideMask = 0xff03,
+    /// Its home shard has no room for new entities (D5). A rejection.
+    NoRoom = 0xff04,
+    /// It belongs to another shard's stripes.
+    WrongShard = 0xff05,
+}
