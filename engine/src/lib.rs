@@ -1,1 +1,2 @@
 //! assize.
+pub mod config;

@@ -1,0 +1,271 @@
+//! The rules between the values of a configuration, the CPUs of the host and the agreed parameters.
+
+use super::agreed::Agreed;
+use super::error::ConfigError;
+use super::units::show_bytes;
+use super::{ConfigFile, Cores, Cpu};
+use assize_wire::ShardId;
+use assize_wire::limits::SHARDS_MAX;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The log is written in blocks of this size.
+const BLOCK_BYTES: u64 = 4096;
+const SEGMENT_BYTES_MIN: u64 = 1 << 20;
+const SEGMENT_BYTES_MAX: u64 = 4 << 30;
+
+impl ConfigFile {
+    /// Checks the configuration against itself, the CPUs that this process may use, and, where the data directory
+    /// is or is about to be formatted, the agreed parameters. Pure.
+    ///
+    /// # Errors
+    /// The first value that does not hold, with its line.
+    pub fn validate(&self, host: &BTreeSet<Cpu>, agreed: Option<&Agreed>) -> Result<(), ConfigError> {
+        self.check_identity(agreed)?;
+        self.check_cpus(host)?;
+        self.check_shards(agreed)?;
+        self.check_listen()?;
+        self.check_limits(agreed)?;
+        self.check_log()
+    }
+
+    fn check_identity(&self, agreed: Option<&Agreed>) -> Result<(), ConfigError> {
+        let config = &self.config;
+        if let Some(agreed) = agreed
+            && config.replica >= agreed.replicas
+        {
+            let accepted = match agreed.replicas {
+                1 => "0, as the cluster was formatted for one replica".to_owned(),
+                n => format!("0 to {}, as the cluster was formatted for {n} replicas", n - 1),
+            };
+            return Err(self
+                .source
+                .refuse("replica", config.replica.to_string(), accepted));
+        }
+        if agreed.is_none() && config.replica > 4 {
+            let accepted = "0 to 4: a cluster has at most 5 replicas".to_owned();
+            return Err(self
+                .source
+                .refuse("replica", config.replica.to_string(), accepted));
+        }
+        if config.data_directory.as_os_str().is_empty() {
+            let accepted = "the path of a directory on a disk".to_owned();
+            return Err(self
+                .source
+                .refuse("data_directory", "an empty path".to_owned(), accepted));
+        }
+        if config.failure_domain.trim().is_empty() {
+            let accepted = "the name of what this replica shares with others when it fails".to_owned();
+            return Err(self
+                .source
+                .refuse("failure_domain", "an empty name".to_owned(), accepted));
+        }
+        Ok(())
+    }
+
+    fn check_cpus(&self, host: &BTreeSet<Cpu>) -> Result<(), ConfigError> {
+        let cores = &self.config.cores;
+        let mut seen = BTreeMap::new();
+        for (index, assignment) in cores.assignments.iter().enumerate() {
+            let key = format!("cores.assignments[{index}].cpu");
+            self.check_cpu(&key, assignment.cpu, host)?;
+            if let Some(first) = seen.insert(assignment.cpu, index) {
+                let found = format!("CPU {} again, which assignment {first} has", assignment.cpu);
+                let accepted = "each CPU once: give all its shards to one assignment".to_owned();
+                return Err(self.source.refuse(&key, found, accepted));
+            }
+        }
+        self.check_cpu("cores.control", cores.control, host)?;
+        self.within("cores.spin_us", u64::from(cores.spin_us), 0, 1_000_000)
+    }
+
+    fn check_cpu(&self, key: &str, cpu: Cpu, host: &BTreeSet<Cpu>) -> Result<(), ConfigError> {
+        if !self.config.cores.pin || host.contains(&cpu) {
+            return Ok(());
+        }
+        let found = format!("CPU {cpu}, which does not exist here or which this process may not use");
+        let accepted = format!("a CPU of {} (or pin = false)", ranges(host));
+        Err(self.source.refuse(key, found, accepted))
+    }
+
+    fn check_shards(&self, agreed: Option<&Agreed>) -> Result<(), ConfigError> {
+        let cores = &self.config.cores;
+        if cores.assignments.is_empty() {
+            let accepted = "at least one { cpu = N, shards = [...] }".to_owned();
+            return Err(self
+                .source
+                .refuse("cores.assignments", "no assignment".to_owned(), accepted));
+        }
+        // Without agreed parameters (doctor, format) the shards must be 0 .. as many as are assigned.
+        let assigned = cores.shard_count();
+        let count = agreed.map_or(assigned, |agreed| usize::from(agreed.shard_count));
+        let why = if agreed.is_some() {
+            "as formatted"
+        } else {
+            "as many as are assigned"
+        };
+        let mut owners: BTreeMap<ShardId, usize> = BTreeMap::new();
+        for (index, assignment) in cores.assignments.iter().enumerate() {
+            if assignment.shards.is_empty() {
+                let key = format!("cores.assignments[{index}].shards");
+                let accepted = "at least one shard, or no such assignment".to_owned();
+                return Err(self.source.refuse(&key, "no shard".to_owned(), accepted));
+            }
+            for (place, shard) in assignment.shards.iter().enumerate() {
+                let key = format!("cores.assignments[{index}].shards[{place}]");
+                if let Some(first) = owners.insert(*shard, index) {
+                    let owner = cores.assignments[first].cpu;
+                    let found = format!("shard {shard}, which CPU {owner} owns already");
+                    return Err(self
+                        .source
+                        .refuse(&key, found, "one owner for each shard".to_owned()));
+                }
+                if usize::from(shard.0) >= count.min(SHARDS_MAX) {
+                    let accepted = format!("shards 0 to {}, {why}", count.min(SHARDS_MAX) - 1);
+                    return Err(self.source.refuse(&key, format!("shard {shard}"), accepted));
+                }
+            }
+        }
+        self.check_unowned(cores, count, why, &owners)
+    }
+
+    fn check_unowned(
+        &self,
+        cores: &Cores,
+        count: usize,
+        why: &str,
+        owners: &BTreeMap<ShardId, usize>,
+    ) -> Result<(), ConfigError> {
+        let ids = 0..u16::try_from(count).unwrap_or(u16::MAX);
+        let missing: Vec<String> = ids
+            .map(ShardId)
+            .filter(|shard| !owners.contains_key(shard))
+            .map(|shard| shard.to_string())
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let last = cores.assignments.len() - 1;
+        let found = format!("no owner for shard {}", missing.join(", "));
+        let accepted = format!("one owner for each of the shards 0 to {}, {why}", count - 1);
+        Err(self
+            .source
+            .refuse(&format!("cores.assignments[{last}].shards"), found, accepted))
+    }
+
+    fn check_listen(&self) -> Result<(), ConfigError> {
+        let client = &self.config.listen.client;
+        let last = self.config.cores.assignments.len() - 1;
+        if client.of_core(last).is_some() {
+            return Ok(());
+        }
+        let found = format!("port {} for core 0, so core {last} would have none", client.port);
+        let accepted = format!(
+            "a port up to {}, as each core listens on its own, or 0",
+            65_535 - last
+        );
+        Err(self.source.refuse("listen.client", found, accepted))
+    }
+
+    fn check_limits(&self, agreed: Option<&Agreed>) -> Result<(), ConfigError> {
+        use assize_wire::limits::{STRIPE_BYTES_MAX, STRIPE_EVENTS_MAX};
+        let limits = &self.config.limits;
+        let stripe_bytes_max = agreed.map_or(STRIPE_BYTES_MAX as u64, |agreed| agreed.stripe_bytes_max);
+        let stripe_events_max = agreed.map_or(STRIPE_EVENTS_MAX as u64, |a| u64::from(a.stripe_events_max));
+        let window_max = agreed.map_or(256, |agreed| u64::from(agreed.window_max));
+        // A stripe must have room for the largest event, or that event could never be sealed.
+        let event_bytes = agreed.map_or(4096, |agreed| u64::from(agreed.event_payload_bytes_max));
+        let stripe_bytes_min = 64 + 32 + event_bytes.next_multiple_of(16);
+        self.within(
+            "limits.stripe_bytes",
+            limits.stripe_bytes,
+            stripe_bytes_min,
+            stripe_bytes_max,
+        )?;
+        self.within(
+            "limits.stripe_events",
+            u64::from(limits.stripe_events),
+            1,
+            stripe_events_max,
+        )?;
+        self.within("limits.window", u64::from(limits.window), 1, window_max)?;
+        self.within(
+            "limits.connections_max",
+            u64::from(limits.connections_max),
+            1,
+            1_000_000,
+        )?;
+        self.within(
+            "limits.credit_events",
+            u64::from(limits.credit_events),
+            1,
+            1 << 24,
+        )
+    }
+
+    fn check_log(&self) -> Result<(), ConfigError> {
+        let log = &self.config.log;
+        let segment = log.segment_bytes;
+        self.within("log.segment_bytes", segment, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)?;
+        if !segment.is_multiple_of(BLOCK_BYTES) {
+            let accepted = format!("a multiple of {BLOCK_BYTES}, the size of a log block");
+            return Err(self
+                .source
+                .refuse("log.segment_bytes", segment.to_string(), accepted));
+        }
+        // A record never crosses segments, and a flush may hold a stripe of each shard beside smaller records.
+        let stripes = self.config.limits.stripe_bytes.saturating_mul(2);
+        if segment < stripes {
+            let accepted = format!("at least {}, twice limits.stripe_bytes", show_bytes(stripes));
+            return Err(self
+                .source
+                .refuse("log.segment_bytes", show_bytes(segment), accepted));
+        }
+        self.within("log.segments_ahead", u64::from(log.segments_ahead), 1, 64)?;
+        self.within("log.writes_in_flight", u64::from(log.writes_in_flight), 1, 64)?;
+        let least = segment.saturating_mul(u64::from(log.segments_ahead) + 1);
+        if log.bytes_max < least {
+            let accepted = format!(
+                "at least {}: the segment in use and those prepared ahead",
+                show_bytes(least)
+            );
+            return Err(self
+                .source
+                .refuse("log.bytes_max", show_bytes(log.bytes_max), accepted));
+        }
+        self.within(
+            "log.checkpoint_bytes",
+            log.checkpoint_bytes,
+            segment.min(log.bytes_max),
+            log.bytes_max,
+        )
+    }
+
+    fn within(&self, key: &str, found: u64, least: u64, most: u64) -> Result<(), ConfigError> {
+        if (least..=most).contains(&found) {
+            return Ok(());
+        }
+        let accepted = if key.ends_with("bytes") || key.ends_with("bytes_max") {
+            format!("{least} to {most} bytes")
+        } else {
+            format!("{least} to {most}")
+        };
+        Err(self.source.refuse(key, found.to_string(), accepted))
+    }
+}
+
+/// CPUs as people write them: `0-3, 8`.
+#[must_use]
+pub(crate) fn ranges(cpus: &BTreeSet<Cpu>) -> String {
+    let mut parts: Vec<(u32, u32)> = Vec::new();
+    for cpu in cpus {
+        match parts.last_mut() {
+            Some((_, last)) if *last + 1 == cpu.0 => *last = cpu.0,
+            _ => parts.push((cpu.0, cpu.0)),
+        }
+    }
+    let show = |(first, last): &(u32, u32)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    parts.iter().map(show).collect::<Vec<_>>().join(", ")
+}
