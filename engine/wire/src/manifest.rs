@@ -153,6 +153,15 @@ impl Manifest {
     }
 }
 
+/// A manifest in its place of the log: with the hash of its bytes, which the next one chains to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ordered {
+    /// The slot's value.
+    pub manifest: Manifest,
+    /// blake3 of its bytes.
+    pub hash: Hash,
+}
+
 /// What is wrong with a manifest's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManifestError {
