@@ -1,2 +1,5 @@
 //! assize.
 pub mod config;
+pub mod cli;
+pub mod exit;
+pub mod logging;

@@ -1,0 +1,249 @@
+//! The command line of `assize`.
+
+use crate::config::{self, FormatArgs};
+use crate::exit;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Version and commit, as `--version` prints them.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("ASSIZE_COMMIT"), ")");
+
+/// Events that one request may carry; the wire protocol's bound.
+const BATCH_MAX: i64 = assize_wire::limits::STRIPE_EVENTS_MAX as i64;
+
+/// An event engine for state that must never be wrong.
+#[derive(Clone, Debug, PartialEq, Parser)]
+#[command(name = "assize", version = VERSION, arg_required_else_help = true, after_help = exit::TABLE)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub enum Command {
+    /// Prepare a replica's data directory and fix the agreed parameters
+    Format(FormatCommand),
+    /// Run a replica until SIGTERM
+    Serve(ServeCommand),
+    /// Format, serve and load a replica in one go, check its books, report latencies
+    Demo(DemoCommand),
+    /// Check this host: what would keep a replica from serving, or slow it down, and what mends it
+    Doctor(DoctorCommand),
+    /// Print a commented configuration
+    Config(ConfigCommand),
+}
+
+/// `assize format`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct FormatCommand {
+    /// The replica's configuration
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+
+    /// What all replicas agree on.
+    #[command(flatten)]
+    pub agreed: FormatArgs,
+}
+
+/// `assize serve`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct ServeCommand {
+    /// The replica's configuration
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// `assize demo`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct DemoCommand {
+    /// Replicas, each a process of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub replicas: u8,
+
+    /// Shards of each replica [default: chosen for this host]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub shards: Option<u16>,
+
+    /// How long to apply load
+    #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub seconds: u32,
+
+    /// Events per second, open loop, or "max": closed loop, each connection sends when it is answered
+    #[arg(long, value_name = "N|max", default_value = "max")]
+    pub rate: Rate,
+
+    /// Events of one request
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=BATCH_MAX))]
+    pub batch: u32,
+
+    /// Client connections
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub connections: u32,
+
+    /// Zipf exponent of the choice of entities; 0 chooses uniformly
+    #[arg(long, value_name = "EXPONENT", default_value_t = 0.0, value_parser = skew)]
+    pub skew: f64,
+
+    /// Share of events that are sent again on purpose under the same key
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=90))]
+    pub duplicates: u8,
+
+    /// Write the result as one JSON object
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Where to put the data directories [default: a directory of its own on a disk]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+
+    /// Keep the data directories afterwards
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// `assize doctor`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct DoctorCommand {
+    /// Check the data directory and the cores of this configuration
+    #[arg(long, value_name = "FILE", conflicts_with = "dir")]
+    pub config: Option<PathBuf>,
+
+    /// Check this directory's filesystem and disk [default: the working directory]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+
+    /// Print the findings as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `assize config`.
+#[derive(Clone, Debug, PartialEq, Args)]
+#[command(arg_required_else_help = true)]
+pub struct ConfigCommand {
+    /// Print every key with its default and what it does
+    #[arg(long)]
+    pub example: bool,
+}
+
+/// How fast to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rate {
+    /// Closed loop: as fast as answers come.
+    Max,
+    /// Open loop: this many events a second, whether answered or not.
+    PerSecond(u64),
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Rate, String> {
+        match text {
+            "max" => Ok(Rate::Max),
+            _ => match config::count(text) {
+                Ok(0) | Err(_) => Err(format!(
+                    "found \"{text}\", accepted is \"max\" or events per second such as 10000 or 10k"
+                )),
+                Ok(rate) => Ok(Rate::PerSecond(rate)),
+            },
+        }
+    }
+}
+
+fn skew(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(exponent) if (0.0..=5.0).contains(&exponent) => Ok(exponent),
+        _ => Err("accepted is an exponent from 0 (uniform) to 5; 0.99 is usual".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace()).map(|cli| cli.command)
+    }
+
+    fn demo(line: &str) -> DemoCommand {
+        match parse(line) {
+            Ok(Command::Demo(demo)) => demo,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_bare_command_and_help_print_help_with_the_exit_codes() {
+        let kind = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+        assert_eq!(parse("assize").unwrap_err().kind(), kind);
+        let help = parse("assize --help").unwrap_err();
+        assert!(help.to_string().contains("books not balanced"), "{help}");
+    }
+
+    #[test]
+    fn the_version_names_the_commit() {
+        let version = parse("assize --version").unwrap_err();
+        assert_eq!(version.kind(), ErrorKind::DisplayVersion);
+        assert!(version.to_string().contains("commit "), "{version}");
+    }
+
+    #[test]
+    fn demo_has_all_its_options() {
+        let given = demo(
+            "assize demo --replicas 3 --shards 2 --seconds 5 --rate 10k --batch 1 --connections 64 --skew 0.99 \
+             --duplicates 5 --json out.json --dir /d --keep",
+        );
+        assert_eq!((given.replicas, given.shards, given.seconds), (3, Some(2), 5));
+        assert_eq!(
+            (given.rate, given.batch, given.connections),
+            (Rate::PerSecond(10_000), 1, 64)
+        );
+        assert_eq!((given.skew, given.duplicates, given.keep), (0.99, 5, true));
+        assert_eq!(demo("assize demo").rate, Rate::Max);
+    }
+
+    #[test]
+    fn values_out_of_bounds_are_usage_errors() {
+        for options in [
+            "--batch 8191",
+            "--batch 0",
+            "--rate 0",
+            "--rate fast",
+            "--skew -1",
+            "--skew NaN",
+            "--seconds 0",
+        ] {
+            assert_eq!(
+                parse(&format!("assize demo {options}")).unwrap_err().exit_code(),
+                2,
+                "{options}"
+            );
+        }
+        assert!(parse("assize serve").is_err());
+        assert!(parse("assize doctor --config a --dir b").is_err());
+        assert!(parse("assize config").is_err());
+    }
+
+    #[test]
+    fn format_takes_the_agreed_parameters() {
+        let Ok(Command::Format(format)) = parse("assize format --config r0.toml --shards 4 --warden-ttl 1h")
+        else {
+            panic!("format refused");
+        };
+        assert_eq!(
+            (format.agreed.shards, format.agreed.warden_ttl),
+            (Some(4), 3_600_000_000_000)
+        );
+    }
+}
