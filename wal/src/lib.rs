@@ -1,1 +1,36 @@
-//! assize-wal.
+//! The Ledger: the log's byte format, group commit, the durable prefix, recovery, the superblock and the device
+//! interface with a memory device that has faults.
+//!
+//! It never opens a file, reads a clock, starts a thread, reorders records or decides what is chosen. Effects are
+//! returned as [`Operation`]s, and what became of them comes back as [`Completion`]s.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`block`] | 4096-aligned buffers that are filled, written and read in place; their pool |
+//! | [`header`] | the 128 bytes before every record, and the checks a record must pass |
+//! | [`operation`] | what a device is asked, what it answers, the device and reader interfaces |
+//! | [`log`] | group commit: records in, operations out, durable records out in append order |
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod block;
+pub mod header;
+pub mod limits;
+pub mod log;
+pub mod operation;
+
+pub use block::{Block, BlockBuffer, BufferPool};
+pub use header::{Entry, LogIdentity, Mark, RecordHeader, RecordKind, RecordLocation};
+pub use limits::BLOCK_BYTES;
+pub use log::{
+    Durable, FlushPolicy, Log, LogConfig, LogEnd, LogFailure, LogFull, LogStart, ReadFault, ReadRecord,
+    RecordSequence,
+};
+pub use operation::{
+    Completion, Device, DeviceError, Done, Operation, OperationId, SegmentId, SegmentReader,
+};

@@ -1,0 +1,236 @@
+//! The data directory: names of files, the lock that keeps a second process out, and the blocking reads and writes of
+//! boot.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use assize_wal::operation::DeviceError;
+use assize_wal::{Block, SegmentId, SegmentReader};
+use assize_wire::LogId;
+use core::fmt;
+use zerocopy::IntoBytes;
+
+/// A data directory that this process holds.
+#[derive(Debug)]
+pub struct DataDirectory {
+    root: PathBuf,
+    /// Held as long as this lives; the kernel lets go of it when the process dies.
+    _lock: File,
+}
+
+impl DataDirectory {
+    /// Takes a directory, creating it if `create`. Another process that holds it is an error.
+    pub fn open(root: &Path, create: bool) -> Result<DataDirectory, DirectoryError> {
+        let failed = |doing| {
+            move |error| DirectoryError::Io {
+                doing,
+                root: root.to_owned(),
+                error,
+            }
+        };
+        if create {
+            std::fs::create_dir_all(root).map_err(failed("creating"))?;
+            let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty());
+            sync_directory(parent.unwrap_or(Path::new("."))).map_err(failed("making durable the name of"))?;
+        }
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(root.join("lock"));
+        let lock = lock.map_err(failed("opening the lock of"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(DataDirectory {
+                root: root.to_owned(),
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(DirectoryError::InUse {
+                root: root.to_owned(),
+            }),
+            Err(TryLockError::Error(error)) => Err(failed("locking")(error)),
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Writes one copy of the superblock and flushes it, name included. For boot: it blocks.
+    pub fn write_superblock(&self, copy: u8, blocks: &[Block]) -> Result<(), DeviceError> {
+        let path = superblock_path(&self.root, copy);
+        let write = || {
+            let file = direct_options().create(true).truncate(false).open(&path)?;
+            file.write_all_at(blocks.as_bytes(), 0)?;
+            file.sync_all()?;
+            sync_directory(&self.root)
+        };
+        write().map_err(|error| device_error(&error, "writing", &path))
+    }
+}
+
+impl SegmentReader for DataDirectory {
+    fn logs(&mut self) -> Result<Vec<LogId>, DeviceError> {
+        let names = names_in(&self.root).map_err(|error| device_error(&error, "listing", &self.root))?;
+        let mut logs: Vec<LogId> = names
+            .iter()
+            .filter_map(|name| name.strip_prefix("log-")?.parse().ok())
+            .map(LogId)
+            .collect();
+        logs.sort_unstable();
+        Ok(logs)
+    }
+
+    fn segments(&mut self, log: LogId) -> Result<Vec<(SegmentId, u64)>, DeviceError> {
+        let folder = log_path(&self.root, log);
+        let list = || {
+            let mut segments = Vec::new();
+            for name in names_in(&folder)? {
+                if let Some(number) = name
+                    .strip_prefix("segment-")
+                    .and_then(|hex| u64::from_str_radix(hex, 16).ok())
+                {
+                    segments.push((SegmentId(number), std::fs::metadata(folder.join(&name))?.len()));
+                }
+            }
+            segments.sort_unstable();
+            Ok(segments)
+        };
+        match list() {
+            Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => Ok(Vec::new()),
+            result => result.map_err(|error| device_error(&error, "listing", &folder)),
+        }
+    }
+
+    fn read(
+        &mut self,
+        log: LogId,
+        segment: SegmentId,
+        offset: u64,
+        into: &mut [Block],
+    ) -> Result<(), DeviceError> {
+        let path = segment_path(&self.root, log, segment);
+        let mut read = || {
+            direct_options()
+                .open(&path)?
+                .read_exact_at(into.as_mut_bytes(), offset)
+        };
+        read().map_err(|error| device_error(&error, "reading", &path))
+    }
+
+    fn flush(&mut self, log: LogId) -> Result<(), DeviceError> {
+        for (segment, _) in self.segments(log)? {
+            let path = segment_path(&self.root, log, segment);
+            let flush = || direct_options().open(&path)?.sync_all();
+            flush().map_err(|error| device_error(&error, "flushing", &path))?;
+        }
+        let folder = log_path(&self.root, log);
+        let names = || sync_directory(&folder).and_then(|()| sync_directory(&self.root));
+        names().map_err(|error| device_error(&error, "flushing", &folder))
+    }
+
+    fn read_superblock(&mut self, copy: u8) -> Result<Option<Vec<Block>>, DeviceError> {
+        let path = superblock_path(&self.root, copy);
+        let read = || {
+            let file = direct_options().open(&path)?;
+            let mut blocks =
+                vec![Block::ZERO; assize_wal::limits::SUPERBLOCK_COPY_BYTES / assize_wal::BLOCK_BYTES];
+            let bytes = blocks.as_mut_slice().as_mut_bytes();
+            let mut done = 0;
+            // A copy cut short by a crash at its creation reads as what is there, then zeros: not valid, not an error.
+            while done < bytes.len() {
+                match file.read_at(&mut bytes[done..], done as u64)? {
+                    count if count % assize_wal::BLOCK_BYTES != 0 || count == 0 => break,
+                    count => done += count,
+                }
+            }
+            Ok(blocks)
+        };
+        match read() {
+            Ok(blocks) => Ok(Some(blocks)),
+            Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(device_error(&error, "reading", &path)),
+        }
+    }
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug)]
+pub enum DirectoryError {
+    /// Another process holds it.
+    InUse {
+        /// The directory.
+        root: PathBuf,
+    },
+    /// The operating system refused.
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// The directory.
+        root: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for DirectoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DirectoryError::InUse { root } => write!(
+                f,
+                "{} is in use by another process: stop it, or give this replica a directory of its own",
+                root.display()
+            ),
+            DirectoryError::Io { doing, root, error } => write!(f, "{doing} {}: {error}", root.display()),
+        }
+    }
+}
+
+impl std::error::Error for DirectoryError {}
+
+pub(crate) fn log_path(root: &Path, log: LogId) -> PathBuf {
+    root.join(format!("log-{:05}", log.0))
+}
+
+pub(crate) fn segment_path(root: &Path, log: LogId, segment: SegmentId) -> PathBuf {
+    log_path(root, log).join(format!("segment-{:016x}", segment.0))
+}
+
+pub(crate) fn superblock_path(root: &Path, copy: u8) -> PathBuf {
+    root.join(format!("superblock.{copy}"))
+}
+
+pub(crate) fn direct_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(libc::O_DIRECT);
+    options
+}
+
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+pub(crate) fn device_error(error: &io::Error, doing: &str, path: &Path) -> DeviceError {
+    let place = format!("{doing} {}", path.display());
+    match error.raw_os_error() {
+        Some(libc::ENOSPC | libc::EDQUOT) => DeviceError::NoSpace {
+            place: path.display().to_string(),
+        },
+        // An end of file where bytes were expected comes without a number.
+        code => DeviceError::Io {
+            code: code.unwrap_or(0),
+            place,
+        },
+    }
+}
+
+fn names_in(path: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        names.extend(entry?.file_name().into_string());
+    }
+    Ok(names)
+}

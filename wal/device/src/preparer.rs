@@ -1,0 +1,165 @@
+//! The thread that makes segments: allocated, written with zeros and durable before a log is told (L2), because a write
+//! into blocks that were never written costs the filesystem a journal commit each time.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::{fmt, io};
+
+use assize_wal::operation::DeviceError;
+use assize_wal::{BLOCK_BYTES, Block, OperationId, SegmentId};
+use zerocopy::IntoBytes;
+
+use crate::directory::{device_error, direct_options, log_path, segment_path, sync_directory};
+
+/// Wakes whoever polls the preparer's device, from the preparer's thread.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// A thread that prepares segments, one after the other.
+pub struct Preparer {
+    requests: Option<Sender<Request>>,
+    answers: Receiver<Prepared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Preparer {
+    /// Starts the thread. It calls `wake` after each answer.
+    #[must_use]
+    pub fn start(root: &Path, wake: Wake) -> Preparer {
+        let (requests, inbox) = channel::<Request>();
+        let (outbox, answers) = channel();
+        let root = root.to_owned();
+        let work = move || {
+            for request in inbox {
+                let result = prepare(&root, &request);
+                if outbox
+                    .send(Prepared {
+                        id: request.id,
+                        segment: request.segment,
+                        result,
+                    })
+                    .is_err()
+                {
+                    return;
+                }
+                wake();
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("assize-prepare".into())
+            .spawn(work);
+        let thread = thread.expect("the host refuses another thread: raise the limit on threads (ulimit -u)");
+        Preparer {
+            requests: Some(requests),
+            answers,
+            thread: Some(thread),
+        }
+    }
+
+    /// Asks for a segment.
+    pub fn request(&self, id: OperationId, segment: SegmentId, bytes: u64) {
+        let requests = self
+            .requests
+            .as_ref()
+            .expect("requests end only with the preparer");
+        // The thread ends before its sender only by a panic, whose reason has been printed.
+        requests
+            .send(Request { id, segment, bytes })
+            .expect("the preparing thread has died");
+    }
+
+    /// The next answer, if there is one.
+    pub fn poll(&self) -> Option<Prepared> {
+        self.answers.try_recv().ok()
+    }
+
+    /// Waits for the next answer.
+    pub fn wait(&self) -> Option<Prepared> {
+        self.answers.recv().ok()
+    }
+}
+
+impl Drop for Preparer {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there was already printed; here it changes nothing.
+            let _panic = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Preparer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Preparer")
+    }
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Its name.
+    pub id: OperationId,
+    /// The segment.
+    pub segment: SegmentId,
+    /// The segment, open.
+    pub result: Result<File, DeviceError>,
+}
+
+#[derive(Debug)]
+struct Request {
+    id: OperationId,
+    segment: SegmentId,
+    bytes: u64,
+}
+
+fn prepare(root: &Path, request: &Request) -> Result<File, DeviceError> {
+    let folder = log_path(root, request.id.log);
+    let final_path = segment_path(root, request.id.log, request.segment);
+    write_zeros(root, &folder, &final_path, request.bytes)
+        .map_err(|error| device_error(&error, "preparing", &final_path))
+}
+
+/// The segment gets its name only when all of it is durable: a segment that is listed is whole.
+fn write_zeros(root: &Path, folder: &Path, final_path: &PathBuf, bytes: u64) -> io::Result<File> {
+    if !folder.exists() {
+        std::fs::create_dir_all(folder)?;
+        sync_directory(root)?;
+    }
+    let draft = folder.join("preparing");
+    let file = direct_options().create(true).truncate(true).open(&draft)?;
+    allocate(&file, bytes)?;
+    let zeros = vec![Block::ZERO; ZEROS_BYTES / BLOCK_BYTES];
+    let mut done = 0;
+    while done < bytes {
+        let count = (bytes - done).min(ZEROS_BYTES as u64);
+        file.write_all_at(&zeros.as_slice().as_bytes()[..count as usize], done)?;
+        done += count;
+    }
+    file.sync_all()?;
+    std::fs::rename(&draft, final_path)?;
+    sync_directory(folder)?;
+    Ok(file)
+}
+
+fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    let length = libc::off_t::try_from(bytes).expect("a segment is smaller than 2^63 bytes");
+    // SAFETY: `fallocate` takes a descriptor, which `file` keeps open for the call, and plain integers.
+    let result = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, length) };
+    if result == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    // Not every filesystem can; the zeros that follow allocate just as well.
+    if error.raw_os_error() == Some(libc::EOPNOTSUPP) {
+        Ok(())
+    } else {
+        Err(error)
+    }
+}
+
+const ZEROS_BYTES: usize = 1 << 20;
