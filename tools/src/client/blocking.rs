@@ -1,0 +1,223 @@
+//! [`Client`]: the blocking face of the client library. Every call has a time limit and a typed error.
+
+use std::time::Duration;
+
+use assize_wire::event::EventError;
+use assize_wire::limits::READ_ENTITIES_MAX;
+use assize_wire::message::{EntityRef, Welcome};
+use assize_wire::{DomainId, EntityId, EventKey, StreamTime};
+
+use super::clock::Tick;
+use super::core::Core;
+use super::error::ClientError;
+use super::event::{AnswerOwned, Completion, NewEvent, Outcome, Ticket};
+use super::options::Options;
+use super::shell::Shell;
+
+/// A client of one cluster. It reconnects by itself and submits what is unanswered again under the same keys.
+#[derive(Debug)]
+pub struct Client {
+    core: Core,
+    shell: Shell,
+    options: Options,
+}
+
+impl Client {
+    /// Connects to the first of `addresses` (`host:port`, names allowed) that welcomes us.
+    ///
+    /// # Errors
+    /// [`ClientError::Address`], [`ClientError::NotConnected`] after `options.connect_timeout`, or
+    /// [`ClientError::Refused`] when the replica is not one that this client can use.
+    pub fn connect<A: AsRef<str>>(addresses: &[A], options: Options) -> Result<Client, ClientError> {
+        let names = addresses
+            .iter()
+            .map(|address| address.as_ref().to_owned())
+            .collect();
+        let mut client = Client {
+            core: Core::new(options.clone()),
+            shell: Shell::new(names)?,
+            options,
+        };
+        let until = client.shell.now().after(client.options.connect_timeout);
+        while client.core.welcome().is_none() {
+            if let Some(error) = client.shell.refused.take() {
+                return Err(ClientError::Refused(error));
+            }
+            if client.shell.now() >= until {
+                return Err(ClientError::NotConnected {
+                    waited: client.options.connect_timeout,
+                    last: client.shell.last,
+                });
+            }
+            client.shell.turn(&mut client.core, until)?;
+        }
+        Ok(client)
+    }
+
+    /// What the replica said of itself at the last handshake.
+    ///
+    /// # Panics
+    /// Never: a client exists only once it was welcomed.
+    #[must_use]
+    pub fn welcome(&self) -> &Welcome {
+        self.core.welcome().expect("connected")
+    }
+
+    /// Stream time now, as far as this client can know.
+    #[must_use]
+    pub fn stream_time(&self) -> StreamTime {
+        self.core.clock().now(self.shell.now())
+    }
+
+    /// Submits events and waits for all answers, in the events' order.
+    ///
+    /// # Errors
+    /// [`ClientError::TimedOut`] after `options.call_timeout` and [`ClientError::OutcomeUnknown`] hold what was
+    /// answered; [`ClientError::Event`] before anything is sent.
+    pub fn submit(&mut self, events: &[NewEvent]) -> Result<Vec<AnswerOwned>, ClientError> {
+        let tickets = self.enqueue_all(events)?;
+        let Some(first) = tickets.first().copied() else {
+            return Ok(Vec::new());
+        };
+        let until = self.shell.now().after(self.options.call_timeout);
+        let mut done: Vec<Option<Completion>> = vec![None; events.len()];
+        let (mut missing, mut others) = (events.len(), Vec::new());
+        while missing > 0 && self.shell.now() < until {
+            self.shell.turn(&mut self.core, until)?;
+            while let Some(completion) = self.core.poll_completion() {
+                // Tickets of one call are consecutive; earlier ones belong to `enqueue` and wait for `poll`.
+                match completion.ticket.0.checked_sub(first.0).map(|at| at as usize) {
+                    Some(at) if at < done.len() => {
+                        done[at] = Some(completion);
+                        missing -= 1;
+                    }
+                    _ => others.push(completion),
+                }
+            }
+        }
+        self.core.return_completions(others);
+        if missing > 0 {
+            tickets.iter().for_each(|ticket| self.core.forget(*ticket));
+            return Err(self.timed_out(missing, done.into_iter().flatten().collect()));
+        }
+        let completions: Vec<Completion> = done.into_iter().flatten().collect();
+        let unknown = completions
+            .iter()
+            .filter(|done| done.outcome == Outcome::Unknown)
+            .count();
+        if unknown > 0 {
+            return Err(ClientError::OutcomeUnknown { unknown, completions });
+        }
+        let answers = completions.into_iter().filter_map(|done| match done.outcome {
+            Outcome::Answered(answer) => Some(answer),
+            Outcome::Unknown => None,
+        });
+        Ok(answers.collect())
+    }
+
+    /// Takes an event in without waiting; it is sent at the next [`Client::poll`]. Many may be under way.
+    ///
+    /// # Errors
+    /// [`ClientError::Event`], [`ClientError::Random`]
+    pub fn enqueue(&mut self, event: &NewEvent) -> Result<Ticket, ClientError> {
+        let key = match event.key {
+            Some(key) => key,
+            None => random_key()?,
+        };
+        let now = self.shell.now();
+        self.core.enqueue(event, key, now).map_err(ClientError::Event)
+    }
+
+    /// Sends and receives until something is done with, at most for `timeout`; returns everything that is. Nothing
+    /// after the timeout is no error: what is enqueued stays so until its answer or its deadline.
+    ///
+    /// # Errors
+    /// [`ClientError::Poll`]
+    pub fn poll(&mut self, timeout: Duration) -> Result<Vec<Completion>, ClientError> {
+        let until = self.shell.now().after(timeout);
+        loop {
+            let done: Vec<Completion> = std::iter::from_fn(|| self.core.poll_completion()).collect();
+            if !done.is_empty() {
+                return Ok(done);
+            }
+            self.shell.turn(&mut self.core, until)?;
+            if self.shell.now() >= until {
+                return Ok(std::iter::from_fn(|| self.core.poll_completion()).collect());
+            }
+        }
+    }
+
+    /// Events enqueued and not done with.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        self.core.unanswered()
+    }
+
+    /// Reads entities of a domain, linearizably; `None` where one is absent. States of one call may hold at several
+    /// slots if there are more than 8,190.
+    ///
+    /// # Errors
+    /// [`ClientError::TimedOut`] after `options.call_timeout`.
+    pub fn read(
+        &mut self,
+        domain: DomainId,
+        entities: &[EntityId],
+    ) -> Result<Vec<Option<Vec<u8>>>, ClientError> {
+        let until = self.shell.now().after(self.options.call_timeout);
+        let mut states = Vec::with_capacity(entities.len());
+        for chunk in entities.chunks(READ_ENTITIES_MAX) {
+            let refs = chunk
+                .iter()
+                .map(|entity| EntityRef::new(domain, *entity))
+                .collect();
+            let number = self.core.enqueue_read(refs);
+            states.extend(self.await_read(number, until, entities.len() - states.len())?);
+        }
+        Ok(states)
+    }
+
+    fn await_read(
+        &mut self,
+        number: u64,
+        until: Tick,
+        missing: usize,
+    ) -> Result<Vec<Option<Vec<u8>>>, ClientError> {
+        loop {
+            while let Some((done, states)) = self.core.poll_read() {
+                if done == number {
+                    return Ok(states);
+                }
+            }
+            if self.shell.now() >= until {
+                self.core.forget_read(number);
+                return Err(self.timed_out(missing, Vec::new()));
+            }
+            self.shell.turn(&mut self.core, until)?;
+        }
+    }
+
+    fn enqueue_all(&mut self, events: &[NewEvent]) -> Result<Vec<Ticket>, ClientError> {
+        let limit = assize_wire::limits::EVENT_PAYLOAD_BYTES_MAX;
+        if let Some(event) = events.iter().find(|event| event.payload.len() > limit) {
+            let bytes = event.payload.len();
+            return Err(ClientError::Event(EventError::PayloadTooLong { bytes }));
+        }
+        events.iter().map(|event| self.enqueue(event)).collect()
+    }
+
+    fn timed_out(&self, unanswered: usize, completions: Vec<Completion>) -> ClientError {
+        ClientError::TimedOut {
+            waited: self.options.call_timeout,
+            unanswered,
+            last: self.shell.last.clone(),
+            completions,
+        }
+    }
+}
+
+/// A key that no one else has.
+fn random_key() -> Result<EventKey, ClientError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(ClientError::Random)?;
+    Ok(EventKey(u128::from_le_bytes(bytes)))
+}
