@@ -1,6 +1,6 @@
 //! assize.
-pub mod config;
 pub mod cli;
+pub mod config;
+pub mod doctor;
 pub mod exit;
 pub mod logging;
-pub mod doctor;

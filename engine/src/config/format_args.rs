@@ -17,7 +17,7 @@ pub struct FormatArgs {
     #[arg(long, value_name = "N")]
     pub copies: Option<u8>,
 
-    /// Shards, 1 to 64, fixed for the life of the cluster [default: as many as [cores] assigns]
+    /// Shards, 1 to 64, fixed for the life of the cluster [default: as many as the configuration assigns]
     #[arg(long, value_name = "N")]
     pub shards: Option<u16>,
 

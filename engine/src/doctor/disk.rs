@@ -27,8 +27,8 @@ pub fn filesystem(path: &Path) -> Filesystem {
 }
 
 /// Looks at the directory, or what exists of its path. With `measure`, times flushes for up to a few seconds.
-pub(super) fn collect(directory: &Path, measure: bool) -> DiskFacts {
-    let directory = existing(directory);
+pub(super) fn collect(wanted: &Path, measure: bool) -> DiskFacts {
+    let directory = existing(wanted);
     let mount = mount(&directory);
     let (device, write_cache) = block_device(&directory);
     let (direct, flush) = try_direct(&directory, measure);
@@ -40,6 +40,9 @@ pub(super) fn collect(directory: &Path, measure: bool) -> DiskFacts {
         free_bytes: syscalls::free_bytes(&directory).unwrap_or(0),
         direct,
         flush,
+        wanted: fs::canonicalize(wanted)
+            .or_else(|_| std::path::absolute(wanted))
+            .unwrap_or_default(),
         directory,
     }
 }

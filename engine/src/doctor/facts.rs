@@ -5,7 +5,7 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// Everything the judgement sees. Collected by [`super::collect`], or made up by a test.
+/// Everything the judgement sees. Collected by [`super::collect()`], or made up by a test.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HostFacts {
     /// The kernel's release, such as `6.8.0-45-generic`.
@@ -74,7 +74,9 @@ pub struct CpuFacts {
 /// The data directory and what is under it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DiskFacts {
-    /// The directory that was looked at: the data directory, or what exists of its path.
+    /// The data directory asked for, which need not exist yet.
+    pub wanted: PathBuf,
+    /// The directory that was looked at: the one wanted, or what exists of its path.
     pub directory: PathBuf,
     /// Its filesystem.
     pub filesystem: Filesystem,

@@ -1,7 +1,9 @@
 //! Findings from facts: what is wrong, and the exact command that mends it. Pure.
 
+mod disk;
+
 use super::REQUIRED_OPCODES;
-use super::facts::{DirectIo, DiskFacts, HostFacts};
+use super::facts::HostFacts;
 use crate::config::{Config, Cpu, show_bytes};
 use serde::Serialize;
 
@@ -15,12 +17,6 @@ const MEMLOCK_MIN_BYTES: u64 = 512 << 10;
 const MEMLOCK_GOOD_BYTES: u64 = 64 << 20;
 /// Files that a replica opens beside its connections: logs, rings, the superblock.
 const FILES_OWN: u64 = 256;
-/// The log's block; an alignment above it cannot be met.
-const BLOCK_BYTES: u32 = 4096;
-/// No device makes 4 KiB durable faster than this; one that claims to acknowledges what it has not kept.
-const FLUSH_PLAUSIBLE_US: u64 = 8;
-const FLUSH_SLOW_P50_US: u64 = 2_000;
-const FLUSH_SLOW_P99_US: u64 = 20_000;
 /// Bytes of one remembered key (the Warden's budget).
 const WARDEN_ENTRY_BYTES: u64 = 64;
 
@@ -113,11 +109,11 @@ pub fn judge(facts: &HostFacts, needs: &Needs) -> Vec<Finding> {
         clock(facts),
         memory(facts),
         huge_pages(facts),
-        filesystem(&facts.disk),
-        direct(&facts.disk),
-        write_cache(&facts.disk),
-        flush(&facts.disk),
-        space(&facts.disk, needs),
+        disk::filesystem(&facts.disk),
+        disk::direct(&facts.disk),
+        disk::write_cache(&facts.disk),
+        disk::flush(&facts.disk),
+        disk::space(&facts.disk, needs),
     ]
 }
 
@@ -162,8 +158,7 @@ impl Finding {
 }
 
 fn kernel(facts: &HostFacts) -> Finding {
-    const MEND: &str =
-        "boot a kernel of 5.15 or later (Debian, Ubuntu: sudo apt-get install linux-image-generic)";
+    const MEND: &str = "boot a kernel of 5.15 or later (Ubuntu: sudo apt-get install linux-generic; Debian: linux-image-amd64)";
     let finding = good("kernel", &facts.kernel);
     match version(&facts.kernel) {
         Some(version) if version < KERNEL_MIN => finding.fatal("5.8 or later is needed for io_uring", MEND),
@@ -381,134 +376,6 @@ fn huge_pages(facts: &HostFacts) -> Finding {
         ),
         "" => good("huge pages", "not known"),
         other => good("huge pages", other),
-    }
-}
-
-fn filesystem(disk: &DiskFacts) -> Finding {
-    let name = disk.filesystem.name.as_str();
-    let finding = good("filesystem", format!("{name} at {}", disk.directory.display()));
-    if disk.filesystem.is_memory {
-        return finding.warn(
-            "it lives in memory (durable: false): everything is lost with the machine",
-            "set data_directory to a directory on a disk (findmnt -t ext4,xfs)",
-        );
-    }
-    let unflushed = ["nobarrier", "barrier=0"];
-    if let Some(option) = disk
-        .mount_options
-        .split(',')
-        .find(|option| unflushed.contains(option))
-    {
-        let mend = format!(
-            "sudo mount -o remount,barrier=1 $(findmnt -nT {} -o TARGET)",
-            disk.directory.display()
-        );
-        return finding.warn(
-            format!("mounted with {option}: a power failure loses flushed data"),
-            mend,
-        );
-    }
-    match name {
-        "ext4" | "xfs" => finding,
-        "btrfs" | "zfs" | "bcachefs" => finding.warn(
-            "it copies on write: written blocks are allocated anew at every write",
-            "set data_directory to a directory on ext4 or xfs",
-        ),
-        "overlay" | "aufs" => finding.warn(
-            "a container's own layer, gone with the container",
-            "mount a volume of the host (docker: -v /srv/assize:/data)",
-        ),
-        _ => finding.warn(
-            "the engine is tested on ext4 and xfs",
-            "set data_directory to a directory on ext4 or xfs",
-        ),
-    }
-}
-
-fn direct(disk: &DiskFacts) -> Finding {
-    match &disk.direct {
-        DirectIo::Fails { error } if error.starts_with("open:") => {
-            good("O_DIRECT", format!("not tried: {error}")).fatal(
-                "this user cannot write to the data directory",
-                format!("sudo install -d -o $(id -un) {}", disk.directory.display()),
-            )
-        }
-        DirectIo::Fails { error } => good("O_DIRECT", format!("fails: {error}")).fatal(
-            "the logs are written past the page cache, in blocks of 4 KiB",
-            "set data_directory to a directory on ext4 or xfs, with disk blocks of at most 4 KiB",
-        ),
-        DirectIo::Works {
-            alignment_bytes: None,
-        } => good("O_DIRECT", "works in blocks of 4096 bytes"),
-        DirectIo::Works {
-            alignment_bytes: Some(bytes),
-        } => {
-            let finding = good("O_DIRECT", format!("works, aligned to {bytes} bytes"));
-            if *bytes > BLOCK_BYTES {
-                finding.fatal(
-                    "the log's blocks are 4096 bytes",
-                    "use a disk with blocks of at most 4 KiB",
-                )
-            } else {
-                finding
-            }
-        }
-    }
-}
-
-fn write_cache(disk: &DiskFacts) -> Finding {
-    let device = disk.device.as_deref().unwrap_or("no block device of its own");
-    match disk.write_cache.as_deref() {
-        Some("write back") => good(
-            "write cache",
-            format!("{device}: volatile, emptied by each flush"),
-        ),
-        Some(other) => good("write cache", format!("{device}: {other}")),
-        None => good("write cache", format!("{device}: not known")),
-    }
-}
-
-fn flush(disk: &DiskFacts) -> Finding {
-    let Some(latency) = disk.flush else {
-        return good("fdatasync", "not measured");
-    };
-    let found = format!(
-        "4 KiB write and flush: median {} us, 99% within {} us ({} times)",
-        latency.p50_us, latency.p99_us, latency.samples
-    );
-    let finding = good("fdatasync", found);
-    if disk.filesystem.is_memory {
-        finding
-    } else if latency.p50_us < FLUSH_PLAUSIBLE_US {
-        finding.warn(
-            "faster than any disk: something below acknowledges flushes without keeping them",
-            "check the virtual disk's cache mode (qemu: cache=none, not unsafe)",
-        )
-    } else if latency.p50_us > FLUSH_SLOW_P50_US || latency.p99_us > FLUSH_SLOW_P99_US {
-        finding.warn(
-            "every answer waits for at least one flush",
-            "use a local NVMe disk, with power-loss protection if there is a choice",
-        )
-    } else {
-        finding
-    }
-}
-
-fn space(disk: &DiskFacts, needs: &Needs) -> Finding {
-    let finding = good("disk space", format!("{} free", show_bytes(disk.free_bytes)));
-    let mend = "free some, or lower log.bytes_max or log.segment_bytes in the configuration";
-    if disk.free_bytes < needs.disk_bytes_min {
-        finding.fatal(
-            format!("the first log segments take {}", show_bytes(needs.disk_bytes_min)),
-            mend,
-        )
-    } else if disk.free_bytes < needs.disk_bytes_max {
-        finding.warn(
-            format!("the logs may grow to {}", show_bytes(needs.disk_bytes_max)),
-            mend,
-        )
-    } else {
-        finding
     }
 }
 

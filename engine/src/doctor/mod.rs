@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `facts.rs` | what is known about the host, and the pure readers of /proc and /sys texts |
 //! | `collect.rs`, `disk.rs` | collection: /proc, /sys and io_uring; the data directory and its disk |
-//! | `judge.rs` | findings from facts |
+//! | `judge.rs`, `judge/disk.rs` | findings from facts |
 //! | `suggest.rs` | a `[cores]` section for this host |
 //! | `report.rs` | the table and the JSON object |
 //! | `syscalls.rs` | the system calls, the only unsafe code here |

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 /// # Errors
 /// The report cannot be written.
 pub fn run(command: &DoctorCommand, out: &mut dyn Write) -> io::Result<Exit> {
-    let (config, directory) = match target(command) {
+    let (file, directory) = match target(command) {
         Ok(target) => target,
         Err(error) => {
             writeln!(io::stderr(), "{error}")?;
@@ -26,6 +26,11 @@ pub fn run(command: &DoctorCommand, out: &mut dyn Write) -> io::Result<Exit> {
         }
     };
     let facts = collect(&directory, true);
+    // What was agreed is known to `serve` alone, which checks the rest against it.
+    let refused = file
+        .as_ref()
+        .and_then(|file| file.validate(&facts.cpus.allowed, None).err());
+    let config = file.map(|file| file.config);
     // Without a configuration the host is judged for the one suggested.
     let config = config.unwrap_or_else(|| Config {
         cores: suggest_cores(&facts.cpus, None),
@@ -38,8 +43,15 @@ pub fn run(command: &DoctorCommand, out: &mut dyn Write) -> io::Result<Exit> {
     } else {
         write!(out, "{}\n{}", table(&findings), suggestion(&facts.cpus))?;
     }
+    if let Some(refused) = &refused {
+        writeln!(io::stderr(), "{refused}")?;
+    }
     let fatal = findings.iter().any(|finding| finding.verdict == Verdict::Fatal);
-    Ok(if fatal { Exit::Host } else { Exit::Success })
+    Ok(match (fatal, refused) {
+        (true, _) => Exit::Host,
+        (false, Some(_)) => Exit::Usage,
+        (false, None) => Exit::Success,
+    })
 }
 
 /// The findings as a table, each that is not good with what is wrong and what mends it, and a closing line.
@@ -102,12 +114,12 @@ fn suggestion(cpus: &CpuFacts) -> String {
     )
 }
 
-fn target(command: &DoctorCommand) -> Result<(Option<Config>, PathBuf), ConfigError> {
+fn target(command: &DoctorCommand) -> Result<(Option<ConfigFile>, PathBuf), ConfigError> {
     match (&command.config, &command.dir) {
         (Some(path), _) => {
-            let config = ConfigFile::load(path)?.config;
-            let directory = config.data_directory.clone();
-            Ok((Some(config), directory))
+            let file = ConfigFile::load(path)?;
+            let directory = file.config.data_directory.clone();
+            Ok((Some(file), directory))
         }
         (None, Some(directory)) => Ok((None, directory.clone())),
         (None, None) => Ok((None, PathBuf::from("."))),
@@ -175,5 +187,21 @@ mod tests {
             json: false,
         };
         assert_eq!(run(&command, &mut Vec::new()).unwrap(), Exit::Usage);
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("r0.toml");
+        let shards = "[cores]\npin = false\nassignments = [{ cpu = 0, shards = [1] }]";
+        std::fs::write(
+            &path,
+            format!("data_directory = {:?}\n{shards}", directory.path()),
+        )
+        .unwrap();
+        let command = DoctorCommand {
+            config: Some(path),
+            dir: None,
+            json: false,
+        };
+        // Where the host is fit, what remains is the shard without an owner.
+        assert_ne!(run(&command, &mut Vec::new()).unwrap(), Exit::Success);
     }
 }

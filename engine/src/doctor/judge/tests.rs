@@ -1,7 +1,7 @@
 //! A good host and its spoilt copies: each defect gives exactly one finding, with a command that mends it.
 
 use super::*;
-use crate::doctor::facts::{CpuFacts, Filesystem, IoUringFacts, Latency, Limit};
+use crate::doctor::facts::{CpuFacts, DirectIo, DiskFacts, Filesystem, IoUringFacts, Latency, Limit};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -37,6 +37,7 @@ fn good_host() -> HostFacts {
         clock_source: "tsc".to_owned(),
         huge_pages: "madvise".to_owned(),
         disk: DiskFacts {
+            wanted: PathBuf::from("/srv/assize"),
             directory: PathBuf::from("/srv/assize"),
             filesystem: Filesystem::named("ext4"),
             mount_options: "rw,noatime".to_owned(),
@@ -201,7 +202,20 @@ fn a_directory_that_direct_writes_cannot_reach_is_fatal() {
         only(|host| host.disk.direct = direct)
     };
     assert_eq!(fails("open with O_DIRECT: Invalid argument").1, Verdict::Fatal);
-    assert!(fails("open: Permission denied").2.contains("install -d"));
+    assert!(
+        !fails("open: Permission denied").2.contains("sudo"),
+        "a directory that is there keeps its owner"
+    );
+    let absent = only(|host| {
+        host.disk.direct = DirectIo::Fails {
+            error: "open: Permission denied".to_owned(),
+        };
+        host.disk.wanted = PathBuf::from("/srv/assize/it's new");
+    });
+    assert_eq!(
+        absent.2,
+        "sudo install -d -o \"$(id -un)\" '/srv/assize/it'\\''s new'"
+    );
     let coarse = DirectIo::Works {
         alignment_bytes: Some(65_536),
     };
