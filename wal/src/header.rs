@@ -454,6 +454,8 @@ pub enum RecordFault {
     },
     /// The segment is not there, or the log ends with it.
     NoSegment,
+    /// The device cannot read it.
+    Unreadable,
 }
 
 impl fmt::Display for RecordFault {
@@ -492,7 +494,8 @@ impl fmt::Display for RecordFault {
                     "a record of incarnation {found}, void where incarnation {least} writes"
                 )
             }
-            RecordFault::NoSegment => write!(f, "the segments end there"),
+            RecordFault::NoSegment => write!(f, "there is no such segment"),
+            RecordFault::Unreadable => write!(f, "the device cannot read it"),
         }
     }
 }

@@ -10,6 +10,11 @@
 //! | [`header`] | the 128 bytes before every record, and the checks a record must pass |
 //! | [`operation`] | what a device is asked, what it answers, the device and reader interfaces |
 //! | [`log`] | group commit: records in, operations out, durable records out in append order |
+//! | [`recovery`] | scan of every log, the decision tables, what a start resumes from |
+//! | [`superblock`] | its bytes, its two-copy table and its update |
+//! | [`outcome_index`] | where the published outcomes of (shard, slot) lie (L9) |
+//! | [`memory`] | the device in memory, with faults |
+//! | [`conformance`] | the one suite that every device must pass |
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -23,6 +28,9 @@ pub mod header;
 pub mod limits;
 pub mod log;
 pub mod operation;
+pub mod outcome_index;
+pub mod recovery;
+pub mod superblock;
 
 pub use block::{Block, BlockBuffer, BufferPool};
 pub use header::{Entry, LogIdentity, Mark, RecordHeader, RecordKind, RecordLocation};
@@ -34,3 +42,6 @@ pub use log::{
 pub use operation::{
     Completion, Device, DeviceError, Done, Operation, OperationId, SegmentId, SegmentReader,
 };
+pub use outcome_index::OutcomeIndex;
+pub use recovery::{Recovered, RecoveryError, recover};
+pub use superblock::{LogCut, Superblock, SuperblockStore};

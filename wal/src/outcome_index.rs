@@ -1,0 +1,98 @@
+//! Where the published outcomes of (shard, slot) lie, so that a subscriber can resume from any retained position (L9).
+
+use alloc::collections::BTreeMap;
+
+use assize_wire::{ShardId, Slot};
+
+use crate::header::{Entry, RecordLocation};
+
+/// A sparse index: one entry per outcomes record, rebuilt by the scan at start.
+#[derive(Clone, Debug, Default)]
+pub struct OutcomeIndex {
+    /// By shard and first slot. The chunks of a shard do not overlap: a later record for the same slots (after a
+    /// restart published them again) takes the earlier one's place.
+    chunks: BTreeMap<(ShardId, Slot), Chunk>,
+}
+
+impl OutcomeIndex {
+    /// Takes in a record's entry; only outcomes count.
+    pub fn insert(&mut self, entry: &Entry, location: RecordLocation) {
+        if let Entry::Outcomes { shard, first, last } = *entry {
+            assert!(first <= last, "an outcomes record for slots {first} to {last}");
+            self.chunks.insert((shard, first), Chunk { last, location });
+        }
+    }
+
+    /// The record that holds a shard's outcomes of a slot.
+    #[must_use]
+    pub fn locate(&self, shard: ShardId, slot: Slot) -> Option<RecordLocation> {
+        let (_, chunk) = self
+            .chunks
+            .range((shard, Slot::ZERO)..=(shard, slot))
+            .next_back()?;
+        (slot <= chunk.last).then_some(chunk.location)
+    }
+
+    /// The first record of a shard that ends at or after a slot, with the slots it holds: where a subscriber resumes.
+    #[must_use]
+    pub fn resume(&self, shard: ShardId, slot: Slot) -> Option<(Slot, Slot, RecordLocation)> {
+        let below = self.chunks.range((shard, Slot::ZERO)..=(shard, slot)).next_back();
+        let below = below.filter(|(_, chunk)| slot <= chunk.last);
+        let found = below.or_else(|| self.chunks.range((shard, slot)..=(shard, Slot(u64::MAX))).next());
+        found.map(|((_, first), chunk)| (*first, chunk.last, chunk.location))
+    }
+
+    /// The last slot of a shard that has outcomes here.
+    #[must_use]
+    pub fn last(&self, shard: ShardId) -> Option<Slot> {
+        let mut chunks = self.chunks.range((shard, Slot::ZERO)..=(shard, Slot(u64::MAX)));
+        chunks.next_back().map(|(_, chunk)| chunk.last)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Chunk {
+    last: Slot,
+    location: RecordLocation,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::SegmentId;
+    use assize_wire::LogId;
+
+    #[test]
+    fn l9_a_subscriber_resumes_from_any_retained_position() {
+        let at = |offset| RecordLocation {
+            log: LogId(9),
+            segment: SegmentId(0),
+            offset,
+            bytes: 4096,
+        };
+        let mut index = OutcomeIndex::default();
+        let chunk = |shard, first, last| Entry::Outcomes {
+            shard: ShardId(shard),
+            first: Slot(first),
+            last: Slot(last),
+        };
+        index.insert(&chunk(0, 1, 10), at(0));
+        index.insert(&chunk(1, 1, 3), at(4096));
+        index.insert(&chunk(0, 12, 20), at(8192));
+        index.insert(&Entry::Idle, at(12288));
+        assert_eq!(index.locate(ShardId(0), Slot(10)), Some(at(0)));
+        assert_eq!(index.locate(ShardId(0), Slot(11)), None);
+        assert_eq!(index.locate(ShardId(0), Slot(12)), Some(at(8192)));
+        assert_eq!(index.locate(ShardId(1), Slot(4)), None);
+        assert_eq!(
+            index.resume(ShardId(0), Slot(11)),
+            Some((Slot(12), Slot(20), at(8192)))
+        );
+        assert_eq!(
+            index.resume(ShardId(0), Slot(5)),
+            Some((Slot(1), Slot(10), at(0)))
+        );
+        assert_eq!(index.resume(ShardId(1), Slot(4)), None);
+        assert_eq!(index.last(ShardId(0)), Some(Slot(20)));
+    }
+}

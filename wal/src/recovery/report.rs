@@ -1,0 +1,161 @@
+//! What is lost, said so that an operator can act on it.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use assize_wire::{Slot, StripeId};
+
+use super::scan::LogScan;
+use super::table::LogDecision;
+use crate::header::{Mark, RecordFault, RecordLocation};
+use crate::operation::DeviceError;
+
+/// Something that was durable and is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// A log ends too early.
+    Log {
+        /// Where it ends; `bytes` is 0.
+        at: RecordLocation,
+        /// What stands there.
+        fault: RecordFault,
+        /// Logical offset of the end.
+        end: u64,
+        /// Logical offset through which it was durable.
+        durable_through: u64,
+    },
+    /// An accepted slot has no accept record.
+    Accept {
+        /// The slot.
+        slot: Slot,
+        /// The highest mark.
+        mark: Mark,
+        /// The record that carries it.
+        marked_by: Option<RecordLocation>,
+        /// The highest slot whose accept is here.
+        highest_held: Slot,
+    },
+    /// An accepted slot names a stripe that is not here.
+    Stripe {
+        /// The slot.
+        slot: Slot,
+        /// The stripe.
+        stripe: StripeId,
+        /// The accept that names it.
+        named_at: RecordLocation,
+    },
+}
+
+/// Why a replica must not start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecoveryError {
+    /// The device failed.
+    Device(DeviceError),
+    /// An accept record is whole and its payload is not an accept: another version wrote it.
+    Accept {
+        /// Where it lies.
+        location: RecordLocation,
+    },
+    /// What was durable is gone. A single replica has nobody to repair it from.
+    Lost {
+        /// All of it.
+        losses: Vec<Loss>,
+    },
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Loss::Log {
+                at,
+                fault,
+                end,
+                durable_through,
+            } => write!(
+                f,
+                "log {} was durable through byte {durable_through} and can be read to byte {end} only: in segment {} at \
+                 offset {}, {fault}",
+                at.log, at.segment, at.offset
+            ),
+            Loss::Accept {
+                slot,
+                mark,
+                marked_by: Some(at),
+                ..
+            } if *slot <= mark.slot => {
+                write!(
+                    f,
+                    "the accept of slot {slot} is missing; the record at {at} says {mark} was accepted"
+                )
+            }
+            Loss::Accept {
+                slot, highest_held, ..
+            } => {
+                write!(
+                    f,
+                    "the accept of slot {slot} is missing; the accept of slot {highest_held} above it is there"
+                )
+            }
+            Loss::Stripe {
+                slot,
+                stripe,
+                named_at,
+            } => write!(
+                f,
+                "stripe {} of shard {} is missing; the accept of slot {slot} at {named_at} names it",
+                stripe.hash, stripe.shard
+            ),
+        }
+    }
+}
+
+impl fmt::Display for RecoveryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecoveryError::Device(error) => error.fmt(f),
+            RecoveryError::Accept { location } => write!(
+                f,
+                "the accept at {location} is whole but cannot be read: start the version that wrote it"
+            ),
+            RecoveryError::Lost { losses } => {
+                write!(
+                    f,
+                    "acknowledged data is lost, so this replica does not start and changes nothing. "
+                )?;
+                write!(
+                    f,
+                    "Copy the data directory away, check the disk, then restore a backup."
+                )?;
+                losses.iter().try_for_each(|loss| write!(f, "\n  {loss}"))
+            }
+        }
+    }
+}
+
+impl core::error::Error for RecoveryError {}
+
+impl From<DeviceError> for RecoveryError {
+    fn from(error: DeviceError) -> RecoveryError {
+        RecoveryError::Device(error)
+    }
+}
+
+/// What is lost of one log as such, whatever its slots say.
+pub(super) fn log_loss(scan: &LogScan) -> Option<Loss> {
+    let durable_through = match scan.decision() {
+        LogDecision::LostBelowCut => scan.cut.map(|cut| cut.offset),
+        LogDecision::LostFlushed => scan
+            .beyond
+            .iter()
+            .map(|record| record.header.durable_through)
+            .max(),
+        LogDecision::Whole | LogDecision::IgnoreVoid | LogDecision::CutTornTail => None,
+    }?;
+    let at = scan.identity.location(scan.end.offset, 0);
+    Some(Loss::Log {
+        at,
+        fault: scan.fault,
+        end: scan.end.offset,
+        durable_through,
+    })
+}

@@ -1,0 +1,678 @@
+//! The superblock: what a replica must know before it reads its logs, in two copies (L7).
+//!
+//! One copy, little-endian, 16 KiB:
+//!
+//! | bytes | field | meaning |
+//! |---|---|---|
+//! | 0..4 | magic | `ASZS` |
+//! | 4..6 | version | 1 |
+//! | 6 | quarantined | 0 or 1 (C5) |
+//! | 7 | replica | replica id |
+//! | 8..12 | checksum | crc32c over the whole copy with this field zero |
+//! | 12..14 | cuts | number of cuts |
+//! | 14..16 | parameters | bytes of agreed parameters |
+//! | 16..32 | cluster | cluster id |
+//! | 32..40 | sequence | raised by every update |
+//! | 40..48 | incarnation | the last one begun |
+//! | 48..56 | promised | ballot |
+//! | 56..64 | segment bytes | size of every segment of every log |
+//! | 64..128 | | 0 |
+//! | 128.. | cuts | 24 bytes each: log u16, 6 bytes 0, incarnation u64, offset u64 |
+//! | then | parameters | the engine's own bytes, then zeros |
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+use assize_wire::{Ballot, ClusterId, Incarnation, LogId, ReplicaId};
+use zerocopy::IntoBytes;
+
+use crate::block::Block;
+use crate::limits::{BLOCK_BYTES, LOGS_MAX, PARAMETERS_BYTES_MAX, SUPERBLOCK_COPY_BYTES};
+use crate::operation::{Completion, DeviceError, Operation, OperationId};
+
+/// What a replica must know before it reads its logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Superblock {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// This replica.
+    pub replica: ReplicaId,
+    /// Raised by every update.
+    pub sequence: u64,
+    /// The last incarnation begun.
+    pub incarnation: Incarnation,
+    /// The highest ballot promised, as far as it was written here.
+    pub promised: Ballot,
+    /// Quarantine is durable and ends only by rebuilding (C5, R3).
+    pub quarantined: bool,
+    /// Size of every segment.
+    pub segment_bytes: u64,
+    /// One per log that was ever opened: its end when the last incarnation began (L5).
+    pub cuts: Vec<LogCut>,
+    /// The agreed parameters, opaque here.
+    pub parameters: Vec<u8>,
+}
+
+/// Records of a log at or beyond `offset` are void unless written by `incarnation` or a later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogCut {
+    /// The log.
+    pub log: LogId,
+    /// The incarnation that began with this cut.
+    pub incarnation: Incarnation,
+    /// Logical offset.
+    pub offset: u64,
+}
+
+impl Superblock {
+    /// The bytes of one copy.
+    #[must_use]
+    pub fn encode(&self) -> Vec<Block> {
+        assert!(
+            self.cuts.len() <= LOGS_MAX,
+            "{} logs, {LOGS_MAX} fit",
+            self.cuts.len()
+        );
+        assert!(
+            self.parameters.len() <= PARAMETERS_BYTES_MAX,
+            "{} bytes of parameters, {PARAMETERS_BYTES_MAX} fit",
+            self.parameters.len()
+        );
+        let mut blocks = vec![Block::ZERO; SUPERBLOCK_COPY_BYTES / BLOCK_BYTES];
+        let bytes = blocks.as_mut_slice().as_mut_bytes();
+        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        put(0, MAGIC);
+        put(4, &VERSION.to_le_bytes());
+        put(6, &[u8::from(self.quarantined), self.replica.0]);
+        put(12, &(self.cuts.len() as u16).to_le_bytes());
+        put(14, &(self.parameters.len() as u16).to_le_bytes());
+        put(16, &self.cluster.0.to_le_bytes());
+        put(32, &self.sequence.to_le_bytes());
+        put(40, &self.incarnation.0.to_le_bytes());
+        put(48, &self.promised.to_raw().to_le_bytes());
+        put(56, &self.segment_bytes.to_le_bytes());
+        for (index, cut) in self.cuts.iter().enumerate() {
+            let at = FIXED_BYTES + index * CUT_BYTES;
+            put(at, &cut.log.0.to_le_bytes());
+            put(at + 8, &cut.incarnation.0.to_le_bytes());
+            put(at + 16, &cut.offset.to_le_bytes());
+        }
+        put(FIXED_BYTES + self.cuts.len() * CUT_BYTES, &self.parameters);
+        let checksum = checksum_of(bytes);
+        bytes[CHECKSUM_AT..CHECKSUM_AT + 4].copy_from_slice(&checksum.to_le_bytes());
+        blocks
+    }
+
+    /// Reads one copy.
+    pub fn decode(blocks: &[Block]) -> Result<Superblock, SuperblockFault> {
+        let bytes = blocks.as_bytes();
+        if bytes.len() != SUPERBLOCK_COPY_BYTES || &bytes[..4] != MAGIC {
+            return Err(SuperblockFault::NotASuperblock);
+        }
+        let stored = u32_at(bytes, CHECKSUM_AT);
+        let computed = checksum_of(bytes);
+        if stored != computed {
+            return Err(SuperblockFault::Checksum { stored, computed });
+        }
+        if u16_at(bytes, 4) != VERSION {
+            return Err(SuperblockFault::Version {
+                found: u16_at(bytes, 4),
+            });
+        }
+        let (cuts, parameters) = (usize::from(u16_at(bytes, 12)), usize::from(u16_at(bytes, 14)));
+        if cuts > LOGS_MAX || parameters > PARAMETERS_BYTES_MAX {
+            return Err(SuperblockFault::NotASuperblock);
+        }
+        let cut_at = |index: usize| {
+            let at = FIXED_BYTES + index * CUT_BYTES;
+            LogCut {
+                log: LogId(u16_at(bytes, at)),
+                incarnation: Incarnation(u64_at(bytes, at + 8)),
+                offset: u64_at(bytes, at + 16),
+            }
+        };
+        let parameters_at = FIXED_BYTES + cuts * CUT_BYTES;
+        Ok(Superblock {
+            cluster: ClusterId(u128::from_le_bytes(bytes[16..32].try_into().expect("16 bytes"))),
+            replica: ReplicaId(bytes[7]),
+            sequence: u64_at(bytes, 32),
+            incarnation: Incarnation(u64_at(bytes, 40)),
+            promised: Ballot::from_raw(u64_at(bytes, 48)),
+            quarantined: bytes[6] != 0,
+            segment_bytes: u64_at(bytes, 56),
+            cuts: (0..cuts).map(cut_at).collect(),
+            parameters: bytes[parameters_at..parameters_at + parameters].to_vec(),
+        })
+    }
+
+    /// The cut of a log, if it was ever opened.
+    #[must_use]
+    pub fn cut(&self, log: LogId) -> Option<LogCut> {
+        self.cuts.iter().copied().find(|cut| cut.log == log)
+    }
+}
+
+/// Keeps the superblock durable.
+///
+/// Call order: [`SuperblockStore::handle_update`], then [`SuperblockStore::poll_operation`] and
+/// [`SuperblockStore::handle_completion`] in turn until [`SuperblockStore::poll_updated`] gives the update's sequence.
+/// A failed write is never retried: the replica must stop.
+#[derive(Debug)]
+pub struct SuperblockStore {
+    /// Durable in both copies, unless a copy is still to be rewritten.
+    current: Superblock,
+    /// The newest asked for. `latest.sequence >= current.sequence`.
+    latest: Superblock,
+    /// Writes to be done in this order; the first may be in flight. Copy 1 of an update follows its copy 0.
+    writes: VecDeque<CopyWrite>,
+    in_flight: bool,
+    updated: VecDeque<u64>,
+    operations: u64,
+}
+
+impl SuperblockStore {
+    /// From what was found at boot: the copy that lacks the newest update is rewritten first.
+    #[must_use]
+    pub fn new(found: FoundSuperblock) -> SuperblockStore {
+        let mut writes = VecDeque::new();
+        if let Some(copy) = found.rewrite {
+            writes.push_back(CopyWrite {
+                copy,
+                superblock: found.superblock.clone(),
+                acknowledges: false,
+            });
+        }
+        SuperblockStore {
+            current: found.superblock.clone(),
+            latest: found.superblock,
+            writes,
+            in_flight: false,
+            updated: VecDeque::new(),
+            operations: 0,
+        }
+    }
+
+    /// A superblock that is written for the first time, by `format`.
+    #[must_use]
+    pub fn format(first: Superblock) -> SuperblockStore {
+        let mut store = SuperblockStore::new(FoundSuperblock {
+            superblock: first,
+            rewrite: None,
+        });
+        store.handle_update(|_| ());
+        store
+    }
+
+    /// Changes the superblock. The change may be relied on when `poll_updated` has given the sequence returned.
+    pub fn handle_update(&mut self, change: impl FnOnce(&mut Superblock)) -> u64 {
+        change(&mut self.latest);
+        self.latest.sequence = self
+            .writes
+            .back()
+            .map_or(self.current.sequence, |write| write.superblock.sequence)
+            + 1;
+        for copy in [0, 1] {
+            let superblock = self.latest.clone();
+            self.writes.push_back(CopyWrite {
+                copy,
+                superblock,
+                acknowledges: copy == 1,
+            });
+        }
+        self.latest.sequence
+    }
+
+    /// The next write, one at a time.
+    pub fn poll_operation(&mut self) -> Option<Operation> {
+        if self.in_flight {
+            return None;
+        }
+        let write = self.writes.front()?;
+        self.in_flight = true;
+        self.operations += 1;
+        let id = OperationId {
+            log: OperationId::SUPERBLOCK,
+            number: self.operations,
+        };
+        Some(Operation::WriteSuperblock {
+            id,
+            copy: write.copy,
+            blocks: Arc::new(write.superblock.encode()),
+        })
+    }
+
+    /// Takes in what became of the write.
+    pub fn handle_completion(&mut self, completion: Completion) -> Result<(), DeviceError> {
+        assert!(
+            self.in_flight && completion.id.number == self.operations,
+            "{:?} was not asked for",
+            completion.id
+        );
+        completion.result?;
+        self.in_flight = false;
+        let write = self.writes.pop_front().expect("one is in flight");
+        if write.acknowledges {
+            self.updated.push_back(write.superblock.sequence);
+            self.current = write.superblock;
+        }
+        Ok(())
+    }
+
+    /// The sequence of the next update that is durable in both copies.
+    pub fn poll_updated(&mut self) -> Option<u64> {
+        self.updated.pop_front()
+    }
+
+    /// Performs every write with `write` (blocking, for boot and `format`).
+    pub fn drive(
+        &mut self,
+        mut write: impl FnMut(u8, &[Block]) -> Result<(), DeviceError>,
+    ) -> Result<(), DeviceError> {
+        while let Some(operation) = self.poll_operation() {
+            let Operation::WriteSuperblock { id, copy, blocks } = operation else {
+                unreachable!("the superblock asks for nothing else");
+            };
+            let result = write(copy, &blocks).map(|()| crate::operation::Done::Complete);
+            self.handle_completion(Completion { id, result })?;
+        }
+        Ok(())
+    }
+
+    /// What is durable.
+    #[must_use]
+    pub fn current(&self) -> &Superblock {
+        &self.current
+    }
+
+    /// With every change asked for, durable or not.
+    #[must_use]
+    pub fn latest(&self) -> &Superblock {
+        &self.latest
+    }
+}
+
+/// The superblock found at boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundSuperblock {
+    /// The one to use.
+    pub superblock: Superblock,
+    /// The copy that must be rewritten before anything else.
+    pub rewrite: Option<u8>,
+}
+
+/// Reads the two copies as the table says.
+pub fn find(copies: [Option<Vec<Block>>; 2]) -> Result<FoundSuperblock, SuperblockError> {
+    let read = copies.map(|copy| copy.map(|blocks| Superblock::decode(&blocks)));
+    let states = [state_of(&read[0]), state_of(&read[1])];
+    let relation = match &read {
+        [Some(Ok(first)), Some(Ok(second))] => relation_of(first, second),
+        _ => Relation::None,
+    };
+    let chosen = match decide(states, relation) {
+        Decision::Use { copy, rewrite_other } => (copy, rewrite_other),
+        Decision::NotFormatted => return Err(SuperblockError::NotFormatted),
+        Decision::Corrupt => {
+            let fault = |copy: &Option<Result<Superblock, SuperblockFault>>| match copy {
+                Some(Ok(superblock)) => CopyReport::Valid {
+                    sequence: superblock.sequence,
+                },
+                Some(Err(fault)) => CopyReport::Faulty(*fault),
+                None => CopyReport::Absent,
+            };
+            return Err(SuperblockError::Corrupt {
+                copies: [fault(&read[0]), fault(&read[1])],
+            });
+        }
+    };
+    let (copy, rewrite_other) = chosen;
+    let [first, second] = read;
+    let superblock = if copy == 0 { first } else { second };
+    let superblock = superblock
+        .and_then(Result::ok)
+        .expect("the table uses valid copies only");
+    Ok(FoundSuperblock {
+        superblock,
+        rewrite: rewrite_other.then_some(1 - copy),
+    })
+}
+
+/// What one copy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyState {
+    /// Never written.
+    Absent,
+    /// Not whole.
+    Invalid,
+    /// Whole.
+    Valid,
+}
+
+/// How two valid copies stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// They are not both valid.
+    None,
+    /// The same bytes.
+    Same,
+    /// Copy 0 has the next sequence number.
+    FirstNewer,
+    /// Copy 1 has the next sequence number.
+    SecondNewer,
+    /// More than one sequence number apart, or equal in number and not in bytes, or of two replicas.
+    Contradictory,
+}
+
+/// What to do with the two copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Use this one.
+    Use {
+        /// 0 or 1.
+        copy: u8,
+        /// Whether the other lacks the newest update, which was then never acknowledged.
+        rewrite_other: bool,
+    },
+    /// Nothing was ever written here.
+    NotFormatted,
+    /// Neither can be trusted.
+    Corrupt,
+}
+
+/// A row of the table: `None` matches everything.
+type Row = (Option<CopyState>, Option<CopyState>, Option<Relation>, Decision);
+
+/// The table of L7. A test shows that every input matches exactly one row.
+#[rustfmt::skip]
+const TABLE: &[Row] = &[
+    (Some(CopyState::Valid), Some(CopyState::Valid), Some(Relation::Same), Decision::Use { copy: 0, rewrite_other: false }),
+    (Some(CopyState::Valid), Some(CopyState::Valid), Some(Relation::FirstNewer), Decision::Use { copy: 0, rewrite_other: true }),
+    (Some(CopyState::Valid), Some(CopyState::Valid), Some(Relation::SecondNewer), Decision::Use { copy: 1, rewrite_other: true }),
+    (Some(CopyState::Valid), Some(CopyState::Valid), Some(Relation::Contradictory), Decision::Corrupt),
+    (Some(CopyState::Valid), Some(CopyState::Invalid), Some(Relation::None), Decision::Use { copy: 0, rewrite_other: true }),
+    (Some(CopyState::Valid), Some(CopyState::Absent), Some(Relation::None), Decision::Use { copy: 0, rewrite_other: true }),
+    (Some(CopyState::Invalid), Some(CopyState::Valid), Some(Relation::None), Decision::Use { copy: 1, rewrite_other: true }),
+    (Some(CopyState::Absent), Some(CopyState::Valid), Some(Relation::None), Decision::Use { copy: 1, rewrite_other: true }),
+    (Some(CopyState::Invalid), Some(CopyState::Invalid), Some(Relation::None), Decision::Corrupt),
+    (Some(CopyState::Invalid), Some(CopyState::Absent), Some(Relation::None), Decision::Corrupt),
+    (Some(CopyState::Absent), Some(CopyState::Invalid), Some(Relation::None), Decision::Corrupt),
+    (Some(CopyState::Absent), Some(CopyState::Absent), Some(Relation::None), Decision::NotFormatted),
+];
+
+/// Looks the decision up.
+#[must_use]
+pub fn decide(copies: [CopyState; 2], relation: Relation) -> Decision {
+    let mut rows = TABLE.iter().filter(|row| matches(row, copies, relation));
+    let row = rows
+        .next()
+        .unwrap_or_else(|| panic!("no row for {copies:?}, {relation:?}"));
+    row.3
+}
+
+/// Why a copy is not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SuperblockFault {
+    /// It does not begin like one, or its counts are impossible.
+    NotASuperblock,
+    /// A format version that this program does not know.
+    Version {
+        /// The version found.
+        found: u16,
+    },
+    /// The bytes do not match their checksum.
+    Checksum {
+        /// In the copy.
+        stored: u32,
+        /// Over its bytes.
+        computed: u32,
+    },
+}
+
+/// One copy in an error message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyReport {
+    /// Never written.
+    Absent,
+    /// Whole.
+    Valid {
+        /// Its sequence.
+        sequence: u64,
+    },
+    /// Not whole.
+    Faulty(SuperblockFault),
+}
+
+/// Why there is no superblock to start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SuperblockError {
+    /// The directory was never formatted.
+    NotFormatted,
+    /// Both copies are damaged, or contradict each other.
+    Corrupt {
+        /// What was found.
+        copies: [CopyReport; 2],
+    },
+}
+
+impl fmt::Display for SuperblockFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SuperblockFault::NotASuperblock => write!(f, "not a superblock"),
+            SuperblockFault::Version { found } => {
+                write!(f, "of format version {found}, this program knows {VERSION}")
+            }
+            SuperblockFault::Checksum { stored, computed } => {
+                write!(
+                    f,
+                    "damaged: its checksum is {stored:08x}, its bytes give {computed:08x}"
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for CopyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CopyReport::Absent => write!(f, "absent"),
+            CopyReport::Valid { sequence } => write!(f, "whole, number {sequence}"),
+            CopyReport::Faulty(fault) => write!(f, "{fault}"),
+        }
+    }
+}
+
+impl fmt::Display for SuperblockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SuperblockError::NotFormatted => {
+                write!(
+                    f,
+                    "the data directory holds no superblock: format it first, or name the right one"
+                )
+            }
+            SuperblockError::Corrupt {
+                copies: [first, second],
+            } => write!(
+                f,
+                "the superblock cannot be trusted (copy 0 is {first}; copy 1 is {second}): this replica's promises are \
+                 unknown, so it must not start from this directory; restore it as a new cluster"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for SuperblockFault {}
+impl core::error::Error for SuperblockError {}
+
+#[derive(Debug)]
+struct CopyWrite {
+    copy: u8,
+    superblock: Superblock,
+    /// Its completion makes the update durable in both copies.
+    acknowledges: bool,
+}
+
+const MAGIC: &[u8; 4] = b"ASZS";
+const VERSION: u16 = 1;
+const CHECKSUM_AT: usize = 8;
+const FIXED_BYTES: usize = 128;
+const CUT_BYTES: usize = 24;
+
+fn matches(row: &Row, copies: [CopyState; 2], relation: Relation) -> bool {
+    row.0.is_none_or(|state| state == copies[0])
+        && row.1.is_none_or(|state| state == copies[1])
+        && row.2.is_none_or(|expected| expected == relation)
+}
+
+fn state_of(copy: &Option<Result<Superblock, SuperblockFault>>) -> CopyState {
+    match copy {
+        None => CopyState::Absent,
+        Some(Err(_)) => CopyState::Invalid,
+        Some(Ok(_)) => CopyState::Valid,
+    }
+}
+
+fn relation_of(first: &Superblock, second: &Superblock) -> Relation {
+    let same_replica = first.cluster == second.cluster && first.replica == second.replica;
+    match (
+        same_replica,
+        first.sequence.checked_sub(second.sequence),
+        second.sequence.checked_sub(first.sequence),
+    ) {
+        (true, Some(0), _) if first == second => Relation::Same,
+        (true, Some(1), _) => Relation::FirstNewer,
+        (true, _, Some(1)) => Relation::SecondNewer,
+        _ => Relation::Contradictory,
+    }
+}
+
+fn checksum_of(bytes: &[u8]) -> u32 {
+    let crc = crc32c::crc32c(&bytes[..CHECKSUM_AT]);
+    let crc = crc32c::crc32c_append(crc, &[0; 4]);
+    crc32c::crc32c_append(crc, &bytes[CHECKSUM_AT + 4..])
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes(bytes[at..at + 2].try_into().expect("2 bytes"))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(sequence: u64) -> Superblock {
+        Superblock {
+            cluster: ClusterId(7),
+            replica: ReplicaId(2),
+            sequence,
+            incarnation: Incarnation(3),
+            promised: Ballot::new(4, ReplicaId(2)),
+            quarantined: true,
+            segment_bytes: 1 << 20,
+            cuts: vec![LogCut {
+                log: LogId(1),
+                incarnation: Incarnation(3),
+                offset: 8192,
+            }],
+            parameters: vec![9; 500],
+        }
+    }
+
+    #[test]
+    fn l7_every_input_matches_exactly_one_row() {
+        let states = [CopyState::Absent, CopyState::Invalid, CopyState::Valid];
+        let both = [
+            Relation::Same,
+            Relation::FirstNewer,
+            Relation::SecondNewer,
+            Relation::Contradictory,
+        ];
+        for first in states {
+            for second in states {
+                let both_valid = first == CopyState::Valid && second == CopyState::Valid;
+                let relations = if both_valid {
+                    &both[..]
+                } else {
+                    &[Relation::None][..]
+                };
+                for relation in relations {
+                    let found = TABLE
+                        .iter()
+                        .filter(|row| matches(row, [first, second], *relation))
+                        .count();
+                    assert_eq!(found, 1, "{first:?} {second:?} {relation:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn l7_every_flipped_byte_of_a_superblock_is_detected() {
+        let superblock = example(5);
+        let mut blocks = superblock.encode();
+        assert_eq!(Superblock::decode(&blocks), Ok(superblock));
+        for at in 0..SUPERBLOCK_COPY_BYTES {
+            blocks.as_mut_slice().as_mut_bytes()[at] ^= 0x41;
+            assert!(
+                Superblock::decode(&blocks).is_err(),
+                "byte {at} flipped and not detected"
+            );
+            blocks.as_mut_slice().as_mut_bytes()[at] ^= 0x41;
+        }
+    }
+
+    /// SuperblockUpdated: a crash after any number of completed copy writes leaves the old or the new superblock, and
+    /// an acknowledged update is never lost.
+    #[test]
+    fn l7_an_update_survives_a_crash_at_any_write() {
+        for writes_done in 0..=4 {
+            for torn in [false, true] {
+                let mut disk = [Some(example(5).encode()), Some(example(5).encode())];
+                let found = find(disk.clone()).unwrap();
+                let mut store = SuperblockStore::new(found);
+                let first = store.handle_update(|superblock| superblock.incarnation = Incarnation(4));
+                let second =
+                    store.handle_update(|superblock| superblock.promised = Ballot::new(9, ReplicaId(2)));
+                assert_eq!((first, second), (6, 7));
+                let mut acknowledged = 5;
+                for step in 0..=writes_done {
+                    let Some(Operation::WriteSuperblock { id, copy, blocks }) = store.poll_operation() else {
+                        break;
+                    };
+                    if step == writes_done {
+                        if torn {
+                            disk[usize::from(copy)].as_mut().unwrap()[0] = Block([0x55; BLOCK_BYTES]);
+                        }
+                        break;
+                    }
+                    disk[usize::from(copy)] = Some(blocks.to_vec());
+                    let result = Ok(crate::operation::Done::Complete);
+                    store.handle_completion(Completion { id, result }).unwrap();
+                    acknowledged = store.poll_updated().unwrap_or(acknowledged);
+                }
+                let found = find(disk).expect("a crash never makes both copies invalid");
+                assert!(found.superblock.sequence >= acknowledged, "{writes_done} {torn}");
+            }
+        }
+    }
+
+    #[test]
+    fn l7_copies_too_far_apart_are_corruption() {
+        let far = find([Some(example(5).encode()), Some(example(7).encode())]);
+        assert!(matches!(far, Err(SuperblockError::Corrupt { .. })));
+        let mut other = example(5);
+        other.incarnation = Incarnation(9);
+        assert!(find([Some(example(5).encode()), Some(other.encode())]).is_err());
+        assert_eq!(find([None, None]), Err(SuperblockError::NotFormatted));
+    }
+}
