@@ -1,0 +1,21 @@
+//! What is excused from the style, each with what it may have. These lists may only become shorter, except that a
+//! file which must call the kernel may join `UNSAFE_FILES`.
+
+/// Files over the limit of lines, and what they may have.
+pub const LONG_FILES: &[(&str, usize)] = &[("engine/wire/src/message.rs", 745)];
+
+/// Functions over the limit of lines, and what they may have.
+pub const LONG_FUNCTIONS: &[(&str, usize)] = &[];
+
+/// Files with unsafe code: system calls that no safe crate offers.
+pub const UNSAFE_FILES: &[&str] = &[
+    "engine/src/doctor/syscalls.rs",
+    "engine/src/reactor/ring.rs",
+    "engine/src/reactor/sockets.rs",
+    "engine/src/reactor/wake.rs",
+    "wal/device/src/preparer.rs",
+    "wal/device/src/ring.rs",
+];
+
+/// Tests that sleep, and why.
+pub const SLEEPING_TESTS: &[(&str, &str)] = &[];
