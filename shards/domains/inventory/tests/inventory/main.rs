@@ -1,6 +1,8 @@
 //! The inventory domain from outside: its rules, its bytes, and random histories against a model.
 
 mod books;
+#[path = "../../../../../tests/fuzz/src/inventory.rs"]
+mod fuzzed;
 mod layout;
 mod model;
 mod properties;

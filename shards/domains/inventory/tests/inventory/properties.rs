@@ -1,6 +1,7 @@
 //! Random histories against a model written apart from the domain: same verdicts, same answers, same stock.
 
 use crate::books::Books;
+use crate::fuzzed;
 use crate::model::{Model, Refusal};
 use assize_domain::{EntityId, Verdict};
 use assize_inventory::{InventoryEvent, Line, Quantities, item_id, rejected_line, reservation_id};
@@ -94,16 +95,17 @@ proptest! {
     }
 
     #[test]
-    fn any_payload_is_an_event_or_is_refused(mut payload in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..9) {
+    fn any_payload_is_an_event_or_is_refused(
+        mut payload in prop::collection::vec(any::<u8>(), 0..200),
+        kind in 0u8..9,
+    ) {
+        fuzzed::inventory(&payload);
+        // Now with a beginning that reaches further into the parser.
         if payload.len() > 8 {
             payload[0] = kind;
             payload[1..8].fill(0);
         }
-        let mut books = Books::default();
-        if books.run_payload(&payload).is_ok() {
-            let mut again = Vec::new();
-            InventoryEvent::parse(&payload).unwrap().encode_payload(&mut again);
-            prop_assert_eq!(again, payload);
-        }
+        fuzzed::inventory(&payload);
+        let _ = Books::default().run_payload(&payload);
     }
 }

@@ -1,0 +1,4 @@
+//! Fuzzes `wire::manifest`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| assize_fuzz::wire::manifest(data));

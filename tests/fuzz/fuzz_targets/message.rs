@@ -1,0 +1,4 @@
+//! Fuzzes `wire::message`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| assize_fuzz::wire::message(data));

@@ -1,0 +1,26 @@
+//! The inventory's parser on any bytes: it returns, and an event it accepts has that one encoding.
+
+use assize_domain::Entities;
+use assize_inventory::{InventoryEvent, ItemState, Quantities, ReservationState};
+
+/// A payload, and the same bytes as states and as a response.
+pub fn inventory(data: &[u8]) {
+    if let Ok(event) = InventoryEvent::parse(data) {
+        let mut again = Vec::new();
+        event.encode_payload(&mut again);
+        assert_eq!(again, data);
+        let mut entities = Entities::new();
+        event.entities(&mut entities);
+        assert!(entities.is_valid());
+    }
+    if let Some(item) = ItemState::parse(data) {
+        assert_eq!(item.encode(), data);
+        assert!(item.available() <= item.quantity);
+    }
+    if let Some(reservation) = ReservationState::parse(data) {
+        assert_eq!(reservation.encode(), data);
+    }
+    if let Some(quantities) = Quantities::parse(data) {
+        assert_eq!(quantities.iter().len(), data.len() / 8);
+    }
+}

@@ -1,0 +1,4 @@
+//! What is fuzzed: one function a parser. The same functions run, bounded and repeatable, in `cargo test`.
+
+pub mod inventory;
+pub mod wire;
