@@ -1,0 +1,37 @@
+//! **Arbiter**: what a stripe's events do, in order.
+//!
+//! In two steps. [`examine`](self) reads a stripe, asks the Warden and the domains, and yields a plan: what happens to
+//! each event, and which entities it needs. That depends on the log alone, so it is done as soon as the slot is chosen.
+//! [`evaluate`](self) runs the plan when the entities are here, in index order, and yields outcomes and their digest.
+//!
+//! It never does I/O and sees no clock, randomness or float. A domain that panics is a `fault` that changes nothing (D4).
+
+mod evaluate;
+mod examine;
+mod loans;
+mod plan;
+
+pub(crate) use evaluate::{Arbiter, Executed, Stock};
+pub(crate) use loans::Loans;
+pub(crate) use plan::{Decision, EntityRef, Plan};
+
+use alloc::sync::Arc;
+
+use assize_domain::DomainRegistry;
+use assize_wire::ShardId;
+use assize_wire::routing::Routing;
+
+/// Catches panics of a domain; the shell has it, because catching needs `std` (D4).
+pub trait PanicGuard: Send + Sync {
+    /// Calls `body` once. True when it came back, false when it panicked.
+    fn run(&self, body: &mut dyn FnMut()) -> bool;
+}
+
+/// What examination and evaluation share and never change.
+pub(crate) struct Rules {
+    pub(crate) shard: ShardId,
+    pub(crate) routing: Routing,
+    pub(crate) body_seed: u64,
+    pub(crate) domains: Arc<DomainRegistry>,
+    pub(crate) guard: Arc<dyn PanicGuard>,
+}

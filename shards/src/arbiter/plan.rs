@@ -1,0 +1,100 @@
+//! What will happen to each event of a stripe, and the entities it needs.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use assize_wire::{DomainId, EntityId};
+
+use super::Loans;
+use crate::OrderedSlot;
+use crate::shard::StripeBytes;
+use crate::warden::Seen;
+
+/// One own stripe under way. Reused, so that nothing is allocated for an event.
+pub(crate) struct Plan {
+    pub(crate) ordered: Arc<OrderedSlot>,
+    pub(crate) bytes: StripeBytes,
+    pub(crate) steps: Vec<Step>,
+    /// The entities of the events to be evaluated, one after the other.
+    pub(crate) ids: Vec<EntityId>,
+    /// Where each of `ids` is.
+    pub(crate) refs: Vec<EntityRef>,
+    pub(crate) loans: Loans,
+}
+
+/// One event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    /// Where its bytes begin in the stripe.
+    pub(crate) offset: u32,
+    /// Its first entity in `ids`.
+    pub(crate) entities_from: u32,
+    pub(crate) entities: u8,
+    pub(crate) domain: DomainId,
+    pub(crate) decision: Decision,
+}
+
+/// What the event's bytes, the manifest and the Warden say, before any evaluation (W3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// To be evaluated, once; seen under this entry.
+    Evaluate(Seen),
+    /// The domain panicked when it was asked for the entities; seen under this entry.
+    Fault(Seen),
+    /// The first submission is this entry.
+    Duplicate(Seen),
+    Conflict,
+    Full,
+    Expired,
+    /// For this reason.
+    Invalid(u16),
+    /// Its bytes are not an event's, so not even its key is known.
+    Unreadable,
+}
+
+/// An entity of a stripe: a record of this shard, or a loan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EntityRef(u32);
+
+impl EntityRef {
+    /// At home here; its record is looked up when the stripe's turn comes.
+    pub(crate) const LOCAL: EntityRef = EntityRef(REMOTE - 1);
+
+    pub(crate) fn record(at: u32) -> EntityRef {
+        assert!(at < REMOTE - 1, "record {at} does not fit a reference");
+        EntityRef(at)
+    }
+
+    pub(crate) fn loan(at: u32) -> EntityRef {
+        EntityRef(REMOTE | at)
+    }
+
+    /// The number of the record, or `Err` with that of the loan.
+    pub(crate) fn place(self) -> Result<u32, u32> {
+        if self.0 & REMOTE == 0 {
+            Ok(self.0)
+        } else {
+            Err(self.0 & !REMOTE)
+        }
+    }
+
+    pub(crate) fn is_local(self) -> bool {
+        self.0 & REMOTE == 0
+    }
+}
+
+impl Plan {
+    /// Forgets the last stripe, for the next one.
+    pub(crate) fn reset(&mut self, ordered: Arc<OrderedSlot>, bytes: StripeBytes) {
+        self.ordered = ordered;
+        self.bytes = bytes;
+        self.steps.clear();
+        self.ids.clear();
+        self.refs.clear();
+        self.loans.clear();
+    }
+}
+
+const REMOTE: u32 = 1 << 31;
+
+const _: () = assert!(size_of::<Step>() <= 32, "two steps share a cache line");

@@ -1,0 +1,238 @@
+//! **Clerk**: releases a stripe's outcomes when `copies` replicas computed the same digest (design section 6).
+//!
+//! It never alters an outcome. What it sees is decided by a [`table`](table::decide); it publishes in slot order (C3) and
+//! stops for good when this replica is outside an agreed group, or two groups agree. What then happens to the replica
+//! is the caller's to do (C5).
+//!
+//! Invariants:
+//! * slots are published in ascending order, each at most once;
+//! * what is held lies above the last published slot and, for other replicas' copies, not far above it (C4).
+
+pub mod table;
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use assize_wire::{Hash, ReplicaId, Slot};
+
+use crate::Published;
+use crate::limits::COPIES_AHEAD_MAX;
+use table::{Decision, Others, Own, Seen};
+
+/// The Clerk of one shard on one replica.
+pub struct Clerk {
+    replica: ReplicaId,
+    copies: usize,
+    published: Slot,
+    held: BTreeMap<Slot, Held>,
+    ready: VecDeque<Published>,
+    findings: VecDeque<Finding>,
+    stopped: bool,
+}
+
+/// What became of another replica's copy.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyFate {
+    /// It counts.
+    Held,
+    /// The slot is published: compare it with the digest in the outcome stream and answer with that one (C4).
+    Late,
+    /// It is too far ahead and was dropped: ask for it later (C4).
+    Dropped,
+}
+
+/// Something that an operator has to know, and the replica to act on (C5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// Published, and this replica computed something else.
+    Diverged {
+        /// The slot.
+        slot: Slot,
+        /// Who.
+        replica: ReplicaId,
+        /// What the others agreed on.
+        agreed: Hash,
+        /// What it has.
+        found: Hash,
+    },
+    /// Others agreed, and this replica is outside of them.
+    Quarantine {
+        /// The slot.
+        slot: Slot,
+        /// What they agreed on.
+        agreed: Hash,
+        /// What this replica has.
+        found: Hash,
+    },
+    /// Two groups agreed, each on something else.
+    SplitBrain {
+        /// The slot.
+        slot: Slot,
+        /// Every digest seen.
+        seen: Vec<(ReplicaId, Hash)>,
+    },
+}
+
+#[derive(Default)]
+struct Held {
+    own: Option<Published>,
+    digests: BTreeMap<ReplicaId, Hash>,
+}
+
+impl Clerk {
+    /// For a replica that publishes at `copies` equal digests, its own among them.
+    #[must_use]
+    pub fn new(replica: ReplicaId, copies: u8) -> Clerk {
+        assert!(copies > 0, "publishing needs at least one copy");
+        Clerk {
+            replica,
+            copies: copies.into(),
+            published: Slot::ZERO,
+            held: BTreeMap::new(),
+            ready: VecDeque::new(),
+            findings: VecDeque::new(),
+            stopped: false,
+        }
+    }
+
+    /// This replica ran a stripe. In slot order.
+    pub fn handle_own(&mut self, own: Published) {
+        let slot = own.slot;
+        assert!(
+            slot > self.published,
+            "slot {slot} ran again after {}",
+            self.published
+        );
+        if self.copies == 1 && self.held.is_empty() && !self.stopped {
+            self.published = slot;
+            self.ready.push_back(own);
+            return;
+        }
+        let held = self.held.entry(slot).or_default();
+        assert!(held.own.is_none(), "slot {slot} ran twice");
+        held.digests.insert(self.replica, own.digest);
+        held.own = Some(own);
+        self.settle();
+    }
+
+    /// Another replica's digest of this shard's stripe in `slot`.
+    pub fn handle_copy(&mut self, from: ReplicaId, slot: Slot, digest: Hash) -> CopyFate {
+        assert!(from != self.replica, "a copy from this replica itself");
+        if slot <= self.published {
+            return CopyFate::Late;
+        }
+        if slot.0 > self.published.0 + COPIES_AHEAD_MAX && !self.held.contains_key(&slot) {
+            return CopyFate::Dropped;
+        }
+        self.held.entry(slot).or_default().digests.insert(from, digest);
+        self.settle();
+        CopyFate::Held
+    }
+
+    /// The next slot to be released.
+    pub fn poll_published(&mut self) -> Option<Published> {
+        self.ready.pop_front()
+    }
+
+    /// The next finding.
+    pub fn poll_finding(&mut self) -> Option<Finding> {
+        self.findings.pop_front()
+    }
+
+    /// The last slot that was released.
+    #[must_use]
+    pub fn published(&self) -> Slot {
+        self.published
+    }
+
+    /// Panics when a promise at the head of this file is broken.
+    pub fn check_invariants(&self) {
+        let lowest = self.held.keys().next();
+        assert!(
+            lowest.is_none_or(|lowest| *lowest > self.published || self.stopped),
+            "slot {lowest:?} is held, {} is published",
+            self.published
+        );
+    }
+
+    /// Decides slot by slot, as far as it goes.
+    fn settle(&mut self) {
+        while !self.stopped {
+            // A slot below one of our own in which this shard has no stripe: a copy that nobody should have sent.
+            let Some((slot, held)) = self.held.iter().next() else {
+                return;
+            };
+            let slot = *slot;
+            match table::decide(held.seen(self.copies)) {
+                Decision::Hold => return,
+                Decision::Publish => self.publish(slot),
+                Decision::Quarantine => {
+                    let agreed = held.reached(self.copies).next().expect("a group agreed");
+                    let found = held.own.as_ref().expect("own is known").digest;
+                    self.findings
+                        .push_back(Finding::Quarantine { slot, agreed, found });
+                    self.stopped = true;
+                }
+                Decision::SplitBrain => {
+                    let seen = held.digests.iter().map(|(who, digest)| (*who, *digest));
+                    let seen = seen.collect();
+                    self.findings.push_back(Finding::SplitBrain { slot, seen });
+                    self.stopped = true;
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, slot: Slot) {
+        let held = self.held.remove(&slot).expect("it is held");
+        let own = held.own.expect("own is among those published");
+        for (replica, found) in held.digests {
+            if found != own.digest {
+                self.findings.push_back(Finding::Diverged {
+                    slot,
+                    replica,
+                    agreed: own.digest,
+                    found,
+                });
+            }
+        }
+        self.published = slot;
+        self.ready.push_back(own);
+    }
+}
+
+impl Held {
+    /// The table's input.
+    fn seen(&self, copies: usize) -> Seen {
+        let own = self.own.as_ref().map(|own| own.digest);
+        let others = self.reached(copies).filter(|digest| Some(*digest) != own).count();
+        Seen {
+            own: match own {
+                None => Own::Unknown,
+                Some(digest) if self.group(digest) >= copies => Own::Agreed,
+                Some(_) => Own::Short,
+            },
+            others: match others {
+                0 => Others::None,
+                1 => Others::One,
+                _ => Others::Several,
+            },
+        }
+    }
+
+    /// Every digest that reached `copies`, each once.
+    fn reached(&self, copies: usize) -> impl Iterator<Item = Hash> {
+        let digests = self.digests.values().enumerate();
+        let first = digests.filter(|(at, digest)| !self.digests.values().take(*at).any(|d| d == *digest));
+        first
+            .map(|(_, digest)| *digest)
+            .filter(move |digest| self.group(*digest) >= copies)
+    }
+
+    fn group(&self, digest: Hash) -> usize {
+        self.digests.values().filter(|other| **other == digest).count()
+    }
+}

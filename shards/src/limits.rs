@@ -1,0 +1,24 @@
+//! The bounds of this crate and how they depend on each other.
+
+use assize_wire::limits::{ENTITY_STATE_BYTES_MAX, SHARDS_MAX, STRIPE_EVENTS_MAX};
+
+/// Slots that a shard has under way at most. A slot waits until the one this many below it is finished here, so that
+/// its room for new entities is fixed by the count after that slot (D5). Agreed: a window must not be larger.
+pub const WINDOW_SLOTS_MAX: u64 = 8;
+
+/// Entries that the Warden's ring has beyond its capacity. A stripe that was checked and has not run refers to
+/// entries that were live when it was checked; at most this many are added before it runs, so they are still there.
+pub const WARDEN_RESERVE: usize = WINDOW_SLOTS_MAX as usize * STRIPE_EVENTS_MAX;
+
+/// Slots above the one last published for which the Clerk holds other replicas' copies; those above are asked for
+/// again (C4).
+pub const COPIES_AHEAD_MAX: u64 = 2 * WINDOW_SLOTS_MAX;
+
+const _: () = assert!(
+    ENTITY_STATE_BYTES_MAX < 254,
+    "a state list keeps a length in a byte, two values of which mean absent and unchanged"
+);
+const _: () = assert!(
+    SHARDS_MAX <= 64,
+    "the homes with room for new entities are a mask of 64 bits"
+);

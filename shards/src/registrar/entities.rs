@@ -1,0 +1,266 @@
+//! The records of a shard's entities: an index by (domain, id) over a slab of records of one fixed size.
+//!
+//! A record is id 16, domain 2, length 1, flags 1, queue 4, then the state: one cache line for a small state. The slab
+//! grows by chunks, so that growing never copies.
+//!
+//! Invariants:
+//! * `present` records are present;
+//! * a record is in use while it is present or someone has it or waits for it (outside of a stripe that is running);
+//! * the index has exactly the records in use.
+
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ahash::RandomState;
+use assize_wire::{DomainId, EntityId};
+
+use crate::index::{Index, Probe};
+
+/// The records.
+pub(crate) struct Entities {
+    chunks: Vec<Box<[u8]>>,
+    stride: usize,
+    index: Index,
+    hasher: RandomState,
+    /// Records that were in use and are not.
+    free: Vec<u32>,
+    /// Records at or above this one were never in use.
+    fresh: u32,
+    present: u64,
+}
+
+impl Entities {
+    /// None yet; the index has room for `capacity` without growing.
+    pub(crate) fn new(capacity: u32, state_bytes_max: usize, seed: u64) -> Entities {
+        Entities {
+            chunks: Vec::new(),
+            stride: (STATE + state_bytes_max).next_multiple_of(8),
+            index: Index::new(capacity),
+            hasher: RandomState::with_seeds(seed, !seed, seed.rotate_left(16), 0x52),
+            free: Vec::new(),
+            fresh: 0,
+            present: 0,
+        }
+    }
+
+    /// How many entities exist.
+    pub(crate) fn present(&self) -> u64 {
+        self.present
+    }
+
+    /// How many records are in use.
+    pub(crate) fn records(&self) -> u32 {
+        self.index.used()
+    }
+
+    pub(crate) fn hash(&self, domain: DomainId, id: EntityId) -> u64 {
+        self.hasher.hash_one((domain.0, id.0))
+    }
+
+    /// Brings what a look-up of this hash needs into the cache, as far as one can tell.
+    pub(crate) fn touch(&self, hash: u64) -> u32 {
+        match self.index.guess(hash) {
+            Some(at) if at < self.fresh => u32::from(self.record(at)[FLAGS]),
+            _ => 0,
+        }
+    }
+
+    /// The record of an entity, if it has one.
+    pub(crate) fn find(&self, domain: DomainId, id: EntityId) -> Option<u32> {
+        match self.probe(self.hash(domain, id), domain, id) {
+            Probe::Found { position, .. } => Some(position),
+            Probe::Vacant { .. } => None,
+        }
+    }
+
+    /// The record of an entity, a new one if it has none. A new one is absent, and goes with [`Entities::tidy`].
+    pub(crate) fn find_or_add(&mut self, hash: u64, domain: DomainId, id: EntityId) -> u32 {
+        let mut probe = self.probe(hash, domain, id);
+        if let Probe::Found { position, .. } = probe {
+            return position;
+        }
+        if self.index.used() == self.index.positions() {
+            self.grow();
+            probe = self.probe(hash, domain, id);
+        }
+        let Probe::Vacant { slot } = probe else {
+            panic!("entity {id} appeared while the index grew");
+        };
+        let at = self.free.pop().unwrap_or_else(|| self.add_fresh());
+        self.index.fill(slot, hash, at);
+        let record = self.record_mut(at);
+        record[ID..DOMAIN].copy_from_slice(&id.0.to_le_bytes());
+        record[DOMAIN..LENGTH].copy_from_slice(&domain.0.to_le_bytes());
+        record[LENGTH] = 0;
+        record[FLAGS] = IN_USE;
+        record[QUEUE..STATE].copy_from_slice(&NOBODY.to_le_bytes());
+        at
+    }
+
+    /// The state, or nothing if the entity is absent.
+    pub(crate) fn state(&self, at: u32) -> Option<&[u8]> {
+        let record = self.record(at);
+        assert!(record[FLAGS] & IN_USE != 0, "record {at} is not in use");
+        let length = usize::from(record[LENGTH]);
+        (record[FLAGS] & PRESENT != 0).then(|| &record[STATE..STATE + length])
+    }
+
+    /// Sets the state and returns by how much the number of entities changed.
+    pub(crate) fn store(&mut self, at: u32, state: Option<&[u8]>) -> i64 {
+        let record = self.record_mut(at);
+        assert!(record[FLAGS] & IN_USE != 0, "record {at} is not in use");
+        let before = record[FLAGS] & PRESENT != 0;
+        let bytes = state.unwrap_or(&[]);
+        record[STATE..STATE + bytes.len()].copy_from_slice(bytes);
+        record[LENGTH] = bytes.len() as u8;
+        record[FLAGS] = if state.is_some() { IN_USE | PRESENT } else { IN_USE };
+        let change = i64::from(state.is_some()) - i64::from(before);
+        self.present = self
+            .present
+            .checked_add_signed(change)
+            .expect("entities are counted");
+        change
+    }
+
+    /// The last in the queue for this entity, or [`NOBODY`].
+    pub(crate) fn queue(&self, at: u32) -> u32 {
+        u32::from_le_bytes(self.record(at)[QUEUE..STATE].try_into().expect("four bytes"))
+    }
+
+    pub(crate) fn set_queue(&mut self, at: u32, last: u32) {
+        self.record_mut(at)[QUEUE..STATE].copy_from_slice(&last.to_le_bytes());
+    }
+
+    /// Gives up the record if the entity is absent and nobody has it or waits for it.
+    pub(crate) fn tidy(&mut self, at: u32) {
+        if self.record(at)[FLAGS] != IN_USE || self.queue(at) != NOBODY {
+            return;
+        }
+        let (domain, id) = self.name(at);
+        let Probe::Found { slot, position } = self.probe(self.hash(domain, id), domain, id) else {
+            panic!("record {at} of entity {id} is not in the index");
+        };
+        assert!(position == at, "entity {id} has records {at} and {position}");
+        let Entities {
+            index,
+            chunks,
+            hasher,
+            stride,
+            ..
+        } = self;
+        index.remove(slot, |at| {
+            let (domain, id) = name_in(record_in(chunks, *stride, at));
+            hasher.hash_one((domain.0, id.0))
+        });
+        self.record_mut(at)[FLAGS] = 0;
+        self.free.push(at);
+    }
+
+    pub(crate) fn name(&self, at: u32) -> (DomainId, EntityId) {
+        name_in(self.record(at))
+    }
+
+    /// Every record in use.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
+        (0..self.fresh).filter(|at| self.record(*at)[FLAGS] & IN_USE != 0)
+    }
+
+    /// Panics when a promise at the head of this file is broken.
+    pub(crate) fn check_invariants(&self) {
+        let present = self.iter().filter(|at| self.state(*at).is_some()).count() as u64;
+        assert!(
+            present == self.present,
+            "{present} entities exist, {} are counted",
+            self.present
+        );
+        for at in self.iter() {
+            let (domain, id) = self.name(at);
+            assert!(
+                self.find(domain, id) == Some(at),
+                "record {at} of entity {id} is not in the index"
+            );
+            assert!(
+                self.state(at).is_some() || self.queue(at) != NOBODY,
+                "record {at} of entity {id} is neither present nor wanted"
+            );
+        }
+        assert!(
+            self.fresh as usize == self.free.len() + self.index.used() as usize,
+            "{} records: {} free, {} in use",
+            self.fresh,
+            self.free.len(),
+            self.index.used()
+        );
+        self.index.check_invariants(|at| {
+            let (domain, id) = self.name(at);
+            self.hash(domain, id)
+        });
+    }
+
+    fn probe(&self, hash: u64, domain: DomainId, id: EntityId) -> Probe {
+        self.index.probe(hash, |at| self.name(at) == (domain, id))
+    }
+
+    fn add_fresh(&mut self) -> u32 {
+        let at = self.fresh;
+        if at as usize == self.chunks.len() * CHUNK_RECORDS {
+            self.chunks
+                .push(vec![0; CHUNK_RECORDS * self.stride].into_boxed_slice());
+        }
+        self.fresh += 1;
+        at
+    }
+
+    /// Only beyond the agreed capacity: stripes under way may overshoot it (D5).
+    fn grow(&mut self) {
+        let mut index = Index::new(self.index.positions() * 2);
+        for at in 0..self.fresh {
+            if self.record(at)[FLAGS] & IN_USE != 0 {
+                let (domain, id) = self.name(at);
+                let hash = self.hash(domain, id);
+                let Probe::Vacant { slot } = index.probe(hash, |_| false) else {
+                    panic!("a probe that matches nothing found something");
+                };
+                index.fill(slot, hash, at);
+            }
+        }
+        self.index = index;
+    }
+
+    fn record(&self, at: u32) -> &[u8] {
+        record_in(&self.chunks, self.stride, at)
+    }
+
+    fn record_mut(&mut self, at: u32) -> &mut [u8] {
+        let from = at as usize % CHUNK_RECORDS * self.stride;
+        &mut self.chunks[at as usize / CHUNK_RECORDS][from..from + self.stride]
+    }
+}
+
+fn record_in(chunks: &[Box<[u8]>], stride: usize, at: u32) -> &[u8] {
+    let from = at as usize % CHUNK_RECORDS * stride;
+    &chunks[at as usize / CHUNK_RECORDS][from..from + stride]
+}
+
+fn name_in(record: &[u8]) -> (DomainId, EntityId) {
+    let id = u128::from_le_bytes(record[ID..DOMAIN].try_into().expect("sixteen bytes"));
+    let domain = u16::from_le_bytes(record[DOMAIN..LENGTH].try_into().expect("two bytes"));
+    (DomainId(domain), EntityId(id))
+}
+
+/// In place of the last in a queue: the entity is here and nobody wants it.
+pub(crate) const NOBODY: u32 = u32::MAX;
+
+const CHUNK_RECORDS: usize = 1024;
+
+/// Where the fields of a record begin.
+const ID: usize = 0;
+const DOMAIN: usize = 16;
+const LENGTH: usize = 18;
+const FLAGS: usize = 19;
+const QUEUE: usize = 20;
+const STATE: usize = 24;
+
+const IN_USE: u8 = 1;
+const PRESENT: u8 = 2;
