@@ -24,9 +24,11 @@ extern crate alloc;
 extern crate std;
 
 pub mod block;
+pub mod conformance;
 pub mod header;
 pub mod limits;
 pub mod log;
+pub mod memory;
 pub mod operation;
 pub mod outcome_index;
 pub mod recovery;

@@ -1,0 +1,72 @@
+//! The O_DIRECT device runs the suite that the memory device runs, with both ways of making a write durable.
+
+use std::path::Path;
+
+use assize_device::{DataDirectory, DirectoryError, DurabilityMode, RingDevice};
+use assize_wal::conformance::{Harness, run};
+use assize_wal::{Block, Device, DeviceError, SegmentReader};
+use tempfile::TempDir;
+
+struct Direct {
+    folder: TempDir,
+    mode: DurabilityMode,
+    directory: Option<DataDirectory>,
+    device: Option<RingDevice>,
+}
+
+impl Direct {
+    fn fresh(mode: DurabilityMode) -> Direct {
+        // Beside the build, which is on a disk; the system's temporary folder may be in memory.
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
+        let mut direct = Direct {
+            folder,
+            mode,
+            directory: None,
+            device: None,
+        };
+        direct.reopen();
+        direct
+    }
+}
+
+impl Harness for Direct {
+    fn device(&mut self) -> &mut dyn Device {
+        self.device.as_mut().expect("opened")
+    }
+
+    fn reader(&mut self) -> &mut dyn SegmentReader {
+        self.directory.as_mut().expect("opened")
+    }
+
+    fn write_superblock(&mut self, copy: u8, blocks: &[Block]) -> Result<(), DeviceError> {
+        self.directory
+            .as_mut()
+            .expect("opened")
+            .write_superblock(copy, blocks)
+    }
+
+    fn reopen(&mut self) {
+        self.device = None;
+        self.directory = None;
+        let root: &Path = self.folder.path();
+        self.directory = Some(DataDirectory::open(root, true).expect("the directory is free"));
+        self.device = Some(RingDevice::new(root, self.mode).expect("the host has io_uring"));
+    }
+}
+
+#[test]
+fn direct_device_conforms_with_linked_fdatasync() {
+    run(|| Direct::fresh(DurabilityMode::LinkedFdatasync));
+}
+
+#[test]
+fn direct_device_conforms_with_dsync_writes() {
+    run(|| Direct::fresh(DurabilityMode::WriteDsync));
+}
+
+#[test]
+fn a_directory_in_use_is_refused() {
+    let direct = Direct::fresh(DurabilityMode::LinkedFdatasync);
+    let second = DataDirectory::open(direct.folder.path(), false);
+    assert!(matches!(second, Err(DirectoryError::InUse { .. })));
+}
