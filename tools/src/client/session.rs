@@ -128,6 +128,12 @@ impl Session {
         self.welcomed
     }
 
+    /// How many events may be unanswered; 0 before the handshake.
+    #[must_use]
+    pub fn credit(&self) -> u32 {
+        self.credit
+    }
+
     /// How many more events may be submitted now.
     #[must_use]
     pub fn credit_left(&self) -> u32 {

@@ -1,0 +1,351 @@
+//! One connection of the load: its socket and session, the batches under way on it and those to be sent again.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+
+use assize_wire::ClusterId;
+use assize_wire::message::Answer;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+use super::batch::{Batch, BatchState};
+use super::worker::Context;
+use crate::client::{Session, SessionError, SessionEvent, Tick};
+
+/// One connection, up or down.
+pub(super) struct Connection {
+    token: Token,
+    /// The port of the shard's owner, then the address as given: a restarted engine may listen elsewhere.
+    addresses: [SocketAddr; 2],
+    attempts: usize,
+    cluster: ClusterId,
+    /// The shards whose keys this connection carries, in turn.
+    shards: Vec<u16>,
+    next_shard: usize,
+    stream: Option<TcpStream>,
+    session: Option<Session>,
+    batches: Vec<Batch>,
+    free: Vec<usize>,
+    /// Batches to be sent, again or because there was no credit for them.
+    waiting: VecDeque<usize>,
+    connect_at: u64,
+    last_heard: u64,
+    pub welcomed_once: bool,
+    /// What the last lost connection met, for people.
+    pub last: String,
+}
+
+impl Connection {
+    pub(super) fn new(
+        token: Token,
+        addresses: [SocketAddr; 2],
+        cluster: ClusterId,
+        shards: Vec<u16>,
+    ) -> Connection {
+        Connection {
+            token,
+            addresses,
+            attempts: 0,
+            cluster,
+            shards,
+            next_shard: 0,
+            stream: None,
+            session: None,
+            batches: Vec::new(),
+            free: Vec::new(),
+            waiting: VecDeque::new(),
+            connect_at: 0,
+            last_heard: 0,
+            welcomed_once: false,
+            last: String::new(),
+        }
+    }
+
+    /// Whether [`Connection::attend`] has something to do, now or later.
+    pub(super) fn needs_attention(&self) -> bool {
+        self.stream.is_none() || !self.waiting.is_empty()
+    }
+
+    /// Batches that are not answered in full.
+    pub(super) fn outstanding(&self) -> usize {
+        self.batches.len() - self.free.len()
+    }
+
+    /// Events that are not answered.
+    pub(super) fn unanswered(&self) -> u64 {
+        let open = self
+            .batches
+            .iter()
+            .filter(|batch| batch.state != BatchState::Free);
+        open.map(|batch| u64::from(batch.missing)).sum()
+    }
+
+    /// Connects and sends again what is due. Returns when it next needs attention.
+    pub(super) fn attend(&mut self, registry: &Registry, context: &mut Context<'_>, now: u64) -> u64 {
+        if self.stream.is_none() {
+            if self.connect_at > now {
+                return self.connect_at;
+            }
+            self.connect(registry, context, now);
+            return if self.stream.is_none() {
+                self.connect_at
+            } else {
+                u64::MAX
+            };
+        }
+        let mut next = u64::MAX;
+        for _ in 0..self.waiting.len() {
+            let Some(at) = self.waiting.pop_front() else { break };
+            let due = self.batches[at].retry_at;
+            if due > now {
+                next = next.min(due);
+                self.waiting.push_back(at);
+            } else if !self.send(at, context, now) {
+                self.waiting.push_back(at);
+            }
+        }
+        next
+    }
+
+    /// Whether a new batch may be started.
+    pub(super) fn has_room(&self, context: &Context<'_>) -> bool {
+        let session = self.session.as_ref().filter(|session| session.is_welcomed());
+        session.is_some_and(|session| {
+            self.waiting.is_empty()
+                && self.outstanding() < context.depth
+                && session.credit_left() >= (context.plan.batch as u32).min(session.credit())
+        })
+    }
+
+    /// Draws a new batch and sends it.
+    pub(super) fn start(&mut self, context: &mut Context<'_>, intended: u64, now: u64) {
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.batches.push(Batch::default());
+            self.batches.len() - 1
+        });
+        let shard = self.shards[self.next_shard];
+        self.next_shard = (self.next_shard + 1) % self.shards.len();
+        let batch = &mut self.batches[at];
+        batch.clear(shard, intended);
+        context.fill(batch, now);
+        if !self.send(at, context, now) {
+            self.waiting.push_back(at);
+            context.attention = true;
+        }
+    }
+
+    /// Sends the open events of a batch, as far as the credit goes; false if it must wait.
+    fn send(&mut self, at: usize, context: &mut Context<'_>, now: u64) -> bool {
+        let Some(session) = self.session.as_mut().filter(|session| session.is_welcomed()) else {
+            return false;
+        };
+        let batch = &mut self.batches[at];
+        // Credit for most of the rest is waited for, or a rest would go out in ever smaller pieces.
+        if session.credit_left() < batch.missing.min(session.credit().div_ceil(2)) {
+            return false;
+        }
+        let count = batch.choose(session.credit_left());
+        if batch.resubmitted {
+            context.stats.resubmitted += u64::from(count);
+        }
+        if !session.is_waiting() {
+            self.last_heard = now;
+        }
+        batch.state = BatchState::Sent;
+        batch.hint_us = None;
+        session.submit(at as u64, count, batch.chosen());
+        self.flush(context, now);
+        true
+    }
+
+    fn connect(&mut self, registry: &Registry, context: &mut Context<'_>, now: u64) {
+        let address = self.addresses[self.attempts % 2];
+        self.attempts += 1;
+        let connected = TcpStream::connect(address).and_then(|mut stream| {
+            registry.register(&mut stream, self.token, Interest::READABLE | Interest::WRITABLE)?;
+            // Without it a small request waits for the acknowledgement of the one before.
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        });
+        match connected {
+            Ok(stream) => {
+                self.stream = Some(stream);
+                self.session = Some(Session::new(self.cluster));
+                self.last_heard = now;
+            }
+            Err(error) => self.lose(context, now, format!("{address}: {error}")),
+        }
+    }
+
+    /// Closes a connection that owes something and has been silent for too long.
+    pub(super) fn check_silence(&mut self, context: &mut Context<'_>, now: u64) {
+        let silent = self.session.as_ref().is_some_and(Session::is_waiting)
+            && now.saturating_sub(self.last_heard) > context.plan.silence_timeout.as_nanos() as u64;
+        if silent {
+            self.lose(context, now, "the connection fell silent".into());
+        }
+    }
+
+    /// The socket is ready for something.
+    pub(super) fn handle_ready(&mut self, context: &mut Context<'_>, now: u64) {
+        self.flush(context, now);
+        if let Err(why) = self.receive(context, now) {
+            self.lose(context, now, why);
+        }
+    }
+
+    fn receive(&mut self, context: &mut Context<'_>, now: u64) -> Result<(), String> {
+        loop {
+            let (Some(stream), Some(session)) = (&mut self.stream, &mut self.session) else {
+                return Ok(());
+            };
+            let space = session.space();
+            let room = space.len();
+            let count = match stream.read(space) {
+                Ok(0) => return Err("the engine closed the connection".into()),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected
+                    ) =>
+                {
+                    return Ok(());
+                }
+                Err(error) => return Err(error.to_string()),
+            };
+            session.handle_received(count);
+            self.last_heard = now;
+            self.read_events(context, now)
+                .map_err(|error| error.to_string())?;
+            // A short read emptied the socket; what comes later, an end included, is a new edge.
+            if count < room && !context.closing {
+                return Ok(());
+            }
+        }
+    }
+
+    fn read_events(&mut self, context: &mut Context<'_>, now: u64) -> Result<(), SessionError> {
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        while let Some(event) = session.poll_event()? {
+            if let Some(told) = event.stream_time() {
+                context.clock.handle_told(told, Tick(now));
+            }
+            match event {
+                SessionEvent::Answers { tag, whole, answers } => {
+                    context.shared.handle_answers(now);
+                    let at = tag as usize;
+                    let batch = &mut self.batches[at];
+                    for answer in answers {
+                        settle(batch, &answer.map_err(SessionError::Message)?, context, now)?;
+                    }
+                    if whole && batch.missing == 0 {
+                        context.record(batch.intended, now);
+                        batch.state = BatchState::Free;
+                        self.free.push(at);
+                    } else if whole {
+                        come_back(batch, context, now);
+                        self.waiting.push_back(at);
+                    }
+                }
+                SessionEvent::Refused { tag, refused } => {
+                    let batch = &mut self.batches[tag as usize];
+                    context.stats.counts.busy += u64::from(batch.missing);
+                    batch.hint_us = Some(refused.retry_after_us);
+                    come_back(batch, context, now);
+                    self.waiting.push_back(tag as usize);
+                }
+                SessionEvent::Welcome(_) => {
+                    self.welcomed_once = true;
+                    self.attempts = 0;
+                }
+                SessionEvent::States { .. } | SessionEvent::Pong => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, context: &mut Context<'_>, now: u64) {
+        while let (Some(stream), Some(session)) = (&mut self.stream, &mut self.session) {
+            if session.output().is_empty() {
+                return;
+            }
+            match stream.write(session.output()) {
+                Ok(count) => session.handle_written(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected
+                    ) =>
+                {
+                    return;
+                }
+                Err(error) => return self.lose(context, now, error.to_string()),
+            }
+        }
+    }
+
+    /// The connection is gone: everything under way goes again, same keys, same bytes.
+    fn lose(&mut self, context: &mut Context<'_>, now: u64, why: String) {
+        if self.session.as_ref().is_some_and(Session::is_welcomed) {
+            context.stats.reconnects += 1;
+        }
+        self.stream = None;
+        self.session = None;
+        self.last = why;
+        for (at, batch) in self.batches.iter_mut().enumerate() {
+            if batch.state == BatchState::Sent {
+                batch.state = BatchState::Waiting;
+                batch.retry_at = 0;
+                batch.resubmitted = true;
+                self.waiting.push_back(at);
+            }
+        }
+        let backoff = BACKOFF_MIN_NS << self.attempts.min(BACKOFF_DOUBLINGS);
+        self.connect_at = now + backoff;
+        context.attention = true;
+    }
+}
+
+/// Takes an answer to an event of the batch.
+fn settle(
+    batch: &mut Batch,
+    answer: &Answer<'_>,
+    context: &mut Context<'_>,
+    now: u64,
+) -> Result<(), SessionError> {
+    let Some(event) = batch.open_event(answer.index) else {
+        return Err(SessionError::TooManyAnswers { number: 0 });
+    };
+    if answer.status.is_final() {
+        context.settle(batch, event, answer, now);
+        batch.close(event);
+    } else {
+        context.stats.counts.busy += 1;
+        batch.hint_us = Some(batch.hint_us.unwrap_or(0).max(answer.retry_after_us));
+    }
+    Ok(())
+}
+
+/// The request is over and some of its events are open: told to come back, or never sent for want of credit.
+fn come_back(batch: &mut Batch, context: &mut Context<'_>, now: u64) {
+    batch.state = BatchState::Waiting;
+    batch.retry_at = 0;
+    if let Some(hint_us) = batch.hint_us {
+        let backoff = BACKOFF_MIN_NS << batch.attempts.min(BACKOFF_DOUBLINGS as u32);
+        batch.attempts += 1;
+        batch.resubmitted = true;
+        batch.retry_at = now + backoff.max(u64::from(hint_us) * 1000);
+    }
+    context.attention = true;
+}
+
+const BACKOFF_MIN_NS: u64 = 1_000_000;
+
+/// Up to about half a second.
+const BACKOFF_DOUBLINGS: usize = 9;

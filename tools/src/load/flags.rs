@@ -1,0 +1,135 @@
+//! The command line's flags, which `assize-load` and `assize demo` share, and the plan that they make.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::error::PlanError;
+use super::plan::{LoadPlan, Mix, Rate, Skew};
+
+/// Flags that describe a load.
+#[derive(Args, Clone, Debug)]
+pub struct LoadFlags {
+    /// Seconds to measure
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
+    pub seconds: f64,
+    /// Seconds of load before measuring
+    #[arg(long, default_value_t = 0.0, value_name = "SECONDS")]
+    pub warmup: f64,
+    /// Events a second in open loop, or `max` for a closed loop
+    #[arg(long, default_value = "max", value_name = "N|max", value_parser = parse_rate)]
+    pub rate: Rate,
+    /// Events in one request, 1 to 8190
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub batch: usize,
+    /// Connections, spread over the shards
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    pub connections: usize,
+    /// Requests under way on one connection [default: 1 in closed loop, 1024 at a rate]
+    #[arg(long, value_name = "N")]
+    pub depth: Option<usize>,
+    /// Threads that drive the connections
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub client_cores: usize,
+    /// Cores to pin those threads to, as 2,3 [default: not pinned]
+    #[arg(long, value_delimiter = ',', value_name = "CORE,...")]
+    pub pin: Vec<usize>,
+    /// Stock items
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    pub accounts: usize,
+    /// Initial stock of each item
+    #[arg(long, default_value_t = 1_000_000, value_name = "UNITS")]
+    pub stock: u64,
+    /// Which items events touch: `uniform`, or the theta of a Zipf distribution, as 0.99
+    #[arg(long, default_value = "uniform", value_name = "THETA|uniform", value_parser = parse_skew)]
+    pub skew: Skew,
+    /// What the events are
+    #[arg(long, value_enum, default_value_t = MixFlag::Transfer)]
+    pub mix: MixFlag,
+    /// Percentage of events resubmitted on purpose
+    #[arg(long, default_value_t = 0.0, value_name = "PERCENT")]
+    pub duplicates: f64,
+    /// Seed of the random choices [default: random]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// The warehouse whose items are used [default: random, so that runs do not meet]
+    #[arg(long, value_name = "N")]
+    pub warehouse: Option<u64>,
+    /// Seconds that what is unanswered at the end may take
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    pub drain: f64,
+}
+
+/// [`Mix`] on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MixFlag {
+    /// Transfers between two items
+    Transfer,
+    /// Adjustments of one item, up and down
+    Adjust,
+    /// Transfers of 2 to 4 lines
+    Lines,
+    /// 70 % transfers, 20 % adjustments, 10 % lines
+    Mixed,
+}
+
+impl LoadFlags {
+    /// The plan they make against these addresses.
+    ///
+    /// # Errors
+    /// [`PlanError`] names the value and what is accepted.
+    pub fn plan(&self, addresses: Vec<String>) -> Result<LoadPlan, PlanError> {
+        let mut plan = LoadPlan::new(addresses);
+        plan.duration = seconds("seconds", self.seconds)?;
+        plan.warmup = seconds("warmup", self.warmup)?;
+        plan.drain_limit = seconds("drain", self.drain)?;
+        plan.rate = self.rate;
+        plan.batch = self.batch;
+        plan.connections = self.connections;
+        plan.depth = self.depth;
+        plan.client_cores = self.client_cores;
+        plan.pin.clone_from(&self.pin);
+        plan.accounts = self.accounts;
+        plan.stock = self.stock;
+        plan.skew = self.skew;
+        plan.mix = match self.mix {
+            MixFlag::Transfer => Mix::Transfer,
+            MixFlag::Adjust => Mix::Adjust,
+            MixFlag::Lines => Mix::Lines,
+            MixFlag::Mixed => Mix::Mixed,
+        };
+        plan.duplicates = self.duplicates;
+        plan.seed = self.seed;
+        plan.warehouse = self.warehouse;
+        plan.check()?;
+        Ok(plan)
+    }
+}
+
+fn seconds(what: &'static str, found: f64) -> Result<Duration, PlanError> {
+    Duration::try_from_secs_f64(found).map_err(|_| PlanError {
+        what,
+        found: found.to_string(),
+        accepted: "seconds, 0 or more",
+    })
+}
+
+fn parse_rate(text: &str) -> Result<Rate, String> {
+    match text {
+        "max" => Ok(Rate::Max),
+        _ => text
+            .parse()
+            .map(Rate::PerSecond)
+            .map_err(|_| "accepted are 'max' or events a second".into()),
+    }
+}
+
+fn parse_skew(text: &str) -> Result<Skew, String> {
+    match text {
+        "uniform" => Ok(Skew::Uniform),
+        _ => text
+            .parse()
+            .map(Skew::Zipf)
+            .map_err(|_| "accepted are 'uniform' or a theta, as 0.99".into()),
+    }
+}

@@ -1,0 +1,35 @@
+//! The load generator: drives an engine with inventory events, measures, and closes the books.
+//!
+//! [`run`] creates the items, keeps a [`LoadPlan`]'s load up through restarts of the engine, resubmits what is
+//! unanswered under the same keys until it is answered, reads every item back and compares it with what the engine's
+//! *answers* say must be there. It never trusts its own intentions: an event counts when an answer says so.
+
+mod batch;
+mod books;
+mod connection;
+mod error;
+mod flags;
+mod generator;
+mod journal;
+mod pace;
+mod plan;
+mod progress;
+mod report;
+mod rng;
+mod run;
+mod setup;
+mod stats;
+mod timer;
+mod worker;
+mod zipf;
+
+pub use books::Books;
+pub use error::{LoadError, PlanError};
+pub use flags::{LoadFlags, MixFlag};
+pub use journal::{JournalCheck, JournalEntry, JournalMismatch, verify_journal};
+pub use plan::{LoadPlan, Mix, Rate, Skew};
+pub use progress::{LiveLine, Phase, Progress, ProgressLine, Quiet};
+pub use report::{Counts, LatencyUs, LoadReport, print_report};
+pub use run::run;
+pub use stats::{Interval, Measured};
+pub use zipf::Ranks;

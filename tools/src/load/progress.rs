@@ -1,0 +1,108 @@
+//! What is told while a run is under way.
+
+use std::io::Write;
+
+use super::report::human_ns;
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Creating the items.
+    SetUp,
+    /// Loading, not yet measuring.
+    WarmUp,
+    /// Loading and measuring.
+    Measure,
+    /// Resubmitting what is unanswered.
+    Drain,
+    /// Reading every item back.
+    Books,
+}
+
+/// The last second.
+#[derive(Clone, Copy, Debug)]
+pub struct ProgressLine {
+    /// Where the run is.
+    pub phase: Phase,
+    /// Seconds since the load began.
+    pub elapsed_s: f64,
+    /// Seconds that the load lasts, warm-up included.
+    pub total_s: f64,
+    /// Events answered a second.
+    pub rate_per_s: f64,
+    /// Median of the second, in nanoseconds.
+    pub p50_ns: u64,
+    /// 99th percentile of the second, in nanoseconds.
+    pub p99_ns: u64,
+    /// Errors of the second.
+    pub errors: u64,
+}
+
+/// Someone who wants to know. Called on the thread that called [`super::run`].
+pub trait Progress {
+    /// A phase begins.
+    fn phase(&mut self, phase: Phase);
+
+    /// A second passed.
+    fn line(&mut self, line: &ProgressLine);
+}
+
+/// Tells nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Quiet;
+
+impl Progress for Quiet {
+    fn phase(&mut self, _phase: Phase) {}
+
+    fn line(&mut self, _line: &ProgressLine) {}
+}
+
+/// Writes one line that renews itself on a terminal, or one line a second into anything else.
+#[derive(Debug)]
+pub struct LiveLine<W> {
+    out: W,
+    terminal: bool,
+}
+
+impl<W: Write> LiveLine<W> {
+    /// Writes to `out`, which is a terminal or not.
+    pub fn new(out: W, terminal: bool) -> LiveLine<W> {
+        LiveLine { out, terminal }
+    }
+
+    fn show(&mut self, text: &str, stays: bool) {
+        // Progress that cannot be shown is no reason to stop a measurement.
+        let _ = match (self.terminal, stays) {
+            (true, false) => write!(self.out, "\r\x1b[K{text}"),
+            (true, true) => writeln!(self.out, "\r\x1b[K{text}"),
+            (false, _) => writeln!(self.out, "{text}"),
+        };
+        let _ = self.out.flush();
+    }
+}
+
+impl<W: Write> Progress for LiveLine<W> {
+    fn phase(&mut self, phase: Phase) {
+        let text = match phase {
+            Phase::SetUp => "creating the items",
+            Phase::WarmUp => "warming up",
+            Phase::Measure => "measuring",
+            Phase::Drain => "waiting for the last answers",
+            Phase::Books => "reading every item back",
+        };
+        self.show(text, true);
+    }
+
+    fn line(&mut self, line: &ProgressLine) {
+        let text = format!(
+            "{:>5.0}/{:.0} s  {:>10.0} events/s  p50 {:>10}  p99 {:>10}  errors {}",
+            line.elapsed_s,
+            line.total_s,
+            line.rate_per_s,
+            human_ns(line.p50_ns),
+            human_ns(line.p99_ns),
+            line.errors
+        );
+        self.show(&text, false);
+    }
+}

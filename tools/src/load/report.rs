@@ -1,0 +1,190 @@
+//! What a run found, as a struct that serializes to the JSON object, and as text for people.
+
+use std::fmt::Write;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::books::Books;
+use super::journal::JournalEntry;
+use super::stats::Measured;
+
+/// The result of a run. Serialized it is the one JSON object; measurements and journal stay out of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct LoadReport {
+    /// What became of the events.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// How long was measured.
+    pub seconds: f64,
+    /// Events answered a second while measuring.
+    pub rate_per_s: f64,
+    /// Percentiles over the measured requests.
+    pub latency_us: LatencyUs,
+    /// Whether every unit is where the answers say.
+    pub books: Books,
+    /// Voting replicas.
+    pub replicas: u8,
+    /// Equal digests that publishing needs.
+    pub copies: u8,
+    /// Shards.
+    pub shards: u16,
+    /// Events in one request.
+    pub batch: usize,
+    /// Connections.
+    pub connections: usize,
+    /// Whether answers survive a power cut.
+    pub durable: bool,
+    /// The rate asked for; nothing in closed loop.
+    pub rate_target_per_s: Option<f64>,
+    /// Requests that were due when the load ended and had not been sent: the engine did not keep up.
+    pub requests_unsent: u64,
+    /// The longest time without any answer while load was on.
+    pub longest_gap_ms: f64,
+    /// Connections made anew.
+    pub reconnects: u64,
+    /// Events sent again under their keys after `busy` or a lost connection.
+    pub resubmitted: u64,
+    /// Theta of the Zipf distribution; 0 is uniform.
+    pub skew: f64,
+    /// Stock items.
+    pub accounts: usize,
+    /// The warehouse that the items are in.
+    pub warehouse: u64,
+    /// Histograms.
+    #[serde(skip)]
+    pub measured: Measured,
+    /// Every event with its first answer, if the plan asked for it.
+    #[serde(skip)]
+    pub journal: Vec<JournalEntry>,
+}
+
+/// What became of the events, warm-up and end included.
+/// `events_answered = applied + rejected + duplicates + conflicts + errors` while nothing is unanswered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Events submitted, each counted once however often it was sent, resubmissions on purpose included.
+    pub events_sent: u64,
+    /// Events that the log decided.
+    pub events_answered: u64,
+    /// Events that took effect.
+    pub applied: u64,
+    /// Events that the domain refused.
+    pub rejected: u64,
+    /// Resubmissions on purpose that were answered with the first answer.
+    pub duplicates: u64,
+    /// Keys answered as reused with another body.
+    pub conflicts: u64,
+    /// Times that an event was told to come back later.
+    pub busy: u64,
+    /// Answers that nobody wants: full, expired, invalid, fault, and duplicates that differ from their first answer.
+    pub errors: u64,
+}
+
+impl Counts {
+    pub(super) fn add(&mut self, other: &Counts) {
+        self.events_sent += other.events_sent;
+        self.events_answered += other.events_answered;
+        self.applied += other.applied;
+        self.rejected += other.rejected;
+        self.duplicates += other.duplicates;
+        self.conflicts += other.conflicts;
+        self.busy += other.busy;
+        self.errors += other.errors;
+    }
+}
+
+/// Percentiles in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LatencyUs {
+    /// The median.
+    pub p50: f64,
+    /// 90 %.
+    pub p90: f64,
+    /// 99 %.
+    pub p99: f64,
+    /// 99.9 %.
+    pub p99_9: f64,
+    /// 99.99 %.
+    pub p99_99: f64,
+    /// The slowest.
+    pub max: f64,
+}
+
+impl LatencyUs {
+    /// Of a histogram in nanoseconds; all 0 if it is empty.
+    #[must_use]
+    pub fn of(latency_ns: &Histogram<u64>) -> LatencyUs {
+        let at = |quantile| match latency_ns.is_empty() {
+            true => 0.0,
+            false => (latency_ns.value_at_quantile(quantile) / 100) as f64 / 10.0,
+        };
+        LatencyUs {
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p99_9: at(0.999),
+            p99_99: at(0.9999),
+            max: at(1.0),
+        }
+    }
+}
+
+/// The report for people: what happened, a percentile table, the books.
+#[must_use]
+pub fn print_report(report: &LoadReport) -> String {
+    let mut out = String::new();
+    let counts = &report.counts;
+    let line = |out: &mut String, name: &str, value: String| writeln!(out, "  {name:<22}{value:>18}");
+    let mut lines = || -> std::fmt::Result {
+        writeln!(out, "Load")?;
+        line(&mut out, "events answered", counts.events_answered.to_string())?;
+        line(&mut out, "rate", format!("{:.0}/s", report.rate_per_s))?;
+        line(&mut out, "measured", format!("{:.1} s", report.seconds))?;
+        for (name, value) in [
+            ("applied", counts.applied),
+            ("rejected", counts.rejected),
+            ("duplicates", counts.duplicates),
+            ("conflicts", counts.conflicts),
+            ("told to come back", counts.busy),
+            ("errors", counts.errors),
+            ("reconnects", report.reconnects),
+            ("requests unsent", report.requests_unsent),
+        ] {
+            line(&mut out, name, value.to_string())?;
+        }
+        line(
+            &mut out,
+            "longest gap",
+            format!("{:.1} ms", report.longest_gap_ms),
+        )?;
+        writeln!(out, "\nLatency of a request of {} events\n", report.batch)?;
+        writeln!(
+            out,
+            "  {:>10}  {:>14}  {:>14}",
+            "percentile", "latency", "requests above"
+        )?;
+        let histogram = &report.measured.latency_ns;
+        for percentile in [0.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99, 99.999, 100.0] {
+            let value = histogram.value_at_percentile(percentile);
+            let above = match histogram.is_empty() {
+                true => 0,
+                false => histogram.len() - histogram.count_between(0, value),
+            };
+            let latency = human_ns(value);
+            writeln!(out, "  {:>9}%  {latency:>14}  {above:>14}", percentile)?;
+        }
+        writeln!(out, "\nBooks: {}", report.books)
+    };
+    lines().expect("writing to a string cannot fail");
+    out
+}
+
+/// Nanoseconds with a unit that suits them.
+pub(super) fn human_ns(nanos: u64) -> String {
+    match nanos {
+        0..1_000_000 => format!("{:.1} µs", nanos as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.2} ms", nanos as f64 / 1e6),
+        _ => format!("{:.2} s", nanos as f64 / 1e9),
+    }
+}

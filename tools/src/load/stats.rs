@@ -1,0 +1,115 @@
+//! What is counted and measured: per thread and second, merged into the run's.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::report::Counts;
+
+/// One thread's second.
+#[derive(Clone, Debug)]
+pub struct Interval {
+    /// When it began, since the load began.
+    pub start: Duration,
+    /// How long it was.
+    pub length: Duration,
+    /// Events answered in it.
+    pub answered: u64,
+    /// Events that went wrong in it.
+    pub errors: u64,
+    /// Latencies of the requests that ended in it, in nanoseconds.
+    pub latency_ns: Histogram<u64>,
+}
+
+/// Everything measured in a run.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Latencies of the measured requests, in nanoseconds.
+    pub latency_ns: Histogram<u64>,
+    /// The seconds in order, all threads merged.
+    pub intervals: Vec<Interval>,
+    /// When the load began, by the machine's clock.
+    pub began: std::time::SystemTime,
+}
+
+/// A thread's running numbers.
+pub(super) struct Stats {
+    pub counts: Counts,
+    /// Events answered between the end of the warm-up and the end of the load.
+    pub answered_measured: u64,
+    /// Answers that contradict an earlier one.
+    pub contradictions: u64,
+    pub reconnects: u64,
+    pub resubmitted: u64,
+    pub latency_ns: Histogram<u64>,
+    interval: Histogram<u64>,
+    interval_start: u64,
+    answered_before: u64,
+    errors_before: u64,
+    index: u64,
+}
+
+impl Stats {
+    /// Intervals count from `begin`.
+    pub(super) fn new(begin: u64) -> Stats {
+        Stats {
+            counts: Counts::default(),
+            answered_measured: 0,
+            contradictions: 0,
+            reconnects: 0,
+            resubmitted: 0,
+            latency_ns: new_histogram(),
+            interval: new_histogram(),
+            interval_start: begin,
+            answered_before: 0,
+            errors_before: 0,
+            index: 0,
+        }
+    }
+
+    /// A request took `nanos`, times `count` requests.
+    pub(super) fn record(&mut self, nanos: u64, count: u64) {
+        self.interval.saturating_record_n(nanos.max(1), count);
+    }
+
+    /// When the interval under way ends.
+    pub(super) fn interval_end(&self) -> u64 {
+        self.interval_start + INTERVAL_NS
+    }
+
+    /// Ends the interval and returns it. Its times are those of the grid, so that the threads' intervals match.
+    pub(super) fn end_interval(&mut self, now: u64) -> (u64, Interval) {
+        let latency_ns = std::mem::replace(&mut self.interval, new_histogram());
+        self.latency_ns.add(&latency_ns).expect("equal bounds");
+        let interval = Interval {
+            start: Duration::from_nanos(self.index * INTERVAL_NS),
+            length: Duration::from_nanos(now.saturating_sub(self.interval_start).clamp(1, INTERVAL_NS)),
+            answered: self.counts.events_answered - self.answered_before,
+            errors: self.counts.errors - self.errors_before,
+            latency_ns,
+        };
+        self.answered_before = self.counts.events_answered;
+        self.errors_before = self.counts.errors;
+        self.interval_start += INTERVAL_NS;
+        self.index += 1;
+        (self.index - 1, interval)
+    }
+}
+
+impl Interval {
+    pub(super) fn merge(&mut self, other: &Interval) {
+        self.answered += other.answered;
+        self.errors += other.errors;
+        self.latency_ns.add(&other.latency_ns).expect("equal bounds");
+    }
+}
+
+pub(super) fn new_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).expect("constant bounds are valid")
+}
+
+/// How long an interval is.
+const INTERVAL_NS: u64 = 1_000_000_000;
+
+/// An hour; what takes longer is recorded as that.
+const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
