@@ -1,1 +1,100 @@
-fn main() {}
+//! `assize-load`: runs a load against an engine and reports what it found. Everything is in `assize_tools::load`.
+//!
+//! Exit codes: 0 the books balance, 1 they do not, 2 bad flags, 3 the load could not be run to its end.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use assize_tools::load::{
+    LiveLine, LoadFlags, LoadReport, print_report, run, write_hgrm, write_interval_log, write_svg,
+};
+use clap::Parser;
+
+/// Drives an Assize engine with inventory events, measures, and checks the books
+#[derive(Parser, Debug)]
+#[command(name = "assize-load", version)]
+struct Command {
+    /// Where the engine listens, host:port; several are tried in turn
+    #[arg(default_value = "localhost:7300", value_name = "ADDRESS")]
+    addresses: Vec<String>,
+    #[command(flatten)]
+    load: LoadFlags,
+    /// Write the JSON object here; `-` is the standard output
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the percentile distribution here, as HdrHistogram's tools read it
+    #[arg(long, value_name = "FILE")]
+    hgrm: Option<PathBuf>,
+    /// Write the HdrHistogram interval log here
+    #[arg(long, value_name = "FILE")]
+    interval_log: Option<PathBuf>,
+    /// Write the latency plot here, as SVG
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    let plan = match command.load.plan(command.addresses.clone()) {
+        Ok(plan) => plan,
+        Err(error) => return fail(&error, 2),
+    };
+    let mut progress = LiveLine::new(io::stderr(), io::stderr().is_terminal());
+    let report = match run(&plan, &mut progress) {
+        Ok(report) => report,
+        Err(error) => return fail(&error, 3),
+    };
+    eprintln!();
+    if command.json.as_deref() != Some(Path::new("-")) {
+        print!("{}", print_report(&report));
+    }
+    if let Err(error) = write_files(&command, &report) {
+        return fail(&error, 3);
+    }
+    if report.books.ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    eprintln!("\nassize-load: {error}");
+    ExitCode::from(code)
+}
+
+fn write_files(command: &Command, report: &LoadReport) -> Result<(), String> {
+    let latency_ns = &report.measured.latency_ns;
+    write_file(command.json.as_deref(), |out| {
+        serde_json::to_writer_pretty(&mut *out, report)?;
+        writeln!(out)
+    })?;
+    write_file(command.hgrm.as_deref(), |out| write_hgrm(latency_ns, out))?;
+    write_file(command.interval_log.as_deref(), |out| {
+        write_interval_log(&report.measured, out)
+    })?;
+    let title = format!(
+        "Assize: {} connections, batch {}, {:.0} events/s",
+        report.connections, report.batch, report.rate_per_s
+    );
+    write_file(command.svg.as_deref(), |out| write_svg(latency_ns, &title, out))
+}
+
+fn write_file(
+    path: Option<&Path>,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), String> {
+    let Some(path) = path else { return Ok(()) };
+    let written = if path == Path::new("-") {
+        write(&mut io::stdout().lock())
+    } else {
+        File::create(path).and_then(|file| {
+            let mut out = BufWriter::new(file);
+            write(&mut out)?;
+            out.flush()
+        })
+    };
+    written.map_err(|error| format!("{} cannot be written: {error}", path.display()))
+}
