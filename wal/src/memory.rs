@@ -100,7 +100,7 @@ impl MemoryDevice {
         self.segments_left = left;
     }
 
-    /// The next group commit lands this many blocks from its place, and reports success.
+    /// The next group commit that can lands this many blocks before its place (negative) and reports success.
     pub fn misdirect_next_write(&mut self, blocks: i64) {
         self.misdirected_blocks = Some(blocks);
     }
@@ -223,13 +223,15 @@ impl MemoryDevice {
     fn apply(&mut self, operation: &Operation) {
         match operation {
             Operation::Write { offset, buffers, .. } => {
-                let missed = self.misdirected_blocks.take().unwrap_or(0) * BLOCK_BYTES as i64;
+                let missed = self.misdirected_blocks.unwrap_or(0) * BLOCK_BYTES as i64;
+                let misplaced = offset.checked_add_signed(missed);
+                if misplaced.is_some() {
+                    self.misdirected_blocks = None;
+                }
                 let Some(file) = self.file_of(operation) else {
                     return;
                 };
-                let mut at = offset
-                    .checked_add_signed(missed)
-                    .expect("a misdirected write stays in its segment");
+                let mut at = misplaced.unwrap_or(*offset);
                 for buffer in buffers {
                     file.write(at, buffer.as_blocks_bytes());
                     at += buffer.as_blocks_bytes().len() as u64;
@@ -354,7 +356,7 @@ pub struct Random(pub u64);
 
 impl Random {
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -364,7 +366,7 @@ impl Random {
 
     /// Below `bound`, which is not 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
+        self.next_u64() % bound
     }
 }
 
