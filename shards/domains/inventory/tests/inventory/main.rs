@@ -6,4 +6,5 @@ mod fuzzed;
 mod layout;
 mod model;
 mod properties;
+mod protocol;
 mod rules;
