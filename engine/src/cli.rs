@@ -54,6 +54,10 @@ pub struct ServeCommand {
     /// The replica's configuration
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+
+    /// Write the latencies of each stage to this file at the end, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub stages: Option<PathBuf>,
 }
 
 /// `assize demo`.

@@ -1,6 +1,28 @@
-//! assize.
+//! The Assize engine: [`run`] is all that a domain author's own `main` has to call.
+//!
+//! ```no_run
+//! use assize_domain::DomainRegistry;
+//!
+//! fn main() -> std::process::ExitCode {
+//!     let mut domains = DomainRegistry::new();
+//!     domains.register(assize_inventory::InventoryDomain).expect("its id is free");
+//!     assize::run(domains)
+//! }
+//! ```
+//!
+//! This crate is the shell: threads, sockets, files, signals, configuration. It holds no decision about an event; those
+//! are in the pure crates below it, composed by `assize-node`.
+#![warn(missing_docs)]
+
+pub mod boot;
 pub mod cli;
 pub mod config;
 pub mod doctor;
 pub mod exit;
 pub mod logging;
+pub mod reactor;
+mod run;
+mod serve;
+mod signals;
+
+pub use run::run;

@@ -1,1 +1,34 @@
-//! assize-node.
+//! One replica, composed: for each core the Usher, its shards, its logs' group commits and, on the control core, the
+//! Docket. It is what the simulator, replay and the engine all run.
+//!
+//! It never does I/O, reads a clock or starts a thread: bytes, completions, messages of other cores and the time are
+//! given to [`Core`], and what it wants done comes back as [`Output`]s.
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod connections;
+mod core;
+mod held;
+mod layout;
+mod limits;
+mod message;
+mod outcome_stream;
+mod publish;
+mod reads;
+mod replay;
+mod stages;
+mod usher;
+
+pub use connections::{ConnectionId, ConnectionRef};
+pub use core::{Core, CoreConfig, Now, Output};
+pub use held::StripePayload;
+pub use layout::Layout;
+pub use message::{CoreMessage, ReplayedSlot};
+pub use outcome_stream::{OutcomeStreamStart, StoredDigest};
+pub use stages::StripeStages;
+pub use usher::{Greeting, UsherLimits};

@@ -66,7 +66,7 @@ pub struct Source {
 impl Source {
     /// An error at `key`, which reads like `cores.assignments[1].cpu`. If the file does not hold the key, the
     /// line is that of its innermost table that is there, and the message says that a default is meant.
-    pub(super) fn refuse(&self, key: &str, found: String, accepted: String) -> ConfigError {
+    pub(crate) fn refuse(&self, key: &str, found: String, accepted: String) -> ConfigError {
         let (span, exact) = self.locate(key);
         let found = if exact {
             found

@@ -1,0 +1,164 @@
+//! The clients' connections of one core: what was promised to each and what waits to be sent.
+
+use alloc::vec::Vec;
+
+use assize_wire::CoreId;
+use assize_wire::frame::{FrameKind, FrameWriter};
+use assize_wire::message::{Refused, RefusedCode};
+
+use crate::limits::{HELLO_NS, PARTIAL_FRAME_NS, UNSENT_BYTES_MAX};
+
+/// A connection of one core. Never names two connections: a reused place has another generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId {
+    /// Its place in the core's table.
+    pub index: u32,
+    /// How often the place was used before.
+    pub generation: u32,
+}
+
+/// A connection, seen from any core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionRef {
+    /// The core whose socket it is.
+    pub core: CoreId,
+    /// The connection there.
+    pub connection: ConnectionId,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) greeted: bool,
+    /// Events that were taken and not answered yet; at most the credit.
+    pub(crate) unanswered: u32,
+    /// Frames that wait to be sent.
+    pub(crate) out: Vec<u8>,
+    /// Since when the client owes us the rest of a frame, or its `Hello`.
+    waiting_since: Option<u64>,
+    /// Nothing more is read; it is closed once `out` is sent.
+    pub(crate) closing: bool,
+    listed: bool,
+}
+
+/// All connections of a core.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    places: Vec<Place>,
+    free: Vec<u32>,
+    /// Connections with something to send or to close, each once.
+    dirty: Vec<ConnectionId>,
+    open: usize,
+}
+
+#[derive(Debug)]
+struct Place {
+    generation: u32,
+    connection: Option<Connection>,
+}
+
+impl Connections {
+    pub(crate) fn open(&mut self, now: u64) -> ConnectionId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place { generation: 0, connection: None });
+            self.places.len() as u32 - 1
+        });
+        let place = &mut self.places[index as usize];
+        place.connection = Some(Connection {
+            greeted: false,
+            unanswered: 0,
+            out: Vec::new(),
+            waiting_since: Some(now),
+            closing: false,
+            listed: false,
+        });
+        self.open += 1;
+        ConnectionId { index, generation: place.generation }
+    }
+
+    /// The socket is gone. What is answered to it from here on is dropped: the client asks again with the same keys.
+    pub(crate) fn close(&mut self, id: ConnectionId) {
+        if self.get(id).is_some() {
+            let place = &mut self.places[id.index as usize];
+            place.connection = None;
+            place.generation = place.generation.wrapping_add(1);
+            self.free.push(id.index);
+            self.open -= 1;
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.open
+    }
+
+    pub(crate) fn get(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        let place = self.places.get_mut(id.index as usize)?;
+        place.connection.as_mut().filter(|_| place.generation == id.generation)
+    }
+
+    /// Appends frames to what waits to be sent; a reader that is too slow is closed (explicitly, not forgotten).
+    pub(crate) fn write(&mut self, id: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(connection) = self.get(id) else { return };
+        if connection.closing {
+            return;
+        }
+        write(&mut connection.out);
+        if connection.out.len() > UNSENT_BYTES_MAX {
+            connection.closing = true;
+        }
+        if !connection.listed {
+            connection.listed = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// Sends `code` with a sentence. With `close`, nothing more is read or written after it.
+    pub(crate) fn refuse(&mut self, id: ConnectionId, request: u64, refused: &Refused, close: bool) {
+        self.write(id, |out| {
+            let writer = FrameWriter::begin(out, FrameKind::Refused, request);
+            refused.encode(out);
+            writer.finish(out);
+        });
+        if close && let Some(connection) = self.get(id) {
+            connection.closing = true;
+        }
+    }
+
+    /// The next connection with something to send or to close.
+    pub(crate) fn poll_dirty(&mut self) -> Option<ConnectionId> {
+        loop {
+            let id = self.dirty.pop()?;
+            if let Some(connection) = self.get(id) {
+                connection.listed = false;
+                return Some(id);
+            }
+        }
+    }
+
+    /// Remembers since when the client owes the rest of a frame.
+    pub(crate) fn note_partial(&mut self, id: ConnectionId, partial: bool, now: u64) {
+        if let Some(connection) = self.get(id) {
+            connection.waiting_since =
+                (partial || !connection.greeted).then(|| connection.waiting_since.unwrap_or(now));
+        }
+    }
+
+    /// Closes those that have owed the rest of a frame, or their `Hello`, for too long.
+    pub(crate) fn close_stalled(&mut self, now: u64) {
+        for index in 0..self.places.len() {
+            let place = &self.places[index];
+            let Some(connection) = &place.connection else { continue };
+            let limit = if connection.greeted { PARTIAL_FRAME_NS } else { HELLO_NS };
+            let stalled = connection.waiting_since.is_some_and(|since| now.saturating_sub(since) > limit);
+            if stalled && !connection.closing {
+                let id = ConnectionId { index: index as u32, generation: place.generation };
+                let refused = Refused {
+                    code: RefusedCode::TimedOut,
+                    retry_after_us: 0,
+                    text: "no whole frame came for 10 seconds: the connection is closed".into(),
+                };
+                self.refuse(id, 0, &refused, true);
+            }
+        }
+    }
+}

@@ -1,0 +1,661 @@
+//! One core of a replica: its connections, its Usher, its shards, its logs and, on the control core, the Docket.
+
+use alloc::collections::VecDeque;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use assize_consensus::{Docket, Offer};
+use assize_domain::DomainRegistry;
+use assize_shards::{Shard, StripeBytes};
+use assize_wal::{BlockBuffer, Completion, Durable, Entry, Log, LogFailure, Mark, Operation};
+use assize_wire::accept::Accept;
+use assize_wire::event::Event;
+use assize_wire::frame::{Frame, FrameKind, FrameWriter, Parsed};
+use assize_wire::manifest::Ordered;
+use assize_wire::message::{Hello, Read, Refused, RefusedCode, Submit};
+use assize_wire::routing::Routing;
+use assize_wire::{Ballot, ClusterId, CoreId, Hash, ShardId, Slot, StreamTime};
+
+use crate::connections::{ConnectionId, ConnectionRef, Connections};
+use crate::held::{HeldStripe, StripePayload};
+use crate::layout::Layout;
+use crate::limits::IDLE_MARK_NS;
+use crate::message::CoreMessage;
+use crate::outcome_stream::{OutcomeStream, OutcomeStreamStart};
+use crate::publish::Unfilled;
+use crate::reads::Reads;
+use crate::replay::Replay;
+use crate::stages::StripeStages;
+use crate::usher::{Batch, Greeting, Usher, UsherLimits};
+
+/// The time of an input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// A clock that never moves back, in nanoseconds, for intervals.
+    pub monotonic_ns: u64,
+    /// The host's wall clock, in nanoseconds since the Unix epoch, for stream time.
+    pub wall_ns: u64,
+}
+
+/// What a core is made of.
+pub struct CoreConfig {
+    /// This core.
+    pub id: CoreId,
+    /// Which core owns which shard.
+    pub layout: Arc<Layout>,
+    /// The agreed routing.
+    pub routing: Routing,
+    /// The domains.
+    pub domains: Arc<DomainRegistry>,
+    /// Bounds of the Usher.
+    pub limits: UsherLimits,
+    /// What clients are told.
+    pub greeting: Greeting,
+    /// The shards that the layout gives this core, ascending.
+    pub shards: Vec<Shard>,
+    /// This core's log.
+    pub log: Log,
+    /// Its part of the outcome stream.
+    pub outcomes: OutcomeStreamStart,
+    /// On the control core: the Docket.
+    pub docket: Option<Docket>,
+}
+
+/// What a core wants done.
+pub enum Output {
+    /// An effect on a device.
+    Disk(Operation),
+    /// A message to another core.
+    Message {
+        /// To whom.
+        to: CoreId,
+        /// What.
+        message: CoreMessage,
+    },
+    /// A stripe's times, for the histograms.
+    Stages(StripeStages),
+    /// The control core: replayed slots are published through this one; more may be given.
+    Replayed(Slot),
+    /// This core serves: connections may be opened.
+    Serving,
+    /// A replayed stripe has another digest than the one published before the restart (C4): this replica's
+    /// arithmetic or its disk is wrong. It must stop and publish nothing.
+    Diverged {
+        /// The slot.
+        slot: Slot,
+        /// The shard.
+        shard: ShardId,
+        /// The digest published.
+        expected: Hash,
+        /// The digest computed now.
+        found: Hash,
+    },
+    /// Everything that was admitted is answered and durable: the core may end once its sockets are flushed.
+    Halted,
+}
+
+/// One core. Order of calls: [`Core::handle_now`], any inputs, [`Core::step`], then [`Core::poll_output`] and
+/// [`Core::poll_connection`] until they are empty. It never blocks and never calls back.
+pub struct Core {
+    pub(crate) id: CoreId,
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) routing: Routing,
+    pub(crate) greeting: Greeting,
+    pub(crate) connections: Connections,
+    pub(crate) usher: Usher,
+    /// As `usher.seats`: the shards of this core, ascending.
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) log: Log,
+    pub(crate) outcomes: OutcomeStream<Unfilled>,
+    pub(crate) docket: Option<Docket>,
+    replay: Replay,
+    pub(crate) reads: Reads,
+    /// Cores that asked to be told of a published slot (control core).
+    watchers: Vec<(Slot, CoreId)>,
+    /// Messages of this core to itself.
+    own: VecDeque<CoreMessage>,
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) now: Now,
+    /// The highest published stream time that this core knows.
+    pub(crate) stream_time: StreamTime,
+    /// The published slot that was last told to the boot thread and to watchers (control core).
+    told_published: Slot,
+    ballot: Ballot,
+    /// When the log last had something appended, until it was given its idle mark.
+    log_busy_since: Option<u64>,
+    stalled_checked: u64,
+    stopping: bool,
+    drained: bool,
+    /// Cores that have drained (control core).
+    drained_cores: Vec<CoreId>,
+}
+
+impl Core {
+    /// A core that waits for replay, or for [`CoreMessage::Lead`].
+    #[must_use]
+    pub fn new(config: CoreConfig) -> Core {
+        let CoreConfig { id, layout, routing, domains, limits, greeting, shards, log, outcomes, docket } = config;
+        assert_eq!(docket.is_some(), id == layout.control, "the control core runs the Docket, no other does");
+        let usher = Usher::new(id, Arc::clone(&layout), routing, domains, limits);
+        assert_eq!(usher.seats.len(), shards.len(), "core {id} has other shards than the layout gives it");
+        let told_published = docket.as_ref().map_or(Slot::ZERO, |docket| docket.watermarks().published);
+        Core {
+            id,
+            layout,
+            routing,
+            greeting,
+            connections: Connections::default(),
+            usher,
+            shards,
+            log,
+            outcomes: OutcomeStream::new(outcomes),
+            docket,
+            replay: Replay::default(),
+            reads: Reads::default(),
+            watchers: Vec::new(),
+            own: VecDeque::new(),
+            outputs: VecDeque::new(),
+            now: Now::default(),
+            stream_time: StreamTime(0),
+            told_published,
+            ballot: Ballot::NONE,
+            log_busy_since: None,
+            stalled_checked: 0,
+            stopping: false,
+            drained: false,
+            drained_cores: Vec::new(),
+        }
+    }
+
+    /// The time of what follows. Never moves back on the monotonic clock.
+    pub fn handle_now(&mut self, now: Now) {
+        assert!(now.monotonic_ns >= self.now.monotonic_ns, "{now:?} is before {:?}", self.now);
+        self.now = now;
+    }
+
+    /// A client connected. One too many is told so and closed.
+    pub fn handle_opened(&mut self) -> ConnectionId {
+        let id = self.connections.open(self.now.monotonic_ns);
+        let max = self.usher.limits.connections_max;
+        if self.connections.len() > max {
+            let text = alloc::format!("this core serves {max} connections and no more");
+            let refused = Refused { code: RefusedCode::TooManyConnections, retry_after_us: 0, text };
+            self.connections.refuse(id, 0, &refused, true);
+        }
+        id
+    }
+
+    /// The socket of a connection is gone.
+    pub fn handle_closed(&mut self, id: ConnectionId) {
+        self.connections.close(id);
+    }
+
+    /// Bytes of a client that have not been consumed yet, from the first. Returns how many were consumed and how many
+    /// must be there in all before it is worth calling again.
+    pub fn handle_received(&mut self, id: ConnectionId, bytes: &[u8]) -> (usize, usize) {
+        let mut consumed = 0;
+        let needed = loop {
+            if self.connections.get(id).is_none_or(|connection| connection.closing) {
+                return (bytes.len(), 0);
+            }
+            match Frame::parse(&bytes[consumed..]) {
+                Ok(Parsed::Whole { frame, bytes }) => {
+                    self.handle_frame(id, &frame);
+                    consumed += bytes;
+                }
+                Ok(Parsed::Needs(needed)) => break needed,
+                Err(error) => {
+                    self.refuse_and_close(id, 0, RefusedCode::BadFrame, error.to_string());
+                    return (bytes.len(), 0);
+                }
+            }
+        };
+        self.connections.note_partial(id, consumed < bytes.len(), self.now.monotonic_ns);
+        (consumed, needed)
+    }
+
+    /// A message of another core, of the boot thread or of the shell.
+    pub fn handle_message(&mut self, message: CoreMessage) {
+        self.own.push_back(message);
+    }
+
+    /// A device completed an operation.
+    ///
+    /// # Errors
+    /// [`LogFailure`]: the replica must stop at once (L3).
+    pub fn handle_completion(&mut self, completion: Completion) -> Result<(), LogFailure> {
+        if completion.id.log == self.log.identity().log {
+            self.log.handle_completion(completion)?;
+            while let Some(durable) = self.log.poll_durable() {
+                self.handle_durable(durable);
+            }
+            Ok(())
+        } else {
+            self.outcomes.log.handle_completion(completion)
+        }
+    }
+
+    /// Does one round of what the inputs so far allow, and says whether there may be more to do: then it is to be
+    /// called again, after [`Core::handle_now`], so that the times of the stages mean something.
+    #[must_use]
+    pub fn step(&mut self) -> bool {
+        self.outcomes.handle_durable();
+        let mut progress = self.publish_filled();
+        while let Some(message) = self.own.pop_front() {
+            self.apply(message);
+            progress = true;
+        }
+        progress |= self.step_docket();
+        for seat in 0..self.shards.len() {
+            progress |= self.step_shard(seat);
+        }
+        progress |= self.step_usher();
+        if progress || !self.own.is_empty() {
+            return true;
+        }
+        self.step_timers();
+        self.step_stop();
+        while let Some(operation) = self.log.poll_operation() {
+            self.outputs.push_back(Output::Disk(operation));
+        }
+        while let Some(operation) = self.outcomes.log.poll_operation() {
+            self.outputs.push_back(Output::Disk(operation));
+        }
+        false
+    }
+
+    /// The next thing to be done outside.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// The next connection that has bytes to send or is to be closed.
+    pub fn poll_connection(&mut self) -> Option<ConnectionId> {
+        self.connections.poll_dirty()
+    }
+
+    /// Moves the bytes that wait to be sent on a connection to the end of `out`; true if it is to be closed after them.
+    pub fn take_bytes(&mut self, id: ConnectionId, out: &mut Vec<u8>) -> bool {
+        let Some(connection) = self.connections.get(id) else { return true };
+        if out.is_empty() {
+            core::mem::swap(out, &mut connection.out);
+        } else {
+            out.append(&mut connection.out);
+        }
+        connection.closing
+    }
+
+    /// When [`Core::step`] must be called again even if nothing arrives, in monotonic nanoseconds.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<u64> {
+        let idle = self.log_busy_since.map(|since| since + IDLE_MARK_NS);
+        let stalled = (self.connections.len() > 0).then_some(self.stalled_checked + STALLED_CHECK_NS);
+        [idle, stalled, self.outcomes.next_due()].into_iter().flatten().min()
+    }
+
+    /// Sends to any core, this one included.
+    pub(crate) fn send(&mut self, to: CoreId, message: CoreMessage) {
+        if to == self.id {
+            self.own.push_back(message);
+        } else {
+            self.outputs.push_back(Output::Message { to, message });
+        }
+    }
+
+    /// The index of a shard that this core owns.
+    pub(crate) fn seat_of(&self, shard: ShardId) -> usize {
+        match self.usher.seat_index(shard) {
+            Some(seat) => seat,
+            None => panic!("shard {shard} is not of core {}", self.id),
+        }
+    }
+
+    fn handle_frame(&mut self, id: ConnectionId, frame: &Frame<'_>) {
+        let greeted = self.connections.get(id).is_some_and(|connection| connection.greeted);
+        match frame.kind {
+            FrameKind::Hello => self.greet(id, frame),
+            _ if !greeted => {
+                let text = "the first frame on a connection must be Hello".into();
+                self.refuse_and_close(id, frame.request, RefusedCode::HelloExpected, text);
+            }
+            FrameKind::Submit => match Submit::parse(frame.payload) {
+                Ok(submit) => {
+                    let (time, now) = (self.stream_time, self.now.monotonic_ns);
+                    self.usher.submit(&mut self.connections, id, frame.request, &submit, time, now);
+                }
+                Err(error) => self.refuse_and_close(id, frame.request, RefusedCode::BadMessage, error.to_string()),
+            },
+            FrameKind::Read => match Read::parse(frame.payload) {
+                Ok(read) => self.read(id, frame.request, &read),
+                Err(error) => self.refuse_and_close(id, frame.request, RefusedCode::BadMessage, error.to_string()),
+            },
+            FrameKind::Ping => self.connections.write(id, |out| {
+                FrameWriter::begin(out, FrameKind::Pong, frame.request).finish(out);
+            }),
+            kind @ (FrameKind::Welcome
+            | FrameKind::Answers
+            | FrameKind::States
+            | FrameKind::Refused
+            | FrameKind::Pong) => {
+                let text = alloc::format!("{kind:?} is what a replica sends, not a client");
+                self.refuse_and_close(id, frame.request, RefusedCode::BadMessage, text);
+            }
+        }
+    }
+
+    fn greet(&mut self, id: ConnectionId, frame: &Frame<'_>) {
+        let hello = match Hello::parse(frame.payload) {
+            Ok(hello) => hello,
+            Err(error) => {
+                self.refuse_and_close(id, frame.request, RefusedCode::BadMessage, error.to_string());
+                return;
+            }
+        };
+        let cluster = self.greeting.cluster;
+        if hello.cluster != ClusterId(0) && hello.cluster != cluster {
+            let text = alloc::format!("this is cluster {cluster}, not {}: check the address", hello.cluster);
+            self.refuse_and_close(id, frame.request, RefusedCode::OtherCluster, text);
+            return;
+        }
+        // Stream time stands still while nothing is ordered, and deadlines are judged at the time of a slot to come.
+        let time = self.stream_time.max(StreamTime(self.now.wall_ns));
+        let welcome = self.greeting.welcome(self.routing.seed, self.usher.limits.credit_events, time);
+        if let Some(connection) = self.connections.get(id) {
+            connection.greeted = true;
+        }
+        self.connections.write(id, |out| {
+            let writer = FrameWriter::begin(out, FrameKind::Welcome, frame.request);
+            welcome.encode(out);
+            writer.finish(out);
+        });
+    }
+
+    fn refuse_and_close(
+        &mut self,
+        id: ConnectionId,
+        request: u64,
+        code: RefusedCode,
+        text: alloc::string::String,
+    ) {
+        let refused = Refused { code, retry_after_us: 0, text };
+        self.connections.refuse(id, request, &refused, true);
+    }
+
+    fn apply(&mut self, message: CoreMessage) {
+        match message {
+            CoreMessage::Forward { shard, connection, request, indexes, home_mask, events } => {
+                self.take_forwarded(shard, connection, request, indexes, home_mask, events);
+            }
+            CoreMessage::Frames { connection, answered, bytes } => {
+                self.connections.write(connection.connection, |out| out.extend_from_slice(&bytes));
+                self.note_answered(connection, answered);
+            }
+            CoreMessage::Offer(offer) => self.docket().handle_offer(offer),
+            CoreMessage::StripeDurable(id) => self.docket().handle_stripe_durable(id),
+            CoreMessage::Chosen { ordered, stripes, digests } => self.take_chosen(&ordered, stripes, &digests),
+            CoreMessage::Published { slot, shard } => self.docket().handle_published(slot, shard),
+            CoreMessage::Exchange { from, to, message } => {
+                let seat = self.seat_of(to);
+                self.shards[seat].handle_exchange(from, message);
+            }
+            CoreMessage::Read { home, connection, request, entities } => {
+                self.read_here(home, connection, request, entities);
+            }
+            CoreMessage::WatchPublished { slot, core } => self.watchers.push((slot, core)),
+            CoreMessage::PublishedThrough(slot) => self.handle_published_through(slot),
+            CoreMessage::Replay(slot) => self.replay.push(slot),
+            CoreMessage::ReplayEnd(ballot) => self.replay.end(ballot),
+            CoreMessage::Lead(ballot) => {
+                self.ballot = ballot;
+                self.usher.lead(ballot);
+                self.outputs.push_back(Output::Serving);
+            }
+            CoreMessage::Stop => {
+                self.stopping = true;
+                self.usher.stop();
+            }
+            CoreMessage::Drained(core) => self.drained_cores.push(core),
+            CoreMessage::Halt => self.outputs.push_back(Output::Halted),
+        }
+    }
+
+    fn take_forwarded(
+        &mut self,
+        shard: ShardId,
+        connection: ConnectionRef,
+        request: u64,
+        indexes: Vec<u32>,
+        home_mask: u64,
+        events: Vec<u8>,
+    ) {
+        let mut ends = Vec::with_capacity(indexes.len());
+        let mut rest = &events[..];
+        while !rest.is_empty() {
+            match Event::parse(rest) {
+                Ok((_, after)) => rest = after,
+                Err(error) => panic!("an event was forwarded that was not validated: {error}"),
+            }
+            ends.push((events.len() - rest.len()) as u32);
+        }
+        assert_eq!(ends.len(), indexes.len(), "events forwarded and their indexes");
+        let batch = Batch { indexes, ends, bytes: events, home_mask };
+        let (time, now) = (self.stream_time, self.now.monotonic_ns);
+        if let Some((answered, bytes)) = self.usher.accept_forwarded(shard, connection, request, &batch, time, now) {
+            self.send(connection.core, CoreMessage::Frames { connection, answered, bytes });
+        }
+    }
+
+    fn take_chosen(
+        &mut self,
+        ordered: &Arc<Ordered>,
+        stripes: Vec<(ShardId, StripeBytes)>,
+        digests: &[(ShardId, Hash)],
+    ) {
+        let slot = ordered.manifest.slot;
+        let mut replayed = stripes;
+        if self.ballot != Ballot::NONE {
+            self.log.handle_mark(Mark { ballot: self.ballot, slot });
+        }
+        for seat in 0..self.shards.len() {
+            let shard = self.usher.seats[seat].shard;
+            let Some(stripe) = ordered.manifest.stripe_of(shard) else {
+                self.shards[seat].handle_chosen(Arc::clone(ordered), None);
+                continue;
+            };
+            let held = &mut self.usher.seats[seat].held;
+            let at = replayed.iter().position(|(of, _)| *of == shard);
+            let bytes = if let Some(at) = at {
+                let expected = digests.iter().find(|(of, _)| *of == shard).map(|(_, digest)| *digest);
+                let stages = StripeStages { events: stripe.events, ..StripeStages::default() };
+                let runs = Vec::new();
+                held.push(HeldStripe { id: stripe.id, runs, stages, bytes: None, slot: Some(slot), expected });
+                replayed.swap_remove(at).1
+            } else {
+                let held = held.find(stripe.id);
+                held.slot = Some(slot);
+                held.stages.chosen = self.now.monotonic_ns;
+                let Some(buffer) = &held.bytes else {
+                    panic!("slot {slot} is chosen and stripe {:?} is not durable here (P2)", stripe.id);
+                };
+                Arc::new(StripePayload(Arc::clone(buffer))) as StripeBytes
+            };
+            self.shards[seat].handle_chosen(Arc::clone(ordered), Some(bytes));
+        }
+        assert!(replayed.is_empty(), "stripes of shards that core {} does not own", self.id);
+    }
+
+    fn handle_durable(&mut self, durable: Durable) {
+        match durable.entry {
+            Entry::Stripe(id) => {
+                let seat = self.seat_of(id.shard);
+                let held = self.usher.seats[seat].held.find(id);
+                held.bytes = Some(durable.buffer);
+                held.stages.durable = self.now.monotonic_ns;
+                if self.docket.is_none() {
+                    self.send(self.layout.control, CoreMessage::StripeDurable(id));
+                }
+            }
+            Entry::Accept { slot, ballot, .. } => {
+                self.docket().handle_accept_durable(slot, ballot);
+                self.log.handle_mark(Mark { ballot, slot });
+            }
+            Entry::Idle | Entry::Start | Entry::Chosen { .. } | Entry::Outcomes { .. } => {}
+        }
+    }
+
+    fn docket(&mut self) -> &mut Docket {
+        match &mut self.docket {
+            Some(docket) => docket,
+            None => panic!("core {} is not the control core", self.id),
+        }
+    }
+
+    /// Forms what may be formed and tells of what is chosen.
+    fn step_docket(&mut self) -> bool {
+        let Some(docket) = &mut self.docket else { return false };
+        let mut progress = false;
+        while docket.room()
+            && let Some(ordered) = self.replay.next()
+        {
+            let ordered = Arc::unwrap_or_clone(ordered);
+            docket.replay(ordered.manifest, ordered.hash);
+            progress = true;
+        }
+        if let Some(proposal) = docket.form(StreamTime(self.now.wall_ns)) {
+            let manifest = Hash::of(&proposal.bytes);
+            let payload = Accept::encode(proposal.ballot, true, &proposal.bytes);
+            let mut buffer = BlockBuffer::for_record(payload.len());
+            buffer.extend_from_slice(&payload);
+            let entry = Entry::Accept { slot: proposal.slot, ballot: proposal.ballot, manifest };
+            if let Err(full) = self.log.append(entry, buffer) {
+                panic!("no room for the accept record {:?}, for which a reserve is kept", full.entry);
+            }
+            self.log_busy_since = Some(self.now.monotonic_ns);
+            progress = true;
+        }
+        let mut chosen = Vec::new();
+        while let Some(ordered) = docket.poll_chosen() {
+            chosen.push(ordered);
+        }
+        let marks = docket.watermarks();
+        let idle = docket.is_idle();
+        for ordered in chosen {
+            self.tell_chosen(ordered);
+            progress = true;
+        }
+        if marks.published > self.told_published {
+            self.told_published = marks.published;
+            if self.ballot == Ballot::NONE {
+                self.outputs.push_back(Output::Replayed(marks.published));
+            }
+            self.handle_published_through(marks.published);
+            progress = true;
+        }
+        let due: Vec<CoreId> =
+            self.watchers.extract_if(.., |(slot, _)| *slot <= marks.published).map(|(_, core)| core).collect();
+        for core in due {
+            self.send(core, CoreMessage::PublishedThrough(marks.published));
+        }
+        if let Some(ballot) = self.replay.take_ballot(idle) {
+            self.docket().lead(ballot);
+            for core in self.layout.cores() {
+                self.send(core, CoreMessage::Lead(ballot));
+            }
+            progress = true;
+        }
+        progress
+    }
+
+    /// Every core learns every slot, in slot order: homes follow the order of claims by it.
+    fn tell_chosen(&mut self, ordered: Arc<Ordered>) {
+        let (stripes, digests) = self.replay.take(ordered.manifest.slot);
+        for core in self.layout.cores() {
+            let of_core = |shard: &ShardId| self.layout.owner(*shard) == core;
+            let stripes = stripes.iter().filter(|(shard, _)| of_core(shard)).cloned().collect();
+            let digests = digests.iter().filter(|(shard, _)| of_core(shard)).copied().collect();
+            let ordered = Arc::clone(&ordered);
+            self.send(core, CoreMessage::Chosen { ordered, stripes, digests });
+        }
+    }
+
+    fn step_shard(&mut self, seat: usize) -> bool {
+        let mut progress = false;
+        let from = self.usher.seats[seat].shard;
+        while let Some((to, message)) = self.shards[seat].poll_exchange() {
+            self.send(self.layout.owner(to), CoreMessage::Exchange { from, to, message });
+            progress = true;
+        }
+        while let Some(published) = self.shards[seat].poll_published() {
+            self.publish(seat, published);
+            progress = true;
+        }
+        while let Some(answer) = self.shards[seat].poll_read() {
+            self.answer_read(answer);
+            progress = true;
+        }
+        progress
+    }
+
+    /// Seals what may be sealed, logs and offers it, and sends what was forwarded.
+    fn step_usher(&mut self) -> bool {
+        let mut progress = false;
+        for seat in 0..self.shards.len() {
+            while let Some(sealed) = self.usher.seal(seat, self.now.monotonic_ns) {
+                let id = sealed.offer.stripe.id;
+                if let Err(full) = self.log.append(Entry::Stripe(id), sealed.buffer) {
+                    panic!("no room for stripe {:?}, which was admitted", full.entry);
+                }
+                self.log_busy_since = Some(self.now.monotonic_ns);
+                // The accept record follows in the same log exactly when this core runs the Docket (P2).
+                let offer = Offer { in_docket_log: self.docket.is_some(), ..sealed.offer };
+                self.send(self.layout.control, CoreMessage::Offer(offer));
+                progress = true;
+            }
+        }
+        while let Some((to, message)) = self.usher.poll_message() {
+            self.send(to, message);
+            progress = true;
+        }
+        let room = self.log.room_bytes(assize_wal::limits::RECORD_BYTES_MAX).min(self.outcomes.room_bytes());
+        self.usher.set_log_room(room);
+        progress
+    }
+
+    fn step_timers(&mut self) {
+        let now = self.now.monotonic_ns;
+        self.outcomes.close_chunks(now, self.stopping);
+        if self.log_busy_since.is_some_and(|since| now >= since + IDLE_MARK_NS) {
+            self.log_busy_since = None;
+            self.log.handle_idle();
+        }
+        if now >= self.stalled_checked + STALLED_CHECK_NS {
+            self.stalled_checked = now;
+            self.connections.close_stalled(now);
+        }
+    }
+
+    /// While stopping: says so once nothing is under way here, and halts all once that holds everywhere.
+    fn step_stop(&mut self) {
+        if self.stopping && !self.drained && self.usher.is_drained() && self.outcomes.is_drained() {
+            self.drained = true;
+            self.log.handle_idle();
+            self.send(self.layout.control, CoreMessage::Drained(self.id));
+        }
+        while let Some(message) = self.own.pop_front() {
+            self.apply(message);
+        }
+        if self.docket.is_some() && self.drained_cores.len() == self.layout.cores().count() {
+            self.drained_cores.clear();
+            for core in self.layout.cores() {
+                self.send(core, CoreMessage::Halt);
+            }
+            while let Some(message) = self.own.pop_front() {
+                self.apply(message);
+            }
+        }
+    }
+}
+
+/// How often connections are looked at for being stalled.
+const STALLED_CHECK_NS: u64 = 1_000_000_000;

@@ -1,0 +1,112 @@
+//! What cores of one replica say to each other: plain owned data; an I/O buffer never crosses.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use assize_consensus::Offer;
+use assize_shards::{Exchange, ReadEntity, StripeBytes};
+use assize_wire::manifest::Ordered;
+use assize_wire::{Ballot, CoreId, Hash, ShardId, Slot, StripeId};
+
+use crate::connections::ConnectionRef;
+
+/// One message. Between two cores they arrive in the order they were sent.
+#[derive(Clone)]
+pub enum CoreMessage {
+    /// Usher to Usher: events whose key another core's shard owns.
+    Forward {
+        /// The shard, owned by the receiver.
+        shard: ShardId,
+        /// Who is to be answered.
+        connection: ConnectionRef,
+        /// The client's request.
+        request: u64,
+        /// For each event its index in the request.
+        indexes: Vec<u32>,
+        /// The homes they touch.
+        home_mask: u64,
+        /// The events, one after the other, validated.
+        events: Vec<u8>,
+    },
+    /// Whole frames for a client of the receiver.
+    Frames {
+        /// Who is to be sent them.
+        connection: ConnectionRef,
+        /// How many events they answer.
+        answered: u32,
+        /// The frames.
+        bytes: Vec<u8>,
+    },
+    /// Shard to Docket: a sealed stripe.
+    Offer(Offer),
+    /// Shard to Docket: an offered stripe is durable in its own log.
+    StripeDurable(StripeId),
+    /// Docket to shards: a chosen slot, in slot order. While replaying it brings the receiver's stripes.
+    Chosen {
+        /// The slot.
+        ordered: Arc<Ordered>,
+        /// Stripes of the receiver's shards that recovery read.
+        stripes: Vec<(ShardId, StripeBytes)>,
+        /// Digests that were published before the restart, to be compared (C4).
+        digests: Vec<(ShardId, Hash)>,
+    },
+    /// Shard to Docket: it published its stripe of this slot.
+    Published {
+        /// The slot.
+        slot: Slot,
+        /// The shard.
+        shard: ShardId,
+    },
+    /// Shard to shard.
+    Exchange {
+        /// Who says it.
+        from: ShardId,
+        /// To whom.
+        to: ShardId,
+        /// Claim, grant or return.
+        message: Exchange,
+    },
+    /// A client's read, to the home of its entities.
+    Read {
+        /// The home, owned by the receiver.
+        home: ShardId,
+        /// Who is to be answered.
+        connection: ConnectionRef,
+        /// The client's request.
+        request: u64,
+        /// What to read.
+        entities: Vec<ReadEntity>,
+    },
+    /// To the Docket: tell this core once `slot` is published by the whole replica.
+    WatchPublished {
+        /// The slot.
+        slot: Slot,
+        /// Who asks.
+        core: CoreId,
+    },
+    /// From the Docket: the whole replica has published through this slot.
+    PublishedThrough(Slot),
+    /// From the boot thread to the Docket: the next slot that recovery found.
+    Replay(ReplayedSlot),
+    /// From the boot thread to the Docket: every slot was replayed; lead under this ballot, which is durable.
+    ReplayEnd(Ballot),
+    /// From the Docket: this replica leads; admission may open.
+    Lead(Ballot),
+    /// From the shell: admit nothing more, finish what is under way.
+    Stop,
+    /// To the Docket: this core has nothing under way any more.
+    Drained(CoreId),
+    /// From the Docket: every core has drained.
+    Halt,
+}
+
+/// A slot that recovery found, with the bytes of its stripes.
+#[derive(Clone)]
+pub struct ReplayedSlot {
+    /// The slot.
+    pub ordered: Ordered,
+    /// The bytes of each stripe it names.
+    pub stripes: Vec<(ShardId, StripeBytes)>,
+    /// For each of its stripes that was published before the restart, the digest in the outcome stream.
+    pub digests: Vec<(ShardId, Hash)>,
+}

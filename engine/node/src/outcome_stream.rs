@@ -1,0 +1,210 @@
+//! The published outcome stream of one core's shards (L9): appended in chunks, read back for duplicates whose first
+//! response is too long for the Warden (W2).
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use assize_wal::{Durable, Entry, Log, LogFull, OperationId, OutcomeIndex};
+use assize_wal::BlockBuffer;
+use assize_wire::published::PublishedStripe;
+use assize_wire::{Hash, ShardId, Slot};
+
+use crate::limits::{OUTCOME_CHUNK_AGE_NS, OUTCOME_CHUNK_BYTES};
+
+/// A digest that the outcome stream held before the restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredDigest {
+    /// The stripe's slot.
+    pub slot: Slot,
+    /// Its shard.
+    pub shard: ShardId,
+    /// The digest published.
+    pub digest: Hash,
+}
+
+/// What recovery knows of the outcome stream.
+pub struct OutcomeStreamStart {
+    /// Its log.
+    pub log: Log,
+    /// Where the stored outcomes of this core's shards lie.
+    pub index: OutcomeIndex,
+    /// For each of the core's shards the last slot that is stored.
+    pub stored: Vec<(ShardId, Slot)>,
+}
+
+/// A first response that somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted<T> {
+    pub(crate) shard: ShardId,
+    pub(crate) slot: Slot,
+    pub(crate) index: u32,
+    /// What to do with it.
+    pub(crate) then: T,
+}
+
+/// The stream. `T` says what is to be done with a response that was looked up.
+pub(crate) struct OutcomeStream<T> {
+    pub(crate) log: Log,
+    index: OutcomeIndex,
+    shards: Vec<ShardStream>,
+    /// Look-ups whose chunk is not durable yet.
+    waiting: Vec<Wanted<T>>,
+    /// Look-ups whose chunk is being read.
+    reading: BTreeMap<OperationId, Vec<Wanted<T>>>,
+}
+
+struct ShardStream {
+    shard: ShardId,
+    /// The last slot that was appended to a chunk, or stored before the restart.
+    through: Slot,
+    chunk: Option<Chunk>,
+}
+
+struct Chunk {
+    buffer: BlockBuffer,
+    first: Slot,
+    last: Slot,
+    opened: u64,
+}
+
+impl<T: Copy> OutcomeStream<T> {
+    pub(crate) fn new(start: OutcomeStreamStart) -> OutcomeStream<T> {
+        let shards = start.stored.into_iter();
+        OutcomeStream {
+            log: start.log,
+            index: start.index,
+            shards: shards.map(|(shard, through)| ShardStream { shard, through, chunk: None }).collect(),
+            waiting: Vec::new(),
+            reading: BTreeMap::new(),
+        }
+    }
+
+    /// Appends a published stripe. One that is stored already, before a restart, is left as it is.
+    pub(crate) fn append(&mut self, shard: ShardId, stripe: &PublishedStripe<'_>, now: u64) {
+        let stream = self.shard(shard);
+        if stripe.slot <= stream.through {
+            return;
+        }
+        stream.through = stripe.slot;
+        let chunk = stream.chunk.get_or_insert_with(|| Chunk {
+            buffer: BlockBuffer::for_record(OUTCOME_CHUNK_BYTES + OUTCOME_CHUNK_BYTES / 2),
+            first: stripe.slot,
+            last: stripe.slot,
+            opened: now,
+        });
+        chunk.last = stripe.slot;
+        chunk.buffer.extend_from_slice(&stripe.header());
+        chunk.buffer.extend_from_slice(stripe.outcomes);
+        if chunk.buffer.payload_len() >= OUTCOME_CHUNK_BYTES {
+            self.close_chunk(shard);
+        }
+    }
+
+    /// Whether the log can take what `window` more stripes a shard may publish: below that, nothing is admitted.
+    pub(crate) fn room_bytes(&self) -> u64 {
+        let open: u64 = self.shards.iter().filter_map(|stream| stream.chunk.as_ref()).map(|c| c.buffer.payload_len() as u64).sum();
+        self.log.room_bytes(assize_wal::limits::RECORD_BYTES_MAX).saturating_sub(open)
+    }
+
+    /// Appends chunks that have been open for long, or all of them.
+    pub(crate) fn close_chunks(&mut self, now: u64, all: bool) {
+        for at in 0..self.shards.len() {
+            let stream = &self.shards[at];
+            let due = |chunk: &Chunk| all || now.saturating_sub(chunk.opened) >= OUTCOME_CHUNK_AGE_NS;
+            if stream.chunk.as_ref().is_some_and(due) {
+                let shard = stream.shard;
+                self.close_chunk(shard);
+                self.log.request_flush();
+            }
+        }
+    }
+
+    /// When the next open chunk is due.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.shards.iter().filter_map(|stream| stream.chunk.as_ref()).map(|c| c.opened + OUTCOME_CHUNK_AGE_NS).min()
+    }
+
+    /// Whether everything published is durable in the stream.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.shards.iter().all(|stream| stream.chunk.is_none())
+            && self.waiting.is_empty()
+            && self.reading.is_empty()
+            && !self.log.has_unwritten()
+    }
+
+    /// Looks a first response up; [`OutcomeStream::poll_found`] brings it.
+    pub(crate) fn want(&mut self, wanted: Wanted<T>) {
+        let Some(location) = self.index.locate(wanted.shard, wanted.slot) else {
+            // Its chunk is open or being written: it is read once it is durable, so that there is one path only.
+            self.close_chunk(wanted.shard);
+            self.log.request_flush();
+            self.waiting.push(wanted);
+            return;
+        };
+        let id = self.log.read(location);
+        self.reading.insert(id, alloc::vec![wanted]);
+    }
+
+    /// Takes note of chunks that became durable.
+    pub(crate) fn handle_durable(&mut self) {
+        let mut any = false;
+        while let Some(Durable { entry, location, .. }) = self.log.poll_durable() {
+            if matches!(entry, Entry::Outcomes { .. }) {
+                self.index.insert(&entry, location);
+                any = true;
+            }
+        }
+        if any {
+            for wanted in core::mem::take(&mut self.waiting) {
+                self.want(wanted);
+            }
+        }
+    }
+
+    /// The next response that was looked up: calls `found` with it.
+    ///
+    /// # Panics
+    /// When the record cannot be read back: the log was scanned at the start and written since by this process, so
+    /// the disk has decayed under a running replica, which must stop (L3).
+    pub(crate) fn poll_found(&mut self, mut found: impl FnMut(Wanted<T>, &[u8])) -> bool {
+        let Some((id, read)) = self.log.poll_read() else { return false };
+        let record = match read {
+            Ok(record) => record,
+            Err(fault) => panic!("the outcome stream cannot be read back: {fault}"),
+        };
+        for wanted in self.reading.remove(&id).unwrap_or_default() {
+            let mut rest = record.buffer.payload();
+            loop {
+                let (stripe, after) = match PublishedStripe::parse(rest) {
+                    Ok(read) => read,
+                    Err(error) => panic!("slot {} of shard {}: {error}", wanted.slot, wanted.shard),
+                };
+                if stripe.slot == wanted.slot {
+                    match stripe.outcome(wanted.index) {
+                        Ok(outcome) => found(wanted, outcome.response),
+                        Err(error) => panic!("slot {} of shard {}: {error}", wanted.slot, wanted.shard),
+                    }
+                    break;
+                }
+                rest = after;
+            }
+        }
+        true
+    }
+
+    fn shard(&mut self, shard: ShardId) -> &mut ShardStream {
+        match self.shards.iter_mut().find(|stream| stream.shard == shard) {
+            Some(stream) => stream,
+            None => panic!("shard {shard} is not of this core"),
+        }
+    }
+
+    fn close_chunk(&mut self, shard: ShardId) {
+        let Some(chunk) = self.shard(shard).chunk.take() else { return };
+        let entry = Entry::Outcomes { shard, first: chunk.first, last: chunk.last };
+        // Admission stops while the stream's log still has room for every stripe that may be published.
+        if let Err(LogFull { entry, .. }) = self.log.append(entry, chunk.buffer) {
+            panic!("the outcome stream is full at {entry:?}, and admission did not stop before");
+        }
+    }
+}

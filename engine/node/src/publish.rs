@@ -1,0 +1,143 @@
+//! From a shard's published outcomes to the clients' answers and the outcome stream.
+
+use alloc::vec::Vec;
+
+use assize_shards::{FirstResponse, Published};
+use assize_wire::frame::{FrameKind, FrameWriter};
+use assize_wire::message::{Answer, Answers};
+use assize_wire::outcome::Outcome;
+use assize_wire::published::PublishedStripe;
+use assize_wire::{Position, ShardId};
+
+use crate::connections::ConnectionRef;
+use crate::core::{Core, Output};
+use crate::message::CoreMessage;
+use crate::outcome_stream::Wanted;
+
+/// An answer that lacks only its response, which the outcome stream has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unfilled {
+    connection: ConnectionRef,
+    request: u64,
+    answer: Answer<'static>,
+}
+
+impl Core {
+    /// Answers the clients of a published stripe and appends it to the outcome stream.
+    pub(crate) fn publish(&mut self, seat: usize, published: Published) {
+        let shard = published.shard;
+        let held = self.usher.seats[seat].held.take_published(published.slot);
+        if held.expected.is_some_and(|expected| expected != published.digest) {
+            self.outputs.push_back(Output::Diverged {
+                slot: published.slot,
+                shard,
+                expected: held.expected.unwrap_or_default(),
+                found: published.digest,
+            });
+            return;
+        }
+        self.stream_time = self.stream_time.max(published.time);
+        let stripe = PublishedStripe {
+            slot: published.slot,
+            time: published.time,
+            digest: published.digest,
+            events: held.stages.events,
+            outcomes: published.outcomes.bytes(),
+        };
+        self.outcomes.append(shard, &stripe, self.now.monotonic_ns);
+
+        let mut outcomes = published.outcomes.iter();
+        let mut fills = published.fills.iter().peekable();
+        let time = self.stream_time;
+        for run in &held.runs {
+            let mut unfilled = Vec::new();
+            let mut write = |out: &mut Vec<u8>| {
+                let writer = FrameWriter::begin(out, FrameKind::Answers, run.request);
+                let header = out.len();
+                out.extend_from_slice(&Answers::header(run.events, time));
+                for (at, outcome) in (&mut outcomes).take(run.events as usize).enumerate() {
+                    let fill = fills.next_if(|fill| fill.index == outcome.index);
+                    let mut answer = answer_of(&outcome, run.first + at as u32, shard);
+                    match fill.map(|fill| &fill.first) {
+                        None => answer.encode(out),
+                        Some(FirstResponse::Inline { bytes, length }) => {
+                            answer.response = &bytes[..usize::from(*length)];
+                            answer.encode(out);
+                        }
+                        Some(FirstResponse::InStream { slot, index }) => {
+                            unfilled.push((Answer { response: &[], ..answer }, *slot, *index));
+                        }
+                    }
+                }
+                let answered = run.events - unfilled.len() as u32;
+                if answered == 0 {
+                    out.truncate(writer.payload_start() - assize_wire::frame::FRAME_HEADER_BYTES);
+                } else {
+                    out[header..header + 16].copy_from_slice(&Answers::header(answered, time));
+                    writer.finish(out);
+                }
+            };
+            if run.connection.core == self.id && self.connections.get(run.connection.connection).is_some() {
+                self.connections.write(run.connection.connection, write);
+                let left = run.events - unfilled.len() as u32;
+                self.note_answered(run.connection, left);
+            } else {
+                let mut bytes = Vec::new();
+                write(&mut bytes);
+                let answered = run.events - unfilled.len() as u32;
+                if run.connection.core != self.id && answered > 0 {
+                    let message = CoreMessage::Frames { connection: run.connection, answered, bytes };
+                    self.send(run.connection.core, message);
+                }
+            }
+            for (answer, slot, index) in unfilled {
+                let then = Unfilled { connection: run.connection, request: run.request, answer };
+                self.outcomes.want(Wanted { shard, slot, index, then });
+            }
+        }
+        if let Some(bytes) = held.bytes {
+            self.usher.recycle(bytes);
+        }
+        let mut stages = held.stages;
+        stages.published = self.now.monotonic_ns;
+        if !held.runs.is_empty() {
+            self.outputs.push_back(Output::Stages(stages));
+        }
+        self.send(self.layout.control, CoreMessage::Published { slot: published.slot, shard });
+    }
+
+    /// Sends the answers whose responses were read from the outcome stream.
+    pub(crate) fn publish_filled(&mut self) -> bool {
+        let mut found = Vec::new();
+        while self.outcomes.poll_found(|wanted, response| found.push((wanted.then, response.to_vec()))) {}
+        let any = !found.is_empty();
+        for (unfilled, response) in found {
+            let Unfilled { connection, request, answer } = unfilled;
+            let mut bytes = Vec::new();
+            let writer = FrameWriter::begin(&mut bytes, FrameKind::Answers, request);
+            bytes.extend_from_slice(&Answers::header(1, self.stream_time));
+            Answer { response: &response, ..answer }.encode(&mut bytes);
+            writer.finish(&mut bytes);
+            self.send(connection.core, CoreMessage::Frames { connection, answered: 1, bytes });
+        }
+        any
+    }
+
+    pub(crate) fn note_answered(&mut self, connection: ConnectionRef, answered: u32) {
+        if let Some(connection) = self.connections.get(connection.connection) {
+            connection.unanswered -= answered;
+        }
+    }
+}
+
+fn answer_of<'a>(outcome: &Outcome<'a>, index: u32, shard: ShardId) -> Answer<'a> {
+    Answer {
+        index,
+        status: outcome.status,
+        first_status: outcome.first_status,
+        reason: outcome.reason,
+        position: Position { slot: outcome.original_slot, shard, index: outcome.original_index },
+        retry_after_us: 0,
+        response: outcome.response,
+    }
+}

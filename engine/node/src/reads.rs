@@ -1,0 +1,116 @@
+//! Reads obey the same edge as answers (C8): a state is told once its slot is published by the whole replica.
+
+use alloc::vec::Vec;
+
+use assize_shards::{ReadAnswer, ReadEntity, ReadRequest};
+use assize_wire::ShardId;
+use assize_wire::Slot;
+use assize_wire::frame::{FrameKind, FrameWriter};
+use assize_wire::message::{EntityState, Read, Refused, RefusedCode, States};
+
+use crate::connections::{ConnectionId, ConnectionRef};
+use crate::core::Core;
+use crate::limits::RETRY_AFTER_US;
+use crate::message::CoreMessage;
+
+/// Reads of one core.
+#[derive(Debug, Default)]
+pub(crate) struct Reads {
+    /// Who asked, by the token that the shard was given.
+    asked: Vec<Asked>,
+    next_token: u64,
+    /// Answers whose slot is not published yet.
+    held: Vec<(ConnectionRef, u64, ReadAnswer)>,
+    /// The whole replica has published through this slot, as far as this core was told.
+    published: Slot,
+}
+
+#[derive(Debug)]
+struct Asked {
+    token: u64,
+    connection: ConnectionRef,
+    request: u64,
+}
+
+impl Core {
+    /// A client's read: each entity goes to its home.
+    pub(crate) fn read(&mut self, id: ConnectionId, request: u64, read: &Read<'_>) {
+        if !self.usher.is_admitting() {
+            let text = "this replica is not serving now; try again".into();
+            let refused = Refused { code: RefusedCode::NotServing, retry_after_us: RETRY_AFTER_US, text };
+            self.connections.refuse(id, request, &refused, false);
+            return;
+        }
+        let mut homes: Vec<Vec<ReadEntity>> = (0..self.layout.shards()).map(|_| Vec::new()).collect();
+        for (index, wanted) in read.entities.iter().enumerate() {
+            let home = self.routing.home_of(wanted.domain(), wanted.entity());
+            homes[usize::from(home.0)].push(ReadEntity {
+                index: index as u32,
+                domain: wanted.domain(),
+                entity: wanted.entity(),
+            });
+        }
+        let connection = ConnectionRef { core: self.id, connection: id };
+        for (home, entities) in homes.into_iter().enumerate() {
+            if !entities.is_empty() {
+                let home = ShardId(home as u16);
+                let message = CoreMessage::Read { home, connection, request, entities };
+                self.send(self.layout.owner(home), message);
+            }
+        }
+    }
+
+    /// A read of entities at home here.
+    pub(crate) fn read_here(
+        &mut self,
+        home: ShardId,
+        connection: ConnectionRef,
+        request: u64,
+        entities: Vec<ReadEntity>,
+    ) {
+        let token = self.reads.next_token;
+        self.reads.next_token += 1;
+        self.reads.asked.push(Asked { token, connection, request });
+        let seat = self.seat_of(home);
+        self.shards[seat].handle_read(ReadRequest { token, entities });
+    }
+
+    /// A shard's answer: told at once if its slot is published, else held.
+    pub(crate) fn answer_read(&mut self, answer: ReadAnswer) {
+        let Some(at) = self.reads.asked.iter().position(|asked| asked.token == answer.token) else {
+            panic!("an answer to read {}, which was not asked", answer.token);
+        };
+        let Asked { connection, request, .. } = self.reads.asked.swap_remove(at);
+        if answer.slot <= self.reads.published {
+            self.tell_read(connection, request, &answer);
+        } else {
+            let watch = CoreMessage::WatchPublished { slot: answer.slot, core: self.id };
+            self.reads.held.push((connection, request, answer));
+            self.send(self.layout.control, watch);
+        }
+    }
+
+    /// The whole replica has published through `slot`.
+    pub(crate) fn handle_published_through(&mut self, slot: Slot) {
+        self.reads.published = self.reads.published.max(slot);
+        let published = self.reads.published;
+        let held = core::mem::take(&mut self.reads.held);
+        let (due, held) = held.into_iter().partition(|(_, _, answer)| answer.slot <= published);
+        self.reads.held = held;
+        let due: Vec<(ConnectionRef, u64, ReadAnswer)> = due;
+        for (connection, request, answer) in due {
+            self.tell_read(connection, request, &answer);
+        }
+    }
+
+    fn tell_read(&mut self, connection: ConnectionRef, request: u64, answer: &ReadAnswer) {
+        let mut bytes = Vec::new();
+        let writer = FrameWriter::begin(&mut bytes, FrameKind::States, request);
+        bytes.extend_from_slice(&States::header(answer.states.len() as u32, answer.slot));
+        for (index, state) in &answer.states {
+            EntityState { index: *index, state: state.as_deref() }.encode(&mut bytes);
+        }
+        writer.finish(&mut bytes);
+        self.send(connection.core, CoreMessage::Frames { connection, answered: 0, bytes });
+    }
+}

@@ -1,0 +1,178 @@
+//! The **Usher**: takes events in, validates them, applies admission control, routes each to the shard that owns its
+//! key and seals stripes. It never evaluates and never decides order.
+
+mod open_stripe;
+mod seat;
+mod submit;
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use assize_domain::{DomainRegistry, Entities};
+use assize_wal::BufferPool;
+use assize_wire::message::Welcome;
+use assize_wire::routing::Routing;
+use assize_wire::{Ballot, ClusterId, CoreId, ReplicaId, ShardId, StreamTime};
+
+use crate::layout::Layout;
+use crate::message::CoreMessage;
+pub use open_stripe::Run;
+pub(crate) use open_stripe::Batch;
+pub(crate) use seat::{Sealed, Seat};
+
+/// Bounds of a core's Usher, none above the agreed one of the same name.
+#[derive(Clone, Copy, Debug)]
+pub struct UsherLimits {
+    /// A stripe is full at this many bytes.
+    pub stripe_bytes: usize,
+    /// A stripe is full at this many events.
+    pub stripe_events: u32,
+    /// Stripes of one shard that may be sealed and not published, and as many that may wait to be sealed.
+    pub window: usize,
+    /// Events that one connection may have unanswered.
+    pub credit_events: u32,
+    /// Connections of one core.
+    pub connections_max: usize,
+    /// Payload bytes of one event.
+    pub event_payload_bytes_max: usize,
+    /// Entities of one event.
+    pub event_entities_max: usize,
+}
+
+/// What a client is told of the replica when it connects.
+#[derive(Clone, Debug)]
+pub struct Greeting {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// This replica.
+    pub replica: ReplicaId,
+    /// How long a key stays live, in nanoseconds.
+    pub warden_ttl_ns: u64,
+    /// Voting replicas.
+    pub replicas: u8,
+    /// Equal digests that publishing needs.
+    pub copies: u8,
+    /// Whether the data directory survives a power cut.
+    pub durable: bool,
+    /// For each shard the port of its core.
+    pub ports: Vec<u16>,
+}
+
+impl Greeting {
+    pub(crate) fn welcome(&self, routing_seed: u64, credit_events: u32, stream_time: StreamTime) -> Welcome {
+        Welcome {
+            cluster: self.cluster,
+            replica: self.replica,
+            leader: self.replica,
+            routing_seed,
+            stream_time,
+            warden_ttl_ns: self.warden_ttl_ns,
+            credit_events,
+            replicas: self.replicas,
+            copies: self.copies,
+            durable: self.durable,
+            ports: self.ports.clone(),
+        }
+    }
+}
+
+/// The Usher of one core.
+pub(crate) struct Usher {
+    core: CoreId,
+    layout: Arc<Layout>,
+    routing: Routing,
+    domains: Arc<DomainRegistry>,
+    pub(crate) limits: UsherLimits,
+    /// The ballot under which stripes are sealed; [`Ballot::NONE`] while this replica does not lead.
+    ballot: Ballot,
+    stopping: bool,
+    /// One for each shard of this core.
+    pub(crate) seats: Vec<Seat>,
+    /// Record bytes that the log can surely still take; what waits to be sealed is counted against it.
+    log_room: u64,
+    pool: BufferPool,
+    entities: Entities,
+    /// Scratch of one request: its events by shard.
+    batches: Vec<Batch>,
+    /// Messages to other cores.
+    outgoing: VecDeque<(CoreId, CoreMessage)>,
+}
+
+impl Usher {
+    pub(crate) fn new(
+        core: CoreId,
+        layout: Arc<Layout>,
+        routing: Routing,
+        domains: Arc<DomainRegistry>,
+        limits: UsherLimits,
+    ) -> Usher {
+        let shards = layout.shards();
+        let owned = (0..shards).map(ShardId).filter(|shard| layout.owner(*shard) == core);
+        let seats: Vec<Seat> = owned.map(Seat::new).collect();
+        Usher {
+            core,
+            routing,
+            domains,
+            limits,
+            ballot: Ballot::NONE,
+            stopping: false,
+            pool: BufferPool::new(seats.len() * (limits.window + 2)),
+            seats,
+            log_room: 0,
+            entities: Entities::new(),
+            batches: (0..shards).map(|_| Batch::default()).collect(),
+            outgoing: VecDeque::new(),
+            layout,
+        }
+    }
+
+    /// This replica leads: stripes are sealed under `ballot` from here on.
+    pub(crate) fn lead(&mut self, ballot: Ballot) {
+        assert!(ballot > self.ballot, "ballot {ballot} is not above {}", self.ballot);
+        self.ballot = ballot;
+        self.seats.iter_mut().for_each(Seat::restart_counter);
+    }
+
+    /// Admits nothing more.
+    pub(crate) fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    pub(crate) fn is_admitting(&self) -> bool {
+        !self.stopping && self.ballot != Ballot::NONE
+    }
+
+    /// Record bytes that the log can surely still take.
+    pub(crate) fn set_log_room(&mut self, bytes: u64) {
+        self.log_room = bytes;
+    }
+
+    /// The index of the seat of `shard`, if this core owns it.
+    pub(crate) fn seat_index(&self, shard: ShardId) -> Option<usize> {
+        self.seats.iter().position(|seat| seat.shard == shard)
+    }
+
+    /// Seals the next stripe of a seat, if it is time: it has events, its previous stripe is written or the next one
+    /// is full, and fewer than `window` are unpublished.
+    pub(crate) fn seal(&mut self, seat: usize, now: u64) -> Option<Sealed> {
+        if self.ballot == Ballot::NONE {
+            return None;
+        }
+        self.seats[seat].seal(self.ballot, self.limits.window, now)
+    }
+
+    /// A published stripe's buffer, to be used again.
+    pub(crate) fn recycle(&mut self, buffer: Arc<assize_wal::BlockBuffer>) {
+        self.pool.give(buffer);
+    }
+
+    pub(crate) fn poll_message(&mut self) -> Option<(CoreId, CoreMessage)> {
+        self.outgoing.pop_front()
+    }
+
+    /// Whether nothing that was admitted is waiting or unpublished.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.outgoing.is_empty() && self.seats.iter().all(Seat::is_drained)
+    }
+}

@@ -1,0 +1,123 @@
+//! Why a replica does not start: what happened, where, and what to do.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use assize_device::DirectoryError;
+use assize_wal::recovery::RecoveryError;
+use assize_wal::superblock::SuperblockError;
+use assize_wal::DeviceError;
+
+use crate::config::{AgreedError, ConfigError};
+use crate::exit::Exit;
+
+/// Why a replica cannot be formatted or started.
+#[derive(Debug)]
+pub enum BootError {
+    /// The configuration is refused.
+    Config(ConfigError),
+    /// The agreed parameters are refused.
+    Agreed(AgreedError),
+    /// The host cannot serve; the text is the doctor's.
+    Host(String),
+    /// The data directory cannot be used.
+    Directory(DirectoryError),
+    /// It holds a replica already.
+    AlreadyFormatted(PathBuf),
+    /// Its superblock cannot be used.
+    Superblock(PathBuf, SuperblockError),
+    /// This replica is quarantined (C5).
+    Quarantined(PathBuf),
+    /// It was formatted for domains that this program does not have.
+    Domains {
+        /// What was agreed at `format`.
+        agreed: String,
+        /// What this program has.
+        registered: String,
+    },
+    /// What was acknowledged cannot be read back (L5).
+    Recovery(RecoveryError),
+    /// A read or write failed.
+    Device(DeviceError),
+    /// An address cannot be listened on.
+    Listen(String, io::Error),
+    /// The operating system refused something else.
+    Io(&'static str, io::Error),
+}
+
+impl BootError {
+    /// The process's exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            BootError::Config(_) | BootError::Agreed(_) | BootError::Listen(..) => Exit::Usage,
+            BootError::Host(_) | BootError::Io(..) => Exit::Host,
+            BootError::Directory(_)
+            | BootError::AlreadyFormatted(_)
+            | BootError::Superblock(..)
+            | BootError::Quarantined(_)
+            | BootError::Domains { .. }
+            | BootError::Recovery(_) => Exit::DataDirectory,
+            BootError::Device(_) => Exit::Device,
+        }
+    }
+}
+
+impl fmt::Display for BootError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BootError::Config(error) => error.fmt(f),
+            BootError::Agreed(error) => error.fmt(f),
+            BootError::Host(findings) => {
+                write!(f, "this host cannot serve:\n{findings}run `assize doctor` for the whole picture")
+            }
+            BootError::Directory(error) => error.fmt(f),
+            BootError::AlreadyFormatted(path) => write!(
+                f,
+                "{} holds a replica already: its state would be lost. Choose another data_directory, or remove this \
+                 one yourself if you are sure",
+                path.display()
+            ),
+            BootError::Superblock(path, error) => write!(f, "{}: {error}", path.display()),
+            BootError::Quarantined(path) => write!(
+                f,
+                "{}: this replica is quarantined: it computed other outcomes than the ones published. Check its \
+                 memory and disk; its state must be rebuilt",
+                path.display()
+            ),
+            BootError::Domains { agreed, registered } => write!(
+                f,
+                "the data directory was formatted for {agreed}, this program has {registered}: start the program \
+                 that it was formatted with"
+            ),
+            BootError::Recovery(error) => error.fmt(f),
+            BootError::Device(error) => error.fmt(f),
+            BootError::Listen(address, error) => write!(
+                f,
+                "cannot listen on {address}: {error}; choose another [listen] client, or end what uses it"
+            ),
+            BootError::Io(doing, error) => write!(f, "{doing}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for BootError {}
+
+impl From<DeviceError> for BootError {
+    fn from(error: DeviceError) -> BootError {
+        BootError::Device(error)
+    }
+}
+
+impl From<ConfigError> for BootError {
+    fn from(error: ConfigError) -> BootError {
+        BootError::Config(error)
+    }
+}
+
+impl From<DirectoryError> for BootError {
+    fn from(error: DirectoryError) -> BootError {
+        BootError::Directory(error)
+    }
+}

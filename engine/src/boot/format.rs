@@ -1,0 +1,57 @@
+//! `assize format`: makes a data directory a replica's.
+
+use assize_device::DataDirectory;
+use assize_domain::DomainRegistry;
+use assize_wal::SegmentReader;
+use assize_wal::superblock::{Superblock, SuperblockStore};
+use assize_wire::{Ballot, Incarnation};
+
+use super::{BootError, domain_versions};
+use crate::config::{Agreed, ConfigFile, Entropy, FormatArgs};
+use crate::doctor;
+
+/// What `format` did.
+#[derive(Debug)]
+pub struct Formatted {
+    /// What all replicas agree on.
+    pub agreed: Agreed,
+    /// What an operator should know of these parameters.
+    pub warnings: Vec<String>,
+}
+
+/// Writes the first superblock of the replica that `config` describes. Nothing that is there is touched.
+///
+/// # Errors
+/// [`BootError`]
+pub fn format(
+    config: &ConfigFile,
+    args: &FormatArgs,
+    domains: &DomainRegistry,
+) -> Result<Formatted, BootError> {
+    let entropy = Entropy::draw()
+        .map_err(|error| BootError::Io("drawing random seeds", std::io::Error::other(error.to_string())))?;
+    let shards = config.config.cores.shard_count() as u16;
+    let agreed = args.agreed(shards, domain_versions(domains), &entropy).map_err(BootError::Agreed)?;
+    config.validate(&doctor::allowed_cpus(), Some(&agreed))?;
+    let root = &config.config.data_directory;
+    let mut directory = DataDirectory::open(root, true)?;
+    // A crash between the two copies of a first superblock leaves one: that is a format that was not acknowledged,
+    // and it is the operator who removes it.
+    if directory.read_superblock(0)?.is_some() || directory.read_superblock(1)?.is_some() {
+        return Err(BootError::AlreadyFormatted(root.clone()));
+    }
+    let first = Superblock {
+        cluster: agreed.cluster,
+        replica: config.config.replica_id(),
+        sequence: 0,
+        incarnation: Incarnation(0),
+        promised: Ballot::NONE,
+        quarantined: false,
+        segment_bytes: config.config.log.segment_bytes,
+        cuts: Vec::new(),
+        parameters: agreed.encode(),
+    };
+    SuperblockStore::format(first).drive(|copy, blocks| directory.write_superblock(copy, blocks))?;
+    let warnings = agreed.warnings();
+    Ok(Formatted { agreed, warnings })
+}

@@ -1,0 +1,363 @@
+//! From a formatted data directory to running cores.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use assize_consensus::{Docket, DocketConfig, LogTip};
+use assize_device::{DataDirectory, DirectDevice, DurabilityMode};
+use assize_domain::DomainRegistry;
+use assize_node::{
+    Core, CoreConfig, CoreMessage, Greeting, Layout, OutcomeStreamStart, UsherLimits,
+};
+use assize_shards::{Shard, ShardConfig};
+use assize_wal::log::FlushPolicy;
+use assize_wal::recovery::{Recovered, recover};
+use assize_wal::superblock::{FoundSuperblock, Superblock, SuperblockStore, find};
+use assize_wal::{Log, LogConfig, LogIdentity, SegmentReader};
+use assize_wire::accept::Accept;
+use assize_wire::routing::Routing;
+use assize_wire::{Ballot, CoreId, LogId, ShardId, Slot};
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::replay::Replayer;
+use super::{BootError, domain_versions, guard::CatchUnwind, log_of_core, outcome_log_of_core};
+use crate::config::{Agreed, Config, ConfigFile, Idle};
+use crate::doctor;
+use crate::reactor::{self, DISK_TAG, IdlePolicy, Listener, Mailbox, Notice, ReactorParts, mailbox};
+
+/// A replica whose cores run.
+pub struct Replica {
+    /// One mailbox a core.
+    pub mailboxes: Vec<Mailbox>,
+    /// What the cores tell.
+    pub notices: Receiver<Notice>,
+    /// Where clients connect, by core.
+    pub addresses: Vec<SocketAddr>,
+    /// What is agreed.
+    pub agreed: Agreed,
+    /// Slots that are being replayed before it serves.
+    pub replay_through: Slot,
+    /// Whether the data survives a power cut.
+    pub durable: bool,
+    replayer: Replayer,
+    threads: Vec<JoinHandle<()>>,
+    /// Holds the lock of the data directory.
+    _directory: Arc<Mutex<DataDirectory>>,
+}
+
+impl Replica {
+    /// Tells the replay thread how far the cores are.
+    pub fn handle_replayed(&self, slot: Slot) {
+        self.replayer.handle_published(slot);
+    }
+
+    /// Asks all cores to admit nothing more and to finish what is under way.
+    pub fn stop(&self) {
+        for mailbox in &self.mailboxes {
+            mailbox.post(CoreMessage::Stop);
+            mailbox.wake();
+        }
+    }
+
+    /// Waits for the threads of halted cores.
+    pub fn join(self) {
+        for thread in self.threads {
+            // A panic there has ended the process already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Recovers the data directory and starts its cores. They serve once [`Notice::Serving`] has come from each.
+///
+/// # Errors
+/// [`BootError`]: nothing was changed but, at most, what recovery repairs of the superblock.
+pub fn start(file: &ConfigFile, domains: DomainRegistry) -> Result<Replica, BootError> {
+    let config = &file.config;
+    let host = doctor::collect(&config.data_directory, false);
+    let fatal = doctor::fatal_findings(&host, &doctor::Needs::of(config));
+    if !fatal.is_empty() {
+        return Err(BootError::Host(doctor::table(&fatal)));
+    }
+    let mut directory = DataDirectory::open(&config.data_directory, false)?;
+    let copies = [directory.read_superblock(0)?, directory.read_superblock(1)?];
+    let found = find(copies).map_err(|error| BootError::Superblock(config.data_directory.clone(), error))?;
+    let agreed = Agreed::decode(&found.superblock.parameters).map_err(BootError::Agreed)?;
+    check(file, &found.superblock, &agreed, &domains)?;
+
+    let mut stripes_of = |payload: &[u8]| {
+        let accept = Accept::parse(payload).ok()?;
+        Some(accept.manifest.stripes.iter().map(|stripe| stripe.id).collect())
+    };
+    let recovered =
+        recover(&mut directory, &found.superblock, Slot(1), &mut stripes_of).map_err(BootError::Recovery)?;
+    for log in recovered.logs.iter().filter(|log| log.records > 0) {
+        tracing::info!(log = log.log.0, records = log.records, end = log.end.offset, decision = ?log.decision, "log read");
+    }
+    let ballot = begin_incarnation(&directory, found, &recovered, config)?;
+    run(config, agreed, Arc::new(domains), directory, recovered, ballot)
+}
+
+fn check(
+    file: &ConfigFile,
+    superblock: &Superblock,
+    agreed: &Agreed,
+    domains: &DomainRegistry,
+) -> Result<(), BootError> {
+    file.validate(&doctor::allowed_cpus(), Some(agreed))?;
+    let refuse = |key, found: String, accepted: String| Err(BootError::Config(file.source.refuse(key, found, accepted)));
+    if superblock.replica != file.config.replica_id() {
+        let accepted = format!("{}, as the data directory was formatted", superblock.replica);
+        return refuse("replica", file.config.replica.to_string(), accepted);
+    }
+    if superblock.segment_bytes != file.config.log.segment_bytes {
+        let accepted = format!("{} bytes, as the data directory was formatted", superblock.segment_bytes);
+        return refuse("log.segment_bytes", file.config.log.segment_bytes.to_string(), accepted);
+    }
+    if superblock.quarantined {
+        return Err(BootError::Quarantined(file.config.data_directory.clone()));
+    }
+    let registered = domain_versions(domains);
+    if registered != agreed.domains {
+        let list = |versions: &[crate::config::DomainVersion]| {
+            versions.iter().map(|v| format!("{} v{}", v.name, v.version)).collect::<Vec<_>>().join(", ")
+        };
+        return Err(BootError::Domains { agreed: list(&agreed.domains), registered: list(&registered) });
+    }
+    Ok(())
+}
+
+/// Makes the new incarnation, its cuts and its ballot durable, before anything is appended or promised (L5, P1).
+fn begin_incarnation(
+    directory: &DataDirectory,
+    found: FoundSuperblock,
+    recovered: &Recovered,
+    config: &Config,
+) -> Result<Ballot, BootError> {
+    let ballot = Ballot::new(recovered.ballot_max.round() + 1, config.replica_id());
+    let opened: Vec<LogId> =
+        (0..core_count(config)).flat_map(|index| [log_of_core(index), outcome_log_of_core(index)]).collect();
+    let mut store = SuperblockStore::new(found);
+    store.handle_update(|superblock| {
+        superblock.incarnation = recovered.incarnation;
+        superblock.cuts = recovered.cuts(&opened);
+        superblock.promised = ballot;
+    });
+    store.drive(|copy, blocks| directory.write_superblock(copy, blocks))?;
+    Ok(ballot)
+}
+
+/// Threads of this replica: one for each assignment, and one more if the control thread is on a CPU of its own.
+fn core_count(config: &Config) -> usize {
+    config.cores.assignments.len() + usize::from(config.cores.control_core().is_none())
+}
+
+fn run(
+    config: &Config,
+    agreed: Agreed,
+    domains: Arc<DomainRegistry>,
+    directory: DataDirectory,
+    recovered: Recovered,
+    ballot: Ballot,
+) -> Result<Replica, BootError> {
+    let mut cores: Vec<Vec<ShardId>> =
+        config.cores.assignments.iter().map(|assignment| assignment.shards.clone()).collect();
+    let mut cpus: Vec<u32> = config.cores.assignments.iter().map(|assignment| assignment.cpu.0).collect();
+    let control = config.cores.control_core().unwrap_or_else(|| {
+        cores.push(Vec::new());
+        cpus.push(config.cores.control.0);
+        CoreId(cores.len() as u16 - 1)
+    });
+    let layout = Arc::new(Layout::new(&cores, control));
+    let listeners = bind(config, cores.len())?;
+    let addresses: Vec<SocketAddr> = listeners.iter().map(Listener::address).collect();
+    let durable = !doctor::filesystem(&config.data_directory).is_memory;
+    let ports = (0..layout.shards()).map(|shard| addresses[usize::from(layout.owner(ShardId(shard)).0)].port());
+    let greeting = Greeting {
+        cluster: agreed.cluster,
+        replica: config.replica_id(),
+        warden_ttl_ns: agreed.warden_ttl_ns,
+        replicas: agreed.replicas,
+        copies: agreed.copies,
+        durable,
+        ports: ports.collect(),
+    };
+    let (notices, inbox): (Sender<Notice>, Receiver<Notice>) = unbounded();
+    let mut mailboxes = Vec::new();
+    let mut ends = Vec::new();
+    for _ in &cores {
+        let (sender, receiver, parker) = mailbox().map_err(|error| BootError::Io("creating an eventfd", error))?;
+        mailboxes.push(sender);
+        ends.push((receiver, parker));
+    }
+    let replay_through = recovered.accepted.last().map_or(Slot::ZERO, |slot| slot.slot);
+    let mut threads = Vec::new();
+    for (index, ((receiver, parker), listener)) in ends.into_iter().zip(listeners).enumerate() {
+        let id = CoreId(index as u16);
+        let owned: Vec<ShardId> =
+            (0..layout.shards()).map(ShardId).filter(|shard| layout.owner(*shard) == id).collect();
+        let plan = CorePlan {
+            id,
+            owned,
+            config: config.clone(),
+            agreed: agreed.clone(),
+            layout: Arc::clone(&layout),
+            domains: Arc::clone(&domains),
+            greeting: greeting.clone(),
+            log: open_log(config, &agreed, &recovered, log_of_core(index), FlushPolicy::EachGroup),
+            outcomes: OutcomeStreamStart {
+                log: open_log(config, &agreed, &recovered, outcome_log_of_core(index), FlushPolicy::OnRequest),
+                index: recovered.outcomes.clone(),
+                stored: (0..layout.shards())
+                    .map(ShardId)
+                    .filter(|shard| layout.owner(*shard) == id)
+                    .map(|shard| (shard, recovered.outcomes.last(shard).unwrap_or_default()))
+                    .collect(),
+            },
+        };
+        let root = directory.root().to_owned();
+        let peers = mailboxes.clone();
+        let waker = mailboxes[index].waker();
+        let notices = notices.clone();
+        let cpu = config.cores.pin.then(|| cpus[index]);
+        let idle = IdlePolicy {
+            spin: match config.cores.idle {
+                Idle::Park => Duration::ZERO,
+                Idle::Spin => Duration::from_micros(config.cores.spin_us.into()),
+            },
+        };
+        let thread = thread::Builder::new().name(format!("core-{index}")).spawn(move || {
+            if let Some(cpu) = cpu
+                && !core_affinity::set_for_current(core_affinity::CoreId { id: cpu as usize })
+            {
+                tracing::warn!(cpu, "the thread cannot be pinned: it runs wherever the kernel puts it");
+            }
+            let device = DirectDevice::new(&root, DISK_TAG, DurabilityMode::default(), waker);
+            let core = plan.build();
+            reactor::run(ReactorParts { core, id, device, inbox: receiver, parker, peers, listener, notices, idle });
+        });
+        threads.push(thread.map_err(|error| BootError::Io("starting a core's thread", error))?);
+    }
+    let window = u64::from(config.limits.window);
+    let directory = Arc::new(Mutex::new(directory));
+    let replayer = Replayer::start(
+        Arc::clone(&directory),
+        log_identity(config, &agreed, log_of_core(0)),
+        recovered,
+        mailboxes[usize::from(control.0)].clone(),
+        ballot,
+        window,
+        notices,
+    )?;
+    Ok(Replica {
+        mailboxes,
+        notices: inbox,
+        addresses,
+        agreed,
+        replay_through,
+        durable,
+        replayer,
+        threads,
+        _directory: directory,
+    })
+}
+
+fn bind(config: &Config, cores: usize) -> Result<Vec<Listener>, BootError> {
+    (0..cores)
+        .map(|index| {
+            let refuse = |error| BootError::Listen(config.listen.client.to_string(), error);
+            let address = config
+                .listen
+                .client
+                .of_core(index)
+                .ok_or_else(|| refuse(std::io::Error::other("the port of the last core is above 65535")))?;
+            let mut resolved =
+                (address.host.as_str(), address.port).to_socket_addrs().map_err(refuse)?.collect::<Vec<_>>();
+            // A name with both kinds of address is listened on by the older kind, which every client reaches.
+            resolved.sort_by_key(SocketAddr::is_ipv6);
+            let address = resolved.first().copied();
+            let address = address.ok_or_else(|| refuse(std::io::Error::other("the name has no address")))?;
+            Listener::bind(address).map_err(|error| BootError::Listen(address.to_string(), error))
+        })
+        .collect()
+}
+
+fn open_log(config: &Config, agreed: &Agreed, recovered: &Recovered, log: LogId, flush: FlushPolicy) -> Log {
+    let tuning = LogConfig {
+        writes_in_flight: config.log.writes_in_flight as usize,
+        prepare_ahead: u64::from(config.log.segments_ahead),
+        segments_max: config.log.bytes_max / config.log.segment_bytes,
+        reserve_bytes: RESERVE_BYTES.min(config.log.segment_bytes / 4),
+        flush,
+    };
+    Log::new(log_identity(config, agreed, log), tuning, recovered.start(log))
+}
+
+fn log_identity(config: &Config, agreed: &Agreed, log: LogId) -> LogIdentity {
+    LogIdentity {
+        cluster: agreed.cluster,
+        replica: config.replica_id(),
+        log,
+        segment_bytes: config.log.segment_bytes,
+    }
+}
+
+/// What a core's thread builds once it is pinned, so that its memory is near it.
+struct CorePlan {
+    id: CoreId,
+    owned: Vec<ShardId>,
+    config: Config,
+    agreed: Agreed,
+    layout: Arc<Layout>,
+    domains: Arc<DomainRegistry>,
+    greeting: Greeting,
+    log: Log,
+    outcomes: OutcomeStreamStart,
+}
+
+impl CorePlan {
+    fn build(self) -> Core {
+        let CorePlan { id, owned, config, agreed, layout, domains, greeting, log, outcomes } = self;
+        let routing = Routing { seed: agreed.routing_seed, shards: agreed.shard_count };
+        let guard: Arc<dyn assize_shards::PanicGuard> = Arc::new(CatchUnwind);
+        let shards = owned
+            .iter()
+            .map(|shard| {
+                let config = ShardConfig {
+                    shard: *shard,
+                    replica: config.replica_id(),
+                    routing,
+                    body_seed: agreed.body_seed,
+                    ttl_ns: agreed.warden_ttl_ns,
+                    warden_capacity: u32::try_from(agreed.warden_capacity).unwrap_or(u32::MAX),
+                    entity_capacity: u32::try_from(agreed.entity_capacity).unwrap_or(u32::MAX),
+                    copies: agreed.copies,
+                };
+                Shard::new(config, Arc::clone(&domains), Arc::clone(&guard))
+            })
+            .collect();
+        let docket = (layout.control == id).then(|| {
+            let docket = DocketConfig {
+                replica: config.replica_id(),
+                shards: agreed.shard_count,
+                window: config.limits.window,
+            };
+            Docket::new(docket, LogTip::START)
+        });
+        let limits = UsherLimits {
+            stripe_bytes: config.limits.stripe_bytes as usize,
+            stripe_events: config.limits.stripe_events,
+            window: config.limits.window as usize,
+            credit_events: config.limits.credit_events,
+            connections_max: config.limits.connections_max as usize,
+            event_payload_bytes_max: agreed.event_payload_bytes_max as usize,
+            event_entities_max: agreed.event_entities_max as usize,
+        };
+        Core::new(CoreConfig { id, layout, routing, domains, limits, greeting, shards, log, outcomes, docket })
+    }
+}
+
+/// Kept free at a log's end for accept records and marks of what is under way.
+const RESERVE_BYTES: u64 = 4 << 20;

@@ -1,0 +1,311 @@
+//! The reactor: one thread of a replica, with one io_uring for its disk, its sockets and its wakes.
+//!
+//! It performs what [`Core`] asks for and tells it what became of it. It holds no decisions: nothing here knows what a
+//! stripe or a slot is. It is the only code that knows which runtime is underneath.
+
+mod ring;
+mod sockets;
+mod stages;
+mod wake;
+
+use std::fmt;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use assize_device::DirectDevice;
+use assize_node::{Core, CoreMessage, Now, Output};
+use assize_wal::LogFailure;
+use assize_wire::{CoreId, Hash, ShardId, Slot};
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::boot::ReplayError;
+use ring::{Ring, TAG_ACCEPT, TAG_DISK, TAG_RECEIVE, TAG_SEND, TAG_WAKE};
+use sockets::Sockets;
+pub use sockets::Listener;
+pub use stages::{StageHistograms, StageLine};
+pub use wake::{Clock, Mailbox, Parker, mailbox};
+
+/// What a core's thread tells the process.
+#[derive(Debug)]
+pub enum Notice {
+    /// The core serves clients.
+    Serving(CoreId),
+    /// The control core: replayed slots are published through this one.
+    Replayed(Slot),
+    /// The core has ended in good order; with its latencies.
+    Halted(CoreId, Box<StageHistograms>),
+    /// The core cannot go on; the process must end.
+    Failed(CoreId, Failure),
+}
+
+/// Why a core cannot go on.
+#[derive(Debug)]
+pub enum Failure {
+    /// A write or flush failed (L3).
+    Log(LogFailure),
+    /// A replayed outcome contradicts what was published (C4).
+    Diverged {
+        /// The slot.
+        slot: Slot,
+        /// The shard.
+        shard: ShardId,
+        /// The digest in the outcome stream.
+        expected: Hash,
+        /// The digest computed now.
+        found: Hash,
+    },
+    /// A recovered slot cannot be read back.
+    Replay(ReplayError),
+    /// The ring or a listening socket does not work.
+    Io(io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Log(failure) => failure.fmt(f),
+            Failure::Diverged { slot, shard, expected, found } => write!(
+                f,
+                "slot {slot}, shard {shard}: outcomes with digest {expected} were published before the restart and the \
+                 same stripe now gives {found}: this machine's memory, CPU or disk is not to be trusted; nothing more \
+                 is published"
+            ),
+            Failure::Replay(error) => error.fmt(f),
+            Failure::Io(error) => write!(f, "io_uring or a socket does not work: {error}"),
+        }
+    }
+}
+
+/// How a thread without work behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct IdlePolicy {
+    /// How long it looks for work before it sleeps; zero to sleep at once.
+    pub spin: Duration,
+}
+
+/// What a reactor is made of.
+pub struct ReactorParts {
+    /// The core it drives.
+    pub core: Core,
+    /// This core's number.
+    pub id: CoreId,
+    /// Its log device; user data tagged with [`DISK_TAG`].
+    pub device: DirectDevice,
+    /// Messages for it.
+    pub inbox: Receiver<CoreMessage>,
+    /// Where it sleeps.
+    pub parker: Parker,
+    /// The mailboxes of all cores, by number.
+    pub peers: Vec<Mailbox>,
+    /// Where clients connect, bound and not yet listening.
+    pub listener: Listener,
+    /// What the process is told.
+    pub notices: Sender<Notice>,
+    /// What to do without work.
+    pub idle: IdlePolicy,
+}
+
+/// The tag that a reactor's log device must use.
+pub const DISK_TAG: u8 = TAG_DISK;
+
+/// Drives a core until it halts. Returns after the last byte is sent.
+pub fn run(parts: ReactorParts) {
+    let (id, notices) = (parts.id, parts.notices.clone());
+    let notice = match Reactor::new(parts).and_then(Reactor::run) {
+        Ok(stages) => Notice::Halted(id, stages),
+        Err(failure) => Notice::Failed(id, failure),
+    };
+    // The receiver is gone only when the process is ending anyway.
+    let _ = notices.send(notice);
+}
+
+struct Reactor {
+    core: Core,
+    id: CoreId,
+    ring: Ring,
+    device: DirectDevice,
+    inbox: Receiver<CoreMessage>,
+    parker: Parker,
+    peers: Vec<Mailbox>,
+    /// Peers that were sent something in this turn and are woken once at its end (X3).
+    to_wake: u64,
+    sockets: Sockets,
+    notices: Sender<Notice>,
+    idle: IdlePolicy,
+    clock: Clock,
+    stages: Box<StageHistograms>,
+    halted_at: Option<u64>,
+    /// Since when there has been nothing to do.
+    idle_since: Option<u64>,
+}
+
+impl Reactor {
+    fn new(parts: ReactorParts) -> Result<Reactor, Failure> {
+        let ReactorParts { core, id, device, inbox, parker, peers, listener, notices, idle } = parts;
+        Ok(Reactor {
+            core,
+            id,
+            ring: Ring::new().map_err(Failure::Io)?,
+            device,
+            inbox,
+            parker,
+            peers,
+            to_wake: 0,
+            sockets: Sockets::new(listener),
+            notices,
+            idle,
+            clock: Clock::new(),
+            stages: Box::default(),
+            halted_at: None,
+            idle_since: None,
+        })
+    }
+
+    fn run(mut self) -> Result<Box<StageHistograms>, Failure> {
+        self.arm_wake();
+        loop {
+            let now = self.turn()?;
+            if let Some(halted) = self.halted_at
+                && (!self.sockets.is_sending() || now.monotonic_ns > halted + LINGER_NS)
+                && self.device.in_flight() == 0
+            {
+                return Ok(self.stages);
+            }
+            self.wait(now)?;
+            self.reap()?;
+        }
+    }
+
+    /// Gives the core everything that has arrived, and carries out what it asks for.
+    fn turn(&mut self) -> Result<Now, Failure> {
+        let mut now = self.clock.now();
+        self.core.handle_now(now);
+        while let Ok(message) = self.inbox.try_recv() {
+            self.core.handle_message(message);
+        }
+        while let Some(completion) = self.device.poll_completion() {
+            self.core.handle_completion(completion).map_err(Failure::Log)?;
+        }
+        while self.core.step() {
+            // The answers of one stripe leave before the next is evaluated.
+            self.flush_outputs()?;
+            now = self.clock.now();
+            self.core.handle_now(now);
+        }
+        self.flush_outputs()?;
+        Ok(now)
+    }
+
+    fn flush_outputs(&mut self) -> Result<(), Failure> {
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                Output::Disk(operation) => {
+                    // A linked pair must be in one submission.
+                    self.ring.make_room(2).map_err(Failure::Io)?;
+                    let ring = &mut self.ring;
+                    self.device.submit(operation, &mut |entry| ring.push(entry));
+                }
+                Output::Message { to, message } => {
+                    self.peers[usize::from(to.0)].post(message);
+                    self.to_wake |= 1 << to.0;
+                }
+                Output::Stages(stages) => self.stages.record(&stages),
+                Output::Replayed(slot) => drop(self.notices.send(Notice::Replayed(slot))),
+                Output::Serving => {
+                    self.sockets.listen(&mut self.ring).map_err(Failure::Io)?;
+                    drop(self.notices.send(Notice::Serving(self.id)));
+                }
+                Output::Diverged { slot, shard, expected, found } => {
+                    return Err(Failure::Diverged { slot, shard, expected, found });
+                }
+                Output::Halted => {
+                    self.sockets.stop_accepting();
+                    self.halted_at = Some(self.clock.now().monotonic_ns);
+                }
+            }
+        }
+        while let Some(id) = self.core.poll_connection() {
+            self.sockets.flush(id, &mut self.core, &mut self.ring).map_err(Failure::Io)?;
+        }
+        while self.to_wake != 0 {
+            let peer = self.to_wake.trailing_zeros();
+            self.to_wake &= self.to_wake - 1;
+            self.peers[peer as usize].wake();
+        }
+        Ok(())
+    }
+
+    /// Submits, and sleeps until something arrives or the core wants a turn.
+    fn wait(&mut self, now: Now) -> Result<(), Failure> {
+        let spin_ns = self.idle.spin.as_nanos() as u64;
+        let idle_for = now.monotonic_ns - *self.idle_since.get_or_insert(now.monotonic_ns);
+        if idle_for < spin_ns || self.ring.has_completions() {
+            return self.ring.submit(None).map_err(Failure::Io);
+        }
+        // Park: from here on a sender writes to the eventfd, whose read is armed. What was sent before is in the inbox.
+        self.parker.prepare();
+        if !self.inbox.is_empty() {
+            self.parker.cancel();
+            return self.ring.submit(None).map_err(Failure::Io);
+        }
+        let deadline = self.core.next_deadline().into_iter().chain(self.halted_at.map(|at| at + LINGER_NS)).min();
+        let sleep = deadline.map_or(MAX_SLEEP, |at| Duration::from_nanos(at.saturating_sub(now.monotonic_ns)));
+        let waited = self.ring.submit(Some(sleep.min(MAX_SLEEP)));
+        self.parker.cancel();
+        waited.map_err(Failure::Io)
+    }
+
+    fn reap(&mut self) -> Result<(), Failure> {
+        let now = self.clock.now();
+        self.core.handle_now(now);
+        let mut any = false;
+        while let Some((user_data, result, flags)) = self.ring.next_completion() {
+            any = true;
+            let slot = (user_data & u64::from(u32::MAX)) as u32;
+            match (user_data >> 56) as u8 {
+                TAG_DISK => {
+                    if let Some(completion) = self.device.complete(user_data, result) {
+                        self.core.handle_completion(completion).map_err(Failure::Log)?;
+                    }
+                }
+                TAG_WAKE => self.arm_wake(),
+                TAG_ACCEPT => {
+                    self.sockets.accepted(result, flags, &mut self.core, &mut self.ring).map_err(Failure::Io)?;
+                }
+                TAG_RECEIVE => self
+                    .sockets
+                    .received(slot, result, &mut self.core, &mut self.ring)
+                    .map_err(Failure::Io)?,
+                TAG_SEND => {
+                    self.sockets.sent(slot, result, &mut self.core, &mut self.ring).map_err(Failure::Io)?;
+                }
+                tag => panic!("a completion with tag {tag}, which nothing here uses"),
+            }
+        }
+        if any || !self.inbox.is_empty() {
+            self.idle_since = None;
+        }
+        Ok(())
+    }
+
+    fn arm_wake(&mut self) {
+        let entry = self.parker.read_entry(u64::from(TAG_WAKE) << 56);
+        if let Err(error) = self.ring.make_room(1) {
+            panic!("the ring of core {} does not submit: {error}", self.id);
+        }
+        self.ring.push(entry);
+    }
+}
+
+impl std::fmt::Debug for Reactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Reactor({}, ring {})", self.id, self.ring.as_raw_fd())
+    }
+}
+
+/// No sleep is longer, so that a lost wake would show as a delay and not as a halt.
+const MAX_SLEEP: Duration = Duration::from_secs(1);
+
+/// How long a halted core waits for slow readers to take their last answers.
+const LINGER_NS: u64 = 2_000_000_000;

@@ -1,0 +1,135 @@
+//! How threads reach a core: a channel, and one write to an eventfd if its thread sleeps.
+
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+use std::{io, ptr};
+
+use assize_node::{CoreMessage, Now};
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use io_uring::{opcode, squeue, types};
+
+/// The sending side of a core's channel. Never blocks and never waits for room (X3): what a core may have under way is
+/// bounded by its window.
+#[derive(Clone)]
+pub struct Mailbox {
+    sender: Sender<CoreMessage>,
+    wake: Arc<Wake>,
+}
+
+impl Mailbox {
+    /// Puts a message into the channel; [`Mailbox::wake`] must follow, once for any number of messages.
+    pub fn post(&self, message: CoreMessage) {
+        // A core that is gone has failed, and the process is ending with its reason.
+        let _ = self.sender.send(message);
+    }
+
+    /// Wakes the core if it sleeps.
+    pub fn wake(&self) {
+        self.wake.wake();
+    }
+
+    /// A callback that wakes the core, for other threads that have something ready for it.
+    #[must_use]
+    pub fn waker(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let wake = Arc::clone(&self.wake);
+        Arc::new(move || wake.wake())
+    }
+}
+
+struct Wake {
+    /// Whether the core's thread sleeps, or is about to.
+    parked: AtomicBool,
+    event: OwnedFd,
+}
+
+impl Wake {
+    fn wake(&self) {
+        // Sequentially consistent on both sides: either the sender sees the flag, or the sleeper sees the message.
+        if self.parked.swap(false, Ordering::SeqCst) {
+            let one = 1u64;
+            // SAFETY: the descriptor is open as long as `self` lives, and eight bytes of `one` are read.
+            let written = unsafe { libc::write(self.event.as_raw_fd(), ptr::from_ref(&one).cast(), 8) };
+            assert_eq!(written, 8, "an eventfd does not take a wake: {}", io::Error::last_os_error());
+        }
+    }
+}
+
+/// The receiving side of the wakes. Belongs to one thread.
+pub struct Parker {
+    wake: Arc<Wake>,
+    /// Where the ring reads the eventfd's counter. Boxed: the kernel holds its address.
+    counter: Box<u64>,
+}
+
+impl Parker {
+    /// From here on senders wake this thread. The inbox must be looked at once more before sleeping.
+    pub fn prepare(&self) {
+        self.wake.parked.store(true, Ordering::SeqCst);
+    }
+
+    /// This thread is awake.
+    pub fn cancel(&self) {
+        self.wake.parked.store(false, Ordering::SeqCst);
+    }
+
+    /// The ring's entry that completes at the next wake.
+    pub(super) fn read_entry(&mut self, user_data: u64) -> squeue::Entry {
+        let buffer = ptr::from_mut(&mut *self.counter).cast();
+        opcode::Read::new(types::Fd(self.wake.event.as_raw_fd()), buffer, 8).build().user_data(user_data)
+    }
+}
+
+impl Drop for Parker {
+    fn drop(&mut self) {
+        // The ring may still hold a read into the counter.
+        Box::leak(std::mem::take(&mut self.counter));
+    }
+}
+
+/// A core's channel and its wake.
+///
+/// # Errors
+/// The host has no descriptor left.
+pub fn mailbox() -> io::Result<(Mailbox, Receiver<CoreMessage>, Parker)> {
+    // SAFETY: no pointer is passed; a non-negative result is a descriptor that nobody else owns.
+    let event = unsafe {
+        let fd = libc::eventfd(0, libc::EFD_CLOEXEC);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        OwnedFd::from_raw_fd(fd)
+    };
+    let (sender, receiver) = unbounded();
+    let wake = Arc::new(Wake { parked: AtomicBool::new(false), event });
+    let parker = Parker { wake: Arc::clone(&wake), counter: Box::new(0) };
+    Ok((Mailbox { sender, wake }, receiver, parker))
+}
+
+/// The clocks that a core is told of.
+#[derive(Debug)]
+pub struct Clock {
+    start: std::time::Instant,
+}
+
+impl Clock {
+    /// A clock whose monotonic side begins a little above zero.
+    #[must_use]
+    pub fn new() -> Clock {
+        Clock { start: std::time::Instant::now() }
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { monotonic_ns: self.start.elapsed().as_nanos() as u64 + 1, wall_ns: wall.as_nanos() as u64 }
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Clock {
+        Clock::new()
+    }
+}

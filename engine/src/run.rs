@@ -1,0 +1,77 @@
+//! The command line, carried out.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use assize_domain::DomainRegistry;
+use clap::Parser;
+
+use crate::boot;
+use crate::cli::{Cli, Command, FormatCommand};
+use crate::config::{self, ConfigFile};
+use crate::doctor;
+use crate::exit::Exit;
+use crate::serve;
+
+/// Runs `assize` with these domains: reads the command line, does what it says, returns the exit code.
+#[must_use]
+pub fn run(domains: DomainRegistry) -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are not errors; either way a closed pipe is no reason to complain.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
+        }
+    };
+    let exit = match cli.command {
+        Command::Format(command) => format(&command, &domains),
+        Command::Serve(command) => serve::serve(&command, domains),
+        Command::Demo(_) => Exit::Internal,
+        Command::Doctor(command) => match doctor::run(&command, &mut io::stdout().lock()) {
+            Ok(exit) => exit,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
+            Err(error) => complain(&error, Exit::Internal),
+        },
+        Command::Config(_) => print(config::EXAMPLE),
+    };
+    exit.into()
+}
+
+/// Says on standard error why a command ends, and hands its exit code through.
+pub(crate) fn complain(error: &dyn std::fmt::Display, exit: Exit) -> Exit {
+    eprintln!("assize: {error}");
+    exit
+}
+
+fn print(text: &str) -> Exit {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => Exit::Success,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
+        Err(error) => complain(&error, Exit::Internal),
+    }
+}
+
+fn format(command: &FormatCommand, domains: &DomainRegistry) -> Exit {
+    let formatted = ConfigFile::load(&command.config)
+        .map_err(boot::BootError::Config)
+        .and_then(|config| Ok((boot::format(&config, &command.agreed, domains)?, config)));
+    match formatted {
+        Ok((formatted, config)) => {
+            for warning in &formatted.warnings {
+                eprintln!("assize: warning: {warning}");
+            }
+            let agreed = &formatted.agreed;
+            print(&format!(
+                "formatted {}: cluster {}, replica {} of {}, {} shards, copies {}\n",
+                config.config.data_directory.display(),
+                agreed.cluster,
+                config.config.replica,
+                agreed.replicas,
+                agreed.shard_count,
+                agreed.copies
+            ))
+        }
+        Err(error) => complain(&error, error.exit()),
+    }
+}

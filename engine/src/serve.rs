@@ -1,0 +1,124 @@
+//! `assize serve`: runs a replica until it is told to stop.
+
+use std::path::PathBuf;
+use std::thread;
+
+use assize_domain::DomainRegistry;
+use crossbeam_channel::{Sender, select, unbounded};
+
+use crate::boot::{self, BootError, Replica};
+use crate::cli::ServeCommand;
+use crate::config::ConfigFile;
+use crate::exit::Exit;
+use crate::logging;
+use crate::reactor::{Failure, Notice, StageHistograms};
+use crate::run::complain;
+
+/// Runs a replica in this process until SIGTERM or SIGINT.
+pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
+    let file = match ConfigFile::load(&command.config) {
+        Ok(file) => file,
+        Err(error) => return complain(&error, Exit::Usage),
+    };
+    if let Err(error) = logging::start(&file.config.logging) {
+        return complain(&error, Exit::Usage);
+    }
+    logging::abort_on_panic(|| false);
+    let (signals, signal) = unbounded();
+    if let Err(error) = watch_signals(signals) {
+        return complain(&error, Exit::Host);
+    }
+    let started = std::time::Instant::now();
+    let replica = match boot::start(&file, domains) {
+        Ok(replica) => replica,
+        Err(error) => return complain(&error, error.exit()),
+    };
+    tracing::info!(
+        replica = file.config.replica,
+        cluster = %replica.agreed.cluster,
+        shards = replica.agreed.shard_count,
+        cores = replica.mailboxes.len(),
+        copies = replica.agreed.copies,
+        durable = replica.durable,
+        replaying = replica.replay_through.0,
+        "recovered"
+    );
+    let mut serving = 0;
+    let mut halted = 0;
+    let mut stages = StageHistograms::default();
+    while halted < replica.mailboxes.len() {
+        select! {
+            recv(signal) -> name => {
+                tracing::info!(signal = name.unwrap_or("none"), "stopping: no more events are admitted");
+                replica.stop();
+            }
+            recv(replica.notices) -> notice => match notice {
+                Ok(Notice::Serving(_)) => {
+                    serving += 1;
+                    if serving == replica.mailboxes.len() {
+                        announce(&replica, started.elapsed());
+                    }
+                }
+                Ok(Notice::Replayed(slot)) => replica.handle_replayed(slot),
+                Ok(Notice::Halted(_, of_core)) => {
+                    halted += 1;
+                    stages.add(&of_core);
+                }
+                Ok(Notice::Failed(core, failure)) => return fail(core.0, &failure),
+                Err(_) => return complain(&"every core's thread has ended without a word", Exit::Internal),
+            }
+        }
+    }
+    replica.join();
+    if let Some(path) = &command.stages {
+        return write_stages(path, &stages);
+    }
+    tracing::info!("stopped: everything admitted is answered and durable");
+    Exit::Success
+}
+
+/// Tells people and programs where clients connect: the line on standard output is for those that started this
+/// process and gave it port 0.
+fn announce(replica: &Replica, after: std::time::Duration) {
+    let address = replica.addresses[0];
+    tracing::info!(%address, after_ms = after.as_millis() as u64, "serving");
+    println!("serving {address}");
+}
+
+fn fail(core: u16, failure: &Failure) -> Exit {
+    let exit = match failure {
+        Failure::Log(_) | Failure::Replay(_) => Exit::Device,
+        Failure::Diverged { .. } => Exit::DataDirectory,
+        Failure::Io(_) => Exit::Host,
+    };
+    tracing::error!(core, %failure, "the replica stops");
+    complain(failure, exit)
+}
+
+fn write_stages(path: &PathBuf, stages: &StageHistograms) -> Exit {
+    let json = match serde_json::to_vec_pretty(&stages.lines()) {
+        Ok(json) => json,
+        Err(error) => return complain(&error, Exit::Internal),
+    };
+    match std::fs::write(path, json) {
+        Ok(()) => Exit::Success,
+        Err(error) => complain(&format!("{}: {error}", path.display()), Exit::Internal),
+    }
+}
+
+/// Turns SIGTERM and SIGINT into messages. Called before any other thread is started, so that all inherit the mask.
+fn watch_signals(signals: Sender<&'static str>) -> Result<(), BootError> {
+    let set = crate::signals::block().map_err(|error| BootError::Io("blocking signals", error))?;
+    let wait = move || {
+        while let Ok(name) = set.wait() {
+            if signals.send(name).is_err() {
+                return;
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(wait)
+        .map(drop)
+        .map_err(|error| BootError::Io("starting the signal thread", error))
+}
