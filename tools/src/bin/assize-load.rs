@@ -17,7 +17,7 @@ use clap::Parser;
 #[command(name = "assize-load", version)]
 struct Command {
     /// Where the engine listens, host:port; several are tried in turn
-    #[arg(default_value = "localhost:7300", value_name = "ADDRESS")]
+    #[arg(default_value = "localhost:7400", value_name = "ADDRESS")]
     addresses: Vec<String>,
     #[command(flatten)]
     load: LoadFlags,

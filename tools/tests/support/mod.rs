@@ -1,0 +1,403 @@
+//! A model of an engine: one thread, plain blocking sockets, every event evaluated serially by the inventory domain, a
+//! map of keys for a Warden. It misbehaves where a test asks it to.
+#![allow(dead_code, unreachable_pub)]
+
+use std::collections::HashMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use assize_domain::{Cell, Domain, Entities, Response, States as DomainStates, Verdict};
+use assize_inventory::InventoryDomain;
+use assize_wire::event::Event;
+use assize_wire::frame::{Frame, FrameKind, FrameWriter, Parsed};
+use assize_wire::message::{
+    Answer, Answers, EntityState, Read as ReadMessage, Refused, RefusedCode, States, Submit, Welcome,
+};
+use assize_wire::outcome::Status;
+use assize_wire::{ClusterId, EntityId, Position, ReplicaId, ShardId, Slot, StreamTime};
+
+/// How the model misbehaves.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// Close the connection after this many requests on it, the last evaluated but not answered.
+    pub drop_after: Option<u64>,
+    /// Answer `busy` to every n-th event at its first sight.
+    pub busy_every: Option<u64>,
+    /// Refuse every n-th request as a whole.
+    pub refuse_every: Option<u64>,
+    /// Answer a request in frames of this many events, the last first.
+    pub split: Option<usize>,
+    /// Evaluate, but never answer submissions.
+    pub mute: bool,
+    /// Do not even answer `Hello`.
+    pub deaf: bool,
+    /// Send this instead of a welcome.
+    pub garbage: Option<Vec<u8>>,
+    /// Apply every n-th applied event twice: the bug that the books must find.
+    pub double_every: Option<u64>,
+    /// After this many applied events take a unit away from some item behind everybody's back.
+    pub lose_unit_after: Option<u64>,
+    /// Events that a connection may have unanswered.
+    pub credit: Option<u32>,
+}
+
+/// What outlives a connection.
+#[derive(Default)]
+struct State {
+    items: HashMap<EntityId, Vec<u8>>,
+    keys: HashMap<u128, Recorded>,
+    slot: u64,
+    seen: u64,
+    requests: u64,
+    applied: u64,
+    told_busy: HashMap<u128, ()>,
+}
+
+#[derive(Clone)]
+struct Recorded {
+    body: Vec<u8>,
+    status: Status,
+    reason: u16,
+    position: Position,
+    response: Vec<u8>,
+}
+
+/// A running model.
+pub struct Model {
+    pub ports: Vec<u16>,
+    state: Arc<Mutex<State>>,
+    closing: Arc<AtomicBool>,
+    pub connections: Arc<AtomicU64>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Model {
+    /// Starts one with this many shards, each on a port of its own.
+    pub fn start(shards: usize, faults: Faults) -> Model {
+        let listeners: Vec<TcpListener> = (0..shards)
+            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+            .collect();
+        let ports: Vec<u16> = listeners
+            .iter()
+            .map(|listener| listener.local_addr().unwrap().port())
+            .collect();
+        let state = Arc::new(Mutex::new(State::default()));
+        let closing = Arc::new(AtomicBool::new(false));
+        let connections = Arc::new(AtomicU64::new(0));
+        let mut threads = Vec::new();
+        for listener in listeners {
+            let (state, closing, ports) = (state.clone(), closing.clone(), ports.clone());
+            let (faults, connections) = (faults.clone(), connections.clone());
+            threads.push(thread::spawn(move || {
+                for stream in listener.incoming() {
+                    if closing.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    connections.fetch_add(1, Ordering::SeqCst);
+                    let (state, ports, faults) = (state.clone(), ports.clone(), faults.clone());
+                    thread::spawn(move || {
+                        let mut connection = Connection {
+                            state,
+                            ports,
+                            faults,
+                            requests: 0,
+                        };
+                        // A connection that fails ends; that is all a server knows of it.
+                        let _ = connection.serve(stream.unwrap());
+                    });
+                }
+            }));
+        }
+        Model {
+            ports,
+            state,
+            closing,
+            connections,
+            threads,
+        }
+    }
+
+    pub fn address(&self) -> String {
+        format!("localhost:{}", self.ports[0])
+    }
+
+    /// Events evaluated, each key once.
+    pub fn keys(&self) -> usize {
+        self.state.lock().unwrap().keys.len()
+    }
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::SeqCst);
+        for port in &self.ports {
+            let _ = TcpStream::connect(("127.0.0.1", *port));
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Connection {
+    state: Arc<Mutex<State>>,
+    ports: Vec<u16>,
+    faults: Faults,
+    requests: u64,
+}
+
+impl Connection {
+    fn serve(&mut self, mut stream: TcpStream) -> std::io::Result<()> {
+        stream.set_nodelay(true)?;
+        let (mut input, mut room) = (Vec::new(), vec![0; 1 << 16]);
+        loop {
+            let count = match stream.read(&mut room) {
+                Ok(0) => return Ok(()),
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            input.extend_from_slice(&room[..count]);
+            let mut read = 0;
+            while let Parsed::Whole { frame, bytes } =
+                Frame::parse(&input[read..]).expect("the client sends frames")
+            {
+                let mut out = Vec::new();
+                let goes_on = self.answer(&frame, &mut out);
+                stream.write_all(&out)?;
+                if !goes_on {
+                    return Ok(());
+                }
+                read += bytes;
+            }
+            input.drain(..read);
+        }
+    }
+
+    /// Answers a frame; false closes the connection.
+    fn answer(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> bool {
+        match frame.kind {
+            FrameKind::Hello if self.faults.deaf => true,
+            FrameKind::Hello => {
+                if let Some(garbage) = &self.faults.garbage {
+                    out.extend_from_slice(garbage);
+                    return true;
+                }
+                let writer = FrameWriter::begin(out, FrameKind::Welcome, 0);
+                self.welcome().encode(out);
+                writer.finish(out);
+                true
+            }
+            FrameKind::Read => {
+                self.read(frame, out);
+                true
+            }
+            FrameKind::Submit => self.submit(frame, out),
+            kind => panic!("the client sent {kind:?}"),
+        }
+    }
+
+    fn welcome(&self) -> Welcome {
+        Welcome {
+            cluster: ClusterId(77),
+            replica: ReplicaId(0),
+            leader: ReplicaId(0),
+            routing_seed: 5,
+            stream_time: now(),
+            warden_ttl_ns: 600_000_000_000,
+            credit_events: self.faults.credit.unwrap_or(20_000),
+            replicas: 1,
+            copies: 1,
+            durable: false,
+            ports: self.ports.clone(),
+        }
+    }
+
+    fn read(&self, frame: &Frame<'_>, out: &mut Vec<u8>) {
+        let state = self.state.lock().unwrap();
+        let read = ReadMessage::parse(frame.payload).unwrap();
+        let entities: Vec<_> = read.entities.iter().enumerate().collect();
+        // Two frames, the second half first.
+        for half in entities.chunks(entities.len().div_ceil(2)).rev() {
+            let writer = FrameWriter::begin(out, FrameKind::States, frame.request);
+            out.extend_from_slice(&States::header(half.len() as u32, Slot(state.slot)));
+            for (index, entity) in half {
+                let found = state.items.get(&entity.entity()).map(Vec::as_slice);
+                EntityState {
+                    index: *index as u32,
+                    state: found,
+                }
+                .encode(out);
+            }
+            writer.finish(out);
+        }
+    }
+
+    fn submit(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> bool {
+        let submit = Submit::parse(frame.payload).unwrap();
+        let mut state = self.state.lock().unwrap();
+        state.requests += 1;
+        self.requests += 1;
+        if self
+            .faults
+            .refuse_every
+            .is_some_and(|every| state.requests.is_multiple_of(every))
+        {
+            let writer = FrameWriter::begin(out, FrameKind::Refused, frame.request);
+            let refused = Refused {
+                code: RefusedCode::Busy,
+                retry_after_us: 500,
+                text: "not now".into(),
+            };
+            refused.encode(out);
+            writer.finish(out);
+            return true;
+        }
+        state.slot += 1;
+        let (mut rest, mut answers) = (submit.events, Vec::new());
+        for index in 0..submit.count {
+            let (event, after) = Event::parse(rest).expect("the client sends events");
+            rest = after;
+            answers.push(evaluate(&mut state, &self.faults, index, &event));
+        }
+        assert!(rest.is_empty(), "bytes after the last event");
+        if self.faults.drop_after.is_some_and(|after| self.requests >= after) {
+            return false;
+        }
+        if self.faults.mute {
+            return true;
+        }
+        let split = self.faults.split.unwrap_or(answers.len());
+        for part in answers.chunks(split).rev() {
+            let writer = FrameWriter::begin(out, FrameKind::Answers, frame.request);
+            out.extend_from_slice(&Answers::header(part.len() as u32, now()));
+            for (index, status, retry_after_us, recorded) in part {
+                let answer = Answer {
+                    index: *index,
+                    status: *status,
+                    first_status: recorded.status,
+                    reason: recorded.reason,
+                    position: recorded.position,
+                    retry_after_us: *retry_after_us,
+                    response: &recorded.response,
+                };
+                answer.encode(out);
+            }
+            writer.finish(out);
+        }
+        true
+    }
+}
+
+fn evaluate(
+    state: &mut State,
+    faults: &Faults,
+    index: u32,
+    event: &Event<'_>,
+) -> (u32, Status, u32, Recorded) {
+    let nothing = |status| Recorded {
+        body: Vec::new(),
+        status,
+        reason: 0,
+        position: Position::default(),
+        response: Vec::new(),
+    };
+    state.seen += 1;
+    let key = event.key().0;
+    if faults
+        .busy_every
+        .is_some_and(|every| state.seen.is_multiple_of(every))
+        && state.told_busy.insert(key, ()).is_none()
+    {
+        return (index, Status::Busy, 300, nothing(Status::Busy));
+    }
+    if let Some(known) = state.keys.get(&key) {
+        return match known.body == event.body() {
+            true => (index, Status::Duplicate, 0, known.clone()),
+            false => (index, Status::Conflict, 0, nothing(Status::Conflict)),
+        };
+    }
+    if event.deadline() <= now() {
+        return (index, Status::Expired, 0, nothing(Status::Expired));
+    }
+    let verdict = apply(state, event);
+    let (status, reason, response) = verdict;
+    if status == Status::Applied {
+        state.applied += 1;
+        if faults
+            .double_every
+            .is_some_and(|every| state.applied.is_multiple_of(every))
+        {
+            apply(state, event);
+        }
+        if faults.lose_unit_after == Some(state.applied) {
+            let item = state.items.values_mut().find(|item| item[0] > 0).unwrap();
+            item[0] -= 1;
+        }
+    }
+    let recorded = Recorded {
+        body: event.body().to_vec(),
+        status,
+        reason,
+        position: Position {
+            slot: Slot(state.slot),
+            shard: ShardId(0),
+            index,
+        },
+        response,
+    };
+    state.keys.insert(key, recorded.clone());
+    (index, status, 0, recorded)
+}
+
+fn apply(state: &mut State, event: &Event<'_>) -> (Status, u16, Vec<u8>) {
+    let (domain, mut entities) = (InventoryDomain, Entities::new());
+    if let Err(invalid) = domain.entities(event, &mut entities) {
+        return (Status::Invalid, invalid.reason, Vec::new());
+    }
+    let mut cells: Vec<Cell> = entities
+        .as_slice()
+        .iter()
+        .map(|entity| {
+            let mut cell = Cell::absent();
+            cell.load(state.items.get(entity).map(Vec::as_slice));
+            cell
+        })
+        .collect();
+    let mut response = Response::new();
+    let verdict = domain.evaluate(event, now(), &mut DomainStates::new(&mut cells), &mut response);
+    let response = response.as_slice().to_vec();
+    match verdict {
+        Verdict::Rejected(reason) => (Status::Rejected, reason, response),
+        Verdict::Applied => {
+            for (entity, cell) in entities.as_slice().iter().zip(&cells) {
+                if cell.is_changed() {
+                    state.items.insert(*entity, cell.get().unwrap().to_vec());
+                }
+            }
+            (Status::Applied, 0, response)
+        }
+    }
+}
+
+fn now() -> StreamTime {
+    StreamTime(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64)
+}
+
+/// Runs `body` on a thread and fails if it takes longer than a minute: no test may hang.
+pub fn within_a_minute<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    let thread = thread::spawn(move || sender.send(body()));
+    match receiver.recv_timeout(std::time::Duration::from_secs(60)) {
+        Ok(value) => value,
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("still not done after a minute"),
+        Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(_) => unreachable!("the value was not sent"),
+        },
+    }
+}
