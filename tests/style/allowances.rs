@@ -13,6 +13,7 @@ pub const UNSAFE_FILES: &[&str] = &[
     "engine/src/reactor/ring.rs",
     "engine/src/reactor/sockets.rs",
     "engine/src/reactor/wake.rs",
+    "engine/src/signals.rs",
     "wal/device/src/preparer.rs",
     "wal/device/src/ring.rs",
 ];

@@ -10,8 +10,11 @@ use assize_wire::outcome::Outcome;
 use assize_wire::published::PublishedStripe;
 use assize_wire::stripe::{STRIPE_HEADER_BYTES, Stripe};
 
-/// A parser, by name.
-pub const TARGETS: [(&str, fn(&[u8])); 8] = [
+/// What one parser is put through.
+pub type Target = fn(&[u8]);
+
+/// Every parser, by name.
+pub const TARGETS: [(&str, Target); 8] = [
     ("frame", frame),
     ("message", message),
     ("event", event),
