@@ -44,7 +44,9 @@ impl Inbox {
 
     /// Takes the frame at the front off, if it is whole.
     pub(super) fn next_frame(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
-        if self.end - self.start < self.needs {
+        // A frame whose length is known need not be looked at again before it is whole; what is shorter than a header
+        // may already show that it never becomes one.
+        if self.needs > FRAME_HEADER_BYTES && self.end - self.start < self.needs {
             return Ok(None);
         }
         match Frame::parse(&self.bytes[self.start..self.end])? {
