@@ -122,6 +122,7 @@ impl Index {
     }
 
     /// Panics when a promise at the head of this file is broken. `hash_of` gives the hash of a position.
+    #[cfg(test)]
     pub(crate) fn check_invariants(&self, hash_of: impl Fn(u32) -> u64) {
         let mut used = 0;
         for (at, value) in self.slots.iter().enumerate().filter(|(_, value)| **value != 0) {
@@ -172,6 +173,51 @@ impl Index {
             to - from
         } else {
             to + self.slots.len() - from
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Few bits in use, so that many positions share a home, and the ends of the table meet.
+    fn hash_of(position: u32, crowd: u64) -> u64 {
+        let spread = u64::from(position).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (spread % crowd).wrapping_mul(u64::MAX / crowd) | u64::from(position & 3)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn it_finds_what_was_filled_and_not_removed(
+            crowd in 1u64..40,
+            steps in proptest::collection::vec(0u32..40, 0..200),
+        ) {
+            let mut index = Index::new(40);
+            let mut model = BTreeSet::new();
+            for position in steps {
+                let hash = hash_of(position, crowd);
+                match index.probe(hash, |found| found == position) {
+                    Probe::Found { slot, .. } => {
+                        assert!(model.remove(&position));
+                        index.remove(slot, |position| hash_of(position, crowd));
+                    }
+                    Probe::Vacant { slot } => {
+                        assert!(model.insert(position));
+                        index.fill(slot, hash, position);
+                    }
+                }
+                index.check_invariants(|position| hash_of(position, crowd));
+                for position in 0..40 {
+                    let found = index.probe(hash_of(position, crowd), |found| found == position);
+                    assert_eq!(matches!(found, Probe::Found { .. }), model.contains(&position));
+                }
+            }
         }
     }
 }

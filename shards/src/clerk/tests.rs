@@ -1,1 +1,111 @@
+//! The table, and the Clerk that follows it.
 
+use alloc::vec;
+
+use assize_wire::{ShardId, StreamTime};
+
+use super::table::TABLE;
+use super::*;
+use crate::Outcomes;
+
+#[test]
+fn every_input_of_the_table_matches_exactly_one_row() {
+    for own in [Own::Unknown, Own::Short, Own::Agreed] {
+        for others in [Others::None, Others::One, Others::Several] {
+            let seen = Seen { own, others };
+            let rows = TABLE.iter().filter(|row| row.takes(seen)).count();
+            assert_eq!(rows, 1, "{seen:?}");
+        }
+    }
+}
+
+fn own(slot: u64, digest: u8) -> Published {
+    Published {
+        slot: Slot(slot),
+        shard: ShardId(0),
+        digest: Hash([digest; 32]),
+        time: StreamTime(1),
+        outcomes: Outcomes::default(),
+        fills: vec![],
+    }
+}
+
+/// Feeds own digest 1 and the others' in `copies`, in slot 1, and says what came of it.
+fn settle(needed: u8, own_at: usize, copies: &[u8]) -> (bool, Option<Finding>) {
+    let mut clerk = Clerk::new(ReplicaId(0), needed);
+    for at in 0..=copies.len() {
+        if at == own_at {
+            clerk.handle_own(own(1, 1));
+        }
+        if let Some(digest) = copies.get(at) {
+            let from = ReplicaId(at as u8 + 1);
+            let _ = clerk.handle_copy(from, Slot(1), Hash([*digest; 32]));
+        }
+        clerk.check_invariants();
+    }
+    (clerk.poll_published().is_some(), clerk.poll_finding())
+}
+
+#[test]
+fn c1_it_publishes_at_copies_equal_digests_with_its_own_among_them() {
+    assert_eq!(settle(1, 0, &[]), (true, None));
+    for own_at in 0..=2 {
+        assert_eq!(settle(2, own_at, &[1, 1]), (true, None));
+        assert_eq!(settle(3, own_at, &[1, 1]), (true, None));
+    }
+    assert_eq!(settle(2, 0, &[]), (false, None));
+    assert_eq!(settle(2, 0, &[2]), (false, None));
+    assert_eq!(settle(2, 9, &[1, 1]), (false, None));
+}
+
+#[test]
+fn the_odd_one_out_is_named_and_quarantines_itself() {
+    let diverged = settle(3, 3, &[1, 2, 1]);
+    assert!(
+        diverged.0
+            && matches!(
+                diverged.1,
+                Some(Finding::Diverged {
+                    replica: ReplicaId(2),
+                    ..
+                })
+            )
+    );
+    let quarantine = settle(2, 0, &[2, 2]);
+    assert!(!quarantine.0 && matches!(quarantine.1, Some(Finding::Quarantine { .. })));
+    let split = settle(2, 4, &[2, 2, 1, 1]);
+    assert!(!split.0 && matches!(split.1, Some(Finding::SplitBrain { .. })));
+}
+
+#[test]
+fn c3_a_later_slot_waits_for_an_earlier_one() {
+    let mut clerk = Clerk::new(ReplicaId(0), 2);
+    clerk.handle_own(own(1, 1));
+    clerk.handle_own(own(3, 3));
+    assert_eq!(
+        clerk.handle_copy(ReplicaId(1), Slot(3), Hash([3; 32])),
+        CopyFate::Held
+    );
+    assert!(clerk.poll_published().is_none());
+    assert_eq!(
+        clerk.handle_copy(ReplicaId(1), Slot(1), Hash([1; 32])),
+        CopyFate::Held
+    );
+    let slots = core::iter::from_fn(|| clerk.poll_published()).map(|published| published.slot.0);
+    assert!(slots.eq([1, 3]));
+}
+
+#[test]
+fn c4_a_late_copy_and_one_far_ahead_are_handed_back() {
+    let mut clerk = Clerk::new(ReplicaId(0), 1);
+    clerk.handle_own(own(1, 1));
+    assert_eq!(
+        clerk.handle_copy(ReplicaId(1), Slot(1), Hash([1; 32])),
+        CopyFate::Late
+    );
+    let far = Slot(2 + COPIES_AHEAD_MAX);
+    assert_eq!(
+        clerk.handle_copy(ReplicaId(1), far, Hash([1; 32])),
+        CopyFate::Dropped
+    );
+}

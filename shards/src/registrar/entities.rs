@@ -192,10 +192,6 @@ impl Entities {
             self.free.len(),
             self.index.used()
         );
-        self.index.check_invariants(|at| {
-            let (domain, id) = self.name(at);
-            self.hash(domain, id)
-        });
     }
 
     fn probe(&self, hash: u64, domain: DomainId, id: EntityId) -> Probe {

@@ -84,7 +84,11 @@ impl Warden {
     /// For at most `capacity` live keys. `seed` keys the index's hash; nothing depends on it.
     #[must_use]
     pub fn new(capacity: u32, ttl_ns: u64, seed: u64) -> Warden {
-        let entries = capacity as usize + WARDEN_RESERVE;
+        Warden::with_ring(capacity, capacity as usize + WARDEN_RESERVE, ttl_ns, seed)
+    }
+
+    /// With a ring of `entries`, at least `capacity`.
+    fn with_ring(capacity: u32, entries: usize, ttl_ns: u64, seed: u64) -> Warden {
         let positions = u32::try_from(entries).expect("a Warden's ring is counted in 32 bits");
         Warden {
             ring: vec![[0; ENTRY_WORDS]; entries],
@@ -263,8 +267,6 @@ impl Warden {
             "{pointed} entries have a slot of {}",
             self.index.used()
         );
-        self.index
-            .check_invariants(|position| self.hash(self.entry(self.number(position)).key()));
     }
 
     /// Entries are in time order, so the live ones begin where a binary search says: logarithmic, however far time jumped.

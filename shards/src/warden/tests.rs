@@ -1,1 +1,170 @@
+//! The Warden against a map, and its size.
 
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::FirstResponse;
+
+const TTL: u64 = 10;
+
+/// What the rules say, with a map.
+#[derive(Default)]
+struct Model {
+    keys: BTreeMap<u128, (u64, u64, First)>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Time moves on by this much and a stripe begins.
+    Stripe(u64),
+    /// Key, body, deadline counted from now less one TTL.
+    Submit(u128, u64, u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let stripe = prop_oneof![0u64..4, Just(TTL - 1), Just(TTL), Just(TTL + 1)].prop_map(Step::Stripe);
+    let submit = (0u128..12, 0u64..2, 0u64..=2 * TTL + 2);
+    let submit = submit.prop_map(|(key, body, deadline)| Step::Submit(key, body, deadline));
+    proptest::collection::vec(prop_oneof![1 => stripe, 3 => submit], 0..300)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn w1_w2_w3_it_does_what_a_map_does(capacity in 1u32..9, reserve in 0usize..4, steps in steps()) {
+        let mut warden = Warden::with_ring(capacity, capacity as usize + reserve, TTL, 5);
+        let mut model = Model::default();
+        let (mut slot, mut now, mut index) = (1, 100, 0);
+        warden.begin(Slot(slot), StreamTime(now));
+        for step in steps {
+            match step {
+                Step::Stripe(after) => {
+                    slot += 1;
+                    now += after;
+                    index = 0;
+                    warden.begin(Slot(slot), StreamTime(now));
+                    model.keys.retain(|_, (time, ..)| now - *time < TTL);
+                }
+                Step::Submit(key, body, deadline) => {
+                    let deadline = now - TTL + deadline;
+                    submit(&mut warden, &mut model, capacity, (slot, now, index), (key, body, deadline));
+                    index += 1;
+                }
+            }
+            prop_assert_eq!(warden.live_keys(), model.keys.len() as u64);
+            warden.check_invariants();
+        }
+    }
+}
+
+fn submit(
+    warden: &mut Warden,
+    model: &mut Model,
+    capacity: u32,
+    (slot, now, index): (u64, u64, u32),
+    (key, body, deadline): (u128, u64, u64),
+) {
+    let hash = warden.hash(EventKey(key));
+    let vacancy = match (warden.look(hash, EventKey(key), body), model.keys.get(&key)) {
+        (Look::Duplicate(seen), Some((_, known, first))) => {
+            assert_eq!((body, warden.first(seen)), (*known, *first));
+            return;
+        }
+        (Look::Conflict, Some((_, known, _))) => {
+            assert_ne!(body, *known);
+            return;
+        }
+        (Look::Absent(vacancy), None) => vacancy,
+        (look, known) => panic!("{look:?} of {known:?}"),
+    };
+    let wanted = if deadline <= now || deadline > now + TTL {
+        Err(Refusal::Expired)
+    } else if model.keys.len() >= capacity as usize {
+        Err(Refusal::Full)
+    } else {
+        Ok(())
+    };
+    let admitted = warden.admit(vacancy, hash, EventKey(key), body, StreamTime(deadline), index);
+    assert_eq!(admitted.map(|_| ()), wanted);
+    let Ok(seen) = admitted else { return };
+    let response = alloc::vec![key as u8; index as usize % 20];
+    let (status, reason, most) = match key % 3 {
+        0 => (Status::Applied, 0, 16),
+        1 => (Status::Fault, 0, 16),
+        _ => (Status::Rejected, 0xfe00 + key as u16, 14),
+    };
+    warden.decide(seen, status, reason, &response);
+    let mut bytes = [0; 16];
+    let first = First {
+        slot: Slot(slot),
+        index,
+        status,
+        reason,
+        response: if response.len() <= most {
+            bytes[..response.len()].copy_from_slice(&response);
+            FirstResponse::Inline {
+                bytes,
+                length: response.len() as u8,
+            }
+        } else {
+            FirstResponse::InStream {
+                slot: Slot(slot),
+                index,
+            }
+        },
+    };
+    model.keys.insert(key, (now, body, first));
+}
+
+#[test]
+fn an_entry_takes_at_most_64_bytes_all_in_and_the_table_never_grows() {
+    let mut warden = Warden::new(1000, TTL, 1);
+    let bytes = warden.table_bytes();
+    assert!(bytes <= 64 * (1000 + WARDEN_RESERVE), "{bytes} bytes");
+    let mut key = 0;
+    for slot in 1..=100 {
+        warden.begin(Slot(slot), StreamTime(slot * TTL));
+        for index in 0..1000 {
+            key += 1;
+            let hash = warden.hash(EventKey(key));
+            let Look::Absent(vacancy) = warden.look(hash, EventKey(key), 0) else {
+                panic!("key {key} is new");
+            };
+            let deadline = StreamTime(slot * TTL + 1);
+            let seen = warden.admit(vacancy, hash, EventKey(key), 0, deadline, index);
+            warden.decide(seen.unwrap(), Status::Applied, 0, &[]);
+        }
+    }
+    assert_eq!(warden.table_bytes(), bytes);
+}
+
+#[test]
+fn w3_seen_is_apart_from_decided_and_survives_whatever_is_checked_before_it_runs() {
+    let capacity = 4;
+    let mut warden = Warden::new(capacity, TTL, 1);
+    warden.begin(Slot(1), StreamTime(100));
+    let hash = warden.hash(EventKey(1));
+    let Look::Absent(vacancy) = warden.look(hash, EventKey(1), 0) else {
+        panic!("the table is empty");
+    };
+    let seen = warden
+        .admit(vacancy, hash, EventKey(1), 0, StreamTime(101), 0)
+        .unwrap();
+    assert!(matches!(warden.look(hash, EventKey(1), 0), Look::Duplicate(found) if found == seen));
+    for slot in 2..=8 {
+        warden.begin(Slot(slot), StreamTime(slot * 100));
+        for key in 0..u128::from(capacity) {
+            let key = EventKey(100 * u128::from(slot) + key);
+            let hash = warden.hash(key);
+            if let Look::Absent(vacancy) = warden.look(hash, key, 0) {
+                let deadline = StreamTime(slot * 100 + 1);
+                warden.admit(vacancy, hash, key, 0, deadline, 0).unwrap();
+            }
+        }
+    }
+    warden.decide(seen, Status::Rejected, 9, &[3]);
+    assert_eq!(warden.first(seen).reason, 9);
+}

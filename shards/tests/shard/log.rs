@@ -1,0 +1,289 @@
+//! A log for tests: slots with their manifests and stripes, made by hand or from a seed.
+
+use std::sync::Arc;
+
+use assize_shards::{OrderedSlot, StripeBytes};
+use assize_wire::event::encode_event;
+use assize_wire::manifest::{Manifest, StripeRef};
+use assize_wire::routing::Routing;
+use assize_wire::stripe::StripeHead;
+use assize_wire::{
+    Ballot, DomainId, EntityId, EventKey, Hash, ReplicaId, ShardId, Slot, StreamTime, StripeId,
+};
+
+use super::bank::{BANK, OPS, Op, VERSION, payload};
+
+/// What is agreed in a test.
+#[derive(Clone, Copy, Debug)]
+pub struct Agreed {
+    pub routing: Routing,
+    pub ttl: u64,
+    pub keys: u32,
+    pub entities: u32,
+}
+
+/// One slot.
+#[derive(Clone)]
+pub struct LogSlot {
+    pub ordered: Arc<OrderedSlot>,
+    /// By shard.
+    pub stripes: Vec<Option<Vec<u8>>>,
+}
+
+impl LogSlot {
+    pub fn stripe(&self, shard: usize) -> Option<StripeBytes> {
+        let bytes = self.stripes[shard].clone()?;
+        Some(Arc::new(bytes))
+    }
+}
+
+/// One event, before it is encoded.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub key: u128,
+    pub deadline: u64,
+    pub domain: DomainId,
+    pub version: u16,
+    pub op: Op,
+    pub amount: u64,
+    pub accounts: Vec<u128>,
+}
+
+impl Draft {
+    pub fn new(key: u128, deadline: u64, op: Op, amount: u64, accounts: &[u128]) -> Draft {
+        Draft {
+            key,
+            deadline,
+            domain: BANK,
+            version: VERSION,
+            op,
+            amount,
+            accounts: accounts.to_vec(),
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let payload = payload(self.op, self.amount, &self.accounts);
+        encode_event(
+            out,
+            EventKey(self.key),
+            StreamTime(self.deadline),
+            self.domain,
+            self.version,
+            &payload,
+        )
+        .unwrap();
+    }
+
+    fn mask(&self, routing: &Routing) -> u64 {
+        let homes = self
+            .accounts
+            .iter()
+            .map(|id| routing.home_of(self.domain, EntityId(*id)));
+        homes.fold(0, |mask, home| mask | 1 << home.0)
+    }
+}
+
+/// A slot as it is put together.
+pub struct Drafts {
+    pub time: u64,
+    /// By shard: events and what to do to the mask.
+    pub stripes: Vec<Option<(Vec<Draft>, u64, u64)>>,
+}
+
+impl Drafts {
+    pub fn new(time: u64, shards: u16) -> Drafts {
+        Drafts {
+            time,
+            stripes: (0..shards).map(|_| None).collect(),
+        }
+    }
+
+    /// Events of one shard's stripe.
+    pub fn stripe(mut self, shard: usize, events: Vec<Draft>) -> Drafts {
+        self.stripes[shard] = Some((events, 0, !0));
+        self
+    }
+
+    /// Encodes it as the slot after `log`.
+    pub fn append(self, log: &mut Vec<LogSlot>, routing: &Routing, spoil: impl Fn(usize, &mut Vec<u8>)) {
+        let slot = Slot(log.len() as u64 + 1);
+        let mut stripes = Vec::new();
+        let mut refs = Vec::new();
+        for (shard, drafts) in self.stripes.into_iter().enumerate() {
+            let Some((events, more, keep)) = drafts else {
+                stripes.push(None);
+                continue;
+            };
+            let mut body = Vec::new();
+            let mut home_mask = more;
+            for event in &events {
+                event.encode(&mut body);
+                home_mask |= event.mask(routing);
+            }
+            home_mask &= keep;
+            let shard_id = ShardId(shard as u16);
+            let head = StripeHead {
+                shard: shard_id,
+                ballot: Ballot::new(1, ReplicaId(0)),
+                counter: slot.0,
+                home_mask,
+                events: events.len() as u32,
+                events_bytes: body.len() as u32,
+            };
+            let mut bytes = head.encode().to_vec();
+            bytes.extend(body);
+            spoil(shard, &mut bytes);
+            refs.push(StripeRef {
+                id: StripeId {
+                    shard: shard_id,
+                    hash: Hash::of(&bytes),
+                },
+                home_mask,
+                events: events.len() as u32,
+                bytes: bytes.len() as u32,
+            });
+            stripes.push(Some(bytes));
+        }
+        let manifest = Manifest {
+            slot,
+            time: StreamTime(self.time),
+            previous: log.last().map_or(Hash::ZERO, |slot| slot.ordered.hash),
+            checkpoint: false,
+            stripes: refs,
+        };
+        let hash = Hash::of(&manifest.encode());
+        let ordered = Arc::new(OrderedSlot { manifest, hash });
+        log.push(LogSlot { ordered, stripes });
+    }
+}
+
+/// Numbers from a seed.
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Dice {
+        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % bound
+    }
+
+    /// True once in `times`.
+    pub fn once_in(&mut self, times: u64) -> bool {
+        self.below(times) == 0
+    }
+}
+
+/// A log of every kind of event, with few keys and accounts, so that everything meets.
+pub fn random(dice: &mut Dice, agreed: &Agreed, slots: u64) -> Vec<LogSlot> {
+    let shards = agreed.routing.shards;
+    let (keys, accounts) = (5 + dice.below(60), 2 + dice.below(30));
+    let mut log = Vec::new();
+    let mut time = 1_000_000;
+    for _ in 0..slots {
+        time += match dice.below(8) {
+            0 => 0,
+            1 => agreed.ttl + dice.below(3),
+            2 => agreed.ttl / 2,
+            _ => dice.below(agreed.ttl / 4),
+        };
+        let mut drafts = Drafts::new(time, shards);
+        for _ in 0..dice.below(30) {
+            let draft = random_event(dice, agreed, time, keys, accounts);
+            let mut shard = usize::from(agreed.routing.shard_of_key(EventKey(draft.key)).0);
+            if dice.once_in(50) {
+                shard = dice.below(shards.into()) as usize;
+            }
+            let stripe = drafts.stripes[shard].get_or_insert((Vec::new(), 0, !0));
+            stripe.0.push(draft);
+        }
+        for stripe in drafts.stripes.iter_mut().flatten() {
+            if dice.once_in(3) {
+                stripe.1 = dice.below(1 << 16);
+            }
+            if dice.once_in(8) {
+                stripe.2 = dice.below(1 << 16);
+            }
+        }
+        let (spoiled, how, at) = (
+            dice.below(20) as usize,
+            dice.below(3),
+            dice.below(1 << 16) as usize,
+        );
+        drafts.append(&mut log, &agreed.routing, |shard, bytes| {
+            if shard != spoiled {
+                return;
+            }
+            match how {
+                0 => bytes.truncate(at % bytes.len()),
+                1 => bytes[at % 48] ^= 0xff,
+                _ => {
+                    let at = at % bytes.len();
+                    bytes[at] ^= 0xff;
+                }
+            }
+        });
+    }
+    log
+}
+
+fn random_event(dice: &mut Dice, agreed: &Agreed, time: u64, keys: u64, accounts: u64) -> Draft {
+    let op = match dice.below(40) {
+        0..4 => OPS[dice.below(OPS.len() as u64) as usize],
+        4..14 => Op::Open,
+        14..17 => Op::Close,
+        17..21 => Op::Spread,
+        21..23 => Op::Answer,
+        23..25 => Op::Refuse,
+        _ => Op::Transfer,
+    };
+    let count = match op {
+        Op::Transfer => 2,
+        Op::Spread if dice.once_in(20) => 17,
+        Op::Spread => 1 + dice.below(6.min(accounts)),
+        _ => 1,
+    };
+    let mut named: Vec<u128> = Vec::new();
+    while named.len() < count as usize {
+        let id = u128::from(dice.below(accounts.max(count)));
+        if !named.contains(&id) || dice.once_in(200) {
+            named.push(id);
+        }
+    }
+    let amount = match op {
+        Op::Answer | Op::Refuse => dice.below(40),
+        _ => dice.below(100),
+    };
+    let deadline = match dice.below(12) {
+        0 => time,
+        1 => time + agreed.ttl + 1,
+        2 => time + agreed.ttl,
+        3 => time + 1,
+        4 => u64::MAX,
+        _ => time + 1 + dice.below(agreed.ttl),
+    };
+    // A key mostly means the same event, so that it is often a duplicate.
+    let key = u128::from(dice.below(keys));
+    let mut draft = Draft::new(key, deadline, op, amount, &named);
+    if dice.below(3) > 0 {
+        (draft.op, draft.amount) = match key % 7 {
+            0 => (Op::Refuse, key as u64 % 40),
+            1 => (Op::Answer, key as u64 % 40),
+            _ => (Op::Spread, 0),
+        };
+        draft.accounts = vec![key % u128::from(accounts)];
+    }
+    if dice.once_in(60) {
+        draft.domain = DomainId(8);
+    }
+    if dice.once_in(60) {
+        draft.version += 1;
+    }
+    draft
+}

@@ -1,0 +1,8 @@
+//! A shard, and all shards of a replica, from the outside: requests by hand, and seeds against a serial reference.
+
+mod bank;
+mod log;
+mod model;
+mod replica;
+mod requests;
+mod serial;
