@@ -2,10 +2,16 @@
 //! file which must call the kernel may join `UNSAFE_FILES`.
 
 /// Files over the limit of lines, and what they may have.
-pub const LONG_FILES: &[(&str, usize)] = &[("engine/wire/src/message.rs", 745)];
+pub const LONG_FILES: &[(&str, usize)] = &[
+    ("engine/node/src/core.rs", 680),
+    ("engine/wire/src/message.rs", 745),
+    ("shards/src/shard.rs", 620),
+    ("wal/src/log.rs", 870),
+    ("wal/src/superblock.rs", 690),
+];
 
 /// Functions over the limit of lines, and what they may have.
-pub const LONG_FUNCTIONS: &[(&str, usize)] = &[];
+pub const LONG_FUNCTIONS: &[(&str, usize)] = &[("engine/src/boot/start.rs::run", 110)];
 
 /// Files with unsafe code: system calls that no safe crate offers.
 pub const UNSAFE_FILES: &[&str] = &[
