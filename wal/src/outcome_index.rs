@@ -62,6 +62,7 @@ mod tests {
     use crate::operation::SegmentId;
     use assize_wire::LogId;
 
+    /// SubscriberResumes.
     #[test]
     fn l9_a_subscriber_resumes_from_any_retained_position() {
         let at = |offset| RecordLocation {

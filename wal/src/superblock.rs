@@ -631,7 +631,7 @@ mod tests {
         }
     }
 
-    /// SuperblockUpdated: a crash after any number of completed copy writes leaves the old or the new superblock, and
+    /// FirstCopyWritten, SuperblockUpdated: a crash after any number of completed copy writes leaves the old or the new superblock, and
     /// an acknowledged update is never lost.
     #[test]
     fn l7_an_update_survives_a_crash_at_any_write() {

@@ -1,3 +1,4 @@
+#![allow(dead_code, reason = "each test file uses its part")]
 //! A replica reduced to its logs, and beside it the plain model of what it promised: lists, no log.
 
 use std::collections::BTreeMap;

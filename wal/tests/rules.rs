@@ -1,0 +1,166 @@
+//! Single stories about the log that random work would rarely tell. Names in comments are those of `ledger.allium`.
+
+mod common;
+
+use assize_wal::memory::MemoryDevice;
+use assize_wal::operation::{Completion, Done};
+use assize_wal::recovery::{LogDecision, Loss};
+use assize_wal::superblock::find;
+use assize_wal::{
+    BlockBuffer, Entry, Log, LogConfig, LogStart, Operation, RecoveryError, SegmentId, SegmentReader,
+};
+use assize_wire::{Hash, Incarnation, LogId, ShardId, Slot, StripeId};
+use common::{LOGS, Replica, SEGMENT_BYTES, recover_from};
+
+fn stripe(byte: u8) -> (Entry, BlockBuffer) {
+    let mut buffer = BlockBuffer::for_record(8);
+    buffer.extend_from_slice(&[byte; 8]);
+    (
+        Entry::Stripe(StripeId {
+            shard: ShardId(0),
+            hash: Hash::of(buffer.payload()),
+        }),
+        buffer,
+    )
+}
+
+fn done(operation: &Operation) -> Completion {
+    Completion {
+        id: operation.id(),
+        result: Ok(Done::Complete),
+    }
+}
+
+/// DurableInOrder, WriteCompleted, FlushCompleted: group 2 completes before group 1 and is not reported before it (L3).
+#[test]
+fn l3_a_later_group_waits_for_an_earlier_one() {
+    let start = LogStart {
+        prepared_end: SegmentId(8),
+        ..LogStart::fresh(Incarnation(1))
+    };
+    let mut log = Log::new(common::identity(LogId(0)), LogConfig::default(), start);
+    let mut operations = vec![];
+    for byte in 0..6 {
+        let (entry, buffer) = stripe(byte);
+        log.append(entry, buffer).unwrap();
+        operations.extend(log.poll_operation());
+    }
+    assert_eq!(
+        (operations.len(), log.writes_in_flight()),
+        (4, 4),
+        "no more than four writes in flight"
+    );
+    log.handle_completion(done(&operations[1])).unwrap();
+    assert!(log.poll_durable().is_none());
+    // GroupFormed: what queued meanwhile goes into one write as soon as a place is free.
+    let Some(Operation::Write { buffers, .. }) = log.poll_operation() else {
+        panic!("a place is free")
+    };
+    assert_eq!(buffers.len(), 2);
+    log.handle_completion(done(&operations[0])).unwrap();
+    assert_eq!(log.poll_durable().map(|record| record.sequence.0), Some(1));
+    assert_eq!(log.poll_durable().map(|record| record.sequence.0), Some(2));
+    assert!(log.poll_durable().is_none());
+}
+
+/// SegmentPrepared: nothing is written before its segment is prepared (L2), and no group leaves its segment.
+#[test]
+fn l2_a_group_waits_for_its_segment() {
+    let mut log = Log::new(
+        common::identity(LogId(0)),
+        LogConfig::default(),
+        LogStart::fresh(Incarnation(1)),
+    );
+    let (entry, buffer) = stripe(1);
+    log.append(entry, buffer).unwrap();
+    let preparation = log.poll_operation().unwrap();
+    assert!(matches!(
+        preparation,
+        Operation::PrepareSegment {
+            segment: SegmentId(0),
+            bytes: SEGMENT_BYTES,
+            ..
+        }
+    ));
+    assert!(log.poll_operation().is_none() && log.room_bytes(4096) == 0);
+    log.handle_completion(done(&preparation)).unwrap();
+    assert!(matches!(
+        log.poll_operation(),
+        Some(Operation::Write {
+            offset: 0,
+            flush: true,
+            ..
+        })
+    ));
+}
+
+/// AcceptReadFromTwin: each copy of an accept alone is enough, at any of its bytes (P2).
+#[test]
+fn p2_one_bad_block_never_makes_an_accepted_slot_look_absent() {
+    let (replica, superblock) = one_accepted_slot();
+    for copy_block in [1, 2] {
+        let mut device: MemoryDevice = replica.device.clone();
+        device.flip_bit(LOGS[0], SegmentId(0), copy_block * 4096 + 77, 3);
+        let recovered = recover_from(&mut device, &superblock).unwrap();
+        assert_eq!(recovered.accepted.len(), 1);
+        assert_eq!(recovered.logs[0].twins_damaged, 1);
+        assert_eq!(recovered.logs[0].decision, LogDecision::Whole);
+    }
+}
+
+/// IdleLeavesMark, LossRefused: the idle record's mark proves that the lost slot was accepted; the report names it.
+#[test]
+fn l5_what_is_missing_below_a_mark_is_refused_and_named() {
+    let (replica, superblock) = one_accepted_slot();
+    let mut device = replica.device.clone();
+    device.flip_bit(LOGS[0], SegmentId(0), 4096, 0);
+    device.make_unreadable(LOGS[0], SegmentId(0), 2 * 4096);
+    let Err(error @ RecoveryError::Lost { .. }) = recover_from(&mut device, &superblock) else {
+        panic!("an accepted slot is gone");
+    };
+    let report = error.to_string();
+    assert!(
+        report.contains("the accept of slot 1 is missing") && report.contains("log 0"),
+        "{report}"
+    );
+    assert!(report.contains("segment 0 at offset 4096"), "{report}");
+}
+
+/// P2: a whole accept whose stripe is missing in another log is corruption.
+#[test]
+fn p2_a_stripe_missing_in_another_log_is_refused() {
+    let mut replica = Replica::format(9);
+    replica.stripe(1, 100);
+    while replica.logs[&LOGS[1]].has_unwritten() {
+        replica.pump(1).unwrap();
+    }
+    replica.accept();
+    replica.quiesce().unwrap();
+    let superblock = superblock_of(&mut replica);
+    let mut device = replica.device.clone();
+    device.flip_bit(LOGS[1], SegmentId(0), 200, 0);
+    let Err(RecoveryError::Lost { losses }) = recover_from(&mut device, &superblock) else {
+        panic!("a stripe is gone");
+    };
+    assert!(
+        losses
+            .iter()
+            .any(|loss| matches!(loss, Loss::Stripe { slot: Slot(1), .. })),
+        "{losses:?}"
+    );
+}
+
+fn one_accepted_slot() -> (Replica, assize_wal::Superblock) {
+    let mut replica = Replica::format(1);
+    replica.pump(60).unwrap();
+    replica.stripe(0, 100);
+    replica.accept();
+    replica.quiesce().unwrap();
+    let superblock = superblock_of(&mut replica);
+    (replica, superblock)
+}
+
+fn superblock_of(replica: &mut Replica) -> assize_wal::Superblock {
+    let copies = [0, 1].map(|copy| replica.device.read_superblock(copy).unwrap());
+    find(copies).unwrap().superblock
+}
