@@ -259,7 +259,8 @@ fn an_engine_that_never_answers_is_an_error_within_the_limit() {
 
 #[test]
 fn a_plan_that_cannot_be_is_refused_with_what_is_accepted() {
-    let change: [(&str, fn(&mut LoadPlan)); 7] = [
+    type Change = fn(&mut LoadPlan);
+    let change: [(&str, Change); 7] = [
         ("batch", |plan| plan.batch = 8191),
         ("batch", |plan| plan.batch = 0),
         ("connections", |plan| plan.connections = 0),

@@ -20,6 +20,7 @@ pub struct Client {
     core: Core,
     shell: Shell,
     options: Options,
+    keys: Keys,
 }
 
 impl Client {
@@ -37,6 +38,7 @@ impl Client {
             core: Core::new(options.clone()),
             shell: Shell::new(names)?,
             options,
+            keys: Keys::new(),
         };
         let until = client.shell.now().after(client.options.connect_timeout);
         while client.core.welcome().is_none() {
@@ -122,7 +124,7 @@ impl Client {
     pub fn enqueue(&mut self, event: &NewEvent) -> Result<Ticket, ClientError> {
         let key = match event.key {
             Some(key) => key,
-            None => random_key()?,
+            None => self.keys.draw()?,
         };
         let now = self.shell.now();
         self.core.enqueue(event, key, now).map_err(ClientError::Event)
@@ -215,9 +217,34 @@ impl Client {
     }
 }
 
-/// A key that no one else has.
-fn random_key() -> Result<EventKey, ClientError> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(ClientError::Random)?;
-    Ok(EventKey(u128::from_le_bytes(bytes)))
+/// Random keys, drawn from the system in pages: a call for each would cost more than the rest of sending an event.
+#[derive(Debug)]
+struct Keys {
+    page: Vec<u8>,
+    at: usize,
 }
+
+impl Keys {
+    fn new() -> Keys {
+        Keys {
+            page: vec![0; KEYS_PAGE_BYTES],
+            at: KEYS_PAGE_BYTES,
+        }
+    }
+
+    /// A key that no one else has.
+    fn draw(&mut self) -> Result<EventKey, ClientError> {
+        if self.at == self.page.len() {
+            getrandom::fill(&mut self.page).map_err(ClientError::Random)?;
+            self.at = 0;
+        }
+        let (key, _) = self.page[self.at..]
+            .split_first_chunk()
+            .expect("a page is whole keys");
+        self.at += KEY_BYTES;
+        Ok(EventKey(u128::from_le_bytes(*key)))
+    }
+}
+
+const KEY_BYTES: usize = 16;
+const KEYS_PAGE_BYTES: usize = 256 * KEY_BYTES;

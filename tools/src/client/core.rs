@@ -300,7 +300,7 @@ impl Core {
                         self.handle_answer(lane, tag, &answer, now)?;
                     }
                     if whole {
-                        self.lanes[lane].in_flight[tag as usize] = None;
+                        self.lanes[lane].finish(tag);
                     }
                 }
                 SessionEvent::States { tag, states, .. } => self.handle_states(lane, tag, states)?,
@@ -412,7 +412,7 @@ impl Core {
         if read.missing == 0 {
             let states = std::mem::take(&mut read.states);
             self.pending.reads.remove(&number);
-            self.lanes[lane].in_flight[tag as usize] = None;
+            self.lanes[lane].finish(tag);
             self.reads_done.push_back((number, states));
         }
         Ok(())
@@ -421,7 +421,7 @@ impl Core {
     /// Nothing of the request was admitted.
     fn handle_refused(&mut self, lane: usize, tag: u64, refused: &Refused, now: Tick) {
         let hint = Duration::from_micros(refused.retry_after_us.into());
-        match self.lanes[lane].in_flight[tag as usize].take() {
+        match self.lanes[lane].finish(tag) {
             Some(InFlight::Events(tickets)) => {
                 for ticket in tickets.into_iter().filter(|ticket| *ticket != ANSWERED) {
                     self.retry(Job::Event(ticket), now, hint);

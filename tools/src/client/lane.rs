@@ -16,6 +16,8 @@ pub(super) struct Lane {
     pub session: Option<Session>,
     pub queue: VecDeque<u64>,
     pub in_flight: Vec<Option<InFlight>>,
+    /// Places in `in_flight` to be used again.
+    free: Vec<usize>,
     /// While down: when to connect. While up: unused.
     pub connect_at: Tick,
     pub backoff: Duration,
@@ -42,6 +44,7 @@ impl Lane {
             session: None,
             queue: VecDeque::new(),
             in_flight: Vec::new(),
+            free: Vec::new(),
             connect_at,
             backoff: Duration::ZERO,
             last_heard: Tick::default(),
@@ -56,13 +59,21 @@ impl Lane {
 
     /// Keeps a request and returns its tag.
     pub(super) fn track(&mut self, request: InFlight) -> u64 {
-        let free = self.in_flight.iter().position(Option::is_none);
-        let at = free.unwrap_or_else(|| {
+        let at = self.free.pop().unwrap_or_else(|| {
             self.in_flight.push(None);
             self.in_flight.len() - 1
         });
         self.in_flight[at] = Some(request);
         at as u64
+    }
+
+    /// The request is over: its tag may be used again.
+    pub(super) fn finish(&mut self, tag: u64) -> Option<InFlight> {
+        let request = self.in_flight[tag as usize].take();
+        if request.is_some() {
+            self.free.push(tag as usize);
+        }
+        request
     }
 
     /// The connection is gone: everything under way is to be sent again. Events go back to this lane's queue, ahead
@@ -73,6 +84,7 @@ impl Lane {
         self.backoff = (self.backoff * 2).clamp(options.backoff_min, options.backoff_max);
         self.connect_at = now.after(self.backoff);
         let mut reads = Vec::new();
+        self.free.clear();
         for request in std::mem::take(&mut self.in_flight).into_iter().flatten().rev() {
             match request {
                 InFlight::Events(tickets) => {

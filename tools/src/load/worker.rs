@@ -169,6 +169,8 @@ pub(super) struct Worker<'a> {
     poll: Poll,
     events: Events,
     timer: Timer,
+    /// When the timer next wakes us; in the past if it is not armed.
+    armed_for: u64,
     next_connection: usize,
 }
 
@@ -189,6 +191,7 @@ impl<'a> Worker<'a> {
             poll,
             events: Events::with_capacity(1024),
             timer,
+            armed_for: 0,
             next_connection: 0,
         })
     }
@@ -261,8 +264,13 @@ impl<'a> Worker<'a> {
             let now = self.context.shared.now();
             let stop = self.context.plan.stop.as_ref();
             if now >= self.context.measure_to || stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
-                self.context.measure_to = self.context.measure_to.min(now);
-                return Ok(now);
+                let stopped = self.context.measure_to.min(now);
+                if let Some(pace) = pace {
+                    // What fell due while this thread was busy or asleep is sent, if there is room.
+                    self.send_due(pace, stopped.saturating_sub(1));
+                }
+                self.context.measure_to = stopped;
+                return Ok(stopped);
             }
             self.end_intervals(now);
             let next = self.attend(now);
@@ -360,9 +368,14 @@ impl<'a> Worker<'a> {
 
     /// Waits until `wake` at most and takes in what happened. In closed loop (`refill`) answers make new requests.
     fn wait(&mut self, wake: u64, refill: bool) -> io::Result<()> {
-        let wait = Duration::from_nanos(wake.saturating_sub(self.context.shared.now())).min(WAIT_MAX);
+        let now = self.context.shared.now();
+        let wait = Duration::from_nanos(wake.saturating_sub(now)).min(WAIT_MAX);
         let timeout = if wait < FINE_WAIT && !wait.is_zero() {
-            self.timer.arm(wait)?;
+            // One that wakes us no later needs no second call.
+            if self.armed_for <= now || self.armed_for > wake {
+                self.timer.arm(wait)?;
+                self.armed_for = wake;
+            }
             WAIT_MAX
         } else {
             wait
