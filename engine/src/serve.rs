@@ -70,11 +70,8 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
         }
     }
     replica.join();
-    if let Some(path) = &command.stages {
-        return write_stages(path, &stages);
-    }
     tracing::info!("stopped: everything admitted is answered and durable");
-    Exit::Success
+    command.stages.as_ref().map_or(Exit::Success, |path| write_stages(path, &stages))
 }
 
 /// Tells people and programs where clients connect: the line on standard output is for those that started this

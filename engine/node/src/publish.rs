@@ -26,7 +26,8 @@ impl Core {
     /// Answers the clients of a published stripe and appends it to the outcome stream.
     pub(crate) fn publish(&mut self, seat: usize, published: Published) {
         let shard = published.shard;
-        let held = self.usher.seats[seat].held.take_published(published.slot);
+        let mut held = self.usher.seats[seat].held.take_published(published.slot);
+        held.stages.evaluated = self.now.monotonic_ns;
         if held.expected.is_some_and(|expected| expected != published.digest) {
             self.outputs.push_back(Output::Diverged {
                 slot: published.slot,
