@@ -113,7 +113,7 @@ proptest! {
         replica.stripe(0, 100);
         replica.device.misdirect_next_write(-1);
         replica.accept();
-        if replica.logs[&LOGS[0]].durable_through() % SEGMENT_BYTES == 0 {
+        if replica.logs[&LOGS[0]].durable_through().is_multiple_of(SEGMENT_BYTES) {
             return Ok(()); // Nothing of the segment lies before the write.
         }
         replica.quiesce().unwrap();
