@@ -1,16 +1,54 @@
-//! Warnings of the analysis that stay, each with its reason. An entry that no longer applies fails the test.
+//! Warnings of the analysis that stay, each kind with its reason, file by file. An entry that no longer applies fails
+//! the test, so the list shrinks with the specs' weaknesses.
 
-/// One warning that stays.
+/// A kind of warning that stays in one spec.
 pub struct Accepted {
     /// The spec, from the top of the tree.
     pub file: &'static str,
     /// The analysis's code for it.
     pub code: &'static str,
-    /// A part of its message, to tell it from others of its code. Empty: every one of that code in the file.
-    pub about: &'static str,
     /// Why it stays.
     pub reason: &'static str,
 }
 
 /// All of them, by file.
-pub const ACCEPTED: &[Accepted] = &[];
+pub const ACCEPTED: &[Accepted] = &[
+    accept("shards/src/arbiter/arbiter.allium", NO_SOURCE, OUTSIDE),
+    accept("shards/src/arbiter/arbiter.allium", ENTITY_UNUSED, BY_TRIGGER),
+    accept("shards/src/arbiter/arbiter.allium", UNREACHABLE, FIRST_STATUS),
+    accept("shards/src/arbiter/arbiter.allium", UNUSED_BINDING, FACING),
+    accept("shards/src/clerk/clerk.allium", NO_SOURCE, OUTSIDE),
+    accept("shards/src/clerk/clerk.allium", UNREACHABLE, FIRST_STATUS),
+    accept("shards/src/clerk/clerk.allium", UNUSED_BINDING, FACING),
+    accept("shards/src/exchange/lending.allium", NO_SOURCE, OUTSIDE),
+    accept("shards/src/exchange/lending.allium", ENTITY_UNUSED, BY_TRIGGER),
+    accept("shards/src/exchange/lending.allium", UNREACHABLE, FIRST_STATUS),
+    accept("shards/src/exchange/lending.allium", UNUSED_BINDING, FACING),
+    accept("shards/src/warden/warden.allium", NO_SOURCE, OUTSIDE),
+    accept("shards/src/warden/warden.allium", ENTITY_UNUSED, BY_TRIGGER),
+    accept("shards/src/warden/warden.allium", UNREACHABLE, FIRST_STATUS),
+    accept("shards/src/warden/warden.allium", NO_EXIT, SEVERAL_AT_ONCE),
+    accept("wal/ledger.allium", NO_SOURCE, OUTSIDE),
+    accept("wal/ledger.allium", ENTITY_UNUSED, BY_TRIGGER),
+    accept("wal/ledger.allium", UNREACHABLE, FIRST_STATUS),
+    accept("wal/ledger.allium", UNUSED_BINDING, FACING),
+];
+
+const NO_SOURCE: &str = "allium.externalEntity.missingSourceHint";
+const OUTSIDE: &str = "what stands outside has no spec to import: a device, a plug-in, another replica";
+
+const ENTITY_UNUSED: &str = "allium.entity.unused";
+const BY_TRIGGER: &str = "rules get instances as a trigger's parameters, which the analysis does not count";
+
+const UNREACHABLE: &str = "allium.status.unreachableValue";
+const FIRST_STATUS: &str = "the first status is what an instance comes with from outside; no rule assigns it";
+
+const NO_EXIT: &str = "allium.status.noExit";
+const SEVERAL_AT_ONCE: &str = "the exit is taken by a rule that names several statuses at once";
+
+const UNUSED_BINDING: &str = "allium.surface.unusedBinding";
+const FACING: &str = "the surface says whom it faces; its rules need nothing more of it";
+
+const fn accept(file: &'static str, code: &'static str, reason: &'static str) -> Accepted {
+    Accepted { file, code, reason }
+}
