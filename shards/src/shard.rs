@@ -20,12 +20,14 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::hint::black_box;
+use core::iter::repeat_n;
 
 use assize_domain::{DomainRegistry, Entities as EntityList};
 use assize_wire::routing::Routing;
-use assize_wire::{ReplicaId, ShardId, Slot};
+use assize_wire::{DomainId, EntityId, ReplicaId, ShardId, Slot};
 
-use crate::arbiter::{Arbiter, Decision, EntityRef, Executed, Loans, PanicGuard, Plan, Rules, Stock};
+use crate::arbiter::{Arbiter, EntityRef, Executed, Loans, PanicGuard, Plan, Rules, Step, Stock};
 use crate::clerk::{Clerk, CopyFate, Finding};
 use crate::exchange::{Claim, Exchange, Grant, Return, StateList, StateOf};
 use crate::limits::WINDOW_SLOTS_MAX;
@@ -113,6 +115,7 @@ pub struct Shard {
     /// Spent plans, to be used again.
     plans: Vec<Plan>,
     scratch: EntityList,
+    hashes: Vec<u64>,
 }
 
 /// One slot under way.
@@ -173,6 +176,7 @@ impl Shard {
             counters: Counters::default(),
             plans: Vec::new(),
             scratch: EntityList::new(),
+            hashes: Vec::new(),
         }
     }
 
@@ -437,18 +441,18 @@ impl Shard {
             .expect("a stripe is examined before its turn");
         let mut unhindered = first == Some(slot) && own.plan.loans.is_empty();
         let plan = &mut own.plan;
-        for step in &plan.steps {
-            if !matches!(step.decision, Decision::Evaluate(_)) {
-                continue;
+        for steps in plan.steps.chunks(LOOKUPS_BEGUN) {
+            // Many look-ups begin here before the first ends below, so their cache misses overlap.
+            self.hashes.clear();
+            for (domain, id, _) in local_entities(steps, &plan.ids, &mut plan.refs) {
+                let hash = self.entities.hash(domain, id);
+                black_box(self.entities.touch(hash));
+                self.hashes.push(hash);
             }
-            let from = step.entities_from as usize;
-            let to = from + usize::from(step.entities);
-            for (id, place) in plan.ids[from..to].iter().zip(&mut plan.refs[from..to]) {
-                if !place.is_local() {
-                    continue;
-                }
-                let hash = self.entities.hash(step.domain, *id);
-                let at = self.entities.find_or_add(hash, step.domain, *id);
+            let mut hashes = self.hashes.iter();
+            for (domain, id, place) in local_entities(steps, &plan.ids, &mut plan.refs) {
+                let hash = *hashes.next().expect("each was hashed above");
+                let at = self.entities.find_or_add(hash, domain, id);
                 *place = EntityRef::record(at);
                 unhindered &= self.entities.queue(at) == NOBODY;
                 if self.entities.state(at).is_none() {
@@ -615,3 +619,23 @@ impl Shard {
         self.room[(slot.0 % WINDOW_SLOTS_MAX) as usize]
     }
 }
+
+/// The entities of these events that are at home here, in order, each use of one.
+fn local_entities<'a>(
+    steps: &'a [Step],
+    ids: &'a [EntityId],
+    refs: &'a mut [EntityRef],
+) -> impl Iterator<Item = (DomainId, EntityId, &'a mut EntityRef)> {
+    // The events' entities follow each other, so those of a block are one piece. After an unreadable event come only
+    // unreadable ones, and they have none.
+    let from = steps.first().map_or(0, |step| step.entities_from as usize);
+    let domains = steps
+        .iter()
+        .flat_map(|step| repeat_n(step.domain, step.entities.into()));
+    let all = domains.zip(&ids[from..]).zip(&mut refs[from..]);
+    all.filter(|(_, place)| place.is_local())
+        .map(|((domain, id), place)| (domain, *id, place))
+}
+
+/// Events whose entities' look-ups are begun together.
+const LOOKUPS_BEGUN: usize = 16;

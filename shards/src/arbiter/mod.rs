@@ -13,7 +13,8 @@ mod plan;
 
 pub(crate) use evaluate::{Arbiter, Executed, Stock};
 pub(crate) use loans::Loans;
-pub(crate) use plan::{Decision, EntityRef, Plan};
+use plan::Decision;
+pub(crate) use plan::{EntityRef, Plan, Step};
 
 use alloc::sync::Arc;
 

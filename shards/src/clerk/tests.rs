@@ -46,6 +46,7 @@ fn settle(needed: u8, own_at: usize, copies: &[u8]) -> (bool, Option<Finding>) {
     (clerk.poll_published().is_some(), clerk.poll_finding())
 }
 
+// OutcomesPublished.
 #[test]
 fn c1_it_publishes_at_copies_equal_digests_with_its_own_among_them() {
     assert_eq!(settle(1, 0, &[]), (true, None));
@@ -58,6 +59,7 @@ fn c1_it_publishes_at_copies_equal_digests_with_its_own_among_them() {
     assert_eq!(settle(2, 9, &[1, 1]), (false, None));
 }
 
+// OwnCopyOutside, TwoTruths.
 #[test]
 fn the_odd_one_out_is_named_and_quarantines_itself() {
     let diverged = settle(3, 3, &[1, 2, 1]);
@@ -77,6 +79,7 @@ fn the_odd_one_out_is_named_and_quarantines_itself() {
     assert!(!split.0 && matches!(split.1, Some(Finding::SplitBrain { .. })));
 }
 
+// PublishedInOrder.
 #[test]
 fn c3_a_later_slot_waits_for_an_earlier_one() {
     let mut clerk = Clerk::new(ReplicaId(0), 2);
@@ -95,6 +98,7 @@ fn c3_a_later_slot_waits_for_an_earlier_one() {
     assert!(slots.eq([1, 3]));
 }
 
+// LateCopyHandedBack.
 #[test]
 fn c4_a_late_copy_and_one_far_ahead_are_handed_back() {
     let mut clerk = Clerk::new(ReplicaId(0), 1);

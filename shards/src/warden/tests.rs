@@ -33,6 +33,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
+    // KeyExpires, DuplicateAnswered, ConflictReported, DeadlineRefused, FullRefused, KeyAdmitted, OneLiveRecordPerKey,
+    // CapacityHolds.
     #[test]
     fn w1_w2_w3_it_does_what_a_map_does(capacity in 1u32..9, reserve in 0usize..4, steps in steps()) {
         let mut warden = Warden::with_ring(capacity, capacity as usize + reserve, TTL, 5);
@@ -141,6 +143,7 @@ fn an_entry_takes_at_most_64_bytes_all_in_and_the_table_never_grows() {
     assert_eq!(warden.table_bytes(), bytes);
 }
 
+// OutcomeDecided.
 #[test]
 fn w3_seen_is_apart_from_decided_and_survives_whatever_is_checked_before_it_runs() {
     let capacity = 4;

@@ -46,6 +46,7 @@ fn open(key: u128, deadline: u64, account: u128, amount: u64) -> Draft {
     Draft::new(key, deadline, Op::Open, amount, &[account])
 }
 
+// EventAdmitted, DomainRejects, ChangesStored.
 #[test]
 fn a_transfer_moves_what_is_there_and_is_refused_with_its_reason_else() {
     let transfer = |key, amount| Draft::new(key, 500, Op::Transfer, amount, &[1, 2]);
@@ -205,6 +206,7 @@ fn w3_full_conflict_invalid_and_expired_record_nothing_and_no_live_key_is_evicte
     );
 }
 
+// FaultContained.
 #[test]
 fn d4_a_domain_that_fails_is_a_fault_that_changes_nothing_and_the_next_event_runs() {
     let fail = |key, op| Draft::new(key, 500, op, 77, &[1]);
@@ -240,6 +242,7 @@ fn d4_a_domain_that_fails_is_a_fault_that_changes_nothing_and_the_next_event_run
     assert_eq!(outcome(&replica, 1, 5).first_status, Status::Fault);
 }
 
+// RoomFixed, NoRoomFixed, NoRoomRejects.
 #[test]
 fn d5_room_is_fixed_by_the_count_eight_slots_below() {
     let agreed = Agreed { entities: 1, ..ONE };
