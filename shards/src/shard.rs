@@ -442,13 +442,13 @@ impl Shard {
         let mut unhindered = first == Some(slot) && own.plan.loans.is_empty();
         let plan = &mut own.plan;
         for steps in plan.steps.chunks(LOOKUPS_BEGUN) {
-            // Many look-ups begin here before the first ends below, so their cache misses overlap.
             self.hashes.clear();
-            for (domain, id, _) in local_entities(steps, &plan.ids, &mut plan.refs) {
-                let hash = self.entities.hash(domain, id);
-                black_box(self.entities.touch(hash));
-                self.hashes.push(hash);
-            }
+            let local = local_entities(steps, &plan.ids, &mut plan.refs);
+            self.hashes
+                .extend(local.map(|(domain, id, _)| self.entities.hash(domain, id)));
+            // All look-ups of the block begin here before the first ends below, so their cache misses overlap.
+            let hashes = self.hashes.iter();
+            black_box(hashes.fold(0, |all, hash| all ^ self.entities.touch(*hash)));
             let mut hashes = self.hashes.iter();
             for (domain, id, place) in local_entities(steps, &plan.ids, &mut plan.refs) {
                 let hash = *hashes.next().expect("each was hashed above");
