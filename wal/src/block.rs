@@ -25,15 +25,7 @@ impl Block {
 
 impl fmt::Debug for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Block({})",
-            if self.0.iter().all(|byte| *byte == 0) {
-                "zero"
-            } else {
-                "data"
-            }
-        )
+        write!(f, "Block({})", if self.0.iter().all(|byte| *byte == 0) { "zero" } else { "data" })
     }
 }
 
@@ -62,11 +54,7 @@ impl BlockBuffer {
     #[must_use]
     pub fn from_blocks(mut blocks: Vec<Block>, payload_bytes: usize) -> BlockBuffer {
         let end = RECORD_HEADER_BYTES + payload_bytes;
-        assert!(
-            blocks.len() >= blocks_for(end),
-            "{payload_bytes} payload bytes in {} blocks",
-            blocks.len()
-        );
+        assert!(blocks.len() >= blocks_for(end), "{payload_bytes} payload bytes in {} blocks", blocks.len());
         let tail = end..blocks_for(end) * BLOCK_BYTES;
         blocks.as_mut_slice().as_mut_bytes()[tail].fill(0);
         BlockBuffer { blocks, end }
@@ -171,10 +159,7 @@ impl BlockBuffer {
 impl Clone for BlockBuffer {
     /// Copies the blocks in use only.
     fn clone(&self) -> BlockBuffer {
-        BlockBuffer {
-            blocks: self.as_blocks().to_vec(),
-            end: self.end,
-        }
+        BlockBuffer { blocks: self.as_blocks().to_vec(), end: self.end }
     }
 }
 
@@ -196,10 +181,7 @@ impl BufferPool {
     /// A pool that keeps at most `keep` buffers.
     #[must_use]
     pub fn new(keep: usize) -> BufferPool {
-        BufferPool {
-            free: Vec::with_capacity(keep),
-            keep,
-        }
+        BufferPool { free: Vec::with_capacity(keep), keep }
     }
 
     /// An empty buffer, a used one where one is waiting.
@@ -239,11 +221,7 @@ mod tests {
         assert_eq!(buffer.as_blocks_bytes().as_ptr().align_offset(BLOCK_BYTES), 0);
         assert_eq!(buffer.as_blocks_bytes().len(), 2 * BLOCK_BYTES);
         assert_eq!(buffer.payload(), [7; 5000]);
-        assert!(
-            buffer.as_blocks_bytes()[128 + 5000..]
-                .iter()
-                .all(|byte| *byte == 0)
-        );
+        assert!(buffer.as_blocks_bytes()[128 + 5000..].iter().all(|byte| *byte == 0));
     }
 
     #[test]
@@ -257,17 +235,10 @@ mod tests {
         for step in [1_usize, 3967, 1, 4096, 100] {
             second.extend_from_slice(&vec![1; step]);
             let used = 128 + second.payload_len();
-            assert!(
-                second.as_blocks_bytes()[used..].iter().all(|byte| *byte == 0),
-                "after {step}"
-            );
+            assert!(second.as_blocks_bytes()[used..].iter().all(|byte| *byte == 0), "after {step}");
         }
         second.extend_zeroed(6000);
-        assert!(
-            second.payload()[second.payload_len() - 6000..]
-                .iter()
-                .all(|byte| *byte == 0)
-        );
+        assert!(second.payload()[second.payload_len() - 6000..].iter().all(|byte| *byte == 0));
         second.truncate(1);
         assert_eq!(second.as_blocks_bytes()[128], 1);
         assert!(second.as_blocks_bytes()[129..].iter().all(|byte| *byte == 0));

@@ -51,12 +51,7 @@ pub fn run<H: Harness>(mut fresh: impl FnMut() -> H) {
 fn fresh_device_is_empty(harness: &mut dyn Harness) {
     assert_eq!(harness.reader().logs(), Ok(vec![]));
     assert_eq!(harness.reader().segments(LOG), Ok(vec![]));
-    assert!(
-        harness
-            .reader()
-            .read_superblock(0)
-            .is_ok_and(|copy| copy.is_none())
-    );
+    assert!(harness.reader().read_superblock(0).is_ok_and(|copy| copy.is_none()));
     assert!(harness.device().poll().is_none());
     harness.device().wait();
 }
@@ -64,53 +59,29 @@ fn fresh_device_is_empty(harness: &mut dyn Harness) {
 fn prepared_segment_is_whole_and_zero(harness: &mut dyn Harness) {
     prepare(harness, 3);
     assert_eq!(harness.reader().logs(), Ok(vec![LOG]));
-    assert_eq!(
-        harness.reader().segments(LOG),
-        Ok(vec![(SegmentId(3), SEGMENT_BYTES)])
-    );
+    assert_eq!(harness.reader().segments(LOG), Ok(vec![(SegmentId(3), SEGMENT_BYTES)]));
     let mut blocks = vec![Block([1; BLOCK_BYTES]); SEGMENT_BYTES as usize / BLOCK_BYTES];
-    harness
-        .reader()
-        .read(LOG, SegmentId(3), 0, &mut blocks)
-        .expect("a prepared segment can be read");
+    harness.reader().read(LOG, SegmentId(3), 0, &mut blocks).expect("a prepared segment can be read");
     assert!(blocks.as_slice().as_bytes().iter().all(|byte| *byte == 0));
-    let past = harness
-        .reader()
-        .read(LOG, SegmentId(3), SEGMENT_BYTES, &mut blocks[..1]);
+    let past = harness.reader().read(LOG, SegmentId(3), SEGMENT_BYTES, &mut blocks[..1]);
     assert!(past.is_err(), "a read past the end is an error, not zeros");
 }
 
 /// A shell that probed polled I/O with a read which an empty file passes failed at every later read.
 fn first_read_of_a_fresh_device_works(harness: &mut dyn Harness) {
     prepare(harness, 0);
-    let location = RecordLocation {
-        log: LOG,
-        segment: SegmentId(0),
-        offset: 0,
-        bytes: BLOCK_BYTES as u32,
-    };
+    let location = RecordLocation { log: LOG, segment: SegmentId(0), offset: 0, bytes: BLOCK_BYTES as u32 };
     for number in 100..103 {
-        let completion = perform(
-            harness,
-            Operation::Read {
-                id: id(number),
-                location,
-            },
-        );
+        let completion = perform(harness, Operation::Read { id: id(number), location });
         assert!(matches!(completion.result, Ok(Done::Read(blocks)) if blocks.len() == 1));
     }
 }
 
 fn writes_are_read_back_in_place(harness: &mut dyn Harness) {
     prepare(harness, 0);
-    let buffers: Vec<Arc<BlockBuffer>> = [10, 5000, 4096]
-        .iter()
-        .map(|bytes| Arc::new(filled(*bytes, *bytes as u8)))
-        .collect();
-    let expected: Vec<u8> = buffers
-        .iter()
-        .flat_map(|buffer| buffer.as_blocks_bytes().to_vec())
-        .collect();
+    let buffers: Vec<Arc<BlockBuffer>> =
+        [10, 5000, 4096].iter().map(|bytes| Arc::new(filled(*bytes, *bytes as u8))).collect();
+    let expected: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.as_blocks_bytes().to_vec()).collect();
     let offset = 2 * BLOCK_BYTES as u64;
     for (number, flush) in [(10, false), (11, true)] {
         let write = Operation::Write {
@@ -122,23 +93,8 @@ fn writes_are_read_back_in_place(harness: &mut dyn Harness) {
         };
         assert!(perform(harness, write).result.is_ok());
     }
-    assert!(
-        perform(
-            harness,
-            Operation::Flush {
-                id: id(12),
-                segment: SegmentId(0)
-            }
-        )
-        .result
-        .is_ok()
-    );
-    let location = RecordLocation {
-        log: LOG,
-        segment: SegmentId(0),
-        offset,
-        bytes: expected.len() as u32,
-    };
+    assert!(perform(harness, Operation::Flush { id: id(12), segment: SegmentId(0) }).result.is_ok());
+    let location = RecordLocation { log: LOG, segment: SegmentId(0), offset, bytes: expected.len() as u32 };
     let Ok(Done::Read(blocks)) = perform(harness, Operation::Read { id: id(13), location }).result else {
         panic!("the read failed");
     };
@@ -146,15 +102,10 @@ fn writes_are_read_back_in_place(harness: &mut dyn Harness) {
     harness.reopen();
     let mut blocks = vec![Block::ZERO; expected.len() / BLOCK_BYTES + 1];
     harness.reader().flush(LOG).expect("a flush at boot");
-    harness
-        .reader()
-        .read(LOG, SegmentId(0), offset, &mut blocks)
-        .expect("what was written can be read");
+    harness.reader().read(LOG, SegmentId(0), offset, &mut blocks).expect("what was written can be read");
     assert_eq!(&blocks.as_slice().as_bytes()[..expected.len()], expected);
     assert!(
-        blocks.as_slice().as_bytes()[expected.len()..]
-            .iter()
-            .all(|byte| *byte == 0),
+        blocks.as_slice().as_bytes()[expected.len()..].iter().all(|byte| *byte == 0),
         "nothing more was written"
     );
 }
@@ -186,46 +137,23 @@ fn every_operation_completes_once(harness: &mut dyn Harness) {
 
 fn unprepared_segment_is_an_error(harness: &mut dyn Harness) {
     let buffers = vec![Arc::new(filled(1, 1))];
-    let write = Operation::Write {
-        id: id(1),
-        segment: SegmentId(9),
-        offset: 0,
-        buffers,
-        flush: true,
-    };
+    let write = Operation::Write { id: id(1), segment: SegmentId(9), offset: 0, buffers, flush: true };
     assert!(perform(harness, write).result.is_err());
 }
 
 fn superblock_copies_are_separate(harness: &mut dyn Harness) {
-    let copies: Vec<Vec<Block>> = (1..=3)
-        .map(|byte| vec![Block([byte; BLOCK_BYTES]); SUPERBLOCK_COPY_BYTES / BLOCK_BYTES])
-        .collect();
+    let copies: Vec<Vec<Block>> =
+        (1..=3).map(|byte| vec![Block([byte; BLOCK_BYTES]); SUPERBLOCK_COPY_BYTES / BLOCK_BYTES]).collect();
     for copy in [0, 1] {
-        harness
-            .write_superblock(copy, &copies[usize::from(copy)])
-            .expect("boot writes the superblock");
+        harness.write_superblock(copy, &copies[usize::from(copy)]).expect("boot writes the superblock");
     }
-    let id = OperationId {
-        log: OperationId::SUPERBLOCK,
-        number: 1,
-    };
+    let id = OperationId { log: OperationId::SUPERBLOCK, number: 1 };
     let blocks = Arc::new(copies[2].clone());
-    assert!(
-        perform(harness, Operation::WriteSuperblock { id, copy: 1, blocks })
-            .result
-            .is_ok()
-    );
+    assert!(perform(harness, Operation::WriteSuperblock { id, copy: 1, blocks }).result.is_ok());
     harness.reopen();
     for (copy, expected) in [(0, 0), (1, 2)] {
-        let found = harness
-            .reader()
-            .read_superblock(copy)
-            .expect("it can be read")
-            .expect("it was written");
-        assert_eq!(
-            found.as_slice().as_bytes(),
-            copies[expected].as_slice().as_bytes()
-        );
+        let found = harness.reader().read_superblock(copy).expect("it can be read").expect("it was written");
+        assert_eq!(found.as_slice().as_bytes(), copies[expected].as_slice().as_bytes());
     }
 }
 
@@ -243,9 +171,7 @@ fn log_survives_a_clean_restart(harness: &mut dyn Harness, flush: FlushPolicy) {
         parameters: vec![1, 2, 3],
     };
     let mut store = SuperblockStore::format(first);
-    store
-        .drive(|copy, blocks| harness.write_superblock(copy, blocks))
-        .expect("formatting");
+    store.drive(|copy, blocks| harness.write_superblock(copy, blocks)).expect("formatting");
     let mut expected: Vec<(StripeId, Vec<u8>)> = Vec::new();
     for round in 1..=3_u8 {
         let copies = [0, 1].map(|copy| harness.reader().read_superblock(copy).expect("it can be read"));
@@ -260,9 +186,7 @@ fn log_survives_a_clean_restart(harness: &mut dyn Harness, flush: FlushPolicy) {
             superblock.incarnation = found.incarnation;
             superblock.cuts = cuts;
         });
-        store
-            .drive(|copy, blocks| harness.write_superblock(copy, blocks))
-            .expect("beginning an incarnation");
+        store.drive(|copy, blocks| harness.write_superblock(copy, blocks)).expect("beginning an incarnation");
         let start = found.start(LOG);
         let locations = fill(harness, &mut expected, round, start, flush);
         read_back(harness, &expected, &locations, found.start(LOG), flush);
@@ -280,26 +204,14 @@ fn fill(
     let mut log = Log::new(identity(), config(flush), start);
     for index in 0..30_usize {
         let buffer = filled(index * 397, round ^ index as u8);
-        let stripe = StripeId {
-            shard: ShardId(u16::from(round)),
-            hash: Hash::of(buffer.payload()),
-        };
+        let stripe = StripeId { shard: ShardId(u16::from(round)), hash: Hash::of(buffer.payload()) };
         expected.push((stripe, buffer.payload().to_vec()));
-        log.append(Entry::Stripe(stripe), buffer)
-            .expect("the log has room");
+        log.append(Entry::Stripe(stripe), buffer).expect("the log has room");
         drive(harness, &mut log, index % 3 == 0);
     }
     let slot = Slot(u64::from(round));
     let (ballot, manifest) = (Ballot::new(u64::from(round), ReplicaId(0)), Hash::of(&[round]));
-    log.append(
-        Entry::Accept {
-            slot,
-            ballot,
-            manifest,
-        },
-        filled(64, round),
-    )
-    .expect("the log has room");
+    log.append(Entry::Accept { slot, ballot, manifest }, filled(64, round)).expect("the log has room");
     drive(harness, &mut log, false);
     log.handle_mark(Mark { ballot, slot });
     log.handle_idle();
@@ -348,34 +260,21 @@ fn read_back(
     start: LogStart,
     flush: FlushPolicy,
 ) {
-    let mut log = Log::new(
-        identity(),
-        config(flush),
-        LogStart {
-            prepared_end: SegmentId(64),
-            ..start
-        },
-    );
+    let mut log = Log::new(identity(), config(flush), LogStart { prepared_end: SegmentId(64), ..start });
     for (stripe, location) in locations {
         let id = log.read(*location);
         drive(harness, &mut log, false);
         let (answered, record) = log.poll_read().expect("a read is answered");
         assert_eq!(answered, id);
         let record = record.expect("the record is whole");
-        let bytes = expected
-            .iter()
-            .find(|(id, _)| id == stripe)
-            .map(|(_, bytes)| bytes.as_slice());
+        let bytes = expected.iter().find(|(id, _)| id == stripe).map(|(_, bytes)| bytes.as_slice());
         assert_eq!(Some(record.buffer.payload()), bytes);
     }
 }
 
 fn prepare(harness: &mut dyn Harness, segment: u64) {
-    let operation = Operation::PrepareSegment {
-        id: id(1000),
-        segment: SegmentId(segment),
-        bytes: SEGMENT_BYTES,
-    };
+    let operation =
+        Operation::PrepareSegment { id: id(1000), segment: SegmentId(segment), bytes: SEGMENT_BYTES };
     let completion = perform(harness, operation);
     assert!(matches!(completion.result, Ok(Done::Complete)), "{completion:?}");
 }
@@ -403,21 +302,11 @@ fn id(number: u64) -> OperationId {
 }
 
 fn identity() -> LogIdentity {
-    LogIdentity {
-        cluster: ClusterId(1),
-        replica: ReplicaId(0),
-        log: LOG,
-        segment_bytes: SEGMENT_BYTES,
-    }
+    LogIdentity { cluster: ClusterId(1), replica: ReplicaId(0), log: LOG, segment_bytes: SEGMENT_BYTES }
 }
 
 fn config(flush: FlushPolicy) -> LogConfig {
-    LogConfig {
-        segments_max: 64,
-        reserve_bytes: 0,
-        flush,
-        ..LogConfig::default()
-    }
+    LogConfig { segments_max: 64, reserve_bytes: 0, flush, ..LogConfig::default() }
 }
 
 const LOG: LogId = LogId(5);

@@ -195,11 +195,7 @@ impl fmt::Display for Mark {
 
 impl fmt::Display for RecordLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "log {}, segment {}, offset {}, {} bytes",
-            self.log, self.segment, self.offset, self.bytes
-        )
+        write!(f, "log {}, segment {}, offset {}, {} bytes", self.log, self.segment, self.offset, self.bytes)
     }
 }
 
@@ -220,12 +216,7 @@ impl LogIdentity {
     #[must_use]
     pub fn location(&self, offset: u64, bytes: u32) -> RecordLocation {
         let segment = self.segment_of(offset);
-        RecordLocation {
-            log: self.log,
-            segment,
-            offset: offset - self.start_of(segment),
-            bytes,
-        }
+        RecordLocation { log: self.log, segment, offset: offset - self.start_of(segment), bytes }
     }
 }
 
@@ -256,16 +247,10 @@ impl RecordHeader {
         let (raw, _) = RawHeader::ref_from_prefix(block).expect("a block is longer than a header");
         if raw.magic.get() != MAGIC {
             let blank = block.iter().all(|byte| *byte == 0);
-            return Err(if blank {
-                RecordFault::Blank
-            } else {
-                RecordFault::NotARecord
-            });
+            return Err(if blank { RecordFault::Blank } else { RecordFault::NotARecord });
         }
         if raw.version.get() != VERSION {
-            return Err(RecordFault::Version {
-                found: raw.version.get(),
-            });
+            return Err(RecordFault::Version { found: raw.version.get() });
         }
         let entry = raw.entry().ok_or(RecordFault::Kind { found: raw.kind })?;
         let header = RecordHeader {
@@ -277,47 +262,29 @@ impl RecordHeader {
             segment: SegmentId(raw.segment.get()),
             incarnation: Incarnation(raw.incarnation.get()),
             payload_bytes: raw.payload_bytes.get(),
-            mark: Mark {
-                ballot: Ballot::from_raw(raw.mark_ballot.get()),
-                slot: Slot(raw.mark_slot.get()),
-            },
+            mark: Mark { ballot: Ballot::from_raw(raw.mark_ballot.get()), slot: Slot(raw.mark_slot.get()) },
             group_blocks: raw.group_blocks.get(),
             durable_through: raw.durable_through.get(),
         };
         if raw.log.get() != identity.log.0 || raw.replica != identity.replica.0 {
-            return Err(RecordFault::Foreign {
-                log: LogId(raw.log.get()),
-                replica: ReplicaId(raw.replica),
-            });
+            return Err(RecordFault::Foreign { log: LogId(raw.log.get()), replica: ReplicaId(raw.replica) });
         }
         if header.offset != offset || header.segment != identity.segment_of(offset) {
-            return Err(RecordFault::Misplaced {
-                found: header.offset,
-                expected: offset,
-            });
+            return Err(RecordFault::Misplaced { found: header.offset, expected: offset });
         }
         let rest = identity.start_of(identity.segment_of(offset)) + identity.segment_bytes - offset;
         if header.payload_bytes as usize > PAYLOAD_BYTES_MAX || header.record_bytes() as u64 > rest {
-            return Err(RecordFault::Length {
-                found: header.payload_bytes,
-            });
+            return Err(RecordFault::Length { found: header.payload_bytes });
         }
         Ok(header)
     }
 
     /// Checks the whole record that this header was decoded from: checksum, and a stripe's own hash.
     pub fn check(&self, identity: &LogIdentity, record: &[u8]) -> Result<(), RecordFault> {
-        assert_eq!(
-            record.len(),
-            self.record_bytes(),
-            "the whole record must be given"
-        );
+        assert_eq!(record.len(), self.record_bytes(), "the whole record must be given");
         let computed = checksum_of(identity, record);
         if computed != self.checksum {
-            return Err(RecordFault::Checksum {
-                stored: self.checksum,
-                computed,
-            });
+            return Err(RecordFault::Checksum { stored: self.checksum, computed });
         }
         let payload = &record[RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + self.payload_bytes as usize];
         match self.entry {
@@ -329,11 +296,7 @@ impl RecordHeader {
     fn to_raw(self, identity: &LogIdentity) -> RawHeader {
         let (hash, shard, first, last) = match self.entry {
             Entry::Stripe(stripe) => (stripe.hash, stripe.shard, 0, 0),
-            Entry::Accept {
-                slot,
-                ballot,
-                manifest,
-            } => (manifest, ShardId(0), slot.0, ballot.to_raw()),
+            Entry::Accept { slot, ballot, manifest } => (manifest, ShardId(0), slot.0, ballot.to_raw()),
             Entry::Outcomes { shard, first, last } => (Hash::ZERO, shard, first.0, last.0),
             Entry::Chosen { slot, manifest } => (manifest, ShardId(0), slot.0, 0),
             Entry::Idle | Entry::Start => (Hash::ZERO, ShardId(0), 0, 0),
@@ -372,21 +335,10 @@ impl RawHeader {
         let first = Slot(self.first.get());
         Some(match self.kind {
             1 => Entry::Stripe(StripeId { shard, hash }),
-            2 => Entry::Accept {
-                slot: first,
-                ballot: Ballot::from_raw(self.last.get()),
-                manifest: hash,
-            },
+            2 => Entry::Accept { slot: first, ballot: Ballot::from_raw(self.last.get()), manifest: hash },
             3 => Entry::Idle,
-            4 => Entry::Outcomes {
-                shard,
-                first,
-                last: Slot(self.last.get()),
-            },
-            5 => Entry::Chosen {
-                slot: first,
-                manifest: hash,
-            },
+            4 => Entry::Outcomes { shard, first, last: Slot(self.last.get()) },
+            5 => Entry::Chosen { slot: first, manifest: hash },
             6 => Entry::Start,
             _ => return None,
         })
@@ -464,10 +416,7 @@ impl fmt::Display for RecordFault {
             RecordFault::Blank => write!(f, "nothing was written there"),
             RecordFault::NotARecord => write!(f, "the bytes there do not begin a record"),
             RecordFault::Version { found } => {
-                write!(
-                    f,
-                    "a record of format version {found}, this program knows {VERSION}"
-                )
+                write!(f, "a record of format version {found}, this program knows {VERSION}")
             }
             RecordFault::Kind { found } => write!(f, "a record of unknown kind {found}"),
             RecordFault::Foreign { log, replica } => write!(f, "a record of log {log} of replica {replica}"),
@@ -476,23 +425,14 @@ impl fmt::Display for RecordFault {
             }
             RecordFault::Length { found } => write!(f, "a record of impossible length {found}"),
             RecordFault::Checksum { stored, computed } => {
-                write!(
-                    f,
-                    "a record whose checksum is {stored:08x} and whose bytes give {computed:08x}"
-                )
+                write!(f, "a record whose checksum is {stored:08x} and whose bytes give {computed:08x}")
             }
             RecordFault::StripeHash => write!(f, "a stripe whose bytes do not match its hash"),
             RecordFault::Chain { found, expected } => {
-                write!(
-                    f,
-                    "a record that follows one with checksum {found:08x}, not {expected:08x}"
-                )
+                write!(f, "a record that follows one with checksum {found:08x}, not {expected:08x}")
             }
             RecordFault::Void { found, least } => {
-                write!(
-                    f,
-                    "a record of incarnation {found}, void where incarnation {least} writes"
-                )
+                write!(f, "a record of incarnation {found}, void where incarnation {least} writes")
             }
             RecordFault::NoSegment => write!(f, "there is no such segment"),
             RecordFault::Unreadable => write!(f, "the device cannot read it"),
@@ -534,18 +474,9 @@ const MAGIC: u32 = u32::from_le_bytes(*b"ASZR");
 const VERSION: u16 = 1;
 const CHECKSUM_AT: usize = 8;
 
-const _: () = assert!(
-    size_of::<RawHeader>() == RECORD_HEADER_BYTES,
-    "the table above is the layout"
-);
-const _: () = assert!(
-    core::mem::offset_of!(RawHeader, checksum) == CHECKSUM_AT,
-    "seal writes it there"
-);
-const _: () = assert!(
-    RECORD_HEADER_BYTES <= BLOCK_BYTES,
-    "a header is read with its first block"
-);
+const _: () = assert!(size_of::<RawHeader>() == RECORD_HEADER_BYTES, "the table above is the layout");
+const _: () = assert!(core::mem::offset_of!(RawHeader, checksum) == CHECKSUM_AT, "seal writes it there");
+const _: () = assert!(RECORD_HEADER_BYTES <= BLOCK_BYTES, "a header is read with its first block");
 
 fn kind_code(kind: RecordKind) -> u8 {
     match kind {

@@ -37,31 +37,13 @@ pub const LOGS_MAX: usize = 256;
 pub const SUPERBLOCK_COPY_BYTES: usize = 16 << 10;
 
 const _: () = assert!(BLOCK_BYTES.is_power_of_two(), "offsets are masked with it");
-const _: () = assert!(
-    RECORD_HEADER_BYTES.is_multiple_of(16),
-    "what follows a header is read in place"
-);
-const _: () = assert!(
-    RECORD_BYTES_MAX.is_multiple_of(BLOCK_BYTES),
-    "a record is whole blocks"
-);
-const _: () = assert!(
-    RECORD_BYTES_MAX < u32::MAX as usize,
-    "a payload's length is a u32"
-);
-const _: () = assert!(
-    GROUP_RECORDS_MAX <= 1024,
-    "Linux takes at most 1024 buffers in one vectored write"
-);
-const _: () = assert!(
-    SUPERBLOCK_COPY_BYTES.is_multiple_of(BLOCK_BYTES),
-    "a copy is whole blocks"
-);
+const _: () = assert!(RECORD_HEADER_BYTES.is_multiple_of(16), "what follows a header is read in place");
+const _: () = assert!(RECORD_BYTES_MAX.is_multiple_of(BLOCK_BYTES), "a record is whole blocks");
+const _: () = assert!(RECORD_BYTES_MAX < u32::MAX as usize, "a payload's length is a u32");
+const _: () = assert!(GROUP_RECORDS_MAX <= 1024, "Linux takes at most 1024 buffers in one vectored write");
+const _: () = assert!(SUPERBLOCK_COPY_BYTES.is_multiple_of(BLOCK_BYTES), "a copy is whole blocks");
 const _: () = assert!(
     128 + LOGS_MAX * 24 + PARAMETERS_BYTES_MAX <= SUPERBLOCK_COPY_BYTES,
     "a superblock's fixed part, its logs and its parameters fit one copy"
 );
-const _: () = assert!(
-    SCAN_CHUNK_BYTES.is_multiple_of(BLOCK_BYTES),
-    "reads are whole blocks"
-);
+const _: () = assert!(SCAN_CHUNK_BYTES.is_multiple_of(BLOCK_BYTES), "reads are whole blocks");

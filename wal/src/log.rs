@@ -83,12 +83,7 @@ impl Log {
     /// A log that resumes where `start` says. A fresh log resumes at [`LogStart::fresh`].
     #[must_use]
     pub fn new(identity: LogIdentity, config: LogConfig, start: LogStart) -> Log {
-        assert_ne!(
-            identity.log,
-            OperationId::SUPERBLOCK,
-            "log id {} is reserved",
-            identity.log
-        );
+        assert_ne!(identity.log, OperationId::SUPERBLOCK, "log id {} is reserved", identity.log);
         assert!(
             identity.segment_bytes >= SEGMENT_BYTES_MIN
                 && identity.segment_bytes.is_multiple_of(BLOCK_BYTES as u64),
@@ -147,11 +142,7 @@ impl Log {
             "a record of {bytes} bytes is larger than {RECORD_BYTES_MAX} or, with its copies, a segment"
         );
         let limit = self.identity.start_of(self.segments_limit());
-        let reserve = if matches!(entry, Entry::Stripe(_)) {
-            self.config.reserve_bytes
-        } else {
-            0
-        };
+        let reserve = if matches!(entry, Entry::Stripe(_)) { self.config.reserve_bytes } else { 0 };
         let together = bytes as u64 * u64::from(entry.copies());
         let start = self.place(together);
         if start + together + reserve > limit {
@@ -162,13 +153,7 @@ impl Log {
         let twin = (entry.copies() == 2).then(|| buffer.clone());
         for (copy, buffer) in [Some(buffer), twin].into_iter().flatten().enumerate() {
             let offset = start + (copy * bytes) as u64;
-            self.queue.push_back(Pending {
-                sequence,
-                entry,
-                copy: copy as u8,
-                buffer,
-                offset,
-            });
+            self.queue.push_back(Pending { sequence, entry, copy: copy as u8, buffer, offset });
         }
         self.planned_through = start + together;
         Ok(sequence)
@@ -176,11 +161,7 @@ impl Log {
 
     /// The replica has accepted through `mark`: every record formed from now on says so (L5). Never moves back.
     pub fn handle_mark(&mut self, mark: Mark) {
-        assert!(
-            mark >= self.mark,
-            "the accepted-through mark moved back from {} to {mark}",
-            self.mark
-        );
+        assert!(mark >= self.mark, "the accepted-through mark moved back from {} to {mark}", self.mark);
         self.mark = mark;
     }
 
@@ -204,10 +185,7 @@ impl Log {
         assert_eq!(location.log, self.identity.log, "a record of another log");
         let number = self.next_operation();
         self.reads_queued.push_back((number, location));
-        OperationId {
-            log: self.identity.log,
-            number,
-        }
+        OperationId { log: self.identity.log, number }
     }
 
     /// The next effect for the device.
@@ -217,23 +195,15 @@ impl Log {
         }
         if let Some((number, location)) = self.reads_queued.pop_front() {
             self.reads_under_way.push((number, location));
-            return Some(Operation::Read {
-                id: self.id(number),
-                location,
-            });
+            return Some(Operation::Read { id: self.id(number), location });
         }
-        self.form_group()
-            .or_else(|| self.form_flush())
-            .or_else(|| self.form_preparation())
+        self.form_group().or_else(|| self.form_flush()).or_else(|| self.form_preparation())
     }
 
     /// Takes in what became of an operation of this log.
     pub fn handle_completion(&mut self, completion: Completion) -> Result<(), LogFailure> {
         let number = completion.id.number;
-        assert_eq!(
-            completion.id.log, self.identity.log,
-            "a completion of another log"
-        );
+        assert_eq!(completion.id.log, self.identity.log, "a completion of another log");
         self.completions += 1;
         if let Some(at) = self.reads_under_way.iter().position(|(read, _)| *read == number) {
             let (_, location) = self.reads_under_way.swap_remove(at);
@@ -271,11 +241,7 @@ impl Log {
 
     /// The next durable record, in append order. Each is returned once.
     pub fn poll_durable(&mut self) -> Option<Durable> {
-        if self.failed {
-            None
-        } else {
-            self.durable.pop_front()
-        }
+        if self.failed { None } else { self.durable.pop_front() }
     }
 
     /// The next answer to [`Log::read`].
@@ -290,9 +256,7 @@ impl Log {
     pub fn room_bytes(&self, record_bytes_max: usize) -> u64 {
         // A segment's rest smaller than the next record is lost, so each segment surely takes its size less that.
         let waste = record_bytes_max as u64 - BLOCK_BYTES as u64;
-        let end = self
-            .identity
-            .start_of(self.prepared_end.min(self.segments_limit()));
+        let end = self.identity.start_of(self.prepared_end.min(self.segments_limit()));
         if self.planned_through >= end {
             return 0;
         }
@@ -365,16 +329,8 @@ impl Log {
         assert!(self.mark_formed <= self.mark);
         let mut end = self.durable_through;
         for group in &self.groups {
-            assert!(
-                group.start >= end && group.end > group.start,
-                "group at {} after {end}",
-                group.start
-            );
-            assert!(
-                group.segment < self.prepared_end,
-                "group in unprepared segment {}",
-                group.segment
-            );
+            assert!(group.start >= end && group.end > group.start, "group at {} after {end}", group.start);
+            assert!(group.segment < self.prepared_end, "group in unprepared segment {}", group.segment);
             end = group.end;
         }
         for pending in &self.queue {
@@ -412,38 +368,17 @@ impl Log {
             let (buffer, location) = self.seal(&entry, copy, pending.buffer, pending.offset, start);
             buffers.push(Arc::clone(&buffer));
             if copy == 0 {
-                records.push(Durable {
-                    sequence,
-                    entry,
-                    buffer,
-                    location,
-                });
+                records.push(Durable { sequence, entry, buffer, location });
             }
         }
         let number = self.next_operation();
         let flush = self.config.flush == FlushPolicy::EachGroup;
-        let state = GroupState::Writing {
-            formed_at: self.completions,
-        };
+        let state = GroupState::Writing { formed_at: self.completions };
         self.formed_through = end;
         self.writes_in_flight += 1;
-        self.groups.push_back(Group {
-            number,
-            segment,
-            start,
-            end,
-            records,
-            flush,
-            state,
-        });
+        self.groups.push_back(Group { number, segment, start, end, records, flush, state });
         let offset = start - self.identity.start_of(segment);
-        Some(Operation::Write {
-            id: self.id(number),
-            segment,
-            offset,
-            buffers,
-            flush,
-        })
+        Some(Operation::Write { id: self.id(number), segment, offset, buffers, flush })
     }
 
     fn seal(
@@ -469,9 +404,7 @@ impl Log {
         };
         self.previous = header.seal(&self.identity, &mut buffer);
         self.mark_formed = self.mark;
-        let location = self
-            .identity
-            .location(offset, buffer.as_blocks_bytes().len() as u32);
+        let location = self.identity.location(offset, buffer.as_blocks_bytes().len() as u32);
         (Arc::new(buffer), location)
     }
 
@@ -490,15 +423,8 @@ impl Log {
             return None;
         }
         let number = self.next_operation();
-        self.flushes.push(FlushUnderWay {
-            number,
-            segment,
-            formed_at: self.completions,
-        });
-        Some(Operation::Flush {
-            id: self.id(number),
-            segment,
-        })
+        self.flushes.push(FlushUnderWay { number, segment, formed_at: self.completions });
+        Some(Operation::Flush { id: self.id(number), segment })
     }
 
     fn form_preparation(&mut self) -> Option<Operation> {
@@ -532,11 +458,7 @@ impl Log {
     fn place(&self, bytes: u64) -> u64 {
         let at = self.planned_through;
         let next_segment = self.identity.start_of(self.identity.segment_of(at).next());
-        if at + bytes > next_segment {
-            next_segment
-        } else {
-            at
-        }
+        if at + bytes > next_segment { next_segment } else { at }
     }
 
     /// No space for another segment is not a failed write: the log is full and says so. Only records that already
@@ -544,11 +466,7 @@ impl Log {
     fn handle_no_space(&mut self, id: OperationId, place: alloc::string::String) -> Result<(), LogFailure> {
         self.space_exhausted = true;
         let stranded = self.planned_through > self.identity.start_of(self.prepared_end);
-        if stranded {
-            Err(self.fail(id, DeviceError::NoSpace { place }))
-        } else {
-            Ok(())
-        }
+        if stranded { Err(self.fail(id, DeviceError::NoSpace { place })) } else { Ok(()) }
     }
 
     fn handle_written(&mut self, number: u64) {
@@ -581,11 +499,7 @@ impl Log {
     }
 
     fn advance_durable(&mut self) {
-        while self
-            .groups
-            .front()
-            .is_some_and(|group| matches!(group.state, GroupState::Durable))
-        {
+        while self.groups.front().is_some_and(|group| matches!(group.state, GroupState::Durable)) {
             let group = self.groups.pop_front().expect("it was looked at above");
             self.durable_through = group.end;
             self.durable.extend(group.records);
@@ -612,10 +526,7 @@ impl Log {
     }
 
     fn id(&self, number: u64) -> OperationId {
-        OperationId {
-            log: self.identity.log,
-            number,
-        }
+        OperationId { log: self.identity.log, number }
     }
 }
 
@@ -757,11 +668,7 @@ pub struct LogFailure {
 
 impl fmt::Display for LogFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "log {} failed and the replica stops: {}",
-            self.id.log, self.error
-        )
+        write!(f, "log {} failed and the replica stops: {}", self.id.log, self.error)
     }
 }
 
@@ -806,9 +713,8 @@ pub fn check_record(
     use zerocopy::IntoBytes;
     let bytes = blocks.as_slice().as_bytes();
     let header = RecordHeader::decode(identity, offset, bytes)?;
-    let record = bytes.get(..header.record_bytes()).ok_or(RecordFault::Length {
-        found: header.payload_bytes,
-    })?;
+    let record =
+        bytes.get(..header.record_bytes()).ok_or(RecordFault::Length { found: header.payload_bytes })?;
     header.check(identity, record)?;
     let buffer = BlockBuffer::from_blocks(blocks, header.payload_bytes as usize);
     Ok(ReadRecord { header, buffer })

@@ -78,11 +78,7 @@ impl MemoryDevice {
                 self.apply(&operation.operation);
             }
         }
-        for file in self
-            .segments
-            .values_mut()
-            .chain(self.superblocks.iter_mut().flatten())
-        {
+        for file in self.segments.values_mut().chain(self.superblocks.iter_mut().flatten()) {
             file.crash(&mut random);
         }
         self.ready.clear();
@@ -107,18 +103,14 @@ impl MemoryDevice {
 
     /// Flips one bit at rest.
     pub fn flip_bit(&mut self, log: LogId, segment: SegmentId, byte: u64, bit: u8) {
-        let file = self
-            .segments
-            .get_mut(&(log, segment))
-            .expect("the segment is there");
+        let file = self.segments.get_mut(&(log, segment)).expect("the segment is there");
         file.visible[byte as usize] ^= 1 << bit;
         file.durable[byte as usize] ^= 1 << bit;
     }
 
     /// Every read of this block fails.
     pub fn make_unreadable(&mut self, log: LogId, segment: SegmentId, offset: u64) {
-        self.unreadable
-            .insert((log, segment, offset / BLOCK_BYTES as u64 * BLOCK_BYTES as u64));
+        self.unreadable.insert((log, segment, offset / BLOCK_BYTES as u64 * BLOCK_BYTES as u64));
     }
 
     /// A segment's bytes as a read sees them.
@@ -150,10 +142,7 @@ impl MemoryDevice {
         let at = self.random.below(self.in_flight.len() as u64) as usize;
         let mut under_way = self.in_flight.swap_remove(at);
         let id = under_way.operation.id();
-        let fails = self
-            .fails_at
-            .filter(|(number, _)| *number == under_way.number)
-            .map(|(_, at)| at);
+        let fails = self.fails_at.filter(|(number, _)| *number == under_way.number).map(|(_, at)| at);
         if under_way.stage == Stage::Write {
             let result = self.perform(&under_way.operation, fails);
             if result.is_ok() && flushes(&under_way.operation) {
@@ -165,10 +154,7 @@ impl MemoryDevice {
             return;
         }
         let result = if fails.is_some() {
-            Err(DeviceError::Io {
-                code: 5,
-                place: format!("flushing for {id:?}"),
-            })
+            Err(DeviceError::Io { code: 5, place: format!("flushing for {id:?}") })
         } else {
             if let Some(file) = self.file_of(&under_way.operation) {
                 file.flush();
@@ -192,8 +178,7 @@ impl MemoryDevice {
                     });
                 }
                 self.segments_left -= 1;
-                self.segments
-                    .insert((id.log, *segment), File::of(*bytes as usize));
+                self.segments.insert((id.log, *segment), File::of(*bytes as usize));
                 Ok(None)
             }
             Operation::Read { location, .. } => {
@@ -203,17 +188,13 @@ impl MemoryDevice {
             }
             Operation::Write { .. } | Operation::WriteSuperblock { .. } | Operation::Flush { .. } => {
                 if self.file_of(operation).is_none() {
-                    return Err(DeviceError::Io {
-                        code: 2,
-                        place: format!("opening the file of {id:?}"),
-                    });
+                    return Err(DeviceError::Io { code: 2, place: format!("opening the file of {id:?}") });
                 }
                 self.apply(operation);
                 match fails {
-                    Some(FailAt::Write) => Err(DeviceError::Io {
-                        code: 5,
-                        place: format!("writing for {id:?}"),
-                    }),
+                    Some(FailAt::Write) => {
+                        Err(DeviceError::Io { code: 5, place: format!("writing for {id:?}") })
+                    }
                     _ => Ok(None),
                 }
             }
@@ -261,11 +242,7 @@ impl MemoryDevice {
 impl Device for MemoryDevice {
     fn submit(&mut self, operation: Operation) {
         self.submitted += 1;
-        self.in_flight.push(InFlight {
-            number: self.submitted,
-            operation,
-            stage: Stage::Write,
-        });
+        self.in_flight.push(InFlight { number: self.submitted, operation, stage: Stage::Write });
     }
 
     fn poll(&mut self) -> Option<Completion> {
@@ -273,9 +250,7 @@ impl Device for MemoryDevice {
             self.step();
         }
         let ready = self.ready.pop_front()?;
-        let result = ready
-            .result
-            .map(|blocks| blocks.map_or(Done::Complete, Done::Read));
+        let result = ready.result.map(|blocks| blocks.map_or(Done::Complete, Done::Read));
         Some(Completion { id: ready.id, result })
     }
 
@@ -294,9 +269,7 @@ impl SegmentReader for MemoryDevice {
 
     fn segments(&mut self, log: LogId) -> Result<Vec<(SegmentId, u64)>, DeviceError> {
         let of_log = self.segments.iter().filter(|((of, _), _)| *of == log);
-        Ok(of_log
-            .map(|((_, segment), file)| (*segment, file.visible.len() as u64))
-            .collect())
+        Ok(of_log.map(|((_, segment), file)| (*segment, file.visible.len() as u64)).collect())
     }
 
     fn read(
@@ -309,31 +282,17 @@ impl SegmentReader for MemoryDevice {
         let place = || format!("reading segment {segment} of log {log} at {offset}");
         let bytes = into.as_mut_bytes();
         let end = offset + bytes.len() as u64;
-        if self
-            .unreadable
-            .range((log, segment, offset)..(log, segment, end))
-            .next()
-            .is_some()
-        {
-            return Err(DeviceError::Io {
-                code: 5,
-                place: place(),
-            });
+        if self.unreadable.range((log, segment, offset)..(log, segment, end)).next().is_some() {
+            return Err(DeviceError::Io { code: 5, place: place() });
         }
         let file = self.segments.get(&(log, segment));
         let found = file.and_then(|file| file.visible.get(offset as usize..end as usize));
-        bytes.copy_from_slice(found.ok_or_else(|| DeviceError::Io {
-            code: 0,
-            place: place(),
-        })?);
+        bytes.copy_from_slice(found.ok_or_else(|| DeviceError::Io { code: 0, place: place() })?);
         Ok(())
     }
 
     fn flush(&mut self, log: LogId) -> Result<(), DeviceError> {
-        self.segments
-            .iter_mut()
-            .filter(|((of, _), _)| *of == log)
-            .for_each(|(_, file)| file.flush());
+        self.segments.iter_mut().filter(|((of, _), _)| *of == log).for_each(|(_, file)| file.flush());
         Ok(())
     }
 
@@ -341,10 +300,7 @@ impl SegmentReader for MemoryDevice {
         let file = self.superblocks[usize::from(copy)].as_ref();
         Ok(file.map(|file| {
             let mut blocks = vec![Block::ZERO; file.visible.len() / BLOCK_BYTES];
-            blocks
-                .as_mut_slice()
-                .as_mut_bytes()
-                .copy_from_slice(&file.visible);
+            blocks.as_mut_slice().as_mut_bytes().copy_from_slice(&file.visible);
             blocks
         }))
     }
@@ -399,11 +355,7 @@ struct File {
 
 impl File {
     fn of(bytes: usize) -> File {
-        File {
-            visible: vec![0; bytes],
-            durable: vec![0; bytes],
-            unflushed: Vec::new(),
-        }
+        File { visible: vec![0; bytes], durable: vec![0; bytes], unflushed: Vec::new() }
     }
 
     fn write(&mut self, offset: u64, bytes: &[u8]) {

@@ -159,10 +159,7 @@ impl fmt::Display for DeviceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DeviceError::NoSpace { place } => {
-                write!(
-                    f,
-                    "no space left for {place}: free space on this filesystem, then start again"
-                )
+                write!(f, "no space left for {place}: free space on this filesystem, then start again")
             }
             DeviceError::Io { code, place } => {
                 write!(
@@ -171,10 +168,7 @@ impl fmt::Display for DeviceError {
                 )
             }
             DeviceError::Short { asked, done, place } => {
-                write!(
-                    f,
-                    "only {done} of {asked} bytes while {place}: check the file's size and the disk"
-                )
+                write!(f, "only {done} of {asked} bytes while {place}: check the file's size and the disk")
             }
         }
     }

@@ -26,10 +26,7 @@ impl OutcomeIndex {
     /// The record that holds a shard's outcomes of a slot.
     #[must_use]
     pub fn locate(&self, shard: ShardId, slot: Slot) -> Option<RecordLocation> {
-        let (_, chunk) = self
-            .chunks
-            .range((shard, Slot::ZERO)..=(shard, slot))
-            .next_back()?;
+        let (_, chunk) = self.chunks.range((shard, Slot::ZERO)..=(shard, slot)).next_back()?;
         (slot <= chunk.last).then_some(chunk.location)
     }
 
@@ -65,12 +62,7 @@ mod tests {
     /// SubscriberResumes.
     #[test]
     fn l9_a_subscriber_resumes_from_any_retained_position() {
-        let at = |offset| RecordLocation {
-            log: LogId(9),
-            segment: SegmentId(0),
-            offset,
-            bytes: 4096,
-        };
+        let at = |offset| RecordLocation { log: LogId(9), segment: SegmentId(0), offset, bytes: 4096 };
         let mut index = OutcomeIndex::default();
         let chunk = |shard, first, last| Entry::Outcomes {
             shard: ShardId(shard),
@@ -85,14 +77,8 @@ mod tests {
         assert_eq!(index.locate(ShardId(0), Slot(11)), None);
         assert_eq!(index.locate(ShardId(0), Slot(12)), Some(at(8192)));
         assert_eq!(index.locate(ShardId(1), Slot(4)), None);
-        assert_eq!(
-            index.resume(ShardId(0), Slot(11)),
-            Some((Slot(12), Slot(20), at(8192)))
-        );
-        assert_eq!(
-            index.resume(ShardId(0), Slot(5)),
-            Some((Slot(1), Slot(10), at(0)))
-        );
+        assert_eq!(index.resume(ShardId(0), Slot(11)), Some((Slot(12), Slot(20), at(8192))));
+        assert_eq!(index.resume(ShardId(0), Slot(5)), Some((Slot(1), Slot(10), at(0))));
         assert_eq!(index.resume(ShardId(1), Slot(4)), None);
         assert_eq!(index.last(ShardId(0)), Some(Slot(20)));
     }

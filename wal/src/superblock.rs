@@ -71,11 +71,7 @@ impl Superblock {
     /// The bytes of one copy.
     #[must_use]
     pub fn encode(&self) -> Vec<Block> {
-        assert!(
-            self.cuts.len() <= LOGS_MAX,
-            "{} logs, {LOGS_MAX} fit",
-            self.cuts.len()
-        );
+        assert!(self.cuts.len() <= LOGS_MAX, "{} logs, {LOGS_MAX} fit", self.cuts.len());
         assert!(
             self.parameters.len() <= PARAMETERS_BYTES_MAX,
             "{} bytes of parameters, {PARAMETERS_BYTES_MAX} fit",
@@ -118,9 +114,7 @@ impl Superblock {
             return Err(SuperblockFault::Checksum { stored, computed });
         }
         if u16_at(bytes, 4) != VERSION {
-            return Err(SuperblockFault::Version {
-                found: u16_at(bytes, 4),
-            });
+            return Err(SuperblockFault::Version { found: u16_at(bytes, 4) });
         }
         let (cuts, parameters) = (usize::from(u16_at(bytes, 12)), usize::from(u16_at(bytes, 14)));
         if cuts > LOGS_MAX || parameters > PARAMETERS_BYTES_MAX {
@@ -179,11 +173,7 @@ impl SuperblockStore {
     pub fn new(found: FoundSuperblock) -> SuperblockStore {
         let mut writes = VecDeque::new();
         if let Some(copy) = found.rewrite {
-            writes.push_back(CopyWrite {
-                copy,
-                superblock: found.superblock.clone(),
-                acknowledges: false,
-            });
+            writes.push_back(CopyWrite { copy, superblock: found.superblock.clone(), acknowledges: false });
         }
         SuperblockStore {
             current: found.superblock.clone(),
@@ -198,10 +188,7 @@ impl SuperblockStore {
     /// A superblock that is written for the first time, by `format`.
     #[must_use]
     pub fn format(first: Superblock) -> SuperblockStore {
-        let mut store = SuperblockStore::new(FoundSuperblock {
-            superblock: first,
-            rewrite: None,
-        });
+        let mut store = SuperblockStore::new(FoundSuperblock { superblock: first, rewrite: None });
         store.handle_update(|_| ());
         store
     }
@@ -209,18 +196,11 @@ impl SuperblockStore {
     /// Changes the superblock. The change may be relied on when `poll_updated` has given the sequence returned.
     pub fn handle_update(&mut self, change: impl FnOnce(&mut Superblock)) -> u64 {
         change(&mut self.latest);
-        self.latest.sequence = self
-            .writes
-            .back()
-            .map_or(self.current.sequence, |write| write.superblock.sequence)
-            + 1;
+        self.latest.sequence =
+            self.writes.back().map_or(self.current.sequence, |write| write.superblock.sequence) + 1;
         for copy in [0, 1] {
             let superblock = self.latest.clone();
-            self.writes.push_back(CopyWrite {
-                copy,
-                superblock,
-                acknowledges: copy == 1,
-            });
+            self.writes.push_back(CopyWrite { copy, superblock, acknowledges: copy == 1 });
         }
         self.latest.sequence
     }
@@ -233,15 +213,8 @@ impl SuperblockStore {
         let write = self.writes.front()?;
         self.in_flight = true;
         self.operations += 1;
-        let id = OperationId {
-            log: OperationId::SUPERBLOCK,
-            number: self.operations,
-        };
-        Some(Operation::WriteSuperblock {
-            id,
-            copy: write.copy,
-            blocks: Arc::new(write.superblock.encode()),
-        })
+        let id = OperationId { log: OperationId::SUPERBLOCK, number: self.operations };
+        Some(Operation::WriteSuperblock { id, copy: write.copy, blocks: Arc::new(write.superblock.encode()) })
     }
 
     /// Takes in what became of the write.
@@ -316,27 +289,18 @@ pub fn find(copies: [Option<Vec<Block>>; 2]) -> Result<FoundSuperblock, Superblo
         Decision::NotFormatted => return Err(SuperblockError::NotFormatted),
         Decision::Corrupt => {
             let fault = |copy: &Option<Result<Superblock, SuperblockFault>>| match copy {
-                Some(Ok(superblock)) => CopyReport::Valid {
-                    sequence: superblock.sequence,
-                },
+                Some(Ok(superblock)) => CopyReport::Valid { sequence: superblock.sequence },
                 Some(Err(fault)) => CopyReport::Faulty(*fault),
                 None => CopyReport::Absent,
             };
-            return Err(SuperblockError::Corrupt {
-                copies: [fault(&read[0]), fault(&read[1])],
-            });
+            return Err(SuperblockError::Corrupt { copies: [fault(&read[0]), fault(&read[1])] });
         }
     };
     let (copy, rewrite_other) = chosen;
     let [first, second] = read;
     let superblock = if copy == 0 { first } else { second };
-    let superblock = superblock
-        .and_then(Result::ok)
-        .expect("the table uses valid copies only");
-    Ok(FoundSuperblock {
-        superblock,
-        rewrite: rewrite_other.then_some(1 - copy),
-    })
+    let superblock = superblock.and_then(Result::ok).expect("the table uses valid copies only");
+    Ok(FoundSuperblock { superblock, rewrite: rewrite_other.then_some(1 - copy) })
 }
 
 /// What one copy is.
@@ -405,9 +369,7 @@ const TABLE: &[Row] = &[
 #[must_use]
 pub fn decide(copies: [CopyState; 2], relation: Relation) -> Decision {
     let mut rows = TABLE.iter().filter(|row| matches(row, copies, relation));
-    let row = rows
-        .next()
-        .unwrap_or_else(|| panic!("no row for {copies:?}, {relation:?}"));
+    let row = rows.next().unwrap_or_else(|| panic!("no row for {copies:?}, {relation:?}"));
     row.3
 }
 
@@ -464,10 +426,7 @@ impl fmt::Display for SuperblockFault {
                 write!(f, "of format version {found}, this program knows {VERSION}")
             }
             SuperblockFault::Checksum { stored, computed } => {
-                write!(
-                    f,
-                    "damaged: its checksum is {stored:08x}, its bytes give {computed:08x}"
-                )
+                write!(f, "damaged: its checksum is {stored:08x}, its bytes give {computed:08x}")
             }
         }
     }
@@ -487,14 +446,9 @@ impl fmt::Display for SuperblockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SuperblockError::NotFormatted => {
-                write!(
-                    f,
-                    "the data directory holds no superblock: format it first, or name the right one"
-                )
+                write!(f, "the data directory holds no superblock: format it first, or name the right one")
             }
-            SuperblockError::Corrupt {
-                copies: [first, second],
-            } => write!(
+            SuperblockError::Corrupt { copies: [first, second] } => write!(
                 f,
                 "the superblock cannot be trusted (copy 0 is {first}; copy 1 is {second}): this replica's promises are \
                  unknown, so it must not start from this directory; restore it as a new cluster"
@@ -579,11 +533,7 @@ mod tests {
             promised: Ballot::new(4, ReplicaId(2)),
             quarantined: true,
             segment_bytes: 1 << 20,
-            cuts: vec![LogCut {
-                log: LogId(1),
-                incarnation: Incarnation(3),
-                offset: 8192,
-            }],
+            cuts: vec![LogCut { log: LogId(1), incarnation: Incarnation(3), offset: 8192 }],
             parameters: vec![9; 500],
         }
     }
@@ -591,25 +541,13 @@ mod tests {
     #[test]
     fn l7_every_input_matches_exactly_one_row() {
         let states = [CopyState::Absent, CopyState::Invalid, CopyState::Valid];
-        let both = [
-            Relation::Same,
-            Relation::FirstNewer,
-            Relation::SecondNewer,
-            Relation::Contradictory,
-        ];
+        let both = [Relation::Same, Relation::FirstNewer, Relation::SecondNewer, Relation::Contradictory];
         for first in states {
             for second in states {
                 let both_valid = first == CopyState::Valid && second == CopyState::Valid;
-                let relations = if both_valid {
-                    &both[..]
-                } else {
-                    &[Relation::None][..]
-                };
+                let relations = if both_valid { &both[..] } else { &[Relation::None][..] };
                 for relation in relations {
-                    let found = TABLE
-                        .iter()
-                        .filter(|row| matches(row, [first, second], *relation))
-                        .count();
+                    let found = TABLE.iter().filter(|row| matches(row, [first, second], *relation)).count();
                     assert_eq!(found, 1, "{first:?} {second:?} {relation:?}");
                 }
             }
@@ -623,10 +561,7 @@ mod tests {
         assert_eq!(Superblock::decode(&blocks), Ok(superblock));
         for at in 0..SUPERBLOCK_COPY_BYTES {
             blocks.as_mut_slice().as_mut_bytes()[at] ^= 0x41;
-            assert!(
-                Superblock::decode(&blocks).is_err(),
-                "byte {at} flipped and not detected"
-            );
+            assert!(Superblock::decode(&blocks).is_err(), "byte {at} flipped and not detected");
             blocks.as_mut_slice().as_mut_bytes()[at] ^= 0x41;
         }
     }

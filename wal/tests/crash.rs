@@ -162,19 +162,13 @@ fn a_full_log_hands_records_back() {
             let room = replica.logs[&LOGS[0]].room_bytes(16 << 10);
             if room >= 16 << 10 {
                 replica.stripe(0, 9000);
-                assert!(
-                    replica.logs[&LOGS[0]].has_unwritten(),
-                    "room_bytes promised room in round {round}"
-                );
+                assert!(replica.logs[&LOGS[0]].has_unwritten(), "room_bytes promised room in round {round}");
                 replica.accept();
             }
             replica.pump(8).unwrap();
         }
         replica.quiesce().unwrap();
-        assert!(
-            replica.logs[&LOGS[0]].room_bytes(16 << 10) < 16 << 10,
-            "the log is full"
-        );
+        assert!(replica.logs[&LOGS[0]].room_bytes(16 << 10) < 16 << 10, "the log is full");
         assert_eq!(replica.model.promised, replica.model.proposed.len());
         take(&mut replica, Step::Crash(1));
     }
@@ -190,23 +184,13 @@ fn every_flipped_byte_of_a_record_is_detected() {
     let identity = common::identity(LOGS[0]);
     let record = |replica: &mut Replica| {
         let mut blocks = vec![assize_wal::Block::ZERO; 2];
-        replica
-            .device
-            .read(LOGS[0], assize_wal::SegmentId(0), 0, &mut blocks)
-            .unwrap();
+        replica.device.read(LOGS[0], assize_wal::SegmentId(0), 0, &mut blocks).unwrap();
         assize_wal::log::check_record(&identity, 0, blocks)
     };
     assert!(record(&mut replica).is_ok());
     for byte in 0..2 * BLOCK_BYTES as u64 {
-        replica
-            .device
-            .flip_bit(LOGS[0], assize_wal::SegmentId(0), byte, (byte % 8) as u8);
-        assert!(
-            record(&mut replica).is_err(),
-            "byte {byte} flipped and not detected"
-        );
-        replica
-            .device
-            .flip_bit(LOGS[0], assize_wal::SegmentId(0), byte, (byte % 8) as u8);
+        replica.device.flip_bit(LOGS[0], assize_wal::SegmentId(0), byte, (byte % 8) as u8);
+        assert!(record(&mut replica).is_err(), "byte {byte} flipped and not detected");
+        replica.device.flip_bit(LOGS[0], assize_wal::SegmentId(0), byte, (byte % 8) as u8);
     }
 }

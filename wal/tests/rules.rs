@@ -15,29 +15,17 @@ use common::{LOGS, Replica, SEGMENT_BYTES, recover_from};
 fn stripe(byte: u8) -> (Entry, BlockBuffer) {
     let mut buffer = BlockBuffer::for_record(8);
     buffer.extend_from_slice(&[byte; 8]);
-    (
-        Entry::Stripe(StripeId {
-            shard: ShardId(0),
-            hash: Hash::of(buffer.payload()),
-        }),
-        buffer,
-    )
+    (Entry::Stripe(StripeId { shard: ShardId(0), hash: Hash::of(buffer.payload()) }), buffer)
 }
 
 fn done(operation: &Operation) -> Completion {
-    Completion {
-        id: operation.id(),
-        result: Ok(Done::Complete),
-    }
+    Completion { id: operation.id(), result: Ok(Done::Complete) }
 }
 
 /// DurableInOrder, WriteCompleted, FlushCompleted: group 2 completes before group 1 and is not reported before it (L3).
 #[test]
 fn l3_a_later_group_waits_for_an_earlier_one() {
-    let start = LogStart {
-        prepared_end: SegmentId(8),
-        ..LogStart::fresh(Incarnation(1))
-    };
+    let start = LogStart { prepared_end: SegmentId(8), ..LogStart::fresh(Incarnation(1)) };
     let mut log = Log::new(common::identity(LogId(0)), LogConfig::default(), start);
     let mut operations = vec![];
     for byte in 0..6 {
@@ -45,17 +33,11 @@ fn l3_a_later_group_waits_for_an_earlier_one() {
         log.append(entry, buffer).unwrap();
         operations.extend(log.poll_operation());
     }
-    assert_eq!(
-        (operations.len(), log.writes_in_flight()),
-        (4, 4),
-        "no more than four writes in flight"
-    );
+    assert_eq!((operations.len(), log.writes_in_flight()), (4, 4), "no more than four writes in flight");
     log.handle_completion(done(&operations[1])).unwrap();
     assert!(log.poll_durable().is_none());
     // GroupFormed: what queued meanwhile goes into one write as soon as a place is free.
-    let Some(Operation::Write { buffers, .. }) = log.poll_operation() else {
-        panic!("a place is free")
-    };
+    let Some(Operation::Write { buffers, .. }) = log.poll_operation() else { panic!("a place is free") };
     assert_eq!(buffers.len(), 2);
     log.handle_completion(done(&operations[0])).unwrap();
     assert_eq!(log.poll_durable().map(|record| record.sequence.0), Some(1));
@@ -66,32 +48,17 @@ fn l3_a_later_group_waits_for_an_earlier_one() {
 /// SegmentPrepared: nothing is written before its segment is prepared (L2), and no group leaves its segment.
 #[test]
 fn l2_a_group_waits_for_its_segment() {
-    let mut log = Log::new(
-        common::identity(LogId(0)),
-        LogConfig::default(),
-        LogStart::fresh(Incarnation(1)),
-    );
+    let mut log = Log::new(common::identity(LogId(0)), LogConfig::default(), LogStart::fresh(Incarnation(1)));
     let (entry, buffer) = stripe(1);
     log.append(entry, buffer).unwrap();
     let preparation = log.poll_operation().unwrap();
     assert!(matches!(
         preparation,
-        Operation::PrepareSegment {
-            segment: SegmentId(0),
-            bytes: SEGMENT_BYTES,
-            ..
-        }
+        Operation::PrepareSegment { segment: SegmentId(0), bytes: SEGMENT_BYTES, .. }
     ));
     assert!(log.poll_operation().is_none() && log.room_bytes(4096) == 0);
     log.handle_completion(done(&preparation)).unwrap();
-    assert!(matches!(
-        log.poll_operation(),
-        Some(Operation::Write {
-            offset: 0,
-            flush: true,
-            ..
-        })
-    ));
+    assert!(matches!(log.poll_operation(), Some(Operation::Write { offset: 0, flush: true, .. })));
 }
 
 /// AcceptReadFromTwin: each copy of an accept alone is enough, at any of its bytes (P2).
@@ -119,10 +86,7 @@ fn l5_what_is_missing_below_a_mark_is_refused_and_named() {
         panic!("an accepted slot is gone");
     };
     let report = error.to_string();
-    assert!(
-        report.contains("the accept of slot 1 is missing") && report.contains("log 0"),
-        "{report}"
-    );
+    assert!(report.contains("the accept of slot 1 is missing") && report.contains("log 0"), "{report}");
     assert!(report.contains("segment 0 at offset 4096"), "{report}");
 }
 
@@ -142,12 +106,34 @@ fn p2_a_stripe_missing_in_another_log_is_refused() {
     let Err(RecoveryError::Lost { losses }) = recover_from(&mut device, &superblock) else {
         panic!("a stripe is gone");
     };
-    assert!(
-        losses
-            .iter()
-            .any(|loss| matches!(loss, Loss::Stripe { slot: Slot(1), .. })),
-        "{losses:?}"
-    );
+    assert!(losses.iter().any(|loss| matches!(loss, Loss::Stripe { slot: Slot(1), .. })), "{losses:?}");
+}
+
+/// OldRecordsVoid: whole, chained records of an earlier incarnation beyond a cut do not count (L5).
+#[test]
+fn l5_records_beyond_a_cut_are_void() {
+    let (mut replica, mut superblock) = one_accepted_slot();
+    superblock.incarnation = Incarnation(2);
+    for cut in &mut superblock.cuts {
+        (cut.incarnation, cut.offset) = (Incarnation(2), 0);
+    }
+    let recovered = recover_from(&mut replica.device, &superblock).unwrap();
+    assert_eq!((recovered.accepted.len(), recovered.unnamed.len(), recovered.logs[0].records), (0, 0, 0));
+    assert_eq!(recovered.logs[0].decision, LogDecision::IgnoreVoid);
+}
+
+/// LossRefused: the very last record is proven by nothing but the cut of the next incarnation (L5).
+#[test]
+fn l5_what_is_missing_below_a_cut_is_refused() {
+    let (mut replica, _) = one_accepted_slot();
+    let idle_at = replica.logs[&LOGS[0]].durable_through() - 4096;
+    replica.start().unwrap();
+    let superblock = superblock_of(&mut replica);
+    replica.device.flip_bit(LOGS[0], SegmentId(0), idle_at + 100, 1);
+    let Err(RecoveryError::Lost { losses }) = recover_from(&mut replica.device, &superblock) else {
+        panic!("a record below the cut is gone");
+    };
+    assert!(matches!(losses[..], [Loss::Log { end, .. }] if end == idle_at), "{losses:?}");
 }
 
 fn one_accepted_slot() -> (Replica, assize_wal::Superblock) {

@@ -18,10 +18,7 @@ fn the_spec_parses_without_diagnostics() {
     assert!(parsed.diagnostics.is_empty(), "{:?}", parsed.diagnostics);
     assert_eq!(parsed.module.version, Some(3));
     let found = allium_parser::analyze(&parsed.module, SPEC);
-    let errors: Vec<_> = found
-        .iter()
-        .filter(|diagnostic| diagnostic.severity == Severity::Error)
-        .collect();
+    let errors: Vec<_> = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect();
     assert!(errors.is_empty(), "{errors:#?}");
     let unexplained: Vec<_> = found
         .iter()
@@ -46,11 +43,7 @@ fn every_rule_is_named_by_a_test() {
             Decl::Invariant(invariant) => &invariant.name,
             _ => continue,
         };
-        assert!(
-            TESTS.iter().any(|test| test.contains(&name.name)),
-            "no test names {}",
-            name.name
-        );
+        assert!(TESTS.iter().any(|test| test.contains(&name.name)), "no test names {}", name.name);
     }
 }
 
@@ -61,37 +54,13 @@ const ACCEPTED_WARNINGS: &[(&str, &str, &str)] = &[
         "'Device'",
         "the device is the host's; no other spec governs it",
     ),
-    (
-        NEVER_ASSIGNED,
-        "'wanted'",
-        "a segment begins wanted, before any rule here",
-    ),
-    (
-        NEVER_ASSIGNED,
-        "'writing'",
-        "a group begins writing, when the device takes it",
-    ),
-    (
-        NEVER_ASSIGNED,
-        "'recovering'",
-        "a replica's logs begin recovering, at its start",
-    ),
+    (NEVER_ASSIGNED, "'wanted'", "a segment begins wanted, before any rule here"),
+    (NEVER_ASSIGNED, "'writing'", "a group begins writing, when the device takes it"),
+    (NEVER_ASSIGNED, "'recovering'", "a replica's logs begin recovering, at its start"),
     (NEVER_ASSIGNED, "'asked'", "an update begins asked, by the engine"),
-    (
-        UNREFERENCED,
-        "'Ledger'",
-        "triggers carry it; the analysis does not follow their arguments",
-    ),
-    (
-        UNREFERENCED,
-        "'SuperblockUpdate'",
-        "triggers carry it; the analysis does not follow their arguments",
-    ),
-    (
-        "allium.surface.unusedBinding",
-        "'device'",
-        "the surface says only who answers",
-    ),
+    (UNREFERENCED, "'Ledger'", "triggers carry it; the analysis does not follow their arguments"),
+    (UNREFERENCED, "'SuperblockUpdate'", "triggers carry it; the analysis does not follow their arguments"),
+    ("allium.surface.unusedBinding", "'device'", "the surface says only who answers"),
 ];
 
 const NEVER_ASSIGNED: &str = "allium.status.unreachableValue";

@@ -78,17 +78,9 @@ impl Recovered {
     /// and one for each of `opened` that is new.
     #[must_use]
     pub fn cuts(&self, opened: &[LogId]) -> Vec<LogCut> {
-        let logs: BTreeSet<LogId> = self
-            .logs
-            .iter()
-            .map(|log| log.log)
-            .chain(opened.iter().copied())
-            .collect();
-        let cut = |log| LogCut {
-            log,
-            incarnation: self.incarnation,
-            offset: self.start(log).end.offset,
-        };
+        let logs: BTreeSet<LogId> =
+            self.logs.iter().map(|log| log.log).chain(opened.iter().copied()).collect();
+        let cut = |log| LogCut { log, incarnation: self.incarnation, offset: self.start(log).end.offset };
         logs.into_iter().map(cut).collect()
     }
 
@@ -96,10 +88,7 @@ impl Recovered {
     #[must_use]
     pub fn start(&self, log: LogId) -> LogStart {
         let found = self.logs.iter().find(|found| found.log == log);
-        let fresh = LogStart {
-            mark: self.mark,
-            ..LogStart::fresh(self.incarnation)
-        };
+        let fresh = LogStart { mark: self.mark, ..LogStart::fresh(self.incarnation) };
         found.map_or(fresh, |found| LogStart {
             incarnation: self.incarnation,
             end: found.end,
@@ -149,10 +138,7 @@ pub fn recover(
             chosen.push((slot, manifest, record.location));
         }
     }
-    for record in scans
-        .iter()
-        .flat_map(|scan| scan.records.iter().chain(&scan.beyond))
-    {
+    for record in scans.iter().flat_map(|scan| scan.records.iter().chain(&scan.beyond)) {
         ballot_max = ballot_max.max(record.header.mark.ballot);
         if let Entry::Accept { ballot, .. } = record.header.entry {
             ballot_max = ballot_max.max(ballot);
@@ -162,10 +148,7 @@ pub fn recover(
     Ok(Recovered {
         incarnation: Incarnation(superblock.incarnation.0 + 1),
         logs: scans.iter().map(LogScan::summary).collect(),
-        mark: last.map_or(Mark::default(), |slot| Mark {
-            ballot: slot.ballot,
-            slot: slot.slot,
-        }),
+        mark: last.map_or(Mark::default(), |slot| Mark { ballot: slot.ballot, slot: slot.slot }),
         accepted: walked.accepted,
         unnamed: walked.unnamed,
         chosen,

@@ -66,41 +66,22 @@ pub enum RecoveryError {
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Loss::Log {
-                at,
-                fault,
-                end,
-                durable_through,
-            } => write!(
+            Loss::Log { at, fault, end, durable_through } => write!(
                 f,
                 "log {} was durable through byte {durable_through} and can be read to byte {end} only: in segment {} at \
                  offset {}, {fault}",
                 at.log, at.segment, at.offset
             ),
-            Loss::Accept {
-                slot,
-                mark,
-                marked_by: Some(at),
-                ..
-            } if *slot <= mark.slot => {
-                write!(
-                    f,
-                    "the accept of slot {slot} is missing; the record at {at} says {mark} was accepted"
-                )
+            Loss::Accept { slot, mark, marked_by: Some(at), .. } if *slot <= mark.slot => {
+                write!(f, "the accept of slot {slot} is missing; the record at {at} says {mark} was accepted")
             }
-            Loss::Accept {
-                slot, highest_held, ..
-            } => {
+            Loss::Accept { slot, highest_held, .. } => {
                 write!(
                     f,
                     "the accept of slot {slot} is missing; the accept of slot {highest_held} above it is there"
                 )
             }
-            Loss::Stripe {
-                slot,
-                stripe,
-                named_at,
-            } => write!(
+            Loss::Stripe { slot, stripe, named_at } => write!(
                 f,
                 "stripe {} of shard {} is missing; the accept of slot {slot} at {named_at} names it",
                 stripe.hash, stripe.shard
@@ -118,14 +99,8 @@ impl fmt::Display for RecoveryError {
                 "the accept at {location} is whole but cannot be read: start the version that wrote it"
             ),
             RecoveryError::Lost { losses } => {
-                write!(
-                    f,
-                    "acknowledged data is lost, so this replica does not start and changes nothing. "
-                )?;
-                write!(
-                    f,
-                    "Copy the data directory away, check the disk, then restore a backup."
-                )?;
+                write!(f, "acknowledged data is lost, so this replica does not start and changes nothing. ")?;
+                write!(f, "Copy the data directory away, check the disk, then restore a backup.")?;
                 losses.iter().try_for_each(|loss| write!(f, "\n  {loss}"))
             }
         }
@@ -144,18 +119,9 @@ impl From<DeviceError> for RecoveryError {
 pub(super) fn log_loss(scan: &LogScan) -> Option<Loss> {
     let durable_through = match scan.decision() {
         LogDecision::LostBelowCut => scan.cut.map(|cut| cut.offset),
-        LogDecision::LostFlushed => scan
-            .beyond
-            .iter()
-            .map(|record| record.header.durable_through)
-            .max(),
+        LogDecision::LostFlushed => scan.beyond.iter().map(|record| record.header.durable_through).max(),
         LogDecision::Whole | LogDecision::IgnoreVoid | LogDecision::CutTornTail => None,
     }?;
     let at = scan.identity.location(scan.end.offset, 0);
-    Some(Loss::Log {
-        at,
-        fault: scan.fault,
-        end: scan.end.offset,
-        durable_through,
-    })
+    Some(Loss::Log { at, fault: scan.fault, end: scan.end.offset, durable_through })
 }

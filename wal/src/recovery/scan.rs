@@ -61,10 +61,7 @@ impl LogScan {
         let void = matches!(self.fault, RecordFault::Void { .. }) && self.beyond.is_empty();
         LogInput {
             below_cut: self.cut.is_some_and(|cut| self.end.offset < cut.offset),
-            below_flushed: self
-                .beyond
-                .iter()
-                .any(|record| record.header.durable_through > self.end.offset),
+            below_flushed: self.beyond.iter().any(|record| record.header.durable_through > self.end.offset),
             remains: match (nothing, void || (nothing && self.voided > 0)) {
                 (_, true) => Remains::Void,
                 (true, false) => Remains::Nothing,
@@ -93,35 +90,18 @@ pub(super) fn scan(
     identity: LogIdentity,
     cut: Option<LogCut>,
 ) -> Result<LogScan, DeviceError> {
-    let segments: Vec<SegmentId> = reader
-        .segments(identity.log)?
-        .into_iter()
-        .map(|(id, _)| id)
-        .collect();
+    let segments: Vec<SegmentId> = reader.segments(identity.log)?.into_iter().map(|(id, _)| id).collect();
     let first_segment = segments.first().copied().unwrap_or_default();
     let mut prepared_end = first_segment;
     while segments.binary_search(&prepared_end).is_ok() {
         prepared_end = prepared_end.next();
     }
-    let window = Window {
-        identity,
-        segment: first_segment,
-        offset: 0,
-        blocks: Vec::new(),
-    };
-    let mut scanner = Scanner {
-        reader,
-        window,
-        segments,
-        cut,
-    };
+    let window = Window { identity, segment: first_segment, offset: 0, blocks: Vec::new() };
+    let mut scanner = Scanner { reader, window, segments, cut };
     let mut scan = LogScan {
         identity,
         records: Vec::new(),
-        end: LogEnd {
-            offset: identity.start_of(first_segment),
-            checksum: 0,
-        },
+        end: LogEnd { offset: identity.start_of(first_segment), checksum: 0 },
         fault: RecordFault::NoSegment,
         beyond: Vec::new(),
         voided: 0,
@@ -153,10 +133,7 @@ impl Scanner<'_> {
                     let header = record.header;
                     incarnation = header.incarnation;
                     let location_end = header.offset + header.record_bytes() as u64;
-                    scan.end = LogEnd {
-                        offset: location_end,
-                        checksum: header.checksum,
-                    };
+                    scan.end = LogEnd { offset: location_end, checksum: header.checksum };
                     twin = None;
                     if header.copy == 0 {
                         twin = self.twin_of(&record);
@@ -167,10 +144,7 @@ impl Scanner<'_> {
                     if let Some((bytes, checksum)) = twin.take() {
                         // The first copy was whole. Its twin's place is never used again, whole or not (L4).
                         scan.twins_damaged += 1;
-                        scan.end = LogEnd {
-                            offset: scan.end.offset + bytes,
-                            checksum,
-                        };
+                        scan.end = LogEnd { offset: scan.end.offset + bytes, checksum };
                         continue;
                     }
                     if let Some(first) = self.first_copy_from_twin(scan.end, incarnation) {
@@ -193,15 +167,12 @@ impl Scanner<'_> {
     /// The record that follows: at the end, or at the start of the next segment if it did not fit this one.
     fn next_record(&mut self, end: LogEnd, incarnation: Incarnation) -> Result<ScannedRecord, RecordFault> {
         let here = self.chained_record(end.offset, end.checksum, incarnation);
-        let next_segment = self
-            .window
-            .identity
-            .start_of(self.window.identity.segment_of(end.offset).next());
+        let next_segment = self.window.identity.start_of(self.window.identity.segment_of(end.offset).next());
         let at_start = end.offset.is_multiple_of(self.window.identity.segment_bytes);
         match here {
-            Err(fault) if !at_start => self
-                .chained_record(next_segment, end.checksum, incarnation)
-                .map_err(|_| fault),
+            Err(fault) if !at_start => {
+                self.chained_record(next_segment, end.checksum, incarnation).map_err(|_| fault)
+            }
             result => result,
         }
     }
@@ -215,16 +186,10 @@ impl Scanner<'_> {
         let record = self.whole_record(offset)?;
         let least = self.least_incarnation(offset, incarnation);
         if record.header.incarnation < least {
-            return Err(RecordFault::Void {
-                found: record.header.incarnation,
-                least,
-            });
+            return Err(RecordFault::Void { found: record.header.incarnation, least });
         }
         if record.header.previous != previous {
-            return Err(RecordFault::Chain {
-                found: record.header.previous,
-                expected: previous,
-            });
+            return Err(RecordFault::Chain { found: record.header.previous, expected: previous });
         }
         Ok(record)
     }
@@ -240,16 +205,9 @@ impl Scanner<'_> {
         let record = self.window.get(self.reader, offset, bytes)?;
         header.check(&identity, record)?;
         let payload = &record[RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + header.payload_bytes as usize];
-        let payload = if matches!(header.entry, Entry::Accept { .. }) {
-            Box::from(payload)
-        } else {
-            Box::default()
-        };
-        Ok(ScannedRecord {
-            header,
-            location: identity.location(offset, bytes as u32),
-            payload,
-        })
+        let payload =
+            if matches!(header.entry, Entry::Accept { .. }) { Box::from(payload) } else { Box::default() };
+        Ok(ScannedRecord { header, location: identity.location(offset, bytes as u32), payload })
     }
 
     fn least_incarnation(&self, offset: u64, incarnation: Incarnation) -> Incarnation {
@@ -300,11 +258,7 @@ impl Scanner<'_> {
                 header.checksum = self.checksum_of(&header, &twin.payload);
                 if header.checksum == twin.header.previous {
                     // Its location is the copy that can be read.
-                    return Some(ScannedRecord {
-                        header,
-                        location: twin.location,
-                        payload: twin.payload,
-                    });
+                    return Some(ScannedRecord { header, location: twin.location, payload: twin.payload });
                 }
             }
             bytes += BLOCK_BYTES as u64;
@@ -324,10 +278,7 @@ impl Scanner<'_> {
         let identity = self.window.identity;
         let Some(last) = self.segments.last() else { return };
         let (mut offset, end) = (scan.end.offset, identity.start_of(last.next()));
-        let incarnation = scan
-            .records
-            .last()
-            .map_or(Incarnation(0), |record| record.header.incarnation);
+        let incarnation = scan.records.last().map_or(Incarnation(0), |record| record.header.incarnation);
         while offset < end {
             match self.whole_record(offset) {
                 Ok(record) => {

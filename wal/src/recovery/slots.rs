@@ -48,28 +48,17 @@ pub(super) fn walk(
     }
     let (mark, marked_by) = highest_mark(scans);
     let held = accepts_held(scans);
-    let beyond: BTreeSet<Slot> = scans
-        .iter()
-        .flat_map(|scan| &scan.beyond)
-        .filter_map(accepted_slot)
-        .collect();
+    let beyond: BTreeSet<Slot> =
+        scans.iter().flat_map(|scan| &scan.beyond).filter_map(accepted_slot).collect();
     let highest_held = held.keys().next_back().copied().unwrap_or(Slot::ZERO);
-    let highest = mark
-        .slot
-        .max(highest_held)
-        .max(beyond.last().copied().unwrap_or(Slot::ZERO));
+    let highest = mark.slot.max(highest_held).max(beyond.last().copied().unwrap_or(Slot::ZERO));
     let mut accepted = Vec::new();
     let mut slot = first_slot;
     while slot <= highest {
         let record = held.get(&slot);
-        let named = record
-            .map(|record| named_by(record, stripes_of))
-            .transpose()?
-            .unwrap_or_default();
-        let found: Vec<(StripeId, Option<RecordLocation>)> = named
-            .into_iter()
-            .map(|id| (id, stripes.get(&id).copied()))
-            .collect();
+        let named = record.map(|record| named_by(record, stripes_of)).transpose()?.unwrap_or_default();
+        let found: Vec<(StripeId, Option<RecordLocation>)> =
+            named.into_iter().map(|id| (id, stripes.get(&id).copied())).collect();
         let decision = SlotInput {
             at_or_below_mark: slot <= mark.slot,
             below_accepted: slot < highest_held,
@@ -91,27 +80,18 @@ pub(super) fn walk(
                     named_at: record.location,
                 }));
             }
-            (SlotDecision::LostAccept, _) => losses.push(Loss::Accept {
-                slot,
-                mark,
-                marked_by,
-                highest_held,
-            }),
+            (SlotDecision::LostAccept, _) => {
+                losses.push(Loss::Accept { slot, mark, marked_by, highest_held })
+            }
             // Above all marks and everything held: nothing higher can be accepted either.
             (SlotDecision::End | SlotDecision::TornTail, _) => break,
             (decision, _) => unreachable!("{decision:?} of a slot without an accept"),
         }
         slot = slot.next();
     }
-    let named: BTreeSet<StripeId> = accepted
-        .iter()
-        .flat_map(|slot| &slot.stripes)
-        .map(|(id, _)| *id)
-        .collect();
-    let unnamed = stripes
-        .into_iter()
-        .filter(|(id, _)| !named.contains(id))
-        .collect();
+    let named: BTreeSet<StripeId> =
+        accepted.iter().flat_map(|slot| &slot.stripes).map(|(id, _)| *id).collect();
+    let unnamed = stripes.into_iter().filter(|(id, _)| !named.contains(id)).collect();
     Ok(Walked { accepted, unnamed })
 }
 
@@ -120,38 +100,24 @@ pub(super) fn walk(
 fn accepts_held(scans: &[LogScan]) -> BTreeMap<Slot, &ScannedRecord> {
     let mut records: Vec<(Ballot, Slot, Hash, &ScannedRecord)> = Vec::new();
     for record in scans.iter().flat_map(|scan| &scan.records) {
-        if let Entry::Accept {
-            slot,
-            ballot,
-            manifest,
-        } = record.header.entry
-        {
+        if let Entry::Accept { slot, ballot, manifest } = record.header.entry {
             records.push((ballot, slot, manifest, record));
         }
     }
     records.sort_by_key(|(ballot, slot, ..)| (*ballot, *slot));
     let mut held: BTreeMap<Slot, (Hash, &ScannedRecord)> = BTreeMap::new();
     for (_, slot, manifest, record) in records {
-        if held
-            .insert(slot, (manifest, record))
-            .is_some_and(|(before, _)| before != manifest)
-        {
+        if held.insert(slot, (manifest, record)).is_some_and(|(before, _)| before != manifest) {
             let _void = held.split_off(&slot.next());
         }
     }
-    held.into_iter()
-        .map(|(slot, (_, record))| (slot, record))
-        .collect()
+    held.into_iter().map(|(slot, (_, record))| (slot, record)).collect()
 }
 
 fn highest_mark(scans: &[LogScan]) -> (Mark, Option<RecordLocation>) {
-    let records = scans
-        .iter()
-        .flat_map(|scan| scan.records.iter().chain(&scan.beyond));
+    let records = scans.iter().flat_map(|scan| scan.records.iter().chain(&scan.beyond));
     let highest = records.max_by_key(|record| record.header.mark);
-    highest.map_or((Mark::default(), None), |record| {
-        (record.header.mark, Some(record.location))
-    })
+    highest.map_or((Mark::default(), None), |record| (record.header.mark, Some(record.location)))
 }
 
 fn accepted_slot(record: &ScannedRecord) -> Option<Slot> {
@@ -165,9 +131,7 @@ fn named_by(
     record: &ScannedRecord,
     stripes_of: &mut dyn FnMut(&[u8]) -> Option<Vec<StripeId>>,
 ) -> Result<Vec<StripeId>, RecoveryError> {
-    stripes_of(&record.payload).ok_or(RecoveryError::Accept {
-        location: record.location,
-    })
+    stripes_of(&record.payload).ok_or(RecoveryError::Accept { location: record.location })
 }
 
 fn recovered(
@@ -184,9 +148,6 @@ fn recovered(
         manifest,
         payload: record.payload.clone(),
         location: record.location,
-        stripes: found
-            .iter()
-            .filter_map(|(id, location)| Some((*id, (*location)?)))
-            .collect(),
+        stripes: found.iter().filter_map(|(id, location)| Some((*id, (*location)?))).collect(),
     }
 }

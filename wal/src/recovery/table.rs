@@ -108,94 +108,25 @@ impl SlotInput {
 type LogRow = (Option<bool>, Option<bool>, Option<Remains>, LogDecision);
 
 /// Accept, stripes whole, at or below mark, below accepted. `None` matches everything.
-type SlotRow = (
-    Option<AcceptFound>,
-    Option<bool>,
-    Option<bool>,
-    Option<bool>,
-    SlotDecision,
-);
+type SlotRow = (Option<AcceptFound>, Option<bool>, Option<bool>, Option<bool>, SlotDecision);
 
 const LOG_TABLE: &[LogRow] = &[
     (Some(true), None, None, LogDecision::LostBelowCut),
     (Some(false), Some(true), None, LogDecision::LostFlushed),
-    (
-        Some(false),
-        Some(false),
-        Some(Remains::Nothing),
-        LogDecision::Whole,
-    ),
-    (
-        Some(false),
-        Some(false),
-        Some(Remains::Void),
-        LogDecision::IgnoreVoid,
-    ),
-    (
-        Some(false),
-        Some(false),
-        Some(Remains::Torn),
-        LogDecision::CutTornTail,
-    ),
+    (Some(false), Some(false), Some(Remains::Nothing), LogDecision::Whole),
+    (Some(false), Some(false), Some(Remains::Void), LogDecision::IgnoreVoid),
+    (Some(false), Some(false), Some(Remains::Torn), LogDecision::CutTornTail),
 ];
 
 const SLOT_TABLE: &[SlotRow] = &[
-    (
-        Some(AcceptFound::Whole),
-        Some(true),
-        None,
-        None,
-        SlotDecision::Accepted,
-    ),
-    (
-        Some(AcceptFound::Whole),
-        Some(false),
-        None,
-        None,
-        SlotDecision::LostStripe,
-    ),
-    (
-        Some(AcceptFound::Beyond),
-        None,
-        Some(true),
-        None,
-        SlotDecision::LostAccept,
-    ),
-    (
-        Some(AcceptFound::Beyond),
-        None,
-        Some(false),
-        Some(true),
-        SlotDecision::LostAccept,
-    ),
-    (
-        Some(AcceptFound::Beyond),
-        None,
-        Some(false),
-        Some(false),
-        SlotDecision::TornTail,
-    ),
-    (
-        Some(AcceptFound::Missing),
-        None,
-        Some(true),
-        None,
-        SlotDecision::LostAccept,
-    ),
-    (
-        Some(AcceptFound::Missing),
-        None,
-        Some(false),
-        Some(true),
-        SlotDecision::LostAccept,
-    ),
-    (
-        Some(AcceptFound::Missing),
-        None,
-        Some(false),
-        Some(false),
-        SlotDecision::End,
-    ),
+    (Some(AcceptFound::Whole), Some(true), None, None, SlotDecision::Accepted),
+    (Some(AcceptFound::Whole), Some(false), None, None, SlotDecision::LostStripe),
+    (Some(AcceptFound::Beyond), None, Some(true), None, SlotDecision::LostAccept),
+    (Some(AcceptFound::Beyond), None, Some(false), Some(true), SlotDecision::LostAccept),
+    (Some(AcceptFound::Beyond), None, Some(false), Some(false), SlotDecision::TornTail),
+    (Some(AcceptFound::Missing), None, Some(true), None, SlotDecision::LostAccept),
+    (Some(AcceptFound::Missing), None, Some(false), Some(true), SlotDecision::LostAccept),
+    (Some(AcceptFound::Missing), None, Some(false), Some(false), SlotDecision::End),
 ];
 
 fn is<T: PartialEq>(expected: Option<T>, found: T) -> bool {
@@ -211,11 +142,7 @@ mod tests {
         for below_cut in [false, true] {
             for below_flushed in [false, true] {
                 for remains in [Remains::Nothing, Remains::Void, Remains::Torn] {
-                    let input = LogInput {
-                        below_cut,
-                        below_flushed,
-                        remains,
-                    };
+                    let input = LogInput { below_cut, below_flushed, remains };
                     let rows = LOG_TABLE.iter().filter(|row| input.matches(row)).count();
                     assert_eq!(rows, 1, "{input:?}");
                 }

@@ -63,9 +63,7 @@ impl Replica {
             parameters: vec![],
         };
         let mut store = SuperblockStore::format(first);
-        store
-            .drive(|copy, blocks| device.write_superblock(copy, blocks))
-            .unwrap();
+        store.drive(|copy, blocks| device.write_superblock(copy, blocks)).unwrap();
         let mut replica = Replica {
             device,
             logs: BTreeMap::new(),
@@ -96,12 +94,8 @@ impl Replica {
             superblock.cuts = cuts;
         });
         let device = &mut self.device;
-        store
-            .drive(|copy, blocks| device.write_superblock(copy, blocks))
-            .unwrap();
-        self.logs = LOGS
-            .map(|log| (log, Log::new(identity(log), config(log), recovered.start(log))))
-            .into();
+        store.drive(|copy, blocks| device.write_superblock(copy, blocks)).unwrap();
+        self.logs = LOGS.map(|log| (log, Log::new(identity(log), config(log), recovered.start(log)))).into();
         (self.unnamed, self.under_way) = (vec![], vec![]);
         self.outcome_slot = recovered.outcomes.last(ShardId(0)).map_or(0, |slot| slot.0);
         Ok(())
@@ -112,10 +106,7 @@ impl Replica {
         buffer.extend_from_slice(&self.random.next_u64().to_le_bytes());
         buffer.extend_zeroed(bytes).fill(self.random.next_u64() as u8);
         let content = buffer.payload().to_vec();
-        let id = StripeId {
-            shard: ShardId(shard),
-            hash: Hash::of(&content),
-        };
+        let id = StripeId { shard: ShardId(shard), hash: Hash::of(&content) };
         let log = self.logs.get_mut(&LogId(shard)).unwrap();
         match log.append(Entry::Stripe(id), buffer) {
             Ok(_) if shard == 0 => self.unnamed.push((id, content)),
@@ -134,18 +125,8 @@ impl Replica {
         }
         let mut buffer = BlockBuffer::for_record(payload.len());
         buffer.extend_from_slice(&payload);
-        let entry = Entry::Accept {
-            slot,
-            ballot: self.ballot(),
-            manifest: Hash::of(&payload),
-        };
-        if self
-            .logs
-            .get_mut(&LogId(0))
-            .unwrap()
-            .append(entry, buffer)
-            .is_ok()
-        {
+        let entry = Entry::Accept { slot, ballot: self.ballot(), manifest: Hash::of(&payload) };
+        if self.logs.get_mut(&LogId(0)).unwrap().append(entry, buffer).is_ok() {
             let stripes = std::mem::take(&mut self.unnamed);
             self.model.proposed.push(Proposal { payload, stripes });
         }
@@ -155,18 +136,8 @@ impl Replica {
         let slot = Slot(self.outcome_slot + 1);
         let mut buffer = BlockBuffer::for_record(3000);
         buffer.extend_from_slice(&[slot.0 as u8; 3000]);
-        let entry = Entry::Outcomes {
-            shard: ShardId(0),
-            first: slot,
-            last: slot,
-        };
-        if self
-            .logs
-            .get_mut(&LogId(2))
-            .unwrap()
-            .append(entry, buffer)
-            .is_ok()
-        {
+        let entry = Entry::Outcomes { shard: ShardId(0), first: slot, last: slot };
+        if self.logs.get_mut(&LogId(2)).unwrap().append(entry, buffer).is_ok() {
             self.outcome_slot += 1;
         }
     }
@@ -184,10 +155,7 @@ impl Replica {
                 }
             }
             if let Some(completion) = self.device.poll() {
-                self.logs
-                    .get_mut(&completion.id.log)
-                    .unwrap()
-                    .handle_completion(completion)?;
+                self.logs.get_mut(&completion.id.log).unwrap().handle_completion(completion)?;
             }
             self.take_durable();
             self.logs.values().for_each(Log::check_invariants);
@@ -225,10 +193,7 @@ impl Replica {
                     }
                     Entry::Accept { slot, ballot, .. } => {
                         self.model.promised += 1;
-                        assert_eq!(
-                            slot.0 as usize, self.model.promised,
-                            "accepts become durable in order"
-                        );
+                        assert_eq!(slot.0 as usize, self.model.promised, "accepts become durable in order");
                         mark = Some(Mark { ballot, slot });
                     }
                     Entry::Outcomes { first, .. } => self.model.outcomes.push(first),
@@ -245,11 +210,7 @@ impl Replica {
 /// Nothing promised is lost, nothing is there that was not proposed.
 pub fn check_recovered(device: &mut MemoryDevice, model: &Model, recovered: &Recovered) {
     let found = recovered.accepted.len();
-    assert!(
-        found >= model.promised,
-        "{} slots promised, {found} recovered",
-        model.promised
-    );
+    assert!(found >= model.promised, "{} slots promised, {found} recovered", model.promised);
     for (index, (slot, proposal)) in recovered.accepted.iter().zip(&model.proposed).enumerate() {
         assert_eq!(slot.slot.0 as usize, index + 1);
         assert_eq!(*slot.payload, *proposal.payload, "slot {}", slot.slot);
@@ -259,16 +220,9 @@ pub fn check_recovered(device: &mut MemoryDevice, model: &Model, recovered: &Rec
             assert_eq!(read_payload(device, *location), *content);
         }
     }
-    assert!(
-        found <= model.proposed.len(),
-        "{found} slots recovered, {} proposed",
-        model.proposed.len()
-    );
+    assert!(found <= model.proposed.len(), "{found} slots recovered, {} proposed", model.proposed.len());
     for slot in &model.outcomes {
-        let location = recovered
-            .outcomes
-            .locate(ShardId(0), *slot)
-            .expect("durable outcomes are indexed");
+        let location = recovered.outcomes.locate(ShardId(0), *slot).expect("durable outcomes are indexed");
         assert_eq!(read_payload(device, location), [slot.0 as u8; 3000]);
     }
 }
@@ -289,38 +243,18 @@ pub fn recover_from(device: &mut MemoryDevice, superblock: &Superblock) -> Resul
 
 pub fn read_payload(device: &mut MemoryDevice, location: RecordLocation) -> Vec<u8> {
     let mut blocks = vec![Block::ZERO; location.bytes as usize / BLOCK_BYTES];
-    device
-        .read(location.log, location.segment, location.offset, &mut blocks)
-        .unwrap();
+    device.read(location.log, location.segment, location.offset, &mut blocks).unwrap();
     let identity = identity(location.log);
-    let record = check_record(
-        &identity,
-        identity.start_of(location.segment) + location.offset,
-        blocks,
-    )
-    .unwrap();
+    let record =
+        check_record(&identity, identity.start_of(location.segment) + location.offset, blocks).unwrap();
     record.buffer.payload().to_vec()
 }
 
 pub fn identity(log: LogId) -> LogIdentity {
-    LogIdentity {
-        cluster: ClusterId(42),
-        replica: ReplicaId(0),
-        log,
-        segment_bytes: SEGMENT_BYTES,
-    }
+    LogIdentity { cluster: ClusterId(42), replica: ReplicaId(0), log, segment_bytes: SEGMENT_BYTES }
 }
 
 fn config(log: LogId) -> LogConfig {
-    let flush = if log == LogId(2) {
-        FlushPolicy::OnRequest
-    } else {
-        FlushPolicy::EachGroup
-    };
-    LogConfig {
-        segments_max: 12,
-        reserve_bytes: 16 << 10,
-        flush,
-        ..LogConfig::default()
-    }
+    let flush = if log == LogId(2) { FlushPolicy::OnRequest } else { FlushPolicy::EachGroup };
+    LogConfig { segments_max: 12, reserve_bytes: 16 << 10, flush, ..LogConfig::default() }
 }
