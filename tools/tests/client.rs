@@ -12,11 +12,7 @@ use assize_wire::{ClusterId, EventKey};
 use support::{Faults, Model, within_a_minute};
 
 fn adjust(sku: u64, delta: i64) -> NewEvent {
-    let event = InventoryEvent::Adjust {
-        item: item_id(1, sku),
-        delta,
-        reason: 0,
-    };
+    let event = InventoryEvent::Adjust { item: item_id(1, sku), delta, reason: 0 };
     let mut payload = Vec::new();
     event.encode_payload(&mut payload);
     NewEvent::new(INVENTORY, VERSION, payload)
@@ -61,15 +57,7 @@ fn a_batch_is_split_by_owner_and_answered_in_its_own_order() {
 /// SendWithinCredit, OpenConnection, TakeTheDecision
 #[test]
 fn a_small_credit_is_kept_and_everything_gets_through() {
-    submit_all(
-        2,
-        Faults {
-            credit: Some(3),
-            split: Some(2),
-            ..Faults::default()
-        },
-        200,
-    );
+    submit_all(2, Faults { credit: Some(3), split: Some(2), ..Faults::default() }, 200);
 }
 
 /// ComeBackLater
@@ -77,12 +65,7 @@ fn a_small_credit_is_kept_and_everything_gets_through() {
 fn busy_and_refused_are_tried_again_under_the_same_keys() {
     submit_all(
         2,
-        Faults {
-            busy_every: Some(3),
-            refuse_every: Some(4),
-            credit: Some(50),
-            ..Faults::default()
-        },
+        Faults { busy_every: Some(3), refuse_every: Some(4), credit: Some(50), ..Faults::default() },
         500,
     );
 }
@@ -90,15 +73,7 @@ fn busy_and_refused_are_tried_again_under_the_same_keys() {
 /// ResubmitAfterLoss, Connect, GiveUpGreeting
 #[test]
 fn a_lost_connection_is_made_anew_and_unanswered_events_go_again() {
-    submit_all(
-        2,
-        Faults {
-            drop_after: Some(2),
-            credit: Some(20),
-            ..Faults::default()
-        },
-        200,
-    );
+    submit_all(2, Faults { drop_after: Some(2), credit: Some(20), ..Faults::default() }, 200);
 }
 
 #[test]
@@ -111,10 +86,7 @@ fn a_key_is_a_duplicate_with_the_first_answer_and_a_conflict_with_another_body()
         let again = client.submit(&[event]).unwrap().remove(0);
         assert_eq!((first.status, again.status), (Status::Applied, Status::Duplicate));
         assert_eq!((first.position, first.response), (again.position, again.response));
-        let other = client
-            .submit(&[adjust(1, 6).with_key(EventKey(99))])
-            .unwrap()
-            .remove(0);
+        let other = client.submit(&[adjust(1, 6).with_key(EventKey(99))]).unwrap().remove(0);
         assert_eq!(other.status, Status::Conflict);
     });
 }
@@ -143,19 +115,10 @@ fn events_are_pipelined_and_completed_by_ticket() {
 #[test]
 fn no_answer_is_a_timeout_with_what_is_missing() {
     within_a_minute(|| {
-        let model = Model::start(
-            1,
-            Faults {
-                mute: true,
-                ..Faults::default()
-            },
-        );
+        let model = Model::start(1, Faults { mute: true, ..Faults::default() });
         let mut client = Client::connect(&[model.address()], quick()).unwrap();
         let error = client.submit(&[adjust(1, 1), adjust(2, 1)]).unwrap_err();
-        assert!(
-            matches!(error, ClientError::TimedOut { unanswered: 2, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, ClientError::TimedOut { unanswered: 2, .. }), "{error}");
         assert_eq!(client.unanswered(), 0);
         // The silence made it connect again, and the same keys were not evaluated twice.
         assert!(error.to_string().contains("silent"), "{error}");
@@ -167,23 +130,11 @@ fn no_answer_is_a_timeout_with_what_is_missing() {
 #[test]
 fn a_deadline_that_passes_without_an_answer_is_outcome_unknown() {
     within_a_minute(|| {
-        let model = Model::start(
-            1,
-            Faults {
-                mute: true,
-                ..Faults::default()
-            },
-        );
-        let options = Options {
-            key_lifetime: Duration::from_millis(100),
-            ..Options::default()
-        };
+        let model = Model::start(1, Faults { mute: true, ..Faults::default() });
+        let options = Options { key_lifetime: Duration::from_millis(100), ..Options::default() };
         let mut client = Client::connect(&[model.address()], options).unwrap();
         match client.submit(&[adjust(1, 1)]).unwrap_err() {
-            ClientError::OutcomeUnknown {
-                unknown: 1,
-                completions,
-            } => {
+            ClientError::OutcomeUnknown { unknown: 1, completions } => {
                 assert_eq!(completions[0].outcome, Outcome::Unknown);
                 assert!(completions[0].deadline <= client.stream_time());
             }
@@ -196,17 +147,8 @@ fn a_deadline_that_passes_without_an_answer_is_outcome_unknown() {
 #[test]
 fn what_is_no_engine_is_an_error_and_never_a_wait_without_end() {
     within_a_minute(|| {
-        let garbage = Faults {
-            garbage: Some(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()),
-            ..Faults::default()
-        };
-        for faults in [
-            Faults {
-                deaf: true,
-                ..Faults::default()
-            },
-            garbage,
-        ] {
+        let garbage = Faults { garbage: Some(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()), ..Faults::default() };
+        for faults in [Faults { deaf: true, ..Faults::default() }, garbage] {
             let model = Model::start(1, faults);
             let error = Client::connect(&[model.address()], quick()).unwrap_err();
             assert!(matches!(error, ClientError::NotConnected { .. }), "{error}");
@@ -233,10 +175,7 @@ fn what_is_no_engine_is_an_error_and_never_a_wait_without_end() {
 fn another_cluster_is_refused_at_once() {
     within_a_minute(|| {
         let model = Model::start(1, Faults::default());
-        let options = Options {
-            cluster: ClusterId(1),
-            ..Options::default()
-        };
+        let options = Options { cluster: ClusterId(1), ..Options::default() };
         let error = Client::connect(&[model.address()], options).unwrap_err();
         assert!(matches!(error, ClientError::Refused(_)), "{error}");
     });
@@ -249,10 +188,7 @@ fn an_event_that_is_too_long_is_refused_before_anything_is_sent() {
         let mut client = Client::connect(&[model.address()], Options::default()).unwrap();
         let long = NewEvent::new(INVENTORY, VERSION, vec![0; 5000]);
         let error = client.submit(&[adjust(1, 1), long]).unwrap_err();
-        assert!(matches!(
-            error,
-            ClientError::Event(EventError::PayloadTooLong { bytes: 5000 })
-        ));
+        assert!(matches!(error, ClientError::Event(EventError::PayloadTooLong { bytes: 5000 })));
         assert_eq!((model.keys(), client.unanswered()), (0, 0));
     });
 }

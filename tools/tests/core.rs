@@ -20,15 +20,10 @@ struct Pair {
 impl Pair {
     /// Welcomed on the entry lane and on the lane of the only shard.
     fn open(options: Options) -> Pair {
-        let mut pair = Pair {
-            core: Core::new(options),
-        };
+        let mut pair = Pair { core: Core::new(options) };
         assert_eq!(pair.core.poll_lane(ENTRY, Tick(0)), LaneAction::Connect(None));
         pair.welcome(ENTRY, 0);
-        assert_eq!(
-            pair.core.poll_lane(LaneId(1), Tick(0)),
-            LaneAction::Connect(Some(7))
-        );
+        assert_eq!(pair.core.poll_lane(LaneId(1), Tick(0)), LaneAction::Connect(Some(7)));
         pair.welcome(LaneId(1), 0);
         pair
     }
@@ -61,9 +56,7 @@ impl Pair {
         writer.finish(&mut bytes);
         let space = self.core.space(lane);
         space[..bytes.len()].copy_from_slice(&bytes);
-        self.core
-            .handle_received(lane, bytes.len(), Tick(ms * MS))
-            .unwrap();
+        self.core.handle_received(lane, bytes.len(), Tick(ms * MS)).unwrap();
     }
 
     fn answer(&mut self, request: u64, statuses: &[Status], retry_after_us: u32, ms: u64) {
@@ -154,13 +147,7 @@ fn events_beyond_the_credit_wait_for_answers() {
     let mut pair = Pair::open(Options::default());
     (1..=6).for_each(|key| pair.enqueue(key, 0));
     let first = pair.turn(0);
-    assert_eq!(
-        first
-            .iter()
-            .map(|(_, _, events)| events.len())
-            .collect::<Vec<_>>(),
-        [4]
-    );
+    assert_eq!(first.iter().map(|(_, _, events)| events.len()).collect::<Vec<_>>(), [4]);
     assert_eq!(pair.turn(1), []);
     pair.answer(first[0].1, &[Status::Applied, Status::Rejected], 0, 2);
     let second = pair.turn(2);
@@ -177,10 +164,7 @@ fn what_a_lost_connection_owes_goes_again_on_the_next() {
     pair.answer(first[0].1, &[Status::Applied], 0, 1);
     pair.core.handle_lost(LaneId(1), Tick(2 * MS));
     assert_eq!(pair.core.poll_lane(LaneId(1), Tick(2 * MS)), LaneAction::None);
-    assert_eq!(
-        pair.core.poll_lane(LaneId(1), Tick(10 * MS)),
-        LaneAction::Connect(Some(7))
-    );
+    assert_eq!(pair.core.poll_lane(LaneId(1), Tick(10 * MS)), LaneAction::Connect(Some(7)));
     pair.welcome(LaneId(1), 10);
     assert_eq!(pair.turn(10)[0].2, first[0].2[1..]);
 }
@@ -189,29 +173,17 @@ fn what_a_lost_connection_owes_goes_again_on_the_next() {
 fn a_connection_that_owes_answers_and_says_nothing_is_closed() {
     let mut pair = Pair::open(Options::default());
     // One that owes nothing may be silent.
-    assert_eq!(
-        pair.core.poll_lane(LaneId(1), Tick(60_000 * MS)),
-        LaneAction::None
-    );
+    assert_eq!(pair.core.poll_lane(LaneId(1), Tick(60_000 * MS)), LaneAction::None);
     pair.enqueue(1, 60_000);
     pair.turn(60_000);
-    assert_eq!(
-        pair.core.poll_lane(LaneId(1), Tick(64_999 * MS)),
-        LaneAction::None
-    );
-    assert_eq!(
-        pair.core.poll_lane(LaneId(1), Tick(65_000 * MS)),
-        LaneAction::Close
-    );
+    assert_eq!(pair.core.poll_lane(LaneId(1), Tick(64_999 * MS)), LaneAction::None);
+    assert_eq!(pair.core.poll_lane(LaneId(1), Tick(65_000 * MS)), LaneAction::Close);
 }
 
 /// OutcomeUnknownAtDeadline, DeadlineIsSetOnce
 #[test]
 fn at_its_deadline_an_event_is_given_up_sent_or_not() {
-    let options = Options {
-        key_lifetime: Duration::from_secs(10),
-        ..Options::default()
-    };
+    let options = Options { key_lifetime: Duration::from_secs(10), ..Options::default() };
     let mut pair = Pair::open(options);
     pair.enqueue(1, 0);
     let sent = pair.turn(0);

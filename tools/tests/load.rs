@@ -32,10 +32,7 @@ fn balanced(plan: LoadPlan) -> LoadReport {
     assert_eq!(counts.events_sent, counts.events_answered);
     let sum = counts.applied + counts.rejected + counts.duplicates + counts.conflicts + counts.errors;
     assert_eq!(counts.events_answered, sum, "{counts:?}");
-    assert!(
-        counts.applied > 0 && counts.errors == 0 && counts.conflicts == 0,
-        "{counts:?}"
-    );
+    assert!(counts.applied > 0 && counts.errors == 0 && counts.conflicts == 0, "{counts:?}");
     report
 }
 
@@ -46,10 +43,7 @@ fn a_closed_loop_balances_and_fills_the_report() {
     plan.client_cores = 2;
     plan.warmup = Duration::from_millis(50);
     let report = balanced(plan);
-    assert_eq!(
-        (report.shards, report.replicas, report.copies, report.durable),
-        (2, 1, 1, false)
-    );
+    assert_eq!((report.shards, report.replicas, report.copies, report.durable), (2, 1, 1, false));
     assert!(report.rate_per_s > 0.0 && report.latency_us.max >= report.latency_us.p50);
     assert!(report.latency_us.p50 > 0.0 && report.books.expected_total == 200_000_000);
     assert!(print_report(&report).contains("balanced"));
@@ -60,24 +54,12 @@ fn the_json_object_has_exactly_the_promised_fields() {
     let model = Model::start(1, Faults::default());
     let report = balanced(plan(&model));
     let json = serde_json::to_value(&report).unwrap();
-    let names = |value: &serde_json::Value| {
-        value
-            .as_object()
-            .unwrap()
-            .keys()
-            .cloned()
-            .collect::<BTreeSet<_>>()
-    };
-    let set = |words: &str| {
-        words
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect::<BTreeSet<_>>()
-    };
-    let promised = set(
-        "events_sent events_answered applied rejected duplicates conflicts busy errors seconds \
-        rate_per_s latency_us books replicas copies shards batch connections durable",
-    );
+    let names =
+        |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let set = |words: &str| words.split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>();
+    let promised =
+        set("events_sent events_answered applied rejected duplicates conflicts busy errors seconds \
+        rate_per_s latency_us books replicas copies shards batch connections durable");
     let more = set(
         "rate_target_per_s requests_unsent longest_gap_ms reconnects resubmitted skew accounts warehouse",
     );
@@ -123,10 +105,7 @@ fn an_open_loop_keeps_its_rate_and_counts_from_the_intended_time() {
     plan.duration = Duration::from_millis(500);
     let report = balanced(plan);
     let requests = report.measured.latency_ns.len();
-    assert!(
-        (990..=1000).contains(&requests),
-        "{requests} requests in half a second at 2,000/s"
-    );
+    assert!((990..=1000).contains(&requests), "{requests} requests in half a second at 2,000/s");
 }
 
 #[test]
@@ -143,12 +122,7 @@ fn a_rate_that_the_engine_cannot_keep_shows_as_latency() {
 
 #[test]
 fn busy_refused_and_split_answers_end_in_balanced_books() {
-    let faults = Faults {
-        busy_every: Some(7),
-        refuse_every: Some(5),
-        split: Some(3),
-        ..Faults::default()
-    };
+    let faults = Faults { busy_every: Some(7), refuse_every: Some(5), split: Some(3), ..Faults::default() };
     let model = Model::start(2, faults);
     let mut plan = plan(&model);
     plan.duplicates = 10.0;
@@ -158,10 +132,7 @@ fn busy_refused_and_split_answers_end_in_balanced_books() {
 
 #[test]
 fn a_credit_below_the_batch_still_gets_everything_through() {
-    let faults = Faults {
-        credit: Some(10),
-        ..Faults::default()
-    };
+    let faults = Faults { credit: Some(10), ..Faults::default() };
     let model = Model::start(1, faults);
     let mut plan = plan(&model);
     plan.batch = 64;
@@ -170,10 +141,7 @@ fn a_credit_below_the_batch_still_gets_everything_through() {
 
 #[test]
 fn connections_dropped_after_evaluation_neither_lose_nor_double_an_event() {
-    let faults = Faults {
-        drop_after: Some(20),
-        ..Faults::default()
-    };
+    let faults = Faults { drop_after: Some(20), ..Faults::default() };
     let model = Model::start(2, faults);
     let mut plan = plan(&model);
     plan.duplicates = 5.0;
@@ -183,24 +151,15 @@ fn connections_dropped_after_evaluation_neither_lose_nor_double_an_event() {
     let mut client = Client::connect(&[model.address()], Options::default()).unwrap();
     let check = verify_journal(&mut client, &report.journal).unwrap();
     assert_eq!(check.mismatches, []);
-    assert_eq!(
-        check.checked as u64,
-        report.counts.applied + report.counts.rejected
-    );
+    assert_eq!(check.checked as u64, report.counts.applied + report.counts.rejected);
     let mut forged = report.journal[0].clone();
     forged.answer.position.index += 1;
-    assert_eq!(
-        verify_journal(&mut client, &[forged]).unwrap().mismatches.len(),
-        1
-    );
+    assert_eq!(verify_journal(&mut client, &[forged]).unwrap().mismatches.len(), 1);
 }
 
 #[test]
 fn the_books_find_an_event_that_was_applied_twice() {
-    let faults = Faults {
-        double_every: Some(300),
-        ..Faults::default()
-    };
+    let faults = Faults { double_every: Some(300), ..Faults::default() };
     let model = Model::start(1, faults);
     let mut plan = plan(&model);
     plan.batch = 500;
@@ -212,10 +171,7 @@ fn the_books_find_an_event_that_was_applied_twice() {
 
 #[test]
 fn the_books_find_one_missing_unit() {
-    let faults = Faults {
-        lose_unit_after: Some(300),
-        ..Faults::default()
-    };
+    let faults = Faults { lose_unit_after: Some(300), ..Faults::default() };
     let model = Model::start(1, faults);
     let report = run_plan(plan(&model)).unwrap();
     assert!(!report.books.ok && report.books.wrong_entities == 1);
@@ -235,26 +191,11 @@ fn a_second_run_takes_the_items_as_the_first_left_them() {
 
 #[test]
 fn an_engine_that_never_answers_is_an_error_within_the_limit() {
-    let model = Model::start(
-        1,
-        Faults {
-            mute: true,
-            ..Faults::default()
-        },
-    );
+    let model = Model::start(1, Faults { mute: true, ..Faults::default() });
     let mut plan = plan(&model);
     plan.drain_limit = Duration::from_millis(500);
     let error = run_plan(plan).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            LoadError::Client {
-                doing: "creating the items",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, LoadError::Client { doing: "creating the items", .. }), "{error}");
 }
 
 #[test]

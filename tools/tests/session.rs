@@ -54,11 +54,7 @@ fn answers(request: u64, indices: &[u32]) -> Vec<u8> {
 
 fn refused(request: u64, code: RefusedCode) -> Vec<u8> {
     let mut payload = Vec::new();
-    let refused = Refused {
-        code,
-        retry_after_us: 9,
-        text: "no".into(),
-    };
+    let refused = Refused { code, retry_after_us: 9, text: "no".into() };
     refused.encode(&mut payload);
     frame(FrameKind::Refused, request, &payload)
 }
@@ -92,10 +88,7 @@ fn receive(session: &mut Session, mut bytes: &[u8], step: usize) -> Result<Vec<S
 fn open(credit: u32) -> Session {
     let mut session = Session::new(ClusterId(0));
     session.handle_written(session.output().len());
-    assert_eq!(
-        receive(&mut session, &welcome(credit), 1 << 20).unwrap(),
-        ["welcome"]
-    );
+    assert_eq!(receive(&mut session, &welcome(credit), 1 << 20).unwrap(), ["welcome"]);
     session
 }
 
@@ -116,10 +109,7 @@ fn hello_is_sent_first_and_requests_are_whole_frames() {
         panic!("no whole frame");
     };
     let submit = Submit::parse(frame.payload).unwrap();
-    assert_eq!(
-        (frame.kind, frame.request, submit.count, submit.events.len()),
-        (FrameKind::Submit, 1, 2, 96)
-    );
+    assert_eq!((frame.kind, frame.request, submit.count, submit.events.len()), (FrameKind::Submit, 1, 2, 96));
 }
 
 #[test]
@@ -138,16 +128,7 @@ fn torn_and_merged_bytes_give_the_same_events() {
             session.submit(tag, count, std::iter::empty());
         }
         let seen = receive(&mut session, &stream, step).unwrap();
-        assert_eq!(
-            seen,
-            [
-                "12: [1] false",
-                "11: [0, 1, 2] true",
-                "pong",
-                "13: refused",
-                "12: [0] true"
-            ]
-        );
+        assert_eq!(seen, ["12: [1] false", "11: [0, 1, 2] true", "pong", "13: refused", "12: [0] true"]);
         assert!(!session.is_waiting());
         assert_eq!(session.credit_left(), 100);
     }
@@ -181,14 +162,8 @@ fn what_no_replica_sends_ends_the_session() {
         ("answered twice", [answers(1, &[0, 1]), answers(1, &[0])].concat()),
         ("a second welcome", welcome(3)),
         ("a client's frame", frame(FrameKind::Submit, 1, &[0; 16])),
-        (
-            "states for a submit",
-            frame(FrameKind::States, 1, &States::header(1, Slot(1))),
-        ),
-        (
-            "a refusal of the connection",
-            refused(0, RefusedCode::TooManyConnections),
-        ),
+        ("states for a submit", frame(FrameKind::States, 1, &States::header(1, Slot(1)))),
+        ("a refusal of the connection", refused(0, RefusedCode::TooManyConnections)),
     ];
     for (name, bytes) in cases {
         let mut session = open(10);
@@ -197,17 +172,9 @@ fn what_no_replica_sends_ends_the_session() {
     }
     let mut session = Session::new(ClusterId(0));
     let early = receive(&mut session, &answers(1, &[0]), 64).unwrap_err();
-    assert!(matches!(
-        early,
-        SessionError::UnexpectedFrame {
-            kind: FrameKind::Answers
-        }
-    ));
+    assert!(matches!(early, SessionError::UnexpectedFrame { kind: FrameKind::Answers }));
     let mut session = open(10);
-    assert!(matches!(
-        receive(&mut session, b"x", 1),
-        Err(SessionError::Frame(FrameError::BadMagic))
-    ));
+    assert!(matches!(receive(&mut session, b"x", 1), Err(SessionError::Frame(FrameError::BadMagic))));
 }
 
 #[test]
@@ -218,18 +185,11 @@ fn a_read_is_answered_in_parts() {
     let part = |indices: &[u32]| {
         let mut payload = States::header(indices.len() as u32, Slot(8)).to_vec();
         for index in indices {
-            assize_wire::message::EntityState {
-                index: *index,
-                state: None,
-            }
-            .encode(&mut payload);
+            assize_wire::message::EntityState { index: *index, state: None }.encode(&mut payload);
         }
         frame(FrameKind::States, 1, &payload)
     };
     let stream = [part(&[2]), part(&[0, 1])].concat();
-    assert_eq!(
-        receive(&mut session, &stream, 50).unwrap(),
-        ["4: 1 states false", "4: 2 states true"]
-    );
+    assert_eq!(receive(&mut session, &stream, 50).unwrap(), ["4: 1 states false", "4: 2 states true"]);
     assert_eq!(session.credit_left(), 1);
 }

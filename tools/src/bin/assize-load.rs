@@ -1,6 +1,7 @@
 //! `assize-load`: runs a load against an engine and reports what it found. Everything is in `assize_tools::load`.
 //!
-//! Exit codes: 0 the books balance, 1 they do not, 2 bad flags, 3 the load could not be run to its end.
+//! Exit codes, those of `assize` where they mean the same: 0 the books balance, 5 they do not, 2 bad flags, 1 the load
+//! could not be run to its end.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -14,7 +15,7 @@ use clap::Parser;
 
 /// Drives an Assize engine with inventory events, measures, and checks the books
 #[derive(Parser, Debug)]
-#[command(name = "assize-load", version)]
+#[command(name = "assize-load", version, after_help = EXIT_CODES)]
 struct Command {
     /// Where the engine listens, host:port; several are tried in turn
     #[arg(default_value = "localhost:7400", value_name = "ADDRESS")]
@@ -35,6 +36,13 @@ struct Command {
     svg: Option<PathBuf>,
 }
 
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  every answered event is there, once
+  1  the load could not be run to its end; the message says why
+  2  command line wrong; the message says what is accepted
+  5  books not balanced: an answered event is missing or counted twice";
+
 fn main() -> ExitCode {
     let command = Command::parse();
     let plan = match command.load.plan(command.addresses.clone()) {
@@ -44,20 +52,16 @@ fn main() -> ExitCode {
     let mut progress = LiveLine::new(io::stderr(), io::stderr().is_terminal());
     let report = match run(&plan, &mut progress) {
         Ok(report) => report,
-        Err(error) => return fail(&error, 3),
+        Err(error) => return fail(&error, 1),
     };
     eprintln!();
     if command.json.as_deref() != Some(Path::new("-")) {
         print!("{}", print_report(&report));
     }
     if let Err(error) = write_files(&command, &report) {
-        return fail(&error, 3);
+        return fail(&error, 1);
     }
-    if report.books.ok {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(1)
-    }
+    if report.books.ok { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
 fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
@@ -72,9 +76,7 @@ fn write_files(command: &Command, report: &LoadReport) -> Result<(), String> {
         writeln!(out)
     })?;
     write_file(command.hgrm.as_deref(), |out| write_hgrm(latency_ns, out))?;
-    write_file(command.interval_log.as_deref(), |out| {
-        write_interval_log(&report.measured, out)
-    })?;
+    write_file(command.interval_log.as_deref(), |out| write_interval_log(&report.measured, out))?;
     let title = format!(
         "Assize: {} connections, batch {}, {:.0} events/s",
         report.connections, report.batch, report.rate_per_s

@@ -30,10 +30,7 @@ impl Client {
     /// [`ClientError::Address`], [`ClientError::NotConnected`] after `options.connect_timeout`, or
     /// [`ClientError::Refused`] when the replica is not one that this client can use.
     pub fn connect<A: AsRef<str>>(addresses: &[A], options: Options) -> Result<Client, ClientError> {
-        let names = addresses
-            .iter()
-            .map(|address| address.as_ref().to_owned())
-            .collect();
+        let names = addresses.iter().map(|address| address.as_ref().to_owned()).collect();
         let mut client = Client {
             core: Core::new(options.clone()),
             shell: Shell::new(names)?,
@@ -103,10 +100,7 @@ impl Client {
             return Err(self.timed_out(missing, done.into_iter().flatten().collect()));
         }
         let completions: Vec<Completion> = done.into_iter().flatten().collect();
-        let unknown = completions
-            .iter()
-            .filter(|done| done.outcome == Outcome::Unknown)
-            .count();
+        let unknown = completions.iter().filter(|done| done.outcome == Outcome::Unknown).count();
         if unknown > 0 {
             return Err(ClientError::OutcomeUnknown { unknown, completions });
         }
@@ -168,10 +162,7 @@ impl Client {
         let until = self.shell.now().after(self.options.call_timeout);
         let mut states = Vec::with_capacity(entities.len());
         for chunk in entities.chunks(READ_ENTITIES_MAX) {
-            let refs = chunk
-                .iter()
-                .map(|entity| EntityRef::new(domain, *entity))
-                .collect();
+            let refs = chunk.iter().map(|entity| EntityRef::new(domain, *entity)).collect();
             let number = self.core.enqueue_read(refs);
             states.extend(self.await_read(number, until, entities.len() - states.len())?);
         }
@@ -226,10 +217,7 @@ struct Keys {
 
 impl Keys {
     fn new() -> Keys {
-        Keys {
-            page: vec![0; KEYS_PAGE_BYTES],
-            at: KEYS_PAGE_BYTES,
-        }
+        Keys { page: vec![0; KEYS_PAGE_BYTES], at: KEYS_PAGE_BYTES }
     }
 
     /// A key that no one else has.
@@ -238,9 +226,7 @@ impl Keys {
             getrandom::fill(&mut self.page).map_err(ClientError::Random)?;
             self.at = 0;
         }
-        let (key, _) = self.page[self.at..]
-            .split_first_chunk()
-            .expect("a page is whole keys");
+        let (key, _) = self.page[self.at..].split_first_chunk().expect("a page is whole keys");
         self.at += KEY_BYTES;
         Ok(EventKey(u128::from_le_bytes(*key)))
     }

@@ -85,13 +85,7 @@ mod tests {
     fn a_deadline_stays_within_the_ttl() {
         let mut clock = StreamClock::default();
         clock.handle_told(StreamTime(1000), Tick(0));
-        assert_eq!(
-            clock.deadline(Tick(0), Duration::from_nanos(100), 800),
-            StreamTime(1100)
-        );
-        assert_eq!(
-            clock.deadline(Tick(0), Duration::from_secs(9), 800),
-            StreamTime(1700)
-        );
+        assert_eq!(clock.deadline(Tick(0), Duration::from_nanos(100), 800), StreamTime(1100));
+        assert_eq!(clock.deadline(Tick(0), Duration::from_secs(9), 800), StreamTime(1700));
     }
 }

@@ -108,32 +108,16 @@ impl Core {
         let (Some(routing), Some(welcome)) = (self.routing, &self.welcome) else {
             panic!("an event before the first welcome");
         };
-        let deadline = event.deadline.unwrap_or_else(|| {
-            self.clock
-                .deadline(now, self.options.key_lifetime, welcome.warden_ttl_ns)
-        });
+        let deadline = event
+            .deadline
+            .unwrap_or_else(|| self.clock.deadline(now, self.options.key_lifetime, welcome.warden_ttl_ns));
         let mut bytes = Vec::new();
-        encode_event(
-            &mut bytes,
-            key,
-            deadline,
-            event.domain,
-            event.version,
-            &event.payload,
-        )?;
+        encode_event(&mut bytes, key, deadline, event.domain, event.version, &event.payload)?;
         let shard = routing.shard_of_key(key);
         let ticket = self.draw_id();
-        let pending = PendingEvent {
-            key,
-            deadline,
-            shard,
-            bytes,
-            attempts: 0,
-        };
+        let pending = PendingEvent { key, deadline, shard, bytes, attempts: 0 };
         self.pending.insert_event(ticket, pending);
-        self.lanes[self.lane_of_shard[usize::from(shard.0)]]
-            .queue
-            .push_back(ticket);
+        self.lanes[self.lane_of_shard[usize::from(shard.0)]].queue.push_back(ticket);
         Ok(Ticket(ticket))
     }
 
@@ -185,11 +169,7 @@ impl Core {
     pub fn next_timeout(&self) -> Tick {
         let (retry, deadline) = self.pending.next();
         let deadline = deadline.map_or(Tick::NEVER, |deadline| self.clock.tick_of(deadline));
-        let lanes = self
-            .lanes
-            .iter()
-            .map(|lane| lane.next_timeout(&self.options))
-            .min();
+        let lanes = self.lanes.iter().map(|lane| lane.next_timeout(&self.options)).min();
         retry.min(deadline).min(lanes.unwrap_or(Tick::NEVER))
     }
 
@@ -249,10 +229,7 @@ impl Core {
 
     /// Where to receive a lane's bytes; empty if it is down.
     pub fn space(&mut self, lane: LaneId) -> &mut [u8] {
-        self.lanes[lane.0]
-            .session
-            .as_mut()
-            .map_or(&mut [], Session::space)
+        self.lanes[lane.0].session.as_mut().map_or(&mut [], Session::space)
     }
 
     /// `count` bytes were received on a lane.
@@ -317,10 +294,7 @@ impl Core {
         }
         self.cluster = welcome.cluster;
         self.lanes[lane].backoff = Duration::ZERO;
-        let changed = self
-            .welcome
-            .as_ref()
-            .is_none_or(|known| known.ports != welcome.ports);
+        let changed = self.welcome.as_ref().is_none_or(|known| known.ports != welcome.ports);
         if changed {
             self.map_shards(&welcome, now);
         }
@@ -330,10 +304,7 @@ impl Core {
 
     /// Gives every port a lane. Lanes are never taken away, so that their ids stay; one without a shard just idles.
     fn map_shards(&mut self, welcome: &Welcome, now: Tick) {
-        let routing = Routing {
-            seed: welcome.routing_seed,
-            shards: welcome.ports.len() as u16,
-        };
+        let routing = Routing { seed: welcome.routing_seed, shards: welcome.ports.len() as u16 };
         self.routing = Some(routing);
         self.lane_of_shard.clear();
         for port in &welcome.ports {
@@ -344,11 +315,7 @@ impl Core {
             });
             self.lane_of_shard.push(at);
         }
-        let queued: Vec<u64> = self
-            .lanes
-            .iter_mut()
-            .flat_map(|lane| lane.queue.drain(..))
-            .collect();
+        let queued: Vec<u64> = self.lanes.iter_mut().flat_map(|lane| lane.queue.drain(..)).collect();
         for ticket in queued {
             if let Some(event) = self.pending.events.get_mut(&ticket) {
                 event.shard = routing.shard_of_key(event.key);
@@ -475,10 +442,8 @@ impl Core {
             if tickets.is_empty() {
                 return;
             }
-            let events: Vec<&[u8]> = tickets
-                .iter()
-                .map(|ticket| self.pending.events[ticket].bytes.as_slice())
-                .collect();
+            let events: Vec<&[u8]> =
+                tickets.iter().map(|ticket| self.pending.events[ticket].bytes.as_slice()).collect();
             let tag = lane.track(InFlight::Events(tickets));
             let session = lane.session.as_mut().expect("the lane is ready");
             if !session.is_waiting() {
@@ -491,10 +456,7 @@ impl Core {
     /// Sends reads on the first lane that is up: any port reads every shard.
     fn flush_reads(&mut self, now: Tick) {
         while !self.reads.is_empty() {
-            let Some(lane) = self
-                .lanes
-                .iter_mut()
-                .find_map(|lane| lane.ready().is_some().then_some(lane))
+            let Some(lane) = self.lanes.iter_mut().find_map(|lane| lane.ready().is_some().then_some(lane))
             else {
                 return;
             };

@@ -118,12 +118,7 @@ impl fmt::Display for ClientError {
                 "no replica answered within {waited:?}; the last attempt: {last}. Is `assize serve` running there?"
             ),
             ClientError::Refused(error) => write!(f, "the replica cannot serve this client: {error}"),
-            ClientError::TimedOut {
-                waited,
-                unanswered,
-                last,
-                ..
-            } => {
+            ClientError::TimedOut { waited, unanswered, last, .. } => {
                 write!(
                     f,
                     "{unanswered} without an answer after {waited:?}; submit the same keys again to learn their fate"

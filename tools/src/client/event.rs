@@ -26,13 +26,7 @@ impl NewEvent {
     /// With a random key and the default deadline.
     #[must_use]
     pub fn new(domain: DomainId, version: u16, payload: Vec<u8>) -> NewEvent {
-        NewEvent {
-            key: None,
-            deadline: None,
-            domain,
-            version,
-            payload,
-        }
+        NewEvent { key: None, deadline: None, domain, version, payload }
     }
 
     /// Under this key.

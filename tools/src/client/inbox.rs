@@ -26,8 +26,7 @@ impl Inbox {
             self.end -= self.start;
             self.start = 0;
             if self.bytes.len() < needs.max(self.end + ROOM_BYTES) {
-                self.bytes
-                    .resize(needs.max(self.end + ROOM_BYTES).next_power_of_two(), 0);
+                self.bytes.resize(needs.max(self.end + ROOM_BYTES).next_power_of_two(), 0);
             }
         }
         &mut self.bytes[self.end..]
@@ -36,10 +35,7 @@ impl Inbox {
     /// `count` bytes were received into [`Inbox::space`].
     pub(super) fn handle_received(&mut self, count: usize) {
         self.end += count;
-        assert!(
-            self.end <= self.bytes.len(),
-            "{count} bytes received into less room"
-        );
+        assert!(self.end <= self.bytes.len(), "{count} bytes received into less room");
     }
 
     /// Takes the frame at the front off, if it is whole.

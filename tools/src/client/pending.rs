@@ -77,8 +77,7 @@ impl Pending {
         // Answered events leave their deadlines behind; clear them before they outnumber the living.
         if self.deadlines.len() > 2 * self.events.len() + 1024 {
             let events = &self.events;
-            self.deadlines
-                .retain(|Reverse((_, ticket))| events.contains_key(ticket));
+            self.deadlines.retain(|Reverse((_, ticket))| events.contains_key(ticket));
         }
         removed
     }
@@ -121,9 +120,6 @@ impl Pending {
     /// When the next wait is over, and the next deadline.
     pub(super) fn next(&self) -> (Tick, Option<StreamTime>) {
         let retry = self.retries.peek().map_or(Tick::NEVER, |Reverse((at, _))| *at);
-        (
-            retry,
-            self.deadlines.peek().map(|Reverse((deadline, _))| *deadline),
-        )
+        (retry, self.deadlines.peek().map(|Reverse((deadline, _))| *deadline))
     }
 }

@@ -112,10 +112,7 @@ impl Session {
     /// The first `count` bytes of [`Session::output`] were sent.
     pub fn handle_written(&mut self, count: usize) {
         self.written += count;
-        assert!(
-            self.written <= self.output.len(),
-            "{count} bytes too many written"
-        );
+        assert!(self.written <= self.output.len(), "{count} bytes too many written");
         if self.written == self.output.len() {
             self.output.clear();
             self.written = 0;
@@ -152,10 +149,7 @@ impl Session {
     /// Before the handshake, without credit for all of them, or with a count that no request may have: the caller
     /// asks [`Session::credit_left`] first.
     pub fn submit<'e>(&mut self, tag: u64, count: u32, events: impl Iterator<Item = &'e [u8]>) {
-        assert!(
-            self.welcomed && count <= self.credit_left(),
-            "{count} events over the credit"
-        );
+        assert!(self.welcomed && count <= self.credit_left(), "{count} events over the credit");
         assert!(count > 0 && count as usize <= STRIPE_EVENTS_MAX);
         let number = self.open_request(tag, FrameKind::Submit, count);
         self.unanswered += count;
@@ -175,11 +169,7 @@ impl Session {
         assert!(self.welcomed, "a read before the handshake");
         let number = self.open_request(tag, FrameKind::Read, entities.len() as u32);
         let writer = FrameWriter::begin(&mut self.output, FrameKind::Read, number);
-        Read {
-            consistency,
-            entities,
-        }
-        .encode(&mut self.output);
+        Read { consistency, entities }.encode(&mut self.output);
         writer.finish(&mut self.output);
     }
 
@@ -237,9 +227,7 @@ struct Requests<'a> {
 
 impl Requests<'_> {
     fn find(&mut self, number: u64) -> Result<&mut Outstanding, SessionError> {
-        let at = number
-            .checked_sub(*self.first)
-            .and_then(|at| usize::try_from(at).ok());
+        let at = number.checked_sub(*self.first).and_then(|at| usize::try_from(at).ok());
         at.and_then(|at| self.queue.get_mut(at))
             .filter(|request| request.open > 0)
             .ok_or(SessionError::UnknownRequest { number })
@@ -248,17 +236,11 @@ impl Requests<'_> {
     /// Counts the answers of a frame against its request, and says whether the request is whole.
     fn answered(&mut self, frame: &Frame<'_>, kind: FrameKind) -> Result<(u64, bool), SessionError> {
         // The message's own parser has checked that these four bytes are there and in range.
-        let count = u32::from_le_bytes([
-            frame.payload[0],
-            frame.payload[1],
-            frame.payload[2],
-            frame.payload[3],
-        ]);
+        let count =
+            u32::from_le_bytes([frame.payload[0], frame.payload[1], frame.payload[2], frame.payload[3]]);
         let request = self.find(frame.request)?;
         if request.kind != kind || count > request.open {
-            return Err(SessionError::TooManyAnswers {
-                number: frame.request,
-            });
+            return Err(SessionError::TooManyAnswers { number: frame.request });
         }
         request.open -= count;
         let (tag, whole) = (request.tag, request.open == 0);

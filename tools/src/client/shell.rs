@@ -67,10 +67,7 @@ impl Shell {
         let wake = core.next_timeout().min(until);
         // Rounded up by epoll to its milliseconds; a wait that is over is not waited for.
         let wait = wake.since(self.now());
-        match self
-            .poll
-            .poll(&mut self.events, Some(wait.min(Duration::from_secs(60))))
-        {
+        match self.poll.poll(&mut self.events, Some(wait.min(Duration::from_secs(60)))) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(ClientError::Poll(error)),
             _ => {}
         }
@@ -93,9 +90,7 @@ impl Shell {
         }
         let connected = TcpStream::connect(address).and_then(|mut stream| {
             let interest = Interest::READABLE | Interest::WRITABLE;
-            self.poll
-                .registry()
-                .register(&mut stream, Token(lane.0), interest)?;
+            self.poll.registry().register(&mut stream, Token(lane.0), interest)?;
             Ok(stream)
         });
         match connected {
@@ -142,10 +137,7 @@ impl Shell {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // A connection still being made says one of these; epoll tells when it is there.
                 Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected
-                    ) =>
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected) =>
                 {
                     return;
                 }
@@ -197,10 +189,7 @@ impl Shell {
             match name.to_socket_addrs() {
                 Ok(found) => addresses.extend(found),
                 Err(source) => {
-                    failure = Some(ClientError::Address {
-                        address: name.clone(),
-                        source,
-                    });
+                    failure = Some(ClientError::Address { address: name.clone(), source });
                 }
             }
         }

@@ -126,10 +126,7 @@ impl Batch {
     }
 
     pub(super) fn duplicate_of(&self, index: usize) -> Option<First> {
-        let at = self
-            .duplicates
-            .binary_search_by_key(&(index as u32), |(at, _)| *at)
-            .ok()?;
+        let at = self.duplicates.binary_search_by_key(&(index as u32), |(at, _)| *at).ok()?;
         Some(self.duplicates[at].1)
     }
 
@@ -140,16 +137,14 @@ impl Batch {
             return self.missing;
         }
         let open = self.open.iter().enumerate().filter(|(_, open)| **open);
-        self.carried
-            .extend(open.map(|(index, _)| index as u32).take(most as usize));
+        self.carried.extend(open.map(|(index, _)| index as u32).take(most as usize));
         self.carried.len() as u32
     }
 
     /// The bytes of the chosen events: one slice if all are.
     pub(super) fn chosen(&self) -> impl Iterator<Item = &[u8]> {
         let all = self.carried.is_empty().then_some(self.events.as_slice());
-        all.into_iter()
-            .chain(self.carried.iter().map(|index| self.event(*index as usize)))
+        all.into_iter().chain(self.carried.iter().map(|index| self.event(*index as usize)))
     }
 
     /// The event that an answer to index `index` of the request is about, if it is open.

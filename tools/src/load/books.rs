@@ -71,11 +71,7 @@ impl Books {
 impl fmt::Display for Books {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.ok {
-            return write!(
-                f,
-                "balanced; {} units, every one where the answers say",
-                self.found_total
-            );
+            return write!(f, "balanced; {} units, every one where the answers say", self.found_total);
         }
         write!(
             f,
@@ -87,11 +83,7 @@ impl fmt::Display for Books {
             self.contradictions
         )?;
         if let Some(wrong) = &self.first_wrong {
-            write!(
-                f,
-                "; the first: {} must hold {}, found {:?}",
-                wrong.entity, wrong.expected, wrong.found
-            )?;
+            write!(f, "; the first: {} must hold {}, found {:?}", wrong.entity, wrong.expected, wrong.found)?;
         }
         Ok(())
     }
@@ -104,13 +96,10 @@ pub(super) fn read_quantities(
     plan: &LoadPlan,
     warehouse: u64,
 ) -> Result<Vec<Option<i64>>, LoadError> {
-    let ids: Vec<EntityId> = (0..plan.accounts as u64)
-        .map(|sku| item_id(warehouse, sku))
-        .collect();
-    let states = client.read(INVENTORY, &ids).map_err(|source| LoadError::Client {
-        doing: "reading the items",
-        source,
-    })?;
+    let ids: Vec<EntityId> = (0..plan.accounts as u64).map(|sku| item_id(warehouse, sku)).collect();
+    let states = client
+        .read(INVENTORY, &ids)
+        .map_err(|source| LoadError::Client { doing: "reading the items", source })?;
     let quantity = |state: Option<Vec<u8>>| {
         let state = state?;
         let item = ItemState::parse(&state)?;

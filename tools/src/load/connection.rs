@@ -74,10 +74,7 @@ impl Connection {
 
     /// Events that are not answered.
     pub(super) fn unanswered(&self) -> u64 {
-        let open = self
-            .batches
-            .iter()
-            .filter(|batch| batch.state != BatchState::Free);
+        let open = self.batches.iter().filter(|batch| batch.state != BatchState::Free);
         open.map(|batch| u64::from(batch.missing)).sum()
     }
 
@@ -88,11 +85,7 @@ impl Connection {
                 return self.connect_at;
             }
             self.connect(registry, context, now);
-            return if self.stream.is_none() {
-                self.connect_at
-            } else {
-                u64::MAX
-            };
+            return if self.stream.is_none() { self.connect_at } else { u64::MAX };
         }
         let mut next = u64::MAX;
         for _ in 0..self.waiting.len() {
@@ -207,10 +200,7 @@ impl Connection {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected
-                    ) =>
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected) =>
                 {
                     return Ok(());
                 }
@@ -218,8 +208,7 @@ impl Connection {
             };
             session.handle_received(count);
             self.last_heard = now;
-            self.read_events(context, now)
-                .map_err(|error| error.to_string())?;
+            self.read_events(context, now).map_err(|error| error.to_string())?;
             // A short read emptied the socket; what comes later, an end included, is a new edge.
             if count < room && !context.closing {
                 return Ok(());
@@ -278,10 +267,7 @@ impl Connection {
                 Ok(count) => session.handle_written(count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected
-                    ) =>
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected) =>
                 {
                     return;
                 }
@@ -306,7 +292,7 @@ impl Connection {
                 self.waiting.push_back(at);
             }
         }
-        let backoff = BACKOFF_MIN_NS << self.attempts.min(BACKOFF_DOUBLINGS);
+        let backoff = BACKOFF_MIN_NS << self.attempts.min(CONNECT_DOUBLINGS);
         self.connect_at = now + backoff;
         context.attention = true;
     }
@@ -337,7 +323,7 @@ fn come_back(batch: &mut Batch, context: &mut Context<'_>, now: u64) {
     batch.state = BatchState::Waiting;
     batch.retry_at = 0;
     if let Some(hint_us) = batch.hint_us {
-        let backoff = BACKOFF_MIN_NS << batch.attempts.min(BACKOFF_DOUBLINGS as u32);
+        let backoff = BACKOFF_MIN_NS << batch.attempts.min(BACKOFF_DOUBLINGS);
         batch.attempts += 1;
         batch.resubmitted = true;
         batch.retry_at = now + backoff.max(u64::from(hint_us) * 1000);
@@ -347,5 +333,8 @@ fn come_back(batch: &mut Batch, context: &mut Context<'_>, now: u64) {
 
 const BACKOFF_MIN_NS: u64 = 1_000_000;
 
-/// Up to about half a second.
-const BACKOFF_DOUBLINGS: usize = 9;
+/// Busy: up to about half a second.
+const BACKOFF_DOUBLINGS: u32 = 9;
+
+/// Connecting: up to 64 ms, so that the gap of a restart is the engine's and not this wait.
+const CONNECT_DOUBLINGS: usize = 6;

@@ -18,11 +18,7 @@ pub struct PlanError {
 
 impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "--{} {} cannot be; accepted: {}",
-            self.what, self.found, self.accepted
-        )
+        write!(f, "--{} {} cannot be; accepted: {}", self.what, self.found, self.accepted)
     }
 }
 
@@ -80,21 +76,14 @@ impl fmt::Display for LoadError {
             LoadError::Plan(error) => error.fmt(f),
             LoadError::Client { doing, source } => write!(f, "{doing}: {source}"),
             LoadError::SetUp { outcome } => {
-                write!(
-                    f,
-                    "an item could not be created; the engine's answer: {outcome:?}"
-                )
+                write!(f, "an item could not be created; the engine's answer: {outcome:?}")
             }
             LoadError::Io { doing, source } => write!(f, "{doing}: {source}"),
             LoadError::NotConnected { connections, last } => write!(
                 f,
                 "{connections} connections were never welcomed (the last attempt: {last}); fewer --connections?"
             ),
-            LoadError::Unanswered {
-                events,
-                waited_s,
-                last,
-            } => {
+            LoadError::Unanswered { events, waited_s, last } => {
                 write!(
                     f,
                     "{events} events have no answer {waited_s:.1} s after the load ended; the books cannot be closed"

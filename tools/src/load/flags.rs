@@ -117,19 +117,76 @@ fn seconds(what: &'static str, found: f64) -> Result<Duration, PlanError> {
 fn parse_rate(text: &str) -> Result<Rate, String> {
     match text {
         "max" => Ok(Rate::Max),
-        _ => text
-            .parse()
+        _ => parse_count(text)
             .map(Rate::PerSecond)
-            .map_err(|_| "accepted are 'max' or events a second".into()),
+            .ok_or_else(|| "accepted are 'max' or events a second, such as 10000, 10k or 1.5M".into()),
     }
+}
+
+/// A number, in thousands with `k` and in millions with `M`.
+fn parse_count(text: &str) -> Option<f64> {
+    let (digits, unit) = match text.as_bytes().last()? {
+        b'k' => (&text[..text.len() - 1], 1e3),
+        b'M' => (&text[..text.len() - 1], 1e6),
+        _ => (text, 1.0),
+    };
+    digits.parse::<f64>().ok().map(|number| number * unit)
 }
 
 fn parse_skew(text: &str) -> Result<Skew, String> {
     match text {
         "uniform" => Ok(Skew::Uniform),
-        _ => text
-            .parse()
-            .map(Skew::Zipf)
-            .map_err(|_| "accepted are 'uniform' or a theta, as 0.99".into()),
+        _ => text.parse().map(Skew::Zipf).map_err(|_| "accepted are 'uniform' or a theta, as 0.99".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser, Debug)]
+    struct Command {
+        #[command(flatten)]
+        load: LoadFlags,
+    }
+
+    fn plan(line: &str) -> Result<LoadPlan, String> {
+        let command = Command::try_parse_from(format!("test {line}").split_whitespace());
+        let load = command.map_err(|error| error.to_string())?.load;
+        load.plan(vec!["localhost:1".into()]).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn flags_become_the_plan() {
+        let plan = plan(
+            "--seconds 2.5 --warmup 1 --rate 10k --batch 8190 --connections 8 --client-cores 2 --pin 0,1 --accounts 50 \
+             --skew 0.99 --mix mixed --duplicates 3 --depth 4",
+        )
+        .unwrap();
+        assert_eq!((plan.duration, plan.warmup), (Duration::from_millis(2500), Duration::from_secs(1)));
+        assert_eq!(
+            (plan.rate, plan.skew, plan.mix),
+            (Rate::PerSecond(10_000.0), Skew::Zipf(0.99), Mix::Mixed)
+        );
+        assert_eq!((plan.batch, plan.connections, plan.depth()), (8190, 8, 4));
+        assert_eq!((plan.client_cores, plan.pin, plan.accounts), (2, vec![0, 1], 50));
+    }
+
+    #[test]
+    fn bad_flags_say_what_is_accepted() {
+        for (line, words) in [
+            ("--rate fast", "accepted are 'max'"),
+            ("--rate 0", "accepted: 'max'"),
+            ("--skew=-3", "accepted: 'uniform'"),
+            ("--batch 9000", "accepted: 1 to 8190"),
+            ("--mix all", "possible values"),
+            ("--seconds=-1", "accepted: seconds"),
+            ("--seconds 0", "accepted: above 0"),
+        ] {
+            let error = plan(line).unwrap_err();
+            assert!(error.contains(words), "{line}: {error}");
+        }
     }
 }

@@ -69,15 +69,8 @@ impl Generator {
             let key = self.draw_key(batch.shard);
             self.payload.clear();
             self.draw_event(batch);
-            encode_event(
-                batch.event_bytes(),
-                key,
-                deadline,
-                INVENTORY,
-                VERSION,
-                &self.payload,
-            )
-            .expect("an inventory event fits");
+            encode_event(batch.event_bytes(), key, deadline, INVENTORY, VERSION, &self.payload)
+                .expect("an inventory event fits");
             batch.close_event(None);
         }
     }
@@ -154,22 +147,14 @@ impl Generator {
 
     fn draw_transfer(&mut self, batch: &mut Batch) {
         let (source, destination, quantity) = self.draw_move(batch);
-        let event = InventoryEvent::Transfer {
-            source,
-            destination,
-            quantity,
-        };
+        let event = InventoryEvent::Transfer { source, destination, quantity };
         event.encode_payload(&mut self.payload);
     }
 
     fn draw_adjust(&mut self, batch: &mut Batch) {
         let item = self.ranks.draw(self.rng.next());
         let quantity = 1 + self.rng.below(QUANTITY_MAX) as i32;
-        let delta = if self.rng.next() >> 63 == 0 {
-            quantity
-        } else {
-            -quantity
-        };
+        let delta = if self.rng.next() >> 63 == 0 { quantity } else { -quantity };
         batch.push_delta(item, delta);
         let event = InventoryEvent::Adjust {
             item: item_id(self.warehouse, item.into()),
@@ -188,9 +173,7 @@ impl Generator {
             let (source, destination, quantity) = self.draw_move(batch);
             Line::new(source, destination, quantity)
         });
-        let event = InventoryEvent::TransferLines {
-            lines: &lines[..count],
-        };
+        let event = InventoryEvent::TransferLines { lines: &lines[..count] };
         event.encode_payload(&mut self.payload);
     }
 

@@ -10,11 +10,7 @@ use hdrhistogram::Histogram;
 /// # Errors
 /// What `out` says.
 pub fn write_hgrm(latency_ns: &Histogram<u64>, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(
-        out,
-        "{:>12} {:>14} {:>10} {:>14}\n",
-        "Value", "Percentile", "TotalCount", "1/(1-Percentile)"
-    )?;
+    writeln!(out, "{:>12} {:>14} {:>10} {:>14}\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)")?;
     for step in latency_ns.iter_quantiles(TICKS_PER_HALF_DISTANCE) {
         let value = step.value_iterated_to() as f64 / NS_PER_US;
         let percentile = step.quantile_iterated_to();
@@ -22,10 +18,7 @@ pub fn write_hgrm(latency_ns: &Histogram<u64>, out: &mut dyn Write) -> io::Resul
         if percentile < 1.0 {
             let inverse = 1.0 / (1.0 - percentile);
             let count = latency_ns.count_between(0, step.value_iterated_to());
-            writeln!(
-                out,
-                "{value:>12.3} {percentile:>2.12} {count:>10} {inverse:>14.2}"
-            )?;
+            writeln!(out, "{value:>12.3} {percentile:>2.12} {count:>10} {inverse:>14.2}")?;
         } else {
             let count = latency_ns.len();
             writeln!(out, "{value:>12.3} {percentile:>2.12} {count:>10}")?;
@@ -33,17 +26,11 @@ pub fn write_hgrm(latency_ns: &Histogram<u64>, out: &mut dyn Write) -> io::Resul
     }
     let us = |value: f64| value / NS_PER_US;
     let (mean, deviation) = (us(latency_ns.mean()), us(latency_ns.stdev()));
-    writeln!(
-        out,
-        "#[Mean    = {mean:>12.3}, StdDeviation   = {deviation:>12.3}]"
-    )?;
+    writeln!(out, "#[Mean    = {mean:>12.3}, StdDeviation   = {deviation:>12.3}]")?;
     let (max, total) = (us(latency_ns.max() as f64), latency_ns.len());
     writeln!(out, "#[Max     = {max:>12.3}, Total count    = {total:>12}]")?;
     let (buckets, sub_buckets) = (latency_ns.buckets(), 1u32 << SUB_BUCKET_BITS);
-    writeln!(
-        out,
-        "#[Buckets = {buckets:>12}, SubBuckets     = {sub_buckets:>12}]"
-    )
+    writeln!(out, "#[Buckets = {buckets:>12}, SubBuckets     = {sub_buckets:>12}]")
 }
 
 const NS_PER_US: f64 = 1000.0;
@@ -68,16 +55,9 @@ mod tests {
             .lines()
             .skip(2)
             .filter(|line| !line.starts_with('#'))
-            .map(|line| {
-                line.split_whitespace()
-                    .map(|word| word.parse().unwrap())
-                    .collect()
-            })
+            .map(|line| line.split_whitespace().map(|word| word.parse().unwrap()).collect())
             .collect();
-        assert!(
-            rows.windows(2)
-                .all(|pair| pair[0][0] <= pair[1][0] && pair[0][2] <= pair[1][2])
-        );
+        assert!(rows.windows(2).all(|pair| pair[0][0] <= pair[1][0] && pair[0][2] <= pair[1][2]));
         let median = rows.iter().find(|row| row[1] >= 0.5).unwrap();
         assert!((median[0] - 50_000.0).abs() < 100.0, "{median:?}");
         assert!((median[3] - 2.0).abs() < 1e-9);
@@ -90,10 +70,6 @@ mod tests {
     fn an_empty_distribution_can_be_written() {
         let mut out = Vec::new();
         write_hgrm(&new_histogram(), &mut out).unwrap();
-        assert!(
-            String::from_utf8(out)
-                .unwrap()
-                .contains("Total count    =            0")
-        );
+        assert!(String::from_utf8(out).unwrap().contains("Total count    =            0"));
     }
 }

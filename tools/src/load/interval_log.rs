@@ -22,16 +22,13 @@ pub fn write_interval_log(measured: &Measured, out: &mut dyn Write) -> io::Resul
         .with_base_time(measured.began)
         .with_max_value_divisor(NS_PER_MS)
         .begin_log_with(&mut out, &mut serializer)?;
-    for interval in measured
-        .intervals
-        .iter()
-        .filter(|interval| interval.length > Duration::ZERO)
-    {
-        log.write_histogram(&interval.latency_ns, interval.start, interval.length, None)
-            .map_err(|error| match error {
+    for interval in measured.intervals.iter().filter(|interval| interval.length > Duration::ZERO) {
+        log.write_histogram(&interval.latency_ns, interval.start, interval.length, None).map_err(
+            |error| match error {
                 IntervalLogWriterError::IoError(error) => error,
                 IntervalLogWriterError::SerializeError(error) => io::Error::other(error.to_string()),
-            })?;
+            },
+        )?;
     }
     Ok(())
 }

@@ -40,16 +40,13 @@ pub struct JournalMismatch {
 /// [`LoadError::Client`] when a call fails.
 pub fn verify_journal(client: &mut Client, journal: &[JournalEntry]) -> Result<JournalCheck, LoadError> {
     let mut check = JournalCheck::default();
-    let recorded: Vec<&JournalEntry> = journal
-        .iter()
-        .filter(|entry| entry.answer.first_status.is_recorded())
-        .collect();
+    let recorded: Vec<&JournalEntry> =
+        journal.iter().filter(|entry| entry.answer.first_status.is_recorded()).collect();
     for chunk in recorded.chunks(CHUNK_EVENTS) {
         let events: Vec<NewEvent> = chunk.iter().map(|entry| entry.resubmission()).collect();
-        let answers = client.submit(&events).map_err(|source| LoadError::Client {
-            doing: "resubmitting the journal",
-            source,
-        })?;
+        let answers = client
+            .submit(&events)
+            .map_err(|source| LoadError::Client { doing: "resubmitting the journal", source })?;
         check.checked += chunk.len();
         for (entry, again) in chunk.iter().zip(answers) {
             let first = &entry.answer;

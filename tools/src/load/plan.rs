@@ -121,13 +121,7 @@ impl LoadPlan {
     /// # Errors
     /// [`PlanError`] names the value and what is accepted.
     pub fn check(&self) -> Result<(), PlanError> {
-        let refuse = |what, found: String, accepted| {
-            Err(PlanError {
-                what,
-                found,
-                accepted,
-            })
-        };
+        let refuse = |what, found: String, accepted| Err(PlanError { what, found, accepted });
         if self.batch == 0 || self.batch > STRIPE_EVENTS_MAX {
             return refuse("batch", self.batch.to_string(), "1 to 8190");
         }
@@ -135,11 +129,7 @@ impl LoadPlan {
             return refuse("connections", self.connections.to_string(), "1 to 65535");
         }
         if self.client_cores == 0 || self.client_cores > self.connections {
-            return refuse(
-                "client-cores",
-                self.client_cores.to_string(),
-                "1 to the number of connections",
-            );
+            return refuse("client-cores", self.client_cores.to_string(), "1 to the number of connections");
         }
         if self.depth == Some(0) {
             return refuse("depth", "0".into(), "1 or more");
@@ -156,20 +146,12 @@ impl LoadPlan {
         if let Rate::PerSecond(rate) = self.rate
             && !(rate > 0.0 && rate <= 1e9)
         {
-            return refuse(
-                "rate",
-                rate.to_string(),
-                "'max' or above 0 and up to 1e9 events/s",
-            );
+            return refuse("rate", rate.to_string(), "'max' or above 0 and up to 1e9 events/s");
         }
         if let Skew::Zipf(theta) = self.skew
             && !(theta > 0.0 && theta <= 5.0)
         {
-            return refuse(
-                "skew",
-                theta.to_string(),
-                "'uniform' or a theta above 0 and up to 5",
-            );
+            return refuse("skew", theta.to_string(), "'uniform' or a theta above 0 and up to 5");
         }
         if self.warehouse.is_some_and(|warehouse| warehouse >= 1 << 63) {
             return refuse("warehouse", format!("{:?}", self.warehouse), "below 2^63");

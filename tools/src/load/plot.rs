@@ -75,9 +75,7 @@ fn grid(svg: &mut String, frame: &Frame) {
     while decade <= frame.high {
         let y = frame.y(10f64.powf(decade));
         line(svg, (LEFT, y), (right, y), "#d1d5db", 1.0);
-        let label = human_ns(10f64.powf(decade) as u64)
-            .replace(".00", "")
-            .replace(".0", "");
+        let label = human_ns(10f64.powf(decade) as u64).replace(".00", "").replace(".0", "");
         text(svg, LEFT - 10.0, y + 4.0, "end", 12, "#4b5563", &label);
         for step in 2..10 {
             let y = frame.y(10f64.powf(decade) * f64::from(step));
@@ -100,15 +98,7 @@ fn grid(svg: &mut String, frame: &Frame) {
     }
     line(svg, (LEFT, bottom), (right, bottom), "#6b7280", 1.2);
     line(svg, (LEFT, TOP), (LEFT, bottom), "#6b7280", 1.2);
-    text(
-        svg,
-        (LEFT + right) / 2.0,
-        HEIGHT - 14.0,
-        "middle",
-        12,
-        "#6b7280",
-        "percentile",
-    );
+    text(svg, (LEFT + right) / 2.0, HEIGHT - 14.0, "middle", 12, "#6b7280", "percentile");
 }
 
 fn curve(svg: &mut String, frame: &Frame, histogram: &Histogram<u64>) {
@@ -164,10 +154,7 @@ fn text(svg: &mut String, x: f64, y: f64, anchor: &str, size: u32, colour: &str,
 }
 
 fn escape(words: &str) -> String {
-    words
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// 1234567 as 1,234,567.

@@ -153,17 +153,10 @@ pub fn print_report(report: &LoadReport) -> String {
         ] {
             line(&mut out, name, value.to_string())?;
         }
-        line(
-            &mut out,
-            "longest gap",
-            format!("{:.1} ms", report.longest_gap_ms),
-        )?;
-        writeln!(out, "\nLatency of a request of {} events\n", report.batch)?;
-        writeln!(
-            out,
-            "  {:>10}  {:>14}  {:>14}",
-            "percentile", "latency", "requests above"
-        )?;
+        line(&mut out, "longest gap", format!("{:.1} ms", report.longest_gap_ms))?;
+        let events = if report.batch == 1 { "event" } else { "events" };
+        writeln!(out, "\nLatency of a request of {} {events}\n", report.batch)?;
+        writeln!(out, "  {:>10}  {:>14}  {:>14}", "percentile", "latency", "requests above")?;
         let histogram = &report.measured.latency_ns;
         for percentile in [0.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99, 99.999, 100.0] {
             let value = histogram.value_at_percentile(percentile);

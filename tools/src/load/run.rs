@@ -30,10 +30,7 @@ use crate::client::{Client, ClientError, Options, StreamClock, Tick};
 pub fn run(plan: &LoadPlan, progress: &mut dyn Progress) -> Result<LoadReport, LoadError> {
     plan.check()?;
     let mut client = connect(plan)?;
-    let (seed, warehouse) = (
-        choice(plan.seed)?,
-        choice(plan.warehouse)? >> plan.warehouse.map_or(1, |_| 0),
-    );
+    let (seed, warehouse) = (choice(plan.seed)?, choice(plan.warehouse)? >> plan.warehouse.map_or(1, |_| 0));
     progress.phase(Phase::SetUp);
     let mut expected = create_items(&mut client, plan, warehouse)?;
     let welcome = client.welcome().clone();
@@ -47,10 +44,7 @@ pub fn run(plan: &LoadPlan, progress: &mut dyn Progress) -> Result<LoadReport, L
         total.add(report, &mut expected);
     }
     if total.never_welcomed > 0 {
-        return Err(LoadError::NotConnected {
-            connections: total.never_welcomed,
-            last: total.last,
-        });
+        return Err(LoadError::NotConnected { connections: total.never_welcomed, last: total.last });
     }
     if total.unanswered > 0 {
         return Err(LoadError::Unanswered {
@@ -65,11 +59,7 @@ pub fn run(plan: &LoadPlan, progress: &mut dyn Progress) -> Result<LoadReport, L
     Ok(LoadReport {
         counts: total.counts,
         seconds,
-        rate_per_s: if seconds > 0.0 {
-            total.answered_measured as f64 / seconds
-        } else {
-            0.0
-        },
+        rate_per_s: if seconds > 0.0 { total.answered_measured as f64 / seconds } else { 0.0 },
         latency_us: LatencyUs::of(&latency_ns),
         books: Books::close(warehouse, &expected, &found, total.contradictions),
         replicas: welcome.replicas,
@@ -92,11 +82,7 @@ pub fn run(plan: &LoadPlan, progress: &mut dyn Progress) -> Result<LoadReport, L
         },
         accounts: plan.accounts,
         warehouse,
-        measured: Measured {
-            latency_ns,
-            intervals,
-            began,
-        },
+        measured: Measured { latency_ns, intervals, began },
         journal: total.journal,
     })
 }
@@ -107,10 +93,8 @@ fn connect(plan: &LoadPlan) -> Result<Client, LoadError> {
         call_timeout: plan.drain_limit,
         ..Options::default()
     };
-    Client::connect(&plan.addresses, options).map_err(|source| LoadError::Client {
-        doing: "connecting",
-        source,
-    })
+    Client::connect(&plan.addresses, options)
+        .map_err(|source| LoadError::Client { doing: "connecting", source })
 }
 
 /// The threads' sums.
@@ -161,10 +145,7 @@ fn load(
     seed: u64,
     progress: &mut dyn Progress,
 ) -> Result<Loaded, LoadError> {
-    let routing = Routing {
-        seed: welcome.routing_seed,
-        shards: welcome.ports.len() as u16,
-    };
+    let routing = Routing { seed: welcome.routing_seed, shards: welcome.ports.len() as u16 };
     let ranks = Ranks::new(plan.skew, plan.accounts as u32);
     let shared = Shared::new(Instant::now(), plan.client_cores);
     let entry = resolve(plan)?;
@@ -227,10 +208,9 @@ fn connections_of(plan: &LoadPlan, welcome: &Welcome, entry: SocketAddr, thread:
     own.enumerate()
         .map(|(token, number)| {
             let carried: Vec<u16> = match number < shards {
-                true if plan.connections < shards => (number..shards)
-                    .step_by(plan.connections)
-                    .map(|s| s as u16)
-                    .collect(),
+                true if plan.connections < shards => {
+                    (number..shards).step_by(plan.connections).map(|s| s as u16).collect()
+                }
                 _ => vec![(number % shards) as u16],
             };
             let mut owner = entry;
@@ -273,7 +253,7 @@ fn follow(
         let end = merged.start + merged.length;
         // The rest of a second at the end would show as a rate what is chance.
         if threads == plan.client_cores && merged.length >= SHOWN_MIN {
-            let phase = enter(progress, end);
+            let phase = enter(progress, merged.start);
             progress.line(&ProgressLine {
                 phase,
                 elapsed_s: end.as_secs_f64(),
@@ -301,10 +281,7 @@ fn resolve(plan: &LoadPlan) -> Result<SocketAddr, LoadError> {
     }
     Err(LoadError::Client {
         doing: "connecting",
-        source: ClientError::Address {
-            address: plan.addresses.join(", "),
-            source: failure,
-        },
+        source: ClientError::Address { address: plan.addresses.join(", "), source: failure },
     })
 }
 

@@ -17,19 +17,13 @@ pub(super) fn create_items(
     let mut held = read_quantities(client, plan, warehouse)?;
     let absent: Vec<usize> = (0..held.len()).filter(|item| held[*item].is_none()).collect();
     for chunk in absent.chunks(CHUNK_EVENTS) {
-        let events: Vec<NewEvent> = chunk
-            .iter()
-            .map(|item| creation(plan, warehouse, *item))
-            .collect();
-        let answers = client.submit(&events).map_err(|source| LoadError::Client {
-            doing: "creating the items",
-            source,
-        })?;
+        let events: Vec<NewEvent> = chunk.iter().map(|item| creation(plan, warehouse, *item)).collect();
+        let answers = client
+            .submit(&events)
+            .map_err(|source| LoadError::Client { doing: "creating the items", source })?;
         for (item, answer) in chunk.iter().zip(answers) {
             if answer.first_status != Status::Applied {
-                return Err(LoadError::SetUp {
-                    outcome: Outcome::Answered(answer),
-                });
+                return Err(LoadError::SetUp { outcome: Outcome::Answered(answer) });
             }
             held[*item] = Some(plan.stock.cast_signed());
         }

@@ -28,17 +28,11 @@ impl Timer {
 
     /// Wakes the poll after `wait`, once.
     pub(super) fn arm(&self, wait: Duration) -> io::Result<()> {
-        let zero = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
         let wait = wait.max(Duration::from_nanos(1));
         let spec = Itimerspec {
             it_interval: zero,
-            it_value: Timespec {
-                tv_sec: wait.as_secs() as _,
-                tv_nsec: wait.subsec_nanos().into(),
-            },
+            it_value: Timespec { tv_sec: wait.as_secs() as _, tv_nsec: wait.subsec_nanos().into() },
         };
         timerfd_settime(&self.fd, TimerfdTimerFlags::empty(), &spec)?;
         Ok(())

@@ -91,9 +91,7 @@ pub(super) struct Context<'a> {
 impl Context<'_> {
     pub(super) fn fill(&mut self, batch: &mut Batch, now: u64) {
         let time = self.clock.now(Tick(now));
-        let deadline = self
-            .clock
-            .deadline(Tick(now), self.plan.key_lifetime, self.ttl_ns);
+        let deadline = self.clock.deadline(Tick(now), self.plan.key_lifetime, self.ttl_ns);
         self.generator.fill(batch, self.plan.batch, time, deadline);
         self.stats.counts.events_sent += batch.len() as u64;
     }
@@ -215,22 +213,12 @@ impl<'a> Worker<'a> {
         let last_interval = self.context.stats.end_interval(self.context.shared.now());
         // The receiver is gone only when the run was given up.
         let _ = self.intervals.send(last_interval);
-        let lost = self
-            .connections
-            .iter()
-            .filter(|connection| !connection.last.is_empty());
+        let lost = self.connections.iter().filter(|connection| !connection.last.is_empty());
         Ok(WorkerReport {
             unanswered: self.connections.iter().map(Connection::unanswered).sum(),
             requests_unsent,
-            never_welcomed: self
-                .connections
-                .iter()
-                .filter(|connection| !connection.welcomed_once)
-                .count(),
-            last: lost
-                .last()
-                .map(|connection| connection.last.clone())
-                .unwrap_or_default(),
+            never_welcomed: self.connections.iter().filter(|connection| !connection.welcomed_once).count(),
+            last: lost.last().map(|connection| connection.last.clone()).unwrap_or_default(),
             sent_for_ns: stopped - begin,
             stats: self.context.stats,
             deltas: self.context.deltas,
@@ -278,21 +266,14 @@ impl<'a> Worker<'a> {
                 Some(pace) => self.send_due(pace, now),
                 None => u64::MAX,
             };
-            let wake = next
-                .min(due)
-                .min(self.context.measure_to)
-                .min(self.context.stats.interval_end());
+            let wake = next.min(due).min(self.context.measure_to).min(self.context.stats.interval_end());
             self.wait(wake, closed)?;
         }
     }
 
     fn drain(&mut self, stopped: u64) -> io::Result<()> {
         let limit = stopped + self.context.plan.drain_limit.as_nanos() as u64;
-        while self
-            .connections
-            .iter()
-            .any(|connection| connection.outstanding() > 0)
-        {
+        while self.connections.iter().any(|connection| connection.outstanding() > 0) {
             let now = self.context.shared.now();
             if now >= limit {
                 break;

@@ -78,13 +78,10 @@ pub struct Model {
 impl Model {
     /// Starts one with this many shards, each on a port of its own.
     pub fn start(shards: usize, faults: Faults) -> Model {
-        let listeners: Vec<TcpListener> = (0..shards)
-            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-            .collect();
-        let ports: Vec<u16> = listeners
-            .iter()
-            .map(|listener| listener.local_addr().unwrap().port())
-            .collect();
+        let listeners: Vec<TcpListener> =
+            (0..shards).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports: Vec<u16> =
+            listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         let state = Arc::new(Mutex::new(State::default()));
         let closing = Arc::new(AtomicBool::new(false));
         let connections = Arc::new(AtomicU64::new(0));
@@ -100,25 +97,14 @@ impl Model {
                     connections.fetch_add(1, Ordering::SeqCst);
                     let (state, ports, faults) = (state.clone(), ports.clone(), faults.clone());
                     thread::spawn(move || {
-                        let mut connection = Connection {
-                            state,
-                            ports,
-                            faults,
-                            requests: 0,
-                        };
+                        let mut connection = Connection { state, ports, faults, requests: 0 };
                         // A connection that fails ends; that is all a server knows of it.
                         let _ = connection.serve(stream.unwrap());
                     });
                 }
             }));
         }
-        Model {
-            ports,
-            state,
-            closing,
-            connections,
-            threads,
-        }
+        Model { ports, state, closing, connections, threads }
     }
 
     pub fn address(&self) -> String {
@@ -227,11 +213,7 @@ impl Connection {
             out.extend_from_slice(&States::header(half.len() as u32, Slot(state.slot)));
             for (index, entity) in half {
                 let found = state.items.get(&entity.entity()).map(Vec::as_slice);
-                EntityState {
-                    index: *index as u32,
-                    state: found,
-                }
-                .encode(out);
+                EntityState { index: *index as u32, state: found }.encode(out);
             }
             writer.finish(out);
         }
@@ -242,17 +224,9 @@ impl Connection {
         let mut state = self.state.lock().unwrap();
         state.requests += 1;
         self.requests += 1;
-        if self
-            .faults
-            .refuse_every
-            .is_some_and(|every| state.requests.is_multiple_of(every))
-        {
+        if self.faults.refuse_every.is_some_and(|every| state.requests.is_multiple_of(every)) {
             let writer = FrameWriter::begin(out, FrameKind::Refused, frame.request);
-            let refused = Refused {
-                code: RefusedCode::Busy,
-                retry_after_us: 500,
-                text: "not now".into(),
-            };
+            let refused = Refused { code: RefusedCode::Busy, retry_after_us: 500, text: "not now".into() };
             refused.encode(out);
             writer.finish(out);
             return true;
@@ -308,9 +282,7 @@ fn evaluate(
     };
     state.seen += 1;
     let key = event.key().0;
-    if faults
-        .busy_every
-        .is_some_and(|every| state.seen.is_multiple_of(every))
+    if faults.busy_every.is_some_and(|every| state.seen.is_multiple_of(every))
         && state.told_busy.insert(key, ()).is_none()
     {
         return (index, Status::Busy, 300, nothing(Status::Busy));
@@ -328,10 +300,7 @@ fn evaluate(
     let (status, reason, response) = verdict;
     if status == Status::Applied {
         state.applied += 1;
-        if faults
-            .double_every
-            .is_some_and(|every| state.applied.is_multiple_of(every))
-        {
+        if faults.double_every.is_some_and(|every| state.applied.is_multiple_of(every)) {
             apply(state, event);
         }
         if faults.lose_unit_after == Some(state.applied) {
@@ -343,11 +312,7 @@ fn evaluate(
         body: event.body().to_vec(),
         status,
         reason,
-        position: Position {
-            slot: Slot(state.slot),
-            shard: ShardId(0),
-            index,
-        },
+        position: Position { slot: Slot(state.slot), shard: ShardId(0), index },
         response,
     };
     state.keys.insert(key, recorded.clone());
