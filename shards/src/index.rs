@@ -84,11 +84,7 @@ impl Index {
     /// Fills the vacant slot that a probe for `hash` ended at.
     pub(crate) fn fill(&mut self, slot: usize, hash: u64, position: u32) {
         assert!(self.slots[slot] == 0, "slot {slot} is not vacant");
-        assert!(
-            self.used < self.positions,
-            "an index of {} positions is full",
-            self.positions
-        );
+        assert!(self.used < self.positions, "an index of {} positions is full", self.positions);
         self.used += 1;
         self.write(slot, hash, position);
     }
@@ -130,28 +126,16 @@ impl Index {
             let position = (value & self.position_mask) - 1;
             let mut slot = self.home(hash_of(position));
             while slot != at {
-                assert!(
-                    self.slots[slot] != 0,
-                    "slot {slot} is empty before position {position} at {at}"
-                );
+                assert!(self.slots[slot] != 0, "slot {slot} is empty before position {position} at {at}");
                 slot = self.after(slot);
             }
         }
         assert!(used == self.used, "{used} slots are used, {} counted", self.used);
-        assert!(
-            self.used <= self.positions,
-            "{} of {} positions",
-            self.used,
-            self.positions
-        );
+        assert!(self.used <= self.positions, "{} of {} positions", self.used, self.positions);
     }
 
     fn write(&mut self, slot: usize, hash: u64, position: u32) {
-        assert!(
-            position < self.positions,
-            "position {position} of {}",
-            self.positions
-        );
+        assert!(position < self.positions, "position {position} of {}", self.positions);
         self.slots[slot] = self.tag(hash) | (position + 1);
     }
 
@@ -169,11 +153,7 @@ impl Index {
     }
 
     fn distance(&self, from: usize, to: usize) -> usize {
-        if to >= from {
-            to - from
-        } else {
-            to + self.slots.len() - from
-        }
+        if to >= from { to - from } else { to + self.slots.len() - from }
     }
 }
 

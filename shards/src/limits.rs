@@ -6,9 +6,14 @@ use assize_wire::limits::{ENTITY_STATE_BYTES_MAX, SHARDS_MAX, STRIPE_EVENTS_MAX}
 /// its room for new entities is fixed by the count after that slot (D5). Agreed: a window must not be larger.
 pub const WINDOW_SLOTS_MAX: u64 = 8;
 
-/// Entries that the Warden's ring has beyond its capacity. A stripe that was checked and has not run refers to
-/// entries that were live when it was checked; at most this many are added before it runs, so they are still there.
-pub const WARDEN_RESERVE: usize = WINDOW_SLOTS_MAX as usize * STRIPE_EVENTS_MAX;
+/// Entries that the ring of a Warden of `capacity` live keys has beyond these. A stripe that was checked and has not run
+/// refers to entries that were live when it was checked; at most this many are added before it runs, so they are still
+/// there: a stripe adds as many as it has events, and no more than may live at once.
+#[must_use]
+pub const fn warden_reserve(capacity: u32) -> usize {
+    let stripe = if (capacity as usize) < STRIPE_EVENTS_MAX { capacity as usize } else { STRIPE_EVENTS_MAX };
+    WINDOW_SLOTS_MAX as usize * stripe
+}
 
 /// Slots above the one last published for which the Clerk holds other replicas' copies; those above are asked for
 /// again (C4).
@@ -18,7 +23,4 @@ const _: () = assert!(
     ENTITY_STATE_BYTES_MAX < 254,
     "a state list keeps a length in a byte, two values of which mean absent and unchanged"
 );
-const _: () = assert!(
-    SHARDS_MAX <= 64,
-    "the homes with room for new entities are a mask of 64 bits"
-);
+const _: () = assert!(SHARDS_MAX <= 64, "the homes with room for new entities are a mask of 64 bits");

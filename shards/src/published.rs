@@ -34,10 +34,7 @@ impl Outcomes {
     /// None, with room for `bytes`.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Outcomes {
-        Outcomes {
-            bytes: Vec::with_capacity(bytes),
-            count: 0,
-        }
+        Outcomes { bytes: Vec::with_capacity(bytes), count: 0 }
     }
 
     /// The encoded outcomes back to back.

@@ -142,20 +142,10 @@ impl Shard {
     #[must_use]
     pub fn new(config: ShardConfig, domains: Arc<DomainRegistry>, guard: Arc<dyn PanicGuard>) -> Shard {
         let ShardConfig { shard, routing, .. } = config;
-        assert!(
-            shard.0 < routing.shards,
-            "shard {shard} of {} shards",
-            routing.shards
-        );
+        assert!(shard.0 < routing.shards, "shard {shard} of {} shards", routing.shards);
         let state_bytes_max = domains.state_bytes_max();
         Shard {
-            rules: Rules {
-                shard,
-                routing,
-                body_seed: config.body_seed,
-                domains,
-                guard,
-            },
+            rules: Rules { shard, routing, body_seed: config.body_seed, domains, guard },
             warden: Warden::new(config.warden_capacity, config.ttl_ns, config.body_seed),
             entities: Entities::new(config.entity_capacity, state_bytes_max, routing.seed),
             turns: Turns::default(),
@@ -184,11 +174,7 @@ impl Shard {
     pub fn handle_chosen(&mut self, slot: Arc<OrderedSlot>, stripe: Option<StripeBytes>) {
         let expected = Slot(self.executed.0 + self.slots.len() as u64 + 1);
         let manifest = &slot.manifest;
-        assert!(
-            manifest.slot == expected,
-            "slot {} is chosen after {expected}",
-            manifest.slot
-        );
+        assert!(manifest.slot == expected, "slot {} is chosen after {expected}", manifest.slot);
         assert!(
             manifest.stripe_of(self.rules.shard).is_some() == stripe.is_some(),
             "slot {expected} and its stripe of shard {} do not go together",
@@ -229,11 +215,7 @@ impl Shard {
         let mut away = Vec::new();
         for (item, wanted) in read.entities.iter().enumerate() {
             let home = self.rules.routing.home_of(wanted.domain, wanted.entity);
-            assert!(
-                home == self.rules.shard,
-                "a read of entity {}, at home in shard {home}",
-                wanted.entity
-            );
+            assert!(home == self.rules.shard, "a read of entity {}, at home in shard {home}", wanted.entity);
             let found = self.entities.find(wanted.domain, wanted.entity);
             let state = match found {
                 Some(at) if self.entities.queue(at) != NOBODY => {
@@ -296,14 +278,8 @@ impl Shard {
     /// Panics when a promise at the head of this file, or of a component, is broken.
     pub fn check_invariants(&self) {
         let (turned, examined, chosen) = (self.turned, self.examined, self.slots.len());
-        assert!(
-            turned <= examined && examined <= chosen,
-            "{turned} <= {examined} <= {chosen}"
-        );
-        assert!(
-            examined as u64 <= WINDOW_SLOTS_MAX,
-            "{examined} slots are examined and not finished"
-        );
+        assert!(turned <= examined && examined <= chosen, "{turned} <= {examined} <= {chosen}");
+        assert!(examined as u64 <= WINDOW_SLOTS_MAX, "{examined} slots are examined and not finished");
         let slots = self.own.iter().map(|own| own.plan.ordered.manifest.slot);
         assert!(slots.is_sorted(), "own stripes wait out of order");
         if self.slots.is_empty() {
@@ -371,8 +347,7 @@ impl Shard {
         self.rules.examine(&mut plan, &mut self.warden, &mut self.scratch);
         for (home, entities) in plan.loans.claims() {
             self.counters.entities_borrowed += entities.len() as u64;
-            self.outbox
-                .push_back((home, Exchange::Claim(Claim { slot, entities })));
+            self.outbox.push_back((home, Exchange::Claim(Claim { slot, entities })));
         }
         self.own.push_back(OwnStripe { plan, turn: None });
         true
@@ -402,11 +377,7 @@ impl Shard {
             work.next_stripe += 1;
             return true;
         }
-        let Some(claim) = self
-            .claims
-            .get_mut(usize::from(claimant.0))
-            .and_then(VecDeque::pop_front)
-        else {
+        let Some(claim) = self.claims.get_mut(usize::from(claimant.0)).and_then(VecDeque::pop_front) else {
             return false;
         };
         assert!(
@@ -444,8 +415,7 @@ impl Shard {
         for steps in plan.steps.chunks(LOOKUPS_BEGUN) {
             self.hashes.clear();
             let local = local_entities(steps, &plan.ids, &mut plan.refs);
-            self.hashes
-                .extend(local.map(|(domain, id, _)| self.entities.hash(domain, id)));
+            self.hashes.extend(local.map(|(domain, id, _)| self.entities.hash(domain, id)));
             // All look-ups of the block begin here before the first ends below, so their cache misses overlap.
             let hashes = self.hashes.iter();
             black_box(hashes.fold(0, |all, hash| all ^ self.entities.touch(*hash)));
@@ -516,21 +486,11 @@ impl Shard {
         let OwnStripe { mut plan, turn } = self.own.pop_front().expect("a stripe is waiting");
         let ordered = plan.ordered.clone();
         let (slot, time) = (ordered.manifest.slot, ordered.manifest.time);
-        let stock = Stock {
-            room: self.room_in(slot),
-            entities: &mut self.entities,
-        };
-        let Executed {
-            digest,
-            outcomes,
-            fills,
-            entities_change,
-        } = self
-            .arbiter
-            .execute(&self.rules, &mut plan, &mut self.warden, stock);
+        let stock = Stock { room: self.room_in(slot), entities: &mut self.entities };
+        let Executed { digest, outcomes, fills, entities_change } =
+            self.arbiter.execute(&self.rules, &mut plan, &mut self.warden, stock);
         for (home, states) in plan.loans.returns() {
-            self.outbox
-                .push_back((home, Exchange::Return(Return { slot, states })));
+            self.outbox.push_back((home, Exchange::Return(Return { slot, states })));
         }
         if let Some(turn) = turn {
             self.turns.end(&mut self.entities, turn);
@@ -539,14 +499,7 @@ impl Shard {
         self.counters.stripes += 1;
         self.counters.events += u64::from(outcomes.count());
         self.counters.duplicates += fills.len() as u64;
-        self.clerk.handle_own(Published {
-            slot,
-            shard: self.rules.shard,
-            digest,
-            time,
-            outcomes,
-            fills,
-        });
+        self.clerk.handle_own(Published { slot, shard: self.rules.shard, digest, time, outcomes, fills });
         self.plans.push(plan);
     }
 
@@ -570,10 +523,7 @@ impl Shard {
     }
 
     fn take_grant(&mut self, from: ShardId, grant: &Grant) {
-        let own = self
-            .own
-            .iter_mut()
-            .find(|own| own.plan.ordered.manifest.slot == grant.slot);
+        let own = self.own.iter_mut().find(|own| own.plan.ordered.manifest.slot == grant.slot);
         let own = own.unwrap_or_else(|| panic!("shard {from} grants slot {}, not waiting", grant.slot));
         own.plan.loans.grant(from, grant.room, &grant.states);
     }
@@ -629,12 +579,9 @@ fn local_entities<'a>(
     // The events' entities follow each other, so those of a block are one piece. After an unreadable event come only
     // unreadable ones, and they have none.
     let from = steps.first().map_or(0, |step| step.entities_from as usize);
-    let domains = steps
-        .iter()
-        .flat_map(|step| repeat_n(step.domain, step.entities.into()));
+    let domains = steps.iter().flat_map(|step| repeat_n(step.domain, step.entities.into()));
     let all = domains.zip(&ids[from..]).zip(&mut refs[from..]);
-    all.filter(|(_, place)| place.is_local())
-        .map(|((domain, id), place)| (domain, *id, place))
+    all.filter(|(_, place)| place.is_local()).map(|((domain, id), place)| (domain, *id, place))
 }
 
 /// Events whose entities' look-ups are begun together.

@@ -28,9 +28,7 @@ fn the_specs_parse_without_diagnostics() {
         assert_eq!(parsed.module.version, Some(3), "{name}");
         let found = allium_parser::analyze(&parsed.module, spec);
         for diagnostic in found {
-            let accepted = ACCEPTED_WARNINGS
-                .iter()
-                .any(|(known, _)| diagnostic.code == Some(known));
+            let accepted = ACCEPTED_WARNINGS.iter().any(|(known, _)| diagnostic.code == Some(known));
             assert!(
                 diagnostic.severity == Severity::Info
                     || (diagnostic.severity == Severity::Warning && accepted),
@@ -56,10 +54,7 @@ fn every_rule_and_invariant_is_named_by_a_test() {
                 let words = text.split(|c: char| !c.is_alphanumeric());
                 words.collect::<BTreeSet<_>>()
             };
-            if !TESTS
-                .iter()
-                .any(|(_, test)| words(test).contains(name.name.as_str()))
-            {
+            if !TESTS.iter().any(|(_, test)| words(test).contains(name.name.as_str())) {
                 unnamed.insert(name.name.clone(), spec);
             }
         }
@@ -81,8 +76,5 @@ const ACCEPTED_WARNINGS: &[(&str, &str)] = &[
         "allium.status.unreachableValue",
         "the first status of an entity is given by what is outside: the log, or another replica",
     ),
-    (
-        "allium.status.noExit",
-        "the exit is taken by a rule that names several statuses at once",
-    ),
+    ("allium.status.noExit", "the exit is taken by a rule that names several statuses at once"),
 ];

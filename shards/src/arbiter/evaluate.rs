@@ -82,11 +82,7 @@ impl Arbiter {
             let index = index as u32;
             let event = match step.decision {
                 Decision::Unreadable => None,
-                _ => Some(
-                    Event::parse(&bytes[step.offset as usize..])
-                        .expect("it was read before")
-                        .0,
-                ),
+                _ => Some(Event::parse(&bytes[step.offset as usize..]).expect("it was read before").0),
             };
             let key = event.map_or(EventKey(0), |event| event.key());
             let mut outcome = Outcome {
@@ -211,11 +207,7 @@ impl Arbiter {
                 && cell.get().is_some()
                 && state_of(*entity, stock.entities, &plan.loans).is_none()
         });
-        if no_room {
-            (Status::Rejected, EngineReason::NoRoom as u16)
-        } else {
-            (Status::Applied, 0)
-        }
+        if no_room { (Status::Rejected, EngineReason::NoRoom as u16) } else { (Status::Applied, 0) }
     }
 
     /// Stores what an applied event changed, and digests it after its outcome.

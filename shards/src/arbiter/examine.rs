@@ -30,9 +30,7 @@ impl Rules {
         let ordered = plan.ordered.clone();
         let bytes = plan.bytes.clone();
         let manifest = &ordered.manifest;
-        let named = manifest
-            .stripe_of(self.shard)
-            .expect("the slot has a stripe of this shard");
+        let named = manifest.stripe_of(self.shard).expect("the slot has a stripe of this shard");
         warden.begin(manifest.slot, manifest.time);
         for home in 0..self.routing.shards {
             if named.home_mask >> home & 1 == 1 && home != self.shard.0 {
@@ -58,12 +56,7 @@ impl Rules {
                     let hash = warden.hash(event.key());
                     let at = offset;
                     offset += event.bytes().len() as u32;
-                    Read {
-                        event,
-                        offset: at,
-                        hash,
-                        body: body_hash(&event, self.body_seed),
-                    }
+                    Read { event, offset: at, hash, body: body_hash(&event, self.body_seed) }
                 });
             }
             if count == 0 {
@@ -133,14 +126,7 @@ impl Rules {
         }
         let event = &read.event;
         let index = plan.steps.len() as u32;
-        let admitted = warden.admit(
-            vacancy,
-            read.hash,
-            event.key(),
-            read.body,
-            event.deadline(),
-            index,
-        );
+        let admitted = warden.admit(vacancy, read.hash, event.key(), read.body, event.deadline(), index);
         step.decision = match admitted {
             Err(Refusal::Expired) => Decision::Expired,
             Err(Refusal::Full) => Decision::Full,
@@ -181,9 +167,7 @@ impl Rules {
             return Err(invalid(EngineReason::BadEntities));
         }
         let ids = entities.as_slice();
-        let inside = ids
-            .iter()
-            .all(|id| mask >> self.home_of(event.domain(), *id).0 & 1 == 1);
+        let inside = ids.iter().all(|id| mask >> self.home_of(event.domain(), *id).0 & 1 == 1);
         inside.then_some(()).ok_or(invalid(EngineReason::OutsideMask))
     }
 

@@ -64,14 +64,7 @@ impl Loans {
         let fresh = self.entities.len() as u32;
         let at = *self.by_name.entry((domain.0, id.0)).or_insert(fresh);
         if at == fresh {
-            self.entities.push(Loan {
-                domain,
-                id,
-                home,
-                length: 0,
-                present: false,
-                changed: false,
-            });
+            self.entities.push(Loan { domain, id, home, length: 0, present: false, changed: false });
             let (_, loans) = self
                 .homes
                 .iter_mut()
@@ -128,8 +121,7 @@ impl Loans {
     pub(crate) fn state(&self, at: u32) -> Option<&[u8]> {
         let loan = &self.entities[at as usize];
         let from = at as usize * self.stride;
-        loan.present
-            .then(|| &self.states[from..from + usize::from(loan.length)])
+        loan.present.then(|| &self.states[from..from + usize::from(loan.length)])
     }
 
     pub(crate) fn store(&mut self, at: u32, state: Option<&[u8]>) {

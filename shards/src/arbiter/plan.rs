@@ -71,11 +71,7 @@ impl EntityRef {
 
     /// The number of the record, or `Err` with that of the loan.
     pub(crate) fn place(self) -> Result<u32, u32> {
-        if self.0 & REMOTE == 0 {
-            Ok(self.0)
-        } else {
-            Err(self.0 & !REMOTE)
-        }
+        if self.0 & REMOTE == 0 { Ok(self.0) } else { Err(self.0 & !REMOTE) }
     }
 
     pub(crate) fn is_local(self) -> bool {

@@ -101,11 +101,7 @@ impl Clerk {
     /// This replica ran a stripe. In slot order.
     pub fn handle_own(&mut self, own: Published) {
         let slot = own.slot;
-        assert!(
-            slot > self.published,
-            "slot {slot} ran again after {}",
-            self.published
-        );
+        assert!(slot > self.published, "slot {slot} ran again after {}", self.published);
         if self.copies == 1 && self.held.is_empty() && !self.stopped {
             self.published = slot;
             self.ready.push_back(own);
@@ -172,8 +168,7 @@ impl Clerk {
                 Decision::Quarantine => {
                     let agreed = held.reached(self.copies).next().expect("a group agreed");
                     let found = held.own.as_ref().expect("own is known").digest;
-                    self.findings
-                        .push_back(Finding::Quarantine { slot, agreed, found });
+                    self.findings.push_back(Finding::Quarantine { slot, agreed, found });
                     self.stopped = true;
                 }
                 Decision::SplitBrain => {
@@ -191,12 +186,7 @@ impl Clerk {
         let own = held.own.expect("own is among those published");
         for (replica, found) in held.digests {
             if found != own.digest {
-                self.findings.push_back(Finding::Diverged {
-                    slot,
-                    replica,
-                    agreed: own.digest,
-                    found,
-                });
+                self.findings.push_back(Finding::Diverged { slot, replica, agreed: own.digest, found });
             }
         }
         self.published = slot;
@@ -227,9 +217,7 @@ impl Held {
     fn reached(&self, copies: usize) -> impl Iterator<Item = Hash> {
         let digests = self.digests.values().enumerate();
         let first = digests.filter(|(at, digest)| !self.digests.values().take(*at).any(|d| d == *digest));
-        first
-            .map(|(_, digest)| *digest)
-            .filter(move |digest| self.group(*digest) >= copies)
+        first.map(|(_, digest)| *digest).filter(move |digest| self.group(*digest) >= copies)
     }
 
     fn group(&self, digest: Hash) -> usize {

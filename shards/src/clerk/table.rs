@@ -70,16 +70,8 @@ pub fn decide(seen: Seen) -> Decision {
 /// The rows.
 pub const TABLE: [Row; 6] = [
     row(&[Own::Agreed], &[Others::None], Decision::Publish),
-    row(
-        &[Own::Agreed],
-        &[Others::One, Others::Several],
-        Decision::SplitBrain,
-    ),
-    row(
-        &[Own::Unknown, Own::Short],
-        &[Others::Several],
-        Decision::SplitBrain,
-    ),
+    row(&[Own::Agreed], &[Others::One, Others::Several], Decision::SplitBrain),
+    row(&[Own::Unknown, Own::Short], &[Others::Several], Decision::SplitBrain),
     row(&[Own::Short], &[Others::One], Decision::Quarantine),
     // The group may yet turn out to be ours.
     row(&[Own::Unknown], &[Others::One], Decision::Hold),
@@ -87,9 +79,5 @@ pub const TABLE: [Row; 6] = [
 ];
 
 const fn row(own: &'static [Own], others: &'static [Others], decision: Decision) -> Row {
-    Row {
-        own,
-        others,
-        decision,
-    }
+    Row { own, others, decision }
 }

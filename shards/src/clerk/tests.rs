@@ -63,16 +63,7 @@ fn c1_it_publishes_at_copies_equal_digests_with_its_own_among_them() {
 #[test]
 fn the_odd_one_out_is_named_and_quarantines_itself() {
     let diverged = settle(3, 3, &[1, 2, 1]);
-    assert!(
-        diverged.0
-            && matches!(
-                diverged.1,
-                Some(Finding::Diverged {
-                    replica: ReplicaId(2),
-                    ..
-                })
-            )
-    );
+    assert!(diverged.0 && matches!(diverged.1, Some(Finding::Diverged { replica: ReplicaId(2), .. })));
     let quarantine = settle(2, 0, &[2, 2]);
     assert!(!quarantine.0 && matches!(quarantine.1, Some(Finding::Quarantine { .. })));
     let split = settle(2, 4, &[2, 2, 1, 1]);
@@ -85,15 +76,9 @@ fn c3_a_later_slot_waits_for_an_earlier_one() {
     let mut clerk = Clerk::new(ReplicaId(0), 2);
     clerk.handle_own(own(1, 1));
     clerk.handle_own(own(3, 3));
-    assert_eq!(
-        clerk.handle_copy(ReplicaId(1), Slot(3), Hash([3; 32])),
-        CopyFate::Held
-    );
+    assert_eq!(clerk.handle_copy(ReplicaId(1), Slot(3), Hash([3; 32])), CopyFate::Held);
     assert!(clerk.poll_published().is_none());
-    assert_eq!(
-        clerk.handle_copy(ReplicaId(1), Slot(1), Hash([1; 32])),
-        CopyFate::Held
-    );
+    assert_eq!(clerk.handle_copy(ReplicaId(1), Slot(1), Hash([1; 32])), CopyFate::Held);
     let slots = core::iter::from_fn(|| clerk.poll_published()).map(|published| published.slot.0);
     assert!(slots.eq([1, 3]));
 }
@@ -103,13 +88,7 @@ fn c3_a_later_slot_waits_for_an_earlier_one() {
 fn c4_a_late_copy_and_one_far_ahead_are_handed_back() {
     let mut clerk = Clerk::new(ReplicaId(0), 1);
     clerk.handle_own(own(1, 1));
-    assert_eq!(
-        clerk.handle_copy(ReplicaId(1), Slot(1), Hash([1; 32])),
-        CopyFate::Late
-    );
+    assert_eq!(clerk.handle_copy(ReplicaId(1), Slot(1), Hash([1; 32])), CopyFate::Late);
     let far = Slot(2 + COPIES_AHEAD_MAX);
-    assert_eq!(
-        clerk.handle_copy(ReplicaId(1), far, Hash([1; 32])),
-        CopyFate::Dropped
-    );
+    assert_eq!(clerk.handle_copy(ReplicaId(1), far, Hash([1; 32])), CopyFate::Dropped);
 }

@@ -24,21 +24,15 @@ impl StateList {
     /// None yet, with room for `count` of `state_bytes` each.
     #[must_use]
     pub fn with_capacity(count: usize, state_bytes: usize) -> StateList {
-        StateList {
-            lengths: Vec::with_capacity(count),
-            bytes: Vec::with_capacity(count * state_bytes),
-        }
+        StateList { lengths: Vec::with_capacity(count), bytes: Vec::with_capacity(count * state_bytes) }
     }
 
     /// Appends one.
     pub fn push(&mut self, state: StateOf<'_>) {
         match state {
             StateOf::Present(state) => {
-                let length = u8::try_from(state.len())
-                    .ok()
-                    .filter(|length| *length < UNCHANGED);
-                self.lengths
-                    .push(length.unwrap_or_else(|| panic!("a state of {} bytes", state.len())));
+                let length = u8::try_from(state.len()).ok().filter(|length| *length < UNCHANGED);
+                self.lengths.push(length.unwrap_or_else(|| panic!("a state of {} bytes", state.len())));
                 self.bytes.extend_from_slice(state);
             }
             StateOf::Absent => self.lengths.push(ABSENT),
@@ -61,10 +55,7 @@ impl StateList {
     /// Each, in order.
     #[must_use]
     pub fn iter(&self) -> StateListIter<'_> {
-        StateListIter {
-            lengths: &self.lengths,
-            bytes: &self.bytes,
-        }
+        StateListIter { lengths: &self.lengths, bytes: &self.bytes }
     }
 }
 
@@ -104,3 +95,22 @@ impl<'a> Iterator for StateListIter<'a> {
 
 const UNCHANGED: u8 = 254;
 const ABSENT: u8 = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_come_out_as_they_went_in() {
+        let states = [
+            StateOf::Present(&[1, 2, 3]),
+            StateOf::Unchanged,
+            StateOf::Present(&[]),
+            StateOf::Absent,
+            StateOf::Present(&[7; 128]),
+        ];
+        let mut list = StateList::default();
+        states.iter().for_each(|state| list.push(*state));
+        assert!(list.iter().eq(states) && list.len() == 5 && !list.is_empty());
+    }
+}

@@ -116,10 +116,7 @@ impl Entities {
         record[LENGTH] = bytes.len() as u8;
         record[FLAGS] = if state.is_some() { IN_USE | PRESENT } else { IN_USE };
         let change = i64::from(state.is_some()) - i64::from(before);
-        self.present = self
-            .present
-            .checked_add_signed(change)
-            .expect("entities are counted");
+        self.present = self.present.checked_add_signed(change).expect("entities are counted");
         change
     }
 
@@ -142,13 +139,7 @@ impl Entities {
             panic!("record {at} of entity {id} is not in the index");
         };
         assert!(position == at, "entity {id} has records {at} and {position}");
-        let Entities {
-            index,
-            chunks,
-            hasher,
-            stride,
-            ..
-        } = self;
+        let Entities { index, chunks, hasher, stride, .. } = self;
         index.remove(slot, |at| {
             let (domain, id) = name_in(record_in(chunks, *stride, at));
             hasher.hash_one((domain.0, id.0))
@@ -169,17 +160,10 @@ impl Entities {
     /// Panics when a promise at the head of this file is broken.
     pub(crate) fn check_invariants(&self) {
         let present = self.iter().filter(|at| self.state(*at).is_some()).count() as u64;
-        assert!(
-            present == self.present,
-            "{present} entities exist, {} are counted",
-            self.present
-        );
+        assert!(present == self.present, "{present} entities exist, {} are counted", self.present);
         for at in self.iter() {
             let (domain, id) = self.name(at);
-            assert!(
-                self.find(domain, id) == Some(at),
-                "record {at} of entity {id} is not in the index"
-            );
+            assert!(self.find(domain, id) == Some(at), "record {at} of entity {id} is not in the index");
             assert!(
                 self.state(at).is_some() || self.queue(at) != NOBODY,
                 "record {at} of entity {id} is neither present nor wanted"
@@ -201,8 +185,7 @@ impl Entities {
     fn add_fresh(&mut self) -> u32 {
         let at = self.fresh;
         if at as usize == self.chunks.len() * CHUNK_RECORDS {
-            self.chunks
-                .push(vec![0; CHUNK_RECORDS * self.stride].into_boxed_slice());
+            self.chunks.push(vec![0; CHUNK_RECORDS * self.stride].into_boxed_slice());
         }
         self.fresh += 1;
         at

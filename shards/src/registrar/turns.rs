@@ -65,12 +65,7 @@ struct Place {
 impl Turns {
     /// Opens a turn. Join its queues, then [`Turns::close_joining`].
     pub(crate) fn open(&mut self, slot: Slot, holder: Holder) -> TurnId {
-        let turn = Turn {
-            slot,
-            holder,
-            waiting: 0,
-            places: self.lists.pop().unwrap_or_default(),
-        };
+        let turn = Turn { slot, holder, waiting: 0, places: self.lists.pop().unwrap_or_default() };
         match self.turns_free.pop() {
             Some(at) => {
                 self.turns[at as usize] = Some(turn);
@@ -93,12 +88,7 @@ impl Turns {
         {
             return;
         }
-        let place = Place {
-            entity,
-            turn: id.0,
-            next: NOBODY,
-            item,
-        };
+        let place = Place { entity, turn: id.0, next: NOBODY, item };
         let at = match self.places_free.pop() {
             Some(at) => {
                 self.places[at as usize] = place;
@@ -164,10 +154,7 @@ impl Turns {
 
     /// The entities of a turn, in the order of joining.
     pub(crate) fn entities(&self, id: TurnId) -> impl ExactSizeIterator<Item = u32> {
-        self.turn(id)
-            .places
-            .iter()
-            .map(|place| self.places[*place as usize].entity)
+        self.turn(id).places.iter().map(|place| self.places[*place as usize].entity)
     }
 
     /// Ends a turn: its entities go to whoever is next.
@@ -195,22 +182,14 @@ impl Turns {
         for (at, turn) in self.turns.iter().enumerate() {
             let held = turn.iter().flat_map(|turn| &turn.places);
             // A read gives each place back when it has its state.
-            places.extend(
-                held.copied()
-                    .filter(|place| self.places[*place as usize].turn == at as u32),
-            );
+            places.extend(held.copied().filter(|place| self.places[*place as usize].turn == at as u32));
         }
         for (at, turn) in self.turns.iter().enumerate() {
             let Some(turn) = turn else { continue };
             let mut waiting = 0;
-            for place in places
-                .iter()
-                .filter(|place| self.places[**place as usize].turn == at as u32)
-            {
-                let ahead = places
-                    .iter()
-                    .filter(|ahead| self.places[**ahead as usize].next == *place)
-                    .count();
+            for place in places.iter().filter(|place| self.places[**place as usize].turn == at as u32) {
+                let ahead =
+                    places.iter().filter(|ahead| self.places[**ahead as usize].next == *place).count();
                 assert!(ahead <= 1, "place {place} is behind {ahead} places");
                 waiting += ahead as u32;
                 let entity = self.places[*place as usize].entity;
@@ -240,9 +219,7 @@ impl Turns {
         let mut at = place.next;
         while at != NOBODY {
             let next = self.places[at as usize];
-            let turn = self.turns[next.turn as usize]
-                .as_mut()
-                .expect("who waits has a turn");
+            let turn = self.turns[next.turn as usize].as_mut().expect("who waits has a turn");
             turn.waiting -= 1;
             let ready = turn.waiting == 0;
             let Holder::Read(read) = &mut turn.holder else {

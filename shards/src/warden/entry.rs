@@ -37,9 +37,7 @@ impl Entry {
         assert!(slot.0 < 1 << SLOT_BITS, "slot {slot} is over {SLOT_BITS} bits");
         assert!(index < 1 << INDEX_BITS, "index {index} is over {INDEX_BITS} bits");
         let packed = slot.0 | u64::from(index) << SLOT_BITS;
-        Entry {
-            words: [key.0 as u64, (key.0 >> 64) as u64, body, time.0, packed, 0, 0],
-        }
+        Entry { words: [key.0 as u64, (key.0 >> 64) as u64, body, time.0, packed, 0, 0] }
     }
 
     pub(crate) fn from_words(words: [u64; ENTRY_WORDS]) -> Entry {
@@ -65,15 +63,8 @@ impl Entry {
     /// Adds how the event ended.
     pub(crate) fn decide(&mut self, status: Status, reason: u16, response: &[u8]) {
         assert!(status.is_recorded(), "{status} is not recorded");
-        assert!(
-            self.words[4] >> STATUS_SHIFT == 0,
-            "{} is decided twice",
-            self.key()
-        );
-        assert!(
-            (status == Status::Rejected) == (reason != 0),
-            "{status} with reason {reason}"
-        );
+        assert!(self.words[4] >> STATUS_SHIFT == 0, "{} is decided twice", self.key());
+        assert!((status == Status::Rejected) == (reason != 0), "{status} with reason {reason}");
         let mut inline = [0; RESPONSE_INLINE_BYTES_MAX];
         let length = if response.len() <= inline_max(status) {
             inline[..response.len()].copy_from_slice(response);
@@ -107,28 +98,15 @@ impl Entry {
         let response = if length == LENGTH_IN_STREAM {
             FirstResponse::InStream { slot, index }
         } else {
-            FirstResponse::Inline {
-                bytes,
-                length: length as u8,
-            }
+            FirstResponse::Inline { bytes, length: length as u8 }
         };
-        First {
-            slot,
-            index,
-            status,
-            reason,
-            response,
-        }
+        First { slot, index, status, reason, response }
     }
 }
 
 /// Response bytes that an entry holds.
 fn inline_max(status: Status) -> usize {
-    if status == Status::Rejected {
-        REASON_OFFSET
-    } else {
-        RESPONSE_INLINE_BYTES_MAX
-    }
+    if status == Status::Rejected { REASON_OFFSET } else { RESPONSE_INLINE_BYTES_MAX }
 }
 
 fn words_of(bytes: [u8; 16]) -> [u64; 2] {

@@ -30,7 +30,7 @@ pub use entry::First;
 use entry::{ENTRY_WORDS, Entry};
 
 use crate::index::{Index, Probe};
-use crate::limits::WARDEN_RESERVE;
+use crate::limits::warden_reserve;
 
 /// The table of one shard. Call order for a stripe: [`Warden::begin`], then for each event in order
 /// [`Warden::look`] and, if it is absent and fit to run, [`Warden::admit`]; later [`Warden::decide`] for each admitted.
@@ -84,7 +84,7 @@ impl Warden {
     /// For at most `capacity` live keys. `seed` keys the index's hash; nothing depends on it.
     #[must_use]
     pub fn new(capacity: u32, ttl_ns: u64, seed: u64) -> Warden {
-        Warden::with_ring(capacity, capacity as usize + WARDEN_RESERVE, ttl_ns, seed)
+        Warden::with_ring(capacity, capacity as usize + warden_reserve(capacity), ttl_ns, seed)
     }
 
     /// With a ring of `entries`, at least `capacity`.
@@ -226,33 +226,16 @@ impl Warden {
     pub fn check_invariants(&self) {
         let (first, live, next) = (self.first, self.live, self.next);
         assert!(first <= live && live <= next, "{first} <= {live} <= {next}");
-        assert!(
-            next - first <= self.ring.len() as u64,
-            "{} entries in the ring",
-            next - first
-        );
-        assert!(
-            next - live <= self.capacity,
-            "{} live keys of {}",
-            next - live,
-            self.capacity
-        );
+        assert!(next - first <= self.ring.len() as u64, "{} entries in the ring", next - first);
+        assert!(next - live <= self.capacity, "{} live keys of {}", next - live, self.capacity);
         let mut before = StreamTime(0);
         let mut pointed = 0;
         for number in first..next {
             let entry = self.entry(number);
-            assert!(
-                entry.time() >= before,
-                "entry {number} at {} after {before}",
-                entry.time()
-            );
+            assert!(entry.time() >= before, "entry {number} at {} after {before}", entry.time());
             before = entry.time();
             let young = self.now.0 - entry.time().0 < self.ttl_ns;
-            assert!(
-                young == (number >= live),
-                "entry {number} of {}, live from {live}",
-                entry.time()
-            );
+            assert!(young == (number >= live), "entry {number} of {}, live from {live}", entry.time());
             match self.probe(self.hash(entry.key()), entry.key()) {
                 Probe::Found { position, .. } if self.number(position) == number => pointed += 1,
                 Probe::Found { position, .. } => assert!(
@@ -262,11 +245,7 @@ impl Warden {
                 Probe::Vacant { .. } => panic!("entry {number} of key {} has no slot", entry.key()),
             }
         }
-        assert!(
-            pointed == self.index.used(),
-            "{pointed} entries have a slot of {}",
-            self.index.used()
-        );
+        assert!(pointed == self.index.used(), "{pointed} entries have a slot of {}", self.index.used());
     }
 
     /// Entries are in time order, so the live ones begin where a binary search says: logarithmic, however far time jumped.
@@ -295,32 +274,22 @@ impl Warden {
     }
 
     fn remove_oldest(&mut self) {
-        assert!(
-            self.first < self.live,
-            "the ring of {} entries is full of live keys",
-            self.ring.len()
-        );
+        assert!(self.first < self.live, "the ring of {} entries is full of live keys", self.ring.len());
         let key = self.entry(self.first).key();
         let position = self.position(self.first);
         // A key that came again after its TTL has its slot on the newer entry; that one stays.
-        if let Probe::Found {
-            slot,
-            position: found,
-        } = self.probe(self.hash(key), key)
+        if let Probe::Found { slot, position: found } = self.probe(self.hash(key), key)
             && found == position
         {
             let (ring, hasher) = (&self.ring, &self.hasher);
-            self.index.remove(slot, |position| {
-                hasher.hash_one(Entry::from_words(ring[position as usize]).key().0)
-            });
+            self.index
+                .remove(slot, |position| hasher.hash_one(Entry::from_words(ring[position as usize]).key().0));
         }
         self.first += 1;
     }
 
     fn probe(&self, hash: u64, key: EventKey) -> Probe {
-        self.index.probe(hash, |position| {
-            Entry::from_words(self.ring[position as usize]).key() == key
-        })
+        self.index.probe(hash, |position| Entry::from_words(self.ring[position as usize]).key() == key)
     }
 
     fn entry(&self, number: u64) -> Entry {
@@ -339,11 +308,7 @@ impl Warden {
     /// The number of the entry at a ring position.
     fn number(&self, position: u32) -> u64 {
         let number = self.lap + u64::from(position);
-        if number < self.next {
-            number
-        } else {
-            number - self.ring.len() as u64
-        }
+        if number < self.next { number } else { number - self.ring.len() as u64 }
     }
 
     fn assert_held(&self, seen: Seen) {

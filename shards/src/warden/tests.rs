@@ -107,15 +107,9 @@ fn submit(
         reason,
         response: if response.len() <= most {
             bytes[..response.len()].copy_from_slice(&response);
-            FirstResponse::Inline {
-                bytes,
-                length: response.len() as u8,
-            }
+            FirstResponse::Inline { bytes, length: response.len() as u8 }
         } else {
-            FirstResponse::InStream {
-                slot: Slot(slot),
-                index,
-            }
+            FirstResponse::InStream { slot: Slot(slot), index }
         },
     };
     model.keys.insert(key, (now, body, first));
@@ -125,7 +119,7 @@ fn submit(
 fn an_entry_takes_at_most_64_bytes_all_in_and_the_table_never_grows() {
     let mut warden = Warden::new(1000, TTL, 1);
     let bytes = warden.table_bytes();
-    assert!(bytes <= 64 * (1000 + WARDEN_RESERVE), "{bytes} bytes");
+    assert!(bytes <= 64 * (1000 + warden_reserve(1000)), "{bytes} bytes");
     let mut key = 0;
     for slot in 1..=100 {
         warden.begin(Slot(slot), StreamTime(slot * TTL));
@@ -153,9 +147,7 @@ fn w3_seen_is_apart_from_decided_and_survives_whatever_is_checked_before_it_runs
     let Look::Absent(vacancy) = warden.look(hash, EventKey(1), 0) else {
         panic!("the table is empty");
     };
-    let seen = warden
-        .admit(vacancy, hash, EventKey(1), 0, StreamTime(101), 0)
-        .unwrap();
+    let seen = warden.admit(vacancy, hash, EventKey(1), 0, StreamTime(101), 0).unwrap();
     assert!(matches!(warden.look(hash, EventKey(1), 0), Look::Duplicate(found) if found == seen));
     for slot in 2..=8 {
         warden.begin(Slot(slot), StreamTime(slot * 100));

@@ -51,35 +51,17 @@ pub struct Draft {
 
 impl Draft {
     pub fn new(key: u128, deadline: u64, op: Op, amount: u64, accounts: &[u128]) -> Draft {
-        Draft {
-            key,
-            deadline,
-            domain: BANK,
-            version: VERSION,
-            op,
-            amount,
-            accounts: accounts.to_vec(),
-        }
+        Draft { key, deadline, domain: BANK, version: VERSION, op, amount, accounts: accounts.to_vec() }
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
         let payload = payload(self.op, self.amount, &self.accounts);
-        encode_event(
-            out,
-            EventKey(self.key),
-            StreamTime(self.deadline),
-            self.domain,
-            self.version,
-            &payload,
-        )
-        .unwrap();
+        encode_event(out, EventKey(self.key), StreamTime(self.deadline), self.domain, self.version, &payload)
+            .unwrap();
     }
 
     fn mask(&self, routing: &Routing) -> u64 {
-        let homes = self
-            .accounts
-            .iter()
-            .map(|id| routing.home_of(self.domain, EntityId(*id)));
+        let homes = self.accounts.iter().map(|id| routing.home_of(self.domain, EntityId(*id)));
         homes.fold(0, |mask, home| mask | 1 << home.0)
     }
 }
@@ -93,10 +75,7 @@ pub struct Drafts {
 
 impl Drafts {
     pub fn new(time: u64, shards: u16) -> Drafts {
-        Drafts {
-            time,
-            stripes: (0..shards).map(|_| None).collect(),
-        }
+        Drafts { time, stripes: (0..shards).map(|_| None).collect() }
     }
 
     /// Events of one shard's stripe.
@@ -135,10 +114,7 @@ impl Drafts {
             bytes.extend(body);
             spoil(shard, &mut bytes);
             refs.push(StripeRef {
-                id: StripeId {
-                    shard: shard_id,
-                    hash: Hash::of(&bytes),
-                },
+                id: StripeId { shard: shard_id, hash: Hash::of(&bytes) },
                 home_mask,
                 events: events.len() as u32,
                 bytes: bytes.len() as u32,
@@ -211,11 +187,7 @@ pub fn random(dice: &mut Dice, agreed: &Agreed, slots: u64) -> Vec<LogSlot> {
                 stripe.2 = dice.below(1 << 16);
             }
         }
-        let (spoiled, how, at) = (
-            dice.below(20) as usize,
-            dice.below(3),
-            dice.below(1 << 16) as usize,
-        );
+        let (spoiled, how, at) = (dice.below(20) as usize, dice.below(3), dice.below(1 << 16) as usize);
         drafts.append(&mut log, &agreed.routing, |shard, bytes| {
             if shard != spoiled {
                 return;

@@ -59,12 +59,7 @@ struct Ended {
 
 impl Ended {
     fn unchanged(status: Status, reason: u16) -> Ended {
-        Ended {
-            status,
-            reason,
-            response: Vec::new(),
-            changes: Vec::new(),
-        }
+        Ended { status, reason, response: Vec::new(), changes: Vec::new() }
     }
 }
 
@@ -85,9 +80,7 @@ impl Model {
                 let shard = stripe.id.shard;
                 let bytes = slot.stripes[usize::from(shard.0)].as_ref().unwrap();
                 model.run_stripe(slot, shard, bytes, stripe.home_mask, stripe.events);
-                model
-                    .snapshots
-                    .push((slot.ordered.manifest.slot, model.entities.clone()));
+                model.snapshots.push((slot.ordered.manifest.slot, model.entities.clone()));
             }
             let counts = (0..shards).map(|home| {
                 let at_home = model.entities.keys().filter(|id| model.home(**id) == home);
@@ -112,9 +105,7 @@ impl Model {
         digested.extend_from_slice(&shard.0.to_le_bytes());
         let mut outcomes = Vec::new();
         let mut fills = Vec::new();
-        let stripe = Stripe::parse(bytes)
-            .ok()
-            .filter(|stripe| stripe.head.events == events);
+        let stripe = Stripe::parse(bytes).ok().filter(|stripe| stripe.head.events == events);
         let mut read = stripe.map(|stripe| stripe.events());
         for index in 0..events {
             let event = read.as_mut().and_then(|events| events.next().unwrap().ok());
@@ -168,13 +159,7 @@ impl Model {
                 };
             }
         }
-        self.stripes.push(Ran {
-            slot: number,
-            shard,
-            digest: Hash::of(&digested),
-            outcomes,
-            fills,
-        });
+        self.stripes.push(Ran { slot: number, shard, digest: Hash::of(&digested), outcomes, fills });
     }
 
     /// An event whose key is not live.
@@ -242,19 +227,12 @@ impl Model {
         match verdict.filter(|_| completed) {
             Some(Verdict::Applied) => {}
             Some(Verdict::Rejected(reason)) if reason > 0 && reason < assize_domain::ENGINE_REASONS => {
-                return Ended {
-                    status: Status::Rejected,
-                    reason,
-                    response,
-                    changes: Vec::new(),
-                };
+                return Ended { status: Status::Rejected, reason, response, changes: Vec::new() };
             }
             _ => return Ended::unchanged(Status::Fault, 0),
         }
         let changed = ids.iter().zip(&cells).filter(|(_, cell)| cell.is_changed());
-        let changes: Vec<_> = changed
-            .map(|(id, cell)| (id.0, cell.get().map(<[u8]>::to_vec)))
-            .collect();
+        let changes: Vec<_> = changed.map(|(id, cell)| (id.0, cell.get().map(<[u8]>::to_vec))).collect();
         let too_long = |(_, state): &(u128, Option<Vec<u8>>)| {
             state.as_ref().is_some_and(|state| state.len() > STATE_BYTES_MAX)
         };
@@ -270,11 +248,6 @@ impl Model {
         if changes.iter().any(no_room) {
             return Ended::unchanged(Status::Rejected, EngineReason::NoRoom as u16);
         }
-        Ended {
-            status: Status::Applied,
-            reason: 0,
-            response,
-            changes,
-        }
+        Ended { status: Status::Applied, reason: 0, response, changes }
     }
 }

@@ -161,9 +161,7 @@ impl Replica {
                 bytes[..length.into()].to_vec()
             }
             FirstResponse::InStream { slot, index } => {
-                let published = self.published[shard]
-                    .iter()
-                    .find(|published| published.slot == slot);
+                let published = self.published[shard].iter().find(|published| published.slot == slot);
                 let outcome = published.unwrap().outcomes.iter().nth(index as usize);
                 outcome.unwrap().response.to_vec()
             }

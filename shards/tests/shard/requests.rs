@@ -10,21 +10,14 @@ use super::replica::{Replica, quiet};
 
 const TTL: u64 = 1000;
 
-const ONE: Agreed = Agreed {
-    routing: Routing { seed: 3, shards: 1 },
-    ttl: TTL,
-    keys: 100,
-    entities: 100,
-};
+const ONE: Agreed = Agreed { routing: Routing { seed: 3, shards: 1 }, ttl: TTL, keys: 100, entities: 100 };
 
 /// Runs stripes of shard 0 at these times and returns the replica.
 fn run(agreed: Agreed, stripes: &[(u64, Vec<Draft>)]) -> Replica {
     quiet();
     let mut log: Vec<LogSlot> = Vec::new();
     for (time, events) in stripes {
-        Drafts::new(*time, 1)
-            .stripe(0, events.clone())
-            .append(&mut log, &agreed.routing, |_, _| {});
+        Drafts::new(*time, 1).stripe(0, events.clone()).append(&mut log, &agreed.routing, |_, _| {});
     }
     let mut replica = Replica::new(agreed);
     replica.run(&log, &mut Dice::new(1), 8, false);
@@ -32,9 +25,7 @@ fn run(agreed: Agreed, stripes: &[(u64, Vec<Draft>)]) -> Replica {
 }
 
 fn endings(replica: &Replica) -> Vec<(Status, u16)> {
-    let outcomes = replica.published[0]
-        .iter()
-        .flat_map(|published| &published.outcomes);
+    let outcomes = replica.published[0].iter().flat_map(|published| &published.outcomes);
     outcomes.map(|outcome| (outcome.status, outcome.reason)).collect()
 }
 
@@ -50,21 +41,11 @@ fn open(key: u128, deadline: u64, account: u128, amount: u64) -> Draft {
 #[test]
 fn a_transfer_moves_what_is_there_and_is_refused_with_its_reason_else() {
     let transfer = |key, amount| Draft::new(key, 500, Op::Transfer, amount, &[1, 2]);
-    let events = vec![
-        open(1, 500, 1, 100),
-        open(2, 500, 2, 5),
-        transfer(3, 60),
-        transfer(4, 60),
-    ];
+    let events = vec![open(1, 500, 1, 100), open(2, 500, 2, 5), transfer(3, 60), transfer(4, 60)];
     let mut replica = run(ONE, &[(10, events)]);
     assert_eq!(
         endings(&replica),
-        [
-            (Status::Applied, 0),
-            (Status::Applied, 0),
-            (Status::Applied, 0),
-            (Status::Rejected, INSUFFICIENT),
-        ]
+        [(Status::Applied, 0), (Status::Applied, 0), (Status::Applied, 0), (Status::Rejected, INSUFFICIENT),]
     );
     let mut balances = 40u64.to_le_bytes().to_vec();
     balances.extend(65u64.to_le_bytes());
@@ -73,10 +54,7 @@ fn a_transfer_moves_what_is_there_and_is_refused_with_its_reason_else() {
     replica.drain(0);
     let answer = &replica.answers[0];
     assert_eq!(answer.slot.0, 1);
-    let balances = answer
-        .states
-        .iter()
-        .map(|(id, state)| (*id, state.as_ref().map(|state| state[0])));
+    let balances = answer.states.iter().map(|(id, state)| (*id, state.as_ref().map(|state| state[0])));
     assert!(balances.eq([(1, Some(40)), (2, Some(65)), (3, None)]));
 }
 
@@ -120,49 +98,21 @@ fn w2_a_duplicate_carries_the_first_position_status_reason_and_response() {
             ],
         );
         let applied = outcome(&replica, 2, 0);
-        assert_eq!(
-            (applied.status, applied.first_status),
-            (Status::Duplicate, Status::Applied)
-        );
+        assert_eq!((applied.status, applied.first_status), (Status::Duplicate, Status::Applied));
         let refused = outcome(&replica, 2, 1);
-        assert_eq!(
-            (refused.status, refused.first_status),
-            (Status::Duplicate, Status::Rejected)
-        );
-        assert_eq!(
-            (refused.reason, refused.original_slot.0, refused.original_index),
-            (REFUSED, 1, 1)
-        );
+        assert_eq!((refused.status, refused.first_status), (Status::Duplicate, Status::Rejected));
+        assert_eq!((refused.reason, refused.original_slot.0, refused.original_index), (REFUSED, 1, 1));
         assert!(refused.response.is_empty() && applied.response.is_empty());
         let fills = &replica.published[0][1].fills;
-        let responses: Vec<_> = fills
-            .iter()
-            .map(|fill| replica.first_response(0, fill.first))
-            .collect();
-        assert_eq!(
-            responses,
-            [vec![0x55; bytes as usize], vec![0x66; bytes as usize]]
-        );
+        let responses: Vec<_> = fills.iter().map(|fill| replica.first_response(0, fill.first)).collect();
+        assert_eq!(responses, [vec![0x55; bytes as usize], vec![0x66; bytes as usize]]);
     }
 }
 
 #[test]
 fn w2_another_body_under_a_live_key_is_a_conflict_and_another_deadline_is_not() {
-    let replica = run(
-        ONE,
-        &[(
-            10,
-            vec![open(1, 500, 1, 1), open(1, 500, 1, 2), open(1, 400, 1, 1)],
-        )],
-    );
-    assert_eq!(
-        endings(&replica),
-        [
-            (Status::Applied, 0),
-            (Status::Conflict, 0),
-            (Status::Duplicate, 0)
-        ]
-    );
+    let replica = run(ONE, &[(10, vec![open(1, 500, 1, 1), open(1, 500, 1, 2), open(1, 400, 1, 1)])]);
+    assert_eq!(endings(&replica), [(Status::Applied, 0), (Status::Conflict, 0), (Status::Duplicate, 0)]);
 }
 
 #[test]
@@ -172,23 +122,9 @@ fn w3_full_conflict_invalid_and_expired_record_nothing_and_no_live_key_is_evicte
     let replica = run(
         agreed,
         &[
-            (
-                10,
-                vec![
-                    nonsense,
-                    open(8, 10, 1, 1),
-                    open(1, 500, 1, 1),
-                    open(2, 500, 2, 1),
-                ],
-            ),
-            (
-                11,
-                vec![open(3, 500, 3, 1), open(3, 500, 3, 2), open(1, 500, 1, 1)],
-            ),
-            (
-                1010,
-                vec![open(3, 1500, 3, 1), open(4, 1500, 4, 1), open(5, 1500, 5, 1)],
-            ),
+            (10, vec![nonsense, open(8, 10, 1, 1), open(1, 500, 1, 1), open(2, 500, 2, 1)]),
+            (11, vec![open(3, 500, 3, 1), open(3, 500, 3, 2), open(1, 500, 1, 1)]),
+            (1010, vec![open(3, 1500, 3, 1), open(4, 1500, 4, 1), open(5, 1500, 5, 1)]),
         ],
     );
     assert_eq!(
@@ -246,9 +182,8 @@ fn d4_a_domain_that_fails_is_a_fault_that_changes_nothing_and_the_next_event_run
 #[test]
 fn d5_room_is_fixed_by_the_count_eight_slots_below() {
     let agreed = Agreed { entities: 1, ..ONE };
-    let stripes: Vec<_> = (1..=10u64)
-        .map(|slot| (slot, vec![open(slot.into(), 500, slot.into(), 1)]))
-        .collect();
+    let stripes: Vec<_> =
+        (1..=10u64).map(|slot| (slot, vec![open(slot.into(), 500, slot.into(), 1)])).collect();
     let replica = run(agreed, &stripes);
     let no_room = (Status::Rejected, EngineReason::NoRoom as u16);
     let endings = endings(&replica);
@@ -263,18 +198,8 @@ fn d1_regrouping_that_keeps_order_and_times_changes_no_outcome() {
         let op = [Op::Open, Op::Transfer, Op::Close, Op::Spread][dice.below(4) as usize];
         let first = u128::from(dice.below(5));
         let accounts = [first, (first + 1) % 5];
-        let count = if matches!(op, Op::Transfer | Op::Spread) {
-            2
-        } else {
-            1
-        };
-        Draft::new(
-            u128::from(dice.below(at + 1)),
-            500,
-            op,
-            dice.below(20),
-            &accounts[..count],
-        )
+        let count = if matches!(op, Op::Transfer | Op::Spread) { 2 } else { 1 };
+        Draft::new(u128::from(dice.below(at + 1)), 500, op, dice.below(20), &accounts[..count])
     };
     let events: Vec<_> = (0..200).map(|at| event(at, &mut dice)).collect();
     let at_once = run(ONE, &[(10, events.clone())]);
@@ -282,9 +207,6 @@ fn d1_regrouping_that_keeps_order_and_times_changes_no_outcome() {
         let stripes: Vec<_> = events.chunks(size).map(|chunk| (10, chunk.to_vec())).collect();
         let regrouped = run(ONE, &stripes);
         assert_eq!(endings(&at_once), endings(&regrouped), "stripes of {size}");
-        assert_eq!(
-            at_once.shards[0].counters().entities,
-            regrouped.shards[0].counters().entities
-        );
+        assert_eq!(at_once.shards[0].counters().entities, regrouped.shards[0].counters().entities);
     }
 }

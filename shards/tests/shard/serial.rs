@@ -36,10 +36,7 @@ fn d1_x1_x4_w1_d4_d5_any_schedule_gives_the_serial_result() {
         for wanted in wanted() {
             assert!(statuses.contains(&wanted), "no seed came to {wanted:?}");
         }
-        assert!(
-            messages > 10_000 && answers > 1_000,
-            "{messages} messages, {answers} answers"
-        );
+        assert!(messages > 10_000 && answers > 1_000, "{messages} messages, {answers} answers");
     }
 }
 
@@ -78,14 +75,8 @@ fn compare(replica: &Replica, model: &Model) {
         assert_eq!((found.slot, found.shard), (ran.slot, ran.shard), "{place}");
         assert_eq!(found.outcomes.bytes(), ran.outcomes, "outcomes of {place}");
         assert_eq!(found.digest, ran.digest, "digest of {place}");
-        let fills = found
-            .fills
-            .iter()
-            .map(|fill| (fill.index, replica.first_response(shard, fill.first)));
-        let wanted = ran
-            .fills
-            .iter()
-            .map(|(index, response, ..)| (*index, response.clone()));
+        let fills = found.fills.iter().map(|fill| (fill.index, replica.first_response(shard, fill.first)));
+        let wanted = ran.fills.iter().map(|(index, response, ..)| (*index, response.clone()));
         assert!(fills.eq(wanted), "W2: first responses of {place}");
     }
     let stripes = replica.published.iter().map(Vec::len);
@@ -96,11 +87,7 @@ fn compare(replica: &Replica, model: &Model) {
         // C8: the states after one stripe of the slot that the answer names, all of them.
         let shows = model.snapshots.iter().any(|(slot, entities)| {
             let state = |id: &u32| entities.get(&u128::from(*id));
-            *slot == answer.slot
-                && answer
-                    .states
-                    .iter()
-                    .all(|(id, found)| state(id) == found.as_ref())
+            *slot == answer.slot && answer.states.iter().all(|(id, found)| state(id) == found.as_ref())
         });
         assert!(shows, "C8: {answer:?} was never so");
     }
