@@ -58,6 +58,10 @@ pub struct ServeCommand {
     /// Write the latencies of each stage to this file at the end, as JSON
     #[arg(long, value_name = "FILE")]
     pub stages: Option<PathBuf>,
+
+    /// Stop, as on SIGTERM, when standard input closes: for a process that must not outlive the one that started it
+    #[arg(long, hide = true)]
+    pub until_stdin_closes: bool,
 }
 
 /// `assize demo`.

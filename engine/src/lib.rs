@@ -17,6 +17,7 @@
 pub mod boot;
 pub mod cli;
 pub mod config;
+mod demo;
 pub mod doctor;
 pub mod exit;
 pub mod logging;

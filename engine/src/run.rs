@@ -9,6 +9,7 @@ use clap::Parser;
 use crate::boot;
 use crate::cli::{Cli, Command, FormatCommand};
 use crate::config::{self, ConfigFile};
+use crate::demo;
 use crate::doctor;
 use crate::exit::Exit;
 use crate::serve;
@@ -27,7 +28,7 @@ pub fn run(domains: DomainRegistry) -> ExitCode {
     let exit = match cli.command {
         Command::Format(command) => format(&command, &domains),
         Command::Serve(command) => serve::serve(&command, domains),
-        Command::Demo(_) => Exit::Internal,
+        Command::Demo(command) => demo::demo(&command, &domains),
         Command::Doctor(command) => match doctor::run(&command, &mut io::stdout().lock()) {
             Ok(exit) => exit,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,

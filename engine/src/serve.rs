@@ -25,7 +25,9 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
     }
     logging::abort_on_panic(|| false);
     let (signals, signal) = unbounded();
-    if let Err(error) = watch_signals(signals) {
+    let watched = watch_signals(signals.clone());
+    let watched = watched.and_then(|()| if command.until_stdin_closes { watch_stdin(signals) } else { Ok(()) });
+    if let Err(error) = watched {
         return complain(&error, Exit::Host);
     }
     let started = std::time::Instant::now();
@@ -101,6 +103,17 @@ fn write_stages(path: &PathBuf, stages: &StageHistograms) -> Exit {
         Ok(()) => Exit::Success,
         Err(error) => complain(&format!("{}: {error}", path.display()), Exit::Internal),
     }
+}
+
+/// Makes the end of standard input a reason to stop.
+fn watch_stdin(signals: Sender<&'static str>) -> Result<(), BootError> {
+    let wait = move || {
+        // Whatever comes is of no interest; an error is an end, too.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = signals.send("end of standard input");
+    };
+    let thread = thread::Builder::new().name("stdin".to_owned()).spawn(wait);
+    thread.map(drop).map_err(|error| BootError::Io("starting the thread that reads standard input", error))
 }
 
 /// Turns SIGTERM and SIGINT into messages. Called before any other thread is started, so that all inherit the mask.
