@@ -455,7 +455,7 @@ impl Core {
         let slot = ordered.manifest.slot;
         let mut replayed = stripes;
         if self.ballot != Ballot::NONE {
-            self.log.handle_mark(Mark { ballot: self.ballot, slot });
+            self.mark(Mark { ballot: self.ballot, slot });
         }
         for seat in 0..self.shards.len() {
             let shard = self.usher.seats[seat].shard;
@@ -498,10 +498,16 @@ impl Core {
             }
             Entry::Accept { slot, ballot, .. } => {
                 self.docket().handle_accept_durable(slot, ballot);
-                self.log.handle_mark(Mark { ballot, slot });
+                self.mark(Mark { ballot, slot });
             }
             Entry::Idle | Entry::Start | Entry::Chosen { .. } | Entry::Outcomes { .. } => {}
         }
+    }
+
+    /// Every record of either log says how far this replica has accepted (L5).
+    fn mark(&mut self, mark: Mark) {
+        self.log.handle_mark(mark);
+        self.outcomes.log.handle_mark(mark);
     }
 
     fn docket(&mut self) -> &mut Docket {
