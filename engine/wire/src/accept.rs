@@ -69,10 +69,7 @@ impl fmt::Display for AcceptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AcceptError::Malformed { bytes } => {
-                write!(
-                    f,
-                    "the header of an accept record of {bytes} bytes does not fit them"
-                )
+                write!(f, "the header of an accept record of {bytes} bytes does not fit them")
             }
             AcceptError::Manifest(error) => write!(f, "in an accept record: {error}"),
         }

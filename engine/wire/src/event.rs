@@ -35,20 +35,15 @@ impl<'a> Event<'a> {
     /// # Errors
     /// [`EventError`] when the bytes end early, the payload is too long or its padding is not zero.
     pub fn parse(bytes: &'a [u8]) -> Result<(Event<'a>, &'a [u8]), EventError> {
-        let (header, rest) = EventHeader::ref_from_prefix(bytes).map_err(|_| EventError::Truncated {
-            have: bytes.len(),
-            need: EVENT_HEADER_BYTES,
-        })?;
+        let (header, rest) = EventHeader::ref_from_prefix(bytes)
+            .map_err(|_| EventError::Truncated { have: bytes.len(), need: EVENT_HEADER_BYTES })?;
         let payload = header.payload_bytes.get() as usize;
         if payload > EVENT_PAYLOAD_BYTES_MAX {
             return Err(EventError::PayloadTooLong { bytes: payload });
         }
         let body = padded(payload);
         if rest.len() < body {
-            return Err(EventError::Truncated {
-                have: bytes.len(),
-                need: EVENT_HEADER_BYTES + body,
-            });
+            return Err(EventError::Truncated { have: bytes.len(), need: EVENT_HEADER_BYTES + body });
         }
         if rest[payload..body].iter().any(|byte| *byte != 0) {
             return Err(EventError::PaddingNotZero);
@@ -201,24 +196,10 @@ mod tests {
 
     #[test]
     fn the_archive_of_an_event_header_is_exactly_its_bytes() {
-        let mirror = Mirror {
-            key: 7 << 90 | 3,
-            deadline: 99,
-            domain: 4,
-            version: 2,
-            payload_bytes: 5,
-        };
+        let mirror = Mirror { key: 7 << 90 | 3, deadline: 99, domain: 4, version: 2, payload_bytes: 5 };
         let archive = rkyv::to_bytes::<rkyv::rancor::Panic>(&mirror).unwrap();
         let mut bytes = Vec::new();
-        encode_event(
-            &mut bytes,
-            EventKey(7 << 90 | 3),
-            StreamTime(99),
-            DomainId(4),
-            2,
-            &[1; 5],
-        )
-        .unwrap();
+        encode_event(&mut bytes, EventKey(7 << 90 | 3), StreamTime(99), DomainId(4), 2, &[1; 5]).unwrap();
         assert_eq!(archive.as_slice(), &bytes[..EVENT_HEADER_BYTES]);
         assert_eq!(bytes.len(), 48);
     }
@@ -228,10 +209,7 @@ mod tests {
         let mut bytes = Vec::new();
         encode_event(&mut bytes, EventKey(1), StreamTime(2), DomainId(3), 4, &[9; 20]).unwrap();
         for length in 0..bytes.len() {
-            assert!(matches!(
-                Event::parse(&bytes[..length]),
-                Err(EventError::Truncated { .. })
-            ));
+            assert!(matches!(Event::parse(&bytes[..length]), Err(EventError::Truncated { .. })));
         }
         let (event, rest) = Event::parse(&bytes).unwrap();
         assert_eq!((event.payload(), rest.len()), (&[9u8; 20][..], 0));
@@ -241,9 +219,6 @@ mod tests {
             assert_eq!(Event::parse(&dirty).unwrap_err(), EventError::PaddingNotZero);
         }
         bytes[28..32].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert!(matches!(
-            Event::parse(&bytes),
-            Err(EventError::PayloadTooLong { .. })
-        ));
+        assert!(matches!(Event::parse(&bytes), Err(EventError::PayloadTooLong { .. })));
     }
 }

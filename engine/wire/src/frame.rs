@@ -92,9 +92,7 @@ impl<'a> Frame<'a> {
             return Err(FrameError::BadMagic);
         }
         if header.version.get() != PROTOCOL_VERSION {
-            return Err(FrameError::BadVersion {
-                found: header.version.get(),
-            });
+            return Err(FrameError::BadVersion { found: header.version.get() });
         }
         let payload_bytes = header.payload_bytes.get() as usize;
         if payload_bytes > FRAME_PAYLOAD_BYTES_MAX || !payload_bytes.is_multiple_of(16) {
@@ -103,29 +101,17 @@ impl<'a> Frame<'a> {
         let kind = FrameKind::ALL
             .into_iter()
             .find(|kind| *kind as u16 == header.kind.get())
-            .ok_or(FrameError::UnknownKind {
-                found: header.kind.get(),
-            })?;
+            .ok_or(FrameError::UnknownKind { found: header.kind.get() })?;
         if rest.len() < payload_bytes {
             return Ok(Parsed::Needs(FRAME_HEADER_BYTES + payload_bytes));
         }
         let payload = &rest[..payload_bytes];
         let expected = checksum(&bytes[..FRAME_HEADER_BYTES], payload);
         if header.checksum.get() != expected {
-            return Err(FrameError::BadChecksum {
-                named: header.checksum.get(),
-                found: expected,
-            });
+            return Err(FrameError::BadChecksum { named: header.checksum.get(), found: expected });
         }
-        let frame = Frame {
-            kind,
-            request: header.request.get(),
-            payload,
-        };
-        Ok(Parsed::Whole {
-            frame,
-            bytes: FRAME_HEADER_BYTES + payload_bytes,
-        })
+        let frame = Frame { kind, request: header.request.get(), payload };
+        Ok(Parsed::Whole { frame, bytes: FRAME_HEADER_BYTES + payload_bytes })
     }
 }
 
@@ -159,10 +145,7 @@ impl FrameWriter {
     pub fn finish(self, out: &mut Vec<u8>) {
         let payload = out.len() - self.start - FRAME_HEADER_BYTES;
         let padded = payload.next_multiple_of(16);
-        assert!(
-            padded <= FRAME_PAYLOAD_BYTES_MAX,
-            "a frame of {payload} payload bytes"
-        );
+        assert!(padded <= FRAME_PAYLOAD_BYTES_MAX, "a frame of {payload} payload bytes");
         out.resize(out.len() + padded - payload, 0);
         let mut header = FrameHeader {
             magic: U32::new(MAGIC),
@@ -223,10 +206,7 @@ impl fmt::Display for FrameError {
                 f.write_str("this is not the Assize client protocol: a frame begins with 'ASZ1'")
             }
             FrameError::BadVersion { found } => {
-                write!(
-                    f,
-                    "protocol version {found} is not spoken here; version {PROTOCOL_VERSION} is"
-                )
+                write!(f, "protocol version {found} is not spoken here; version {PROTOCOL_VERSION} is")
             }
             FrameError::BadLength { bytes } => write!(
                 f,
@@ -234,10 +214,7 @@ impl fmt::Display for FrameError {
             ),
             FrameError::UnknownKind { found } => write!(f, "frame kind {found} is unknown; kinds are 1 to 9"),
             FrameError::BadChecksum { named, found } => {
-                write!(
-                    f,
-                    "the frame's checksum is {found:08x}, its header says {named:08x}"
-                )
+                write!(f, "the frame's checksum is {found:08x}, its header says {named:08x}")
             }
         }
     }
@@ -284,19 +261,13 @@ mod tests {
     fn every_flipped_byte_of_a_frame_is_detected() {
         let bytes = frame();
         assert_eq!(bytes.len(), 64);
-        assert!(matches!(
-            Frame::parse(&bytes),
-            Ok(Parsed::Whole { bytes: 64, .. })
-        ));
+        assert!(matches!(Frame::parse(&bytes), Ok(Parsed::Whole { bytes: 64, .. })));
         for at in 0..bytes.len() {
             for bit in 0..8 {
                 let mut flipped = bytes.clone();
                 flipped[at] ^= 1 << bit;
                 let read = Frame::parse(&flipped);
-                assert!(
-                    !matches!(read, Ok(Parsed::Whole { .. })),
-                    "byte {at} bit {bit}: {read:?}"
-                );
+                assert!(!matches!(read, Ok(Parsed::Whole { .. })), "byte {at} bit {bit}: {read:?}");
             }
         }
     }
@@ -305,11 +276,7 @@ mod tests {
     fn a_frame_asks_for_what_is_missing() {
         let bytes = frame();
         for length in 0..bytes.len() {
-            let needs = if length < FRAME_HEADER_BYTES {
-                FRAME_HEADER_BYTES
-            } else {
-                bytes.len()
-            };
+            let needs = if length < FRAME_HEADER_BYTES { FRAME_HEADER_BYTES } else { bytes.len() };
             assert_eq!(Frame::parse(&bytes[..length]), Ok(Parsed::Needs(needs)));
         }
         assert_eq!(Frame::parse(b"GET / HTTP/1.1"), Err(FrameError::BadMagic));

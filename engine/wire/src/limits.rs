@@ -40,18 +40,13 @@ pub const fn padded(bytes: usize) -> usize {
 }
 
 const _: () = assert!(SHARDS_MAX <= 64, "the home mask of a stripe is a u64");
-const _: () = assert!(
-    STRIPE_EVENTS_MAX < 1 << 13,
-    "the Warden's entry keeps an event's index in 13 bits"
-);
+const _: () = assert!(STRIPE_EVENTS_MAX < 1 << 13, "the Warden's entry keeps an event's index in 13 bits");
 const _: () = assert!(
     RESPONSE_INLINE_BYTES_MAX < 31,
     "the Warden's entry keeps a response's length in 5 bits, 31 meaning: in the outcome stream"
 );
-const _: () = assert!(
-    STRIPE_BYTES_MAX >= 64 + 32 + EVENT_PAYLOAD_BYTES_MAX,
-    "the largest event must fit a stripe"
-);
+const _: () =
+    assert!(STRIPE_BYTES_MAX >= 64 + 32 + EVENT_PAYLOAD_BYTES_MAX, "the largest event must fit a stripe");
 const _: () = assert!(
     READ_ENTITIES_MAX * (16 + padded(ENTITY_STATE_BYTES_MAX)) + 32 <= FRAME_PAYLOAD_BYTES_MAX,
     "the answer to the largest read must fit a frame"

@@ -52,15 +52,8 @@ impl Manifest {
     /// When the stripes are not ascending by shard: the caller's own broken promise.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let ascending = self
-            .stripes
-            .windows(2)
-            .all(|pair| pair[0].id.shard < pair[1].id.shard);
-        assert!(
-            ascending,
-            "stripes of {} are not ascending by shard: {:?}",
-            self.slot, self.stripes
-        );
+        let ascending = self.stripes.windows(2).all(|pair| pair[0].id.shard < pair[1].id.shard);
+        assert!(ascending, "stripes of {} are not ascending by shard: {:?}", self.slot, self.stripes);
         let header = ManifestHeader {
             magic: U32::new(MAGIC),
             version: U16::new(VERSION),
@@ -106,19 +99,14 @@ impl Manifest {
             || header.controls.get() != 0
             || header.controls_bytes.get() != 0
         {
-            return Err(ManifestError::UnknownContent {
-                flags: header.flags.get(),
-            });
+            return Err(ManifestError::UnknownContent { flags: header.flags.get() });
         }
         let entries = <[StripeEntry]>::ref_from_bytes(rest).map_err(|_| ManifestError::LengthMismatch {
             bytes: bytes.len(),
             stripes: header.stripes.get(),
         })?;
         if entries.len() != header.stripes.get() as usize {
-            return Err(ManifestError::LengthMismatch {
-                bytes: bytes.len(),
-                stripes: header.stripes.get(),
-            });
+            return Err(ManifestError::LengthMismatch { bytes: bytes.len(), stripes: header.stripes.get() });
         }
         let mut stripes = Vec::with_capacity(entries.len());
         let mut above = None;
@@ -134,10 +122,7 @@ impl Manifest {
             }
             above = Some(shard);
             stripes.push(StripeRef {
-                id: StripeId {
-                    shard,
-                    hash: Hash(entry.hash),
-                },
+                id: StripeId { shard, hash: Hash(entry.hash) },
                 home_mask: entry.home_mask.get(),
                 events: entry.events.get(),
                 bytes: entry.bytes.get(),
@@ -200,34 +185,19 @@ impl fmt::Display for ManifestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ManifestError::Truncated { bytes } => {
-                write!(
-                    f,
-                    "a manifest of {bytes} bytes is shorter than its header of {MANIFEST_HEADER_BYTES}"
-                )
+                write!(f, "a manifest of {bytes} bytes is shorter than its header of {MANIFEST_HEADER_BYTES}")
             }
             ManifestError::NotAManifest { magic, version } => {
-                write!(
-                    f,
-                    "not a manifest of version {VERSION}: magic {magic:08x}, version {version}"
-                )
+                write!(f, "not a manifest of version {VERSION}: magic {magic:08x}, version {version}")
             }
             ManifestError::UnknownContent { flags } => {
-                write!(
-                    f,
-                    "a manifest with flags {flags:04x} or control events, unknown to version {VERSION}"
-                )
+                write!(f, "a manifest with flags {flags:04x} or control events, unknown to version {VERSION}")
             }
             ManifestError::LengthMismatch { bytes, stripes } => {
-                write!(
-                    f,
-                    "a manifest of {bytes} bytes cannot hold the {stripes} stripes it names"
-                )
+                write!(f, "a manifest of {bytes} bytes cannot hold the {stripes} stripes it names")
             }
             ManifestError::BadStripe { shard } => {
-                write!(
-                    f,
-                    "the manifest's stripe of shard {shard} is out of order or out of range"
-                )
+                write!(f, "the manifest's stripe of shard {shard} is out of order or out of range")
             }
         }
     }
@@ -279,10 +249,7 @@ mod tests {
 
     fn manifest() -> Manifest {
         let entry = |shard: u16| StripeRef {
-            id: StripeId {
-                shard: ShardId(shard),
-                hash: Hash([shard as u8; 32]),
-            },
+            id: StripeId { shard: ShardId(shard), hash: Hash([shard as u8; 32]) },
             home_mask: 3,
             events: 10,
             bytes: 1000,

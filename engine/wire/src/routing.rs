@@ -59,11 +59,7 @@ mod tests {
             }
             let fair = 6400 / u32::from(shards);
             for counts in [keys, homes] {
-                assert!(
-                    counts[..shards as usize]
-                        .iter()
-                        .all(|n| (fair / 2..=fair * 2).contains(n))
-                );
+                assert!(counts[..shards as usize].iter().all(|n| (fair / 2..=fair * 2).contains(n)));
                 assert!(counts[shards as usize..].iter().all(|n| *n == 0));
             }
         }
@@ -73,10 +69,7 @@ mod tests {
     fn the_hash_is_pinned() {
         let routing = Routing { seed: 1, shards: 64 };
         let spread = [0u128, 1, 1 << 127].map(|key| routing.shard_of_key(EventKey(key)).0);
-        assert_eq!(
-            spread, PINNED,
-            "another hash would route the keys of existing clusters elsewhere"
-        );
+        assert_eq!(spread, PINNED, "another hash would route the keys of existing clusters elsewhere");
     }
 
     const PINNED: [u16; 3] = [16, 36, 24];

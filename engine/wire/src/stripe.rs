@@ -69,10 +69,7 @@ impl<'a> Stripe<'a> {
         let (header, events) = StripeHeader::ref_from_prefix(bytes)
             .map_err(|_| StripeError::Truncated { bytes: bytes.len() })?;
         if header.magic.get() != MAGIC || header.version.get() != VERSION || header.reserved != [0; 8] {
-            return Err(StripeError::NotAStripe {
-                magic: header.magic.get(),
-                version: header.version.get(),
-            });
+            return Err(StripeError::NotAStripe { magic: header.magic.get(), version: header.version.get() });
         }
         let head = StripeHead {
             shard: ShardId(header.shard.get()),
@@ -89,10 +86,7 @@ impl<'a> Stripe<'a> {
             return Err(StripeError::TooManyEvents { events: head.events });
         }
         if head.events_bytes as usize != events.len() {
-            return Err(StripeError::LengthMismatch {
-                named: head.events_bytes,
-                found: events.len(),
-            });
+            return Err(StripeError::LengthMismatch { named: head.events_bytes, found: events.len() });
         }
         Ok(Stripe { head, events })
     }
@@ -101,10 +95,7 @@ impl<'a> Stripe<'a> {
     /// unknown, so that one and all after it are errors, the same on every replica (D4).
     #[must_use]
     pub fn events(&self) -> Events<'a> {
-        Events {
-            rest: Ok(self.events),
-            left: self.head.events,
-        }
+        Events { rest: Ok(self.events), left: self.head.events }
     }
 }
 
@@ -182,37 +173,22 @@ impl fmt::Display for StripeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StripeError::Truncated { bytes } => {
-                write!(
-                    f,
-                    "a stripe of {bytes} bytes is shorter than its header of {STRIPE_HEADER_BYTES}"
-                )
+                write!(f, "a stripe of {bytes} bytes is shorter than its header of {STRIPE_HEADER_BYTES}")
             }
             StripeError::TooLong { bytes } => {
-                write!(
-                    f,
-                    "a stripe of {bytes} bytes is over the limit of {STRIPE_BYTES_MAX}"
-                )
+                write!(f, "a stripe of {bytes} bytes is over the limit of {STRIPE_BYTES_MAX}")
             }
             StripeError::NotAStripe { magic, version } => {
-                write!(
-                    f,
-                    "not a stripe of version {VERSION}: magic {magic:08x}, version {version}"
-                )
+                write!(f, "not a stripe of version {VERSION}: magic {magic:08x}, version {version}")
             }
             StripeError::ShardOutOfRange { shard } => {
                 write!(f, "a stripe of shard {shard}; shards are below {SHARDS_MAX}")
             }
             StripeError::TooManyEvents { events } => {
-                write!(
-                    f,
-                    "a stripe of {events} events is over the limit of {STRIPE_EVENTS_MAX}"
-                )
+                write!(f, "a stripe of {events} events is over the limit of {STRIPE_EVENTS_MAX}")
             }
             StripeError::LengthMismatch { named, found } => {
-                write!(
-                    f,
-                    "a stripe's header names {named} bytes of events and {found} follow it"
-                )
+                write!(f, "a stripe's header names {named} bytes of events and {found} follow it")
             }
         }
     }
@@ -253,15 +229,8 @@ mod tests {
     fn stripe(events: u32) -> Vec<u8> {
         let mut bodies = Vec::new();
         for index in 0..events {
-            encode_event(
-                &mut bodies,
-                EventKey(index.into()),
-                StreamTime(9),
-                DomainId(1),
-                1,
-                &[7; 24],
-            )
-            .unwrap();
+            encode_event(&mut bodies, EventKey(index.into()), StreamTime(9), DomainId(1), 1, &[7; 24])
+                .unwrap();
         }
         let head = StripeHead {
             shard: ShardId(3),
@@ -294,11 +263,7 @@ mod tests {
         let mut broken = bytes;
         let second = STRIPE_HEADER_BYTES + 64;
         broken[second + 28..second + 32].copy_from_slice(&u32::MAX.to_le_bytes());
-        let read: Vec<_> = Stripe::parse(&broken)
-            .unwrap()
-            .events()
-            .map(|event| event.is_ok())
-            .collect();
+        let read: Vec<_> = Stripe::parse(&broken).unwrap().events().map(|event| event.is_ok()).collect();
         assert_eq!(read, [true, false, false]);
     }
 }

@@ -27,11 +27,7 @@ const CASES: u32 = 20_000;
 
 /// The same cases in every run, so that a failure is a failure for everyone.
 fn runner() -> TestRunner {
-    let config = ProptestConfig {
-        cases: CASES,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
+    let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
     TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
 }
 
@@ -49,13 +45,8 @@ fn arbitrary_bytes_never_panic() {
 fn whole_values_with_bytes_changed_cut_or_grown_never_panic() {
     let seeds = seeds();
     let changes = prop::collection::vec((any::<Index>(), any::<u8>()), 0..6);
-    let strategy = (
-        0..seeds.len(),
-        changes,
-        any::<Index>(),
-        prop::collection::vec(any::<u8>(), 0..40),
-        0u8..3,
-    );
+    let strategy =
+        (0..seeds.len(), changes, any::<Index>(), prop::collection::vec(any::<u8>(), 0..40), 0u8..3);
     let run = |(seed, changes, cut, tail, shape): (usize, Vec<(Index, u8)>, Index, Vec<u8>, u8)| {
         let mut data: Vec<u8> = seeds[seed].clone();
         for (at, byte) in changes {
@@ -77,15 +68,7 @@ fn whole_values_with_bytes_changed_cut_or_grown_never_panic() {
 fn seeds() -> Vec<Vec<u8>> {
     let mut events = Vec::new();
     for key in 0..3 {
-        encode_event(
-            &mut events,
-            EventKey(key),
-            StreamTime(9),
-            DomainId(1),
-            1,
-            &[key as u8; 20],
-        )
-        .unwrap();
+        encode_event(&mut events, EventKey(key), StreamTime(9), DomainId(1), 1, &[key as u8; 20]).unwrap();
     }
     let head = StripeHead {
         shard: ShardId(1),
@@ -102,10 +85,7 @@ fn seeds() -> Vec<Vec<u8>> {
         previous: Hash::of(b"previous"),
         checkpoint: false,
         stripes: vec![StripeRef {
-            id: StripeId {
-                shard: ShardId(1),
-                hash: Hash::of(&stripe),
-            },
+            id: StripeId { shard: ShardId(1), hash: Hash::of(&stripe) },
             home_mask: 3,
             events: 3,
             bytes: stripe.len() as u32,
@@ -175,24 +155,11 @@ fn messages() -> Vec<Vec<u8>> {
     .encode(&mut answers);
     let mut read = Vec::new();
     let entities = [EntityRef::new(DomainId(1), EntityId(2))];
-    Read {
-        consistency: Consistency::Local,
-        entities: &entities,
-    }
-    .encode(&mut read);
+    Read { consistency: Consistency::Local, entities: &entities }.encode(&mut read);
     let mut states = States::header(1, Slot(3)).to_vec();
-    EntityState {
-        index: 0,
-        state: Some(&[5; 32]),
-    }
-    .encode(&mut states);
+    EntityState { index: 0, state: Some(&[5; 32]) }.encode(&mut states);
     let mut refused = Vec::new();
-    Refused {
-        code: RefusedCode::Busy,
-        retry_after_us: 5,
-        text: "later".into(),
-    }
-    .encode(&mut refused);
+    Refused { code: RefusedCode::Busy, retry_after_us: 5, text: "later".into() }.encode(&mut refused);
     vec![welcome, answers, read, states, refused]
 }
 

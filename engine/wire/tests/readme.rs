@@ -57,24 +57,12 @@ fn the_tables_have_the_numbers_of_the_code() {
 #[test]
 fn the_limits_are_those_of_the_code() {
     has(&format!("protocol version: {PROTOCOL_VERSION}"));
-    has(&format!(
-        "a multiple of 16, at most {}",
-        limits::FRAME_PAYLOAD_BYTES_MAX
-    ));
+    has(&format!("a multiple of 16, at most {}", limits::FRAME_PAYLOAD_BYTES_MAX));
     has(&format!("events *n*, 1 to {}", limits::STRIPE_EVENTS_MAX));
     has(&format!("entities *n*, 1 to {}", limits::READ_ENTITIES_MAX));
-    has(&format!(
-        "payload length, at most {}",
-        limits::EVENT_PAYLOAD_BYTES_MAX
-    ));
-    has(&format!(
-        "response length, at most {}",
-        limits::RESPONSE_BYTES_MAX
-    ));
-    has(&format!(
-        "state length, at most {}",
-        limits::ENTITY_STATE_BYTES_MAX
-    ));
+    has(&format!("payload length, at most {}", limits::EVENT_PAYLOAD_BYTES_MAX));
+    has(&format!("response length, at most {}", limits::RESPONSE_BYTES_MAX));
+    has(&format!("state length, at most {}", limits::ENTITY_STATE_BYTES_MAX));
     has(&format!("shards *S*, 1 to {}", limits::SHARDS_MAX));
     has(&format!("or more than {}", limits::EVENT_ENTITIES_MAX));
 }
@@ -93,12 +81,7 @@ fn has(text: &str) {
 }
 
 fn hello() -> Vec<u8> {
-    frame(FrameKind::Hello, 1, |out| {
-        Hello {
-            cluster: ClusterId(0),
-        }
-        .encode(out)
-    })
+    frame(FrameKind::Hello, 1, |out| Hello { cluster: ClusterId(0) }.encode(out))
 }
 
 fn submit() -> Vec<u8> {
@@ -124,11 +107,7 @@ fn answers() -> Vec<u8> {
             status: Status::Applied,
             first_status: Status::Applied,
             reason: 0,
-            position: Position {
-                slot: Slot(42),
-                shard: ShardId(3),
-                index: 0,
-            },
+            position: Position { slot: Slot(42), shard: ShardId(3), index: 0 },
             retry_after_us: 0,
             response: &[95u64.to_le_bytes(), 25u64.to_le_bytes()].concat(),
         }
@@ -146,9 +125,7 @@ fn frame(kind: FrameKind, request: u64, payload: impl FnOnce(&mut Vec<u8>)) -> V
 
 /// The bytes of a fenced block of the page: pairs of hex digits, up to a `|` in each line.
 fn example(name: &str) -> Vec<u8> {
-    let (_, rest) = README
-        .split_once(&format!("```hex {name}\n"))
-        .expect("an example of this name");
+    let (_, rest) = README.split_once(&format!("```hex {name}\n")).expect("an example of this name");
     let (block, _) = rest.split_once("```").expect("its end");
     block
         .lines()
@@ -165,9 +142,7 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn the_example_event_is_read_as_the_page_describes_it() {
     let bytes = example("submit");
-    let Ok(Parsed::Whole { frame, .. }) = Frame::parse(&bytes) else {
-        panic!("not a frame")
-    };
+    let Ok(Parsed::Whole { frame, .. }) = Frame::parse(&bytes) else { panic!("not a frame") };
     let submit = Submit::parse(frame.payload).unwrap();
     let (event, rest) = Event::parse(submit.events).unwrap();
     assert_eq!((submit.count, rest.len(), event.payload().len()), (1, 0, 48));
