@@ -1,0 +1,169 @@
+//! A data directory on a disk, the configuration file beside it, and the commands that are run on them.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use tempfile::TempDir;
+
+use crate::engine::Engine;
+
+/// What a configuration says; everything else is the same in all tests.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The shards of each core.
+    pub cores: Vec<Vec<u16>>,
+    /// The first core's port; 0 takes a free one at each start.
+    pub port: u16,
+    pub segment_bytes: &'static str,
+    pub bytes_max: &'static str,
+    pub segments_ahead: u32,
+    pub connections_max: u32,
+    pub credit_events: u32,
+}
+
+impl Settings {
+    /// One shard on a port of the system's choice.
+    pub fn small() -> Settings {
+        Settings {
+            cores: vec![vec![0]],
+            port: 0,
+            segment_bytes: "4MiB",
+            bytes_max: "1GiB",
+            segments_ahead: 3,
+            connections_max: 64,
+            credit_events: 32_760,
+        }
+    }
+
+    /// On ports that stay the same through restarts.
+    pub fn on_fixed_ports(cores: Vec<Vec<u16>>) -> Settings {
+        let port = free_ports(cores.len() as u16);
+        Settings { cores, port, ..Settings::small() }
+    }
+}
+
+/// A replica's place on the disk. Removed in the end.
+pub struct Site {
+    folder: TempDir,
+    pub settings: Settings,
+}
+
+impl Site {
+    /// An empty one.
+    pub fn new(settings: Settings) -> Site {
+        let folder = tempfile::Builder::new()
+            .prefix("process-")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .expect("a directory for test data");
+        Site { folder, settings }
+    }
+
+    /// One that is formatted with small tables.
+    pub fn formatted(settings: Settings) -> Site {
+        let site = Site::new(settings);
+        site.format(&["--warden-capacity", "256Ki", "--entity-capacity", "16Ki"]);
+        site
+    }
+
+    /// Formats it, which must work.
+    pub fn format(&self, options: &[&str]) {
+        let output = self.run("format", options);
+        assert!(output.status.success(), "format: {}", text(&output));
+    }
+
+    /// Runs a command of `assize` with this site's configuration to its end.
+    pub fn run(&self, command: &str, options: &[&str]) -> Output {
+        self.command(command).args(options).output().expect("running assize")
+    }
+
+    /// Starts the engine and waits until it serves.
+    pub fn start(&self) -> Engine {
+        Engine::start(self.command("serve"))
+    }
+
+    /// Starts the engine and waits for nothing.
+    pub fn spawn(&self) -> Engine {
+        Engine::spawn(self.command("serve"))
+    }
+
+    /// A command of `assize` with this site's configuration.
+    pub fn command(&self, command: &str) -> Command {
+        std::fs::write(self.config(), self.config_text()).expect("writing the configuration");
+        let mut line = assize();
+        line.arg(command).arg("--config").arg(self.config());
+        line
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("replica.toml")
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The configuration's text.
+    pub fn config_text(&self) -> String {
+        let Settings {
+            cores,
+            port,
+            segment_bytes,
+            bytes_max,
+            segments_ahead,
+            connections_max,
+            credit_events,
+        } = &self.settings;
+        let assignments: Vec<String> = cores
+            .iter()
+            .enumerate()
+            .map(|(cpu, shards)| format!("{{ cpu = {cpu}, shards = {shards:?} }}"))
+            .collect();
+        format!(
+            "data_directory = {data:?}\n\
+             [cores]\nassignments = [{assignments}]\npin = false\n\
+             [listen]\nclient = \"127.0.0.1:{port}\"\n\
+             [limits]\nstripe_bytes = \"128KiB\"\nstripe_events = 512\nwindow = 4\nconnections_max = {connections_max}\ncredit_events = {credit_events}\n\
+             [log]\nsegment_bytes = {segment_bytes:?}\nbytes_max = {bytes_max:?}\nsegments_ahead = {segments_ahead}\n\
+             checkpoint_bytes = {segment_bytes:?}\n",
+            data = self.data(),
+            assignments = assignments.join(", "),
+        )
+    }
+}
+
+/// The binary under test.
+pub fn assize() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_assize"));
+    command.env_remove("ASSIZE_LOG");
+    command
+}
+
+/// Both outputs and how it ended, for messages.
+pub fn text(output: &Output) -> String {
+    format!(
+        "{}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// The first of `count` neighbouring ports on which nothing listens. Below the ports that the system gives to
+/// outgoing connections: a client that tries again while the engine is down would else connect to itself.
+fn free_ports(count: u16) -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let spread = (std::process::id() % 500) as u16 * 36;
+    loop {
+        let offset = NEXT.fetch_add(count, Ordering::Relaxed);
+        let first = 12_000 + (spread + offset) % 18_000;
+        let listeners: Result<Vec<_>, _> =
+            (first..first + count).map(|port| TcpListener::bind(("127.0.0.1", port))).collect();
+        if listeners.is_ok() {
+            return first;
+        }
+    }
+}
