@@ -96,6 +96,11 @@ impl Connections {
         place.connection.as_mut().filter(|_| place.generation == id.generation)
     }
 
+    /// Whether what is written to this connection will be sent.
+    pub(crate) fn is_listening(&mut self, id: ConnectionId) -> bool {
+        self.get(id).is_some_and(|connection| !connection.closing)
+    }
+
     /// Appends frames to what waits to be sent; a reader that is too slow is closed (explicitly, not forgotten).
     pub(crate) fn write(&mut self, id: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(connection) = self.get(id) else { return };

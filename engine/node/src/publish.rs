@@ -78,7 +78,8 @@ impl Core {
                     writer.finish(out);
                 }
             };
-            if run.connection.core == self.id && self.connections.get(run.connection.connection).is_some() {
+            // Every run takes its outcomes off the stripe's, also when nobody is there to be told.
+            if run.connection.core == self.id && self.connections.is_listening(run.connection.connection) {
                 self.connections.write(run.connection.connection, write);
                 let left = run.events - unfilled.len() as u32;
                 self.note_answered(run.connection, left);
