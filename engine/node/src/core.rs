@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use assize_consensus::{Docket, Offer};
 use assize_domain::DomainRegistry;
-use assize_shards::{Shard, StripeBytes};
+use assize_shards::{PanicGuard, Shard, StripeBytes};
 use assize_wal::{BlockBuffer, Completion, Durable, Entry, Log, LogFailure, Mark, Operation};
 use assize_wire::accept::Accept;
 use assize_wire::event::Event;
@@ -48,6 +48,8 @@ pub struct CoreConfig {
     pub routing: Routing,
     /// The domains.
     pub domains: Arc<DomainRegistry>,
+    /// Catches their panics.
+    pub guard: Arc<dyn PanicGuard>,
     /// Bounds of the Usher.
     pub limits: UsherLimits,
     /// What clients are told.
@@ -121,6 +123,8 @@ pub struct Core {
     pub(crate) stream_time: StreamTime,
     /// The published slot that was last told to the boot thread and to watchers (control core).
     told_published: Slot,
+    /// Whether the cores were told that there is room for more slots (control core).
+    told_open: bool,
     ballot: Ballot,
     /// When the log last had something appended, until it was given its idle mark.
     log_busy_since: Option<u64>,
@@ -135,9 +139,9 @@ impl Core {
     /// A core that waits for replay, or for [`CoreMessage::Lead`].
     #[must_use]
     pub fn new(config: CoreConfig) -> Core {
-        let CoreConfig { id, layout, routing, domains, limits, greeting, shards, log, outcomes, docket } = config;
+        let CoreConfig { id, layout, routing, domains, guard, limits, greeting, shards, log, outcomes, docket } = config;
         assert_eq!(docket.is_some(), id == layout.control, "the control core runs the Docket, no other does");
-        let usher = Usher::new(id, Arc::clone(&layout), routing, domains, limits);
+        let usher = Usher::new(id, Arc::clone(&layout), routing, domains, guard, limits, &outcomes.log);
         assert_eq!(usher.seats.len(), shards.len(), "core {id} has other shards than the layout gives it");
         let told_published = docket.as_ref().map_or(Slot::ZERO, |docket| docket.watermarks().published);
         Core {
@@ -159,6 +163,7 @@ impl Core {
             now: Now::default(),
             stream_time: StreamTime(0),
             told_published,
+            told_open: false,
             ballot: Ballot::NONE,
             log_busy_since: None,
             stalled_checked: 0,
@@ -294,6 +299,14 @@ impl Core {
         [idle, stalled, self.outcomes.next_due()].into_iter().flatten().min()
     }
 
+    /// Panics when a promise of a part of this core is broken.
+    pub fn check_invariants(&self) {
+        self.shards.iter().for_each(Shard::check_invariants);
+        self.log.check_invariants();
+        self.outcomes.log.check_invariants();
+        self.docket.iter().for_each(Docket::check_invariants);
+    }
+
     /// Sends to any core, this one included.
     pub(crate) fn send(&mut self, to: CoreId, message: CoreMessage) {
         if to == self.id {
@@ -403,6 +416,7 @@ impl Core {
                 self.read_here(home, connection, request, entities);
             }
             CoreMessage::WatchPublished { slot, core } => self.watchers.push((slot, core)),
+            CoreMessage::DocketOpen(open) => self.usher.room.set_docket_open(open),
             CoreMessage::PublishedThrough(slot) => self.handle_published_through(slot),
             CoreMessage::Replay(slot) => self.replay.push(slot),
             CoreMessage::ReplayEnd(ballot) => self.replay.end(ballot),
@@ -623,9 +637,21 @@ impl Core {
             self.send(to, message);
             progress = true;
         }
-        let room = self.log.room_bytes(assize_wal::limits::RECORD_BYTES_MAX).min(self.outcomes.room_bytes());
-        self.usher.set_log_room(room);
-        progress
+        self.usher.room.measure(&self.log, &self.outcomes.log, self.outcomes.open_bytes());
+        progress | self.tell_docket_open()
+    }
+
+    /// On the control core: tells every core when the room for accept records falls short, and when it is there again.
+    fn tell_docket_open(&mut self) -> bool {
+        let open = self.usher.room.takes_slots(self.usher.promised());
+        if self.docket.is_none() || self.ballot == Ballot::NONE || open == self.told_open {
+            return false;
+        }
+        self.told_open = open;
+        for core in self.layout.cores() {
+            self.send(core, CoreMessage::DocketOpen(open));
+        }
+        true
     }
 
     fn step_timers(&mut self) {

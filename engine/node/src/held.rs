@@ -39,15 +39,23 @@ pub(crate) struct HeldStripe {
 #[derive(Debug, Default)]
 pub(crate) struct HeldStripes {
     stripes: VecDeque<HeldStripe>,
+    /// Events of `stripes`.
+    events: u64,
 }
 
 impl HeldStripes {
     pub(crate) fn push(&mut self, stripe: HeldStripe) {
+        self.events += u64::from(stripe.stages.events);
         self.stripes.push_back(stripe);
     }
 
     pub(crate) fn len(&self) -> usize {
         self.stripes.len()
+    }
+
+    /// Events of all of them.
+    pub(crate) fn events(&self) -> u64 {
+        self.events
     }
 
     /// How many are not durable yet.
@@ -69,6 +77,7 @@ impl HeldStripes {
         let Some(stripe) = first.filter(|stripe| stripe.slot == Some(slot)) else {
             panic!("slot {slot} is published and its stripe is not the oldest held");
         };
+        self.events -= u64::from(stripe.stages.events);
         stripe
     }
 }

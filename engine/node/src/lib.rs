@@ -21,6 +21,7 @@ mod outcome_stream;
 mod publish;
 mod reads;
 mod replay;
+mod room;
 mod stages;
 mod usher;
 

@@ -1,7 +1,28 @@
 //! Bounds of one core's composition.
 
-/// The outcome stream is appended to its log in chunks of about this many bytes; fewer when it falls idle.
-pub(crate) const OUTCOME_CHUNK_BYTES: usize = 1 << 20;
+use assize_wal::BLOCK_BYTES;
+use assize_wal::limits::{PAYLOAD_BYTES_MAX, RECORD_HEADER_BYTES};
+use assize_wire::limits::{RESPONSE_BYTES_MAX, SHARDS_MAX, STRIPE_EVENTS_MAX, padded};
+use assize_wire::outcome::OUTCOME_HEADER_BYTES;
+use assize_wire::published::PUBLISHED_HEADER_BYTES;
+use assize_wire::stripe::STRIPE_HEADER_BYTES;
+
+/// The outcome stream is appended to its log in chunks of about this many bytes; fewer where segments are small, or
+/// when it falls idle.
+pub(crate) const OUTCOME_CHUNK_BYTES: u64 = 1 << 20;
+
+/// The most bytes that the outcome of one event takes.
+pub(crate) const OUTCOME_BYTES_MAX: u64 = (OUTCOME_HEADER_BYTES + padded(RESPONSE_BYTES_MAX)) as u64;
+
+/// The most that a record of a stripe, or of its outcomes, takes beside the events or outcomes: headers and padding.
+pub(crate) const RECORD_OVERHEAD_BYTES: u64 = (RECORD_HEADER_BYTES + PUBLISHED_HEADER_BYTES + BLOCK_BYTES) as u64;
+
+/// The most blocks that a slot takes of the Docket's log for each stripe it names: two copies of its accept record.
+pub(crate) const SLOT_BLOCKS: u64 = 2;
+
+/// Blocks kept back in each log beside what is counted: what one step appends before the room is measured again, and
+/// empty records with the mark.
+pub(crate) const SPARE_BLOCKS: u64 = 64;
 
 /// An open chunk of outcomes is appended after this long at the latest, in nanoseconds.
 pub(crate) const OUTCOME_CHUNK_AGE_NS: u64 = 50_000_000;
@@ -21,5 +42,13 @@ pub(crate) const RETRY_AFTER_US: u32 = 2_000;
 /// Answer bytes that may wait for one slow reader before its connection is closed.
 pub(crate) const UNSENT_BYTES_MAX: usize = 64 << 20;
 
-/// Log bytes kept back when `busy` is said, for accept records and idle marks of what is under way.
-pub(crate) const LOG_RESERVE_BYTES: u64 = 4 << 20;
+const _: () = assert!(STRIPE_HEADER_BYTES <= PUBLISHED_HEADER_BYTES, "one overhead serves both kinds of record");
+const _: () = assert!(
+    OUTCOME_CHUNK_BYTES + STRIPE_EVENTS_MAX as u64 * OUTCOME_BYTES_MAX + RECORD_OVERHEAD_BYTES
+        <= PAYLOAD_BYTES_MAX as u64,
+    "a chunk that lacks one byte, and then the outcomes of the largest stripe, fit a record"
+);
+const _: () = assert!(
+    RECORD_HEADER_BYTES + 80 + 64 * 32 <= BLOCK_BYTES && SHARDS_MAX <= 64,
+    "an accept record that names n stripes takes at most n blocks"
+);

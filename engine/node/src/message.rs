@@ -84,6 +84,8 @@ pub enum CoreMessage {
         /// Who asks.
         core: CoreId,
     },
+    /// From the Docket: whether its log has room for the slots of more stripes. While it has not, nothing is admitted.
+    DocketOpen(bool),
     /// From the Docket: the whole replica has published through this slot.
     PublishedThrough(Slot),
     /// From the boot thread to the Docket: the next slot that recovery found.

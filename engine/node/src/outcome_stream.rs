@@ -9,7 +9,8 @@ use assize_wal::BlockBuffer;
 use assize_wire::published::PublishedStripe;
 use assize_wire::{Hash, ShardId, Slot};
 
-use crate::limits::{OUTCOME_CHUNK_AGE_NS, OUTCOME_CHUNK_BYTES};
+use crate::limits::OUTCOME_CHUNK_AGE_NS;
+use crate::room;
 
 /// A digest that the outcome stream held before the restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub(crate) struct OutcomeStream<T> {
     pub(crate) log: Log,
     index: OutcomeIndex,
     shards: Vec<ShardStream>,
+    /// A chunk is full at this many bytes.
+    chunk_bytes: usize,
     /// Look-ups whose chunk is not durable yet.
     waiting: Vec<Wanted<T>>,
     /// Look-ups whose chunk is being read.
@@ -71,6 +74,7 @@ impl<T: Copy> OutcomeStream<T> {
     pub(crate) fn new(start: OutcomeStreamStart) -> OutcomeStream<T> {
         let shards = start.stored.into_iter();
         OutcomeStream {
+            chunk_bytes: room::chunk_bytes(&start.log) as usize,
             log: start.log,
             index: start.index,
             shards: shards.map(|(shard, through)| ShardStream { shard, through, chunk: None }).collect(),
@@ -81,13 +85,14 @@ impl<T: Copy> OutcomeStream<T> {
 
     /// Appends a published stripe. One that is stored already, before a restart, is left as it is.
     pub(crate) fn append(&mut self, shard: ShardId, stripe: &PublishedStripe<'_>, now: u64) {
+        let chunk_bytes = self.chunk_bytes;
         let stream = self.shard(shard);
         if stripe.slot <= stream.through {
             return;
         }
         stream.through = stripe.slot;
         let chunk = stream.chunk.get_or_insert_with(|| Chunk {
-            buffer: BlockBuffer::for_record(OUTCOME_CHUNK_BYTES + OUTCOME_CHUNK_BYTES / 2),
+            buffer: BlockBuffer::for_record(chunk_bytes + chunk_bytes / 2),
             first: stripe.slot,
             last: stripe.slot,
             opened: now,
@@ -95,15 +100,14 @@ impl<T: Copy> OutcomeStream<T> {
         chunk.last = stripe.slot;
         chunk.buffer.extend_from_slice(&stripe.header());
         chunk.buffer.extend_from_slice(stripe.outcomes);
-        if chunk.buffer.payload_len() >= OUTCOME_CHUNK_BYTES {
+        if chunk.buffer.payload_len() >= chunk_bytes {
             self.close_chunk(shard);
         }
     }
 
-    /// Whether the log can take what `window` more stripes a shard may publish: below that, nothing is admitted.
-    pub(crate) fn room_bytes(&self) -> u64 {
-        let open: u64 = self.shards.iter().filter_map(|stream| stream.chunk.as_ref()).map(|c| c.buffer.payload_len() as u64).sum();
-        self.log.room_bytes(assize_wal::limits::RECORD_BYTES_MAX).saturating_sub(open)
+    /// Bytes in open chunks.
+    pub(crate) fn open_bytes(&self) -> u64 {
+        self.shards.iter().filter_map(|stream| stream.chunk.as_ref()).map(|c| c.buffer.payload_len() as u64).sum()
     }
 
     /// Appends chunks that have been open for long, or all of them.

@@ -355,7 +355,7 @@ impl CorePlan {
             event_payload_bytes_max: agreed.event_payload_bytes_max as usize,
             event_entities_max: agreed.event_entities_max as usize,
         };
-        Core::new(CoreConfig { id, layout, routing, domains, limits, greeting, shards, log, outcomes, docket })
+        Core::new(CoreConfig { id, layout, routing, domains, guard, limits, greeting, shards, log, outcomes, docket })
     }
 }
 

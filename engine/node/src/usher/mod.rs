@@ -10,13 +10,15 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use assize_domain::{DomainRegistry, Entities};
-use assize_wal::BufferPool;
+use assize_shards::PanicGuard;
+use assize_wal::{BufferPool, Log};
 use assize_wire::message::Welcome;
 use assize_wire::routing::Routing;
 use assize_wire::{Ballot, ClusterId, CoreId, ReplicaId, ShardId, StreamTime};
 
 use crate::layout::Layout;
 use crate::message::CoreMessage;
+use crate::room::{self, Promised, Room};
 pub use open_stripe::Run;
 pub(crate) use open_stripe::Batch;
 pub(crate) use seat::{Sealed, Seat};
@@ -83,14 +85,15 @@ pub(crate) struct Usher {
     layout: Arc<Layout>,
     routing: Routing,
     domains: Arc<DomainRegistry>,
+    guard: Arc<dyn PanicGuard>,
     pub(crate) limits: UsherLimits,
     /// The ballot under which stripes are sealed; [`Ballot::NONE`] while this replica does not lead.
     ballot: Ballot,
     stopping: bool,
     /// One for each shard of this core.
     pub(crate) seats: Vec<Seat>,
-    /// Record bytes that the log can surely still take; what waits to be sealed is counted against it.
-    log_room: u64,
+    /// What the logs can still take.
+    pub(crate) room: Room,
     pool: BufferPool,
     entities: Entities,
     /// Scratch of one request: its events by shard.
@@ -105,21 +108,28 @@ impl Usher {
         layout: Arc<Layout>,
         routing: Routing,
         domains: Arc<DomainRegistry>,
+        guard: Arc<dyn PanicGuard>,
         limits: UsherLimits,
+        outcomes: &Log,
     ) -> Usher {
+        // A stripe of many small events must not have more outcomes than a record of the outcome stream holds.
+        let stripe_events = limits.stripe_events.min(room::stripe_events_max(outcomes));
+        let limits = UsherLimits { stripe_events, ..limits };
         let shards = layout.shards();
         let owned = (0..shards).map(ShardId).filter(|shard| layout.owner(*shard) == core);
         let seats: Vec<Seat> = owned.map(Seat::new).collect();
+        let room = Room::new(&limits, seats.len(), shards, core == layout.control, outcomes);
         Usher {
             core,
             routing,
             domains,
+            guard,
             limits,
             ballot: Ballot::NONE,
             stopping: false,
             pool: BufferPool::new(seats.len() * (limits.window + 2)),
             seats,
-            log_room: 0,
+            room,
             entities: Entities::new(),
             batches: (0..shards).map(|_| Batch::default()).collect(),
             outgoing: VecDeque::new(),
@@ -143,9 +153,12 @@ impl Usher {
         !self.stopping && self.ballot != Ballot::NONE
     }
 
-    /// Record bytes that the log can surely still take.
-    pub(crate) fn set_log_room(&mut self, bytes: u64) {
-        self.log_room = bytes;
+    /// What was admitted here and is not published.
+    pub(crate) fn promised(&self) -> Promised {
+        self.seats.iter().map(Seat::promised).fold(Promised::default(), |all, seat| Promised {
+            waiting_bytes: all.waiting_bytes + seat.waiting_bytes,
+            events: all.events + seat.events,
+        })
     }
 
     /// The index of the seat of `shard`, if this core owns it.

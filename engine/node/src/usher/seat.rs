@@ -12,6 +12,7 @@ use super::UsherLimits;
 use super::open_stripe::OpenStripe;
 use crate::connections::ConnectionRef;
 use crate::held::{HeldStripe, HeldStripes};
+use crate::room::Promised;
 use crate::stages::StripeStages;
 
 /// A shard at its Usher.
@@ -22,8 +23,10 @@ use crate::stages::StripeStages;
 pub(crate) struct Seat {
     pub(crate) shard: ShardId,
     waiting: VecDeque<OpenStripe>,
-    /// Payload bytes of `waiting`.
+    /// Event bytes of `waiting`.
     waiting_bytes: u64,
+    /// Events of `waiting`.
+    waiting_events: u64,
     pub(crate) held: HeldStripes,
     counter: u64,
 }
@@ -37,16 +40,23 @@ pub(crate) struct Sealed {
 
 impl Seat {
     pub(crate) fn new(shard: ShardId) -> Seat {
-        Seat { shard, waiting: VecDeque::new(), waiting_bytes: 0, held: HeldStripes::default(), counter: 0 }
+        Seat {
+            shard,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            waiting_events: 0,
+            held: HeldStripes::default(),
+            counter: 0,
+        }
     }
 
     pub(crate) fn restart_counter(&mut self) {
         self.counter = 0;
     }
 
-    /// Payload bytes that wait to be sealed.
-    pub(crate) fn waiting_bytes(&self) -> u64 {
-        self.waiting_bytes
+    /// What was admitted here and is not published.
+    pub(crate) fn promised(&self) -> Promised {
+        Promised { waiting_bytes: self.waiting_bytes, events: self.waiting_events + self.held.events() }
     }
 
     pub(crate) fn is_drained(&self) -> bool {
@@ -87,6 +97,7 @@ impl Seat {
             let part = &bytes[start as usize..end as usize];
             open.append(connection, request, &indexes[taken..taken + fits], part, mask);
             self.waiting_bytes += part.len() as u64;
+            self.waiting_events += fits as u64;
             taken += fits;
             start = end;
         }
@@ -103,6 +114,7 @@ impl Seat {
         assert!(events > 0, "an empty stripe of shard {}", self.shard);
         let events_bytes = (buffer.payload_len() - STRIPE_HEADER_BYTES) as u32;
         self.waiting_bytes -= u64::from(events_bytes);
+        self.waiting_events -= u64::from(events);
         self.counter += 1;
         let head =
             StripeHead { shard: self.shard, ballot, counter: self.counter, home_mask, events, events_bytes };

@@ -11,7 +11,7 @@ use assize_wire::{Position, ShardId, StreamTime};
 
 use super::Usher;
 use crate::connections::{ConnectionId, ConnectionRef, Connections};
-use crate::limits::{LOG_RESERVE_BYTES, RETRY_AFTER_US};
+use crate::limits::RETRY_AFTER_US;
 use crate::message::CoreMessage;
 
 /// An event that is answered without the log: its index in the request, how, and why.
@@ -111,6 +111,7 @@ impl Usher {
             let batch = &mut self.batches[usize::from(shard.0)];
             if let Err(reason) = validate(
                 &self.domains,
+                &*self.guard,
                 &self.limits,
                 &self.routing,
                 &event,
@@ -172,9 +173,8 @@ impl Usher {
             self.outgoing.push_back((self.layout.owner(shard), message));
             return;
         };
-        let waiting: u64 = self.seats.iter().map(super::Seat::waiting_bytes).sum();
-        let fits_log = waiting + bytes.len() as u64 + LOG_RESERVE_BYTES <= self.log_room;
-        let taken = if fits_log && self.is_admitting() {
+        let fits_logs = self.room.admits(self.promised(), batch.indexes.len() as u64, bytes.len() as u64);
+        let taken = if fits_logs && self.is_admitting() {
             self.seats[seat].admit(
                 &mut self.pool,
                 &self.limits,
@@ -195,8 +195,10 @@ impl Usher {
 }
 
 /// Whether the event is one that its domain can read; adds the homes of its entities to `mask`.
+#[allow(clippy::too_many_arguments, reason = "parts of an Usher of which another is borrowed")]
 fn validate(
     domains: &assize_domain::DomainRegistry,
+    guard: &dyn assize_shards::PanicGuard,
     limits: &super::UsherLimits,
     routing: &assize_wire::routing::Routing,
     event: &Event<'_>,
@@ -206,7 +208,13 @@ fn validate(
 ) -> Result<(), u16> {
     let domain = domains.get(event.domain()).ok_or(EngineReason::UnknownDomain as u16)?;
     entities.clear();
-    domain.entities(event, entities).map_err(|invalid| invalid.reason)?;
+    let mut named = Ok(());
+    let completed = guard.run(&mut || named = domain.entities(event, entities));
+    if !completed {
+        // D4: it is the log that makes a domain's panic the outcome `fault`, and records it.
+        return Ok(());
+    }
+    named.map_err(|invalid| invalid.reason)?;
     let too_large = event.payload().len() > limits.event_payload_bytes_max
         || entities.as_slice().len() > limits.event_entities_max;
     if too_large || !entities.is_valid() {
