@@ -50,6 +50,8 @@ pub(crate) struct OutcomeStream<T> {
     shards: Vec<ShardStream>,
     /// A chunk is full at this many bytes.
     chunk_bytes: usize,
+    /// Since when the oldest outcomes are in a full chunk for which no flush was asked.
+    unflushed_since: Option<u64>,
     /// Look-ups whose chunk is not durable yet.
     waiting: Vec<Wanted<T>>,
     /// Look-ups whose chunk is being read.
@@ -75,6 +77,7 @@ impl<T: Copy> OutcomeStream<T> {
         let shards = start.stored.into_iter();
         OutcomeStream {
             chunk_bytes: room::chunk_bytes(&start.log) as usize,
+            unflushed_since: None,
             log: start.log,
             index: start.index,
             shards: shards.map(|(shard, through)| ShardStream { shard, through, chunk: None }).collect(),
@@ -101,6 +104,8 @@ impl<T: Copy> OutcomeStream<T> {
         chunk.buffer.extend_from_slice(&stripe.header());
         chunk.buffer.extend_from_slice(stripe.outcomes);
         if chunk.buffer.payload_len() >= chunk_bytes {
+            let opened = chunk.opened;
+            self.unflushed_since.get_or_insert(opened);
             self.close_chunk(shard);
         }
     }
@@ -110,12 +115,16 @@ impl<T: Copy> OutcomeStream<T> {
         self.shards.iter().filter_map(|stream| stream.chunk.as_ref()).map(|c| c.buffer.payload_len() as u64).sum()
     }
 
-    /// Appends chunks that have been open for long, or all of them.
+    /// Appends chunks that have been open for long, or all of them, and flushes those that were full.
     pub(crate) fn close_chunks(&mut self, now: u64, all: bool) {
+        let is_due = |since: u64| all || now.saturating_sub(since) >= OUTCOME_CHUNK_AGE_NS;
+        if self.unflushed_since.is_some_and(is_due) {
+            self.unflushed_since = None;
+            self.log.request_flush();
+        }
         for at in 0..self.shards.len() {
             let stream = &self.shards[at];
-            let due = |chunk: &Chunk| all || now.saturating_sub(chunk.opened) >= OUTCOME_CHUNK_AGE_NS;
-            if stream.chunk.as_ref().is_some_and(due) {
+            if stream.chunk.as_ref().is_some_and(|chunk| is_due(chunk.opened)) {
                 let shard = stream.shard;
                 self.close_chunk(shard);
                 self.log.request_flush();
@@ -123,9 +132,10 @@ impl<T: Copy> OutcomeStream<T> {
         }
     }
 
-    /// When the next open chunk is due.
+    /// When the next chunk is to be closed or flushed.
     pub(crate) fn next_due(&self) -> Option<u64> {
-        self.shards.iter().filter_map(|stream| stream.chunk.as_ref()).map(|c| c.opened + OUTCOME_CHUNK_AGE_NS).min()
+        let opened = self.shards.iter().filter_map(|stream| stream.chunk.as_ref()).map(|chunk| chunk.opened);
+        opened.chain(self.unflushed_since).min().map(|since| since + OUTCOME_CHUNK_AGE_NS)
     }
 
     /// Whether everything published is durable in the stream.
