@@ -91,6 +91,12 @@ impl Connections {
         self.open
     }
 
+    /// Events that clients who listen wait for.
+    pub(crate) fn unanswered(&self) -> u32 {
+        let open = self.places.iter().filter_map(|place| place.connection.as_ref());
+        open.filter(|connection| !connection.closing).map(|connection| connection.unanswered).sum()
+    }
+
     pub(crate) fn get(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         let place = self.places.get_mut(id.index as usize)?;
         place.connection.as_mut().filter(|_| place.generation == id.generation)
@@ -140,11 +146,11 @@ impl Connections {
         }
     }
 
-    /// Remembers since when the client owes the rest of a frame.
-    pub(crate) fn note_partial(&mut self, id: ConnectionId, partial: bool, now: u64) {
+    /// Remembers since when the client owes the rest of a frame: since the last whole one, if one `came` just now.
+    pub(crate) fn note_partial(&mut self, id: ConnectionId, partial: bool, came: bool, now: u64) {
         if let Some(connection) = self.get(id) {
-            connection.waiting_since =
-                (partial || !connection.greeted).then(|| connection.waiting_since.unwrap_or(now));
+            let since = connection.waiting_since.filter(|_| !came).unwrap_or(now);
+            connection.waiting_since = (partial || !connection.greeted).then_some(since);
         }
     }
 

@@ -8,8 +8,7 @@ use alloc::vec::Vec;
 use assize_consensus::{Docket, Offer};
 use assize_domain::DomainRegistry;
 use assize_shards::{PanicGuard, Shard, StripeBytes};
-use assize_wal::{BlockBuffer, Completion, Durable, Entry, Log, LogFailure, Mark, Operation};
-use assize_wire::accept::Accept;
+use assize_wal::{Completion, Durable, Entry, Log, LogFailure, Mark, Operation};
 use assize_wire::event::Event;
 use assize_wire::frame::{Frame, FrameKind, FrameWriter, Parsed};
 use assize_wire::manifest::Ordered;
@@ -111,28 +110,28 @@ pub struct Core {
     pub(crate) log: Log,
     pub(crate) outcomes: OutcomeStream<Unfilled>,
     pub(crate) docket: Option<Docket>,
-    replay: Replay,
+    pub(crate) replay: Replay,
     pub(crate) reads: Reads,
     /// Cores that asked to be told of a published slot (control core).
-    watchers: Vec<(Slot, CoreId)>,
+    pub(crate) watchers: Vec<(Slot, CoreId)>,
     /// Messages of this core to itself.
-    own: VecDeque<CoreMessage>,
+    pub(crate) own: VecDeque<CoreMessage>,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) now: Now,
     /// The highest published stream time that this core knows.
     pub(crate) stream_time: StreamTime,
     /// The published slot that was last told to the boot thread and to watchers (control core).
-    told_published: Slot,
+    pub(crate) told_published: Slot,
     /// Whether the cores were told that there is room for more slots (control core).
-    told_open: bool,
-    ballot: Ballot,
+    pub(crate) told_open: bool,
+    pub(crate) ballot: Ballot,
     /// When the log last had something appended, until it was given its idle mark.
-    log_busy_since: Option<u64>,
+    pub(crate) log_busy_since: Option<u64>,
     stalled_checked: u64,
-    stopping: bool,
-    drained: bool,
+    pub(crate) stopping: bool,
+    pub(crate) drained: bool,
     /// Cores that have drained (control core).
-    drained_cores: Vec<CoreId>,
+    pub(crate) drained_cores: Vec<CoreId>,
 }
 
 impl Core {
@@ -216,8 +215,10 @@ impl Core {
                 }
             }
         };
-        self.connections.note_partial(id, consumed < bytes.len(), self.now.monotonic_ns);
-        (consumed, needed)
+        let partial = consumed < bytes.len();
+        self.connections.note_partial(id, partial, consumed > 0, self.now.monotonic_ns);
+        // The first bytes of a frame count: since then the rest is owed, and what cannot become a frame is refused.
+        (consumed, if partial { needed } else { 1 })
     }
 
     /// A message of another core, of the boot thread or of the shell.
@@ -297,6 +298,12 @@ impl Core {
         let idle = self.log_busy_since.map(|since| since + IDLE_MARK_NS);
         let stalled = (self.connections.len() > 0).then_some(self.stalled_checked + STALLED_CHECK_NS);
         [idle, stalled, self.outcomes.next_due()].into_iter().flatten().min()
+    }
+
+    /// Events that were taken from clients, who are still connected, and are not answered.
+    #[must_use]
+    pub fn unanswered_events(&self) -> u32 {
+        self.connections.unanswered()
     }
 
     /// Panics when a promise of a part of this core is broken.
@@ -395,7 +402,7 @@ impl Core {
         self.connections.refuse(id, request, &refused, true);
     }
 
-    fn apply(&mut self, message: CoreMessage) {
+    pub(crate) fn apply(&mut self, message: CoreMessage) {
         match message {
             CoreMessage::Forward { shard, connection, request, indexes, home_mask, events } => {
                 self.take_forwarded(shard, connection, request, indexes, home_mask, events);
@@ -524,78 +531,10 @@ impl Core {
         self.outcomes.log.handle_mark(mark);
     }
 
-    fn docket(&mut self) -> &mut Docket {
+    pub(crate) fn docket(&mut self) -> &mut Docket {
         match &mut self.docket {
             Some(docket) => docket,
             None => panic!("core {} is not the control core", self.id),
-        }
-    }
-
-    /// Forms what may be formed and tells of what is chosen.
-    fn step_docket(&mut self) -> bool {
-        let Some(docket) = &mut self.docket else { return false };
-        let mut progress = false;
-        while docket.room()
-            && let Some(ordered) = self.replay.next()
-        {
-            let ordered = Arc::unwrap_or_clone(ordered);
-            docket.replay(ordered.manifest, ordered.hash);
-            progress = true;
-        }
-        if let Some(proposal) = docket.form(StreamTime(self.now.wall_ns)) {
-            let manifest = Hash::of(&proposal.bytes);
-            let payload = Accept::encode(proposal.ballot, true, &proposal.bytes);
-            let mut buffer = BlockBuffer::for_record(payload.len());
-            buffer.extend_from_slice(&payload);
-            let entry = Entry::Accept { slot: proposal.slot, ballot: proposal.ballot, manifest };
-            if let Err(full) = self.log.append(entry, buffer) {
-                panic!("no room for the accept record {:?}, for which a reserve is kept", full.entry);
-            }
-            self.log_busy_since = Some(self.now.monotonic_ns);
-            progress = true;
-        }
-        let mut chosen = Vec::new();
-        while let Some(ordered) = docket.poll_chosen() {
-            chosen.push(ordered);
-        }
-        let marks = docket.watermarks();
-        let idle = docket.is_idle();
-        for ordered in chosen {
-            self.tell_chosen(ordered);
-            progress = true;
-        }
-        if marks.published > self.told_published {
-            self.told_published = marks.published;
-            if self.ballot == Ballot::NONE {
-                self.outputs.push_back(Output::Replayed(marks.published));
-            }
-            self.handle_published_through(marks.published);
-            progress = true;
-        }
-        let due: Vec<CoreId> =
-            self.watchers.extract_if(.., |(slot, _)| *slot <= marks.published).map(|(_, core)| core).collect();
-        for core in due {
-            self.send(core, CoreMessage::PublishedThrough(marks.published));
-        }
-        if let Some(ballot) = self.replay.take_ballot(idle) {
-            self.docket().lead(ballot);
-            for core in self.layout.cores() {
-                self.send(core, CoreMessage::Lead(ballot));
-            }
-            progress = true;
-        }
-        progress
-    }
-
-    /// Every core learns every slot, in slot order: homes follow the order of claims by it.
-    fn tell_chosen(&mut self, ordered: Arc<Ordered>) {
-        let (stripes, digests) = self.replay.take(ordered.manifest.slot);
-        for core in self.layout.cores() {
-            let of_core = |shard: &ShardId| self.layout.owner(*shard) == core;
-            let stripes = stripes.iter().filter(|(shard, _)| of_core(shard)).cloned().collect();
-            let digests = digests.iter().filter(|(shard, _)| of_core(shard)).copied().collect();
-            let ordered = Arc::clone(&ordered);
-            self.send(core, CoreMessage::Chosen { ordered, stripes, digests });
         }
     }
 
@@ -641,25 +580,16 @@ impl Core {
         progress | self.tell_docket_open()
     }
 
-    /// On the control core: tells every core when the room for accept records falls short, and when it is there again.
-    fn tell_docket_open(&mut self) -> bool {
-        let open = self.usher.room.takes_slots(self.usher.promised());
-        if self.docket.is_none() || self.ballot == Ballot::NONE || open == self.told_open {
-            return false;
-        }
-        self.told_open = open;
-        for core in self.layout.cores() {
-            self.send(core, CoreMessage::DocketOpen(open));
-        }
-        true
-    }
-
     fn step_timers(&mut self) {
         let now = self.now.monotonic_ns;
         self.outcomes.close_chunks(now, self.stopping);
         if self.log_busy_since.is_some_and(|since| now >= since + IDLE_MARK_NS) {
-            self.log_busy_since = None;
-            self.log.handle_idle();
+            // While something is under way the mark is still to rise: a slow write is not an idle log.
+            let quiet = self.usher.is_drained() && self.docket.as_ref().is_none_or(Docket::is_idle);
+            self.log_busy_since = (!quiet).then_some(now);
+            if quiet {
+                self.log.handle_idle();
+            }
         }
         if now >= self.stalled_checked + STALLED_CHECK_NS {
             self.stalled_checked = now;
@@ -667,26 +597,6 @@ impl Core {
         }
     }
 
-    /// While stopping: says so once nothing is under way here, and halts all once that holds everywhere.
-    fn step_stop(&mut self) {
-        if self.stopping && !self.drained && self.usher.is_drained() && self.outcomes.is_drained() {
-            self.drained = true;
-            self.log.handle_idle();
-            self.send(self.layout.control, CoreMessage::Drained(self.id));
-        }
-        while let Some(message) = self.own.pop_front() {
-            self.apply(message);
-        }
-        if self.docket.is_some() && self.drained_cores.len() == self.layout.cores().count() {
-            self.drained_cores.clear();
-            for core in self.layout.cores() {
-                self.send(core, CoreMessage::Halt);
-            }
-            while let Some(message) = self.own.pop_front() {
-                self.apply(message);
-            }
-        }
-    }
 }
 
 /// How often connections are looked at for being stalled.

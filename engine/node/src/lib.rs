@@ -12,6 +12,7 @@ extern crate alloc;
 extern crate std;
 
 mod connections;
+mod control;
 mod core;
 mod held;
 mod layout;
@@ -23,6 +24,7 @@ mod reads;
 mod replay;
 mod room;
 mod stages;
+mod stop;
 mod usher;
 
 pub use connections::{ConnectionId, ConnectionRef};
