@@ -1,0 +1,127 @@
+//! A domain for these tests: accounts and what moves between them, with short and long responses, and panics.
+
+use assize_domain::{
+    Domain, DomainId, Entities, EntityId, Event, InvalidEvent, Response, States, StreamTime, Verdict,
+};
+
+pub struct Bank;
+
+pub const BANK: DomainId = DomainId(3);
+pub const VERSION: u16 = 1;
+pub const INSUFFICIENT: u16 = 9;
+pub const UNREADABLE: u16 = 4;
+
+/// What an event does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Adds to an account; answers its balance and as many bytes more as are asked for.
+    Deposit { account: u128, amount: u64, extra: u8 },
+    /// Moves from one account to another, or is rejected; answers both balances and as many bytes more.
+    Transfer { from: u128, to: u128, amount: u64, extra: u8 },
+    /// Panics when it is evaluated.
+    PanicLate { account: u128 },
+    /// Panics when it is asked for its entities.
+    PanicEarly { account: u128 },
+}
+
+impl Op {
+    pub fn encode(&self) -> Vec<u8> {
+        let (kind, from, to, amount, extra) = match *self {
+            Op::Deposit { account, amount, extra } => (0, account, 0, amount, extra),
+            Op::Transfer { from, to, amount, extra } => (1, from, to, amount, extra),
+            Op::PanicLate { account } => (2, account, 0, 0, 0),
+            Op::PanicEarly { account } => (3, account, 0, 0, 0),
+        };
+        let mut bytes = vec![kind, extra];
+        bytes.extend_from_slice(&amount.to_le_bytes());
+        bytes.extend_from_slice(&from.to_le_bytes());
+        bytes.extend_from_slice(&to.to_le_bytes());
+        bytes
+    }
+
+    pub fn decode(payload: &[u8]) -> Option<Op> {
+        let (head, rest) = payload.split_first_chunk::<10>()?;
+        let amount = u64::from_le_bytes(head[2..].try_into().ok()?);
+        let from = u128::from_le_bytes(rest.get(..16)?.try_into().ok()?);
+        let to = u128::from_le_bytes(rest.get(16..)?.try_into().ok()?);
+        let extra = head[1];
+        match head[0] {
+            0 => Some(Op::Deposit { account: from, amount, extra }),
+            1 => Some(Op::Transfer { from, to, amount, extra }),
+            2 => Some(Op::PanicLate { account: from }),
+            3 => Some(Op::PanicEarly { account: from }),
+            _ => None,
+        }
+    }
+
+    pub fn accounts(&self) -> Vec<u128> {
+        match *self {
+            Op::Transfer { from, to, .. } => vec![from, to],
+            Op::Deposit { account, .. } | Op::PanicLate { account } | Op::PanicEarly { account } => vec![account],
+        }
+    }
+}
+
+impl Domain for Bank {
+    fn id(&self) -> DomainId {
+        BANK
+    }
+
+    fn name(&self) -> &'static str {
+        "bank"
+    }
+
+    fn version(&self) -> u16 {
+        VERSION
+    }
+
+    fn state_bytes_max(&self) -> usize {
+        8
+    }
+
+    fn entities(&self, event: &Event<'_>, entities: &mut Entities) -> Result<(), InvalidEvent> {
+        let op = Op::decode(event.payload()).ok_or(InvalidEvent { reason: UNREADABLE })?;
+        assert!(!matches!(op, Op::PanicEarly { .. }), "bank: asked for entities");
+        op.accounts().into_iter().for_each(|account| entities.push(EntityId(account)));
+        Ok(())
+    }
+
+    fn evaluate(
+        &self,
+        event: &Event<'_>,
+        _: StreamTime,
+        states: &mut States<'_>,
+        response: &mut Response,
+    ) -> Verdict {
+        let balance = |states: &States<'_>, at: usize| {
+            states.get(at).map_or(0, |state| u64::from_le_bytes(state.try_into().expect("eight bytes")))
+        };
+        let extra = match Op::decode(event.payload()).expect("it named its entities") {
+            Op::Deposit { amount, extra, .. } => {
+                let after = balance(states, 0) + amount;
+                states.set(0, &after.to_le_bytes());
+                response.extend_from_slice(&after.to_le_bytes());
+                extra
+            }
+            Op::Transfer { amount, extra, .. } => {
+                let (from, to) = (balance(states, 0), balance(states, 1));
+                if from < amount {
+                    response.extend_from_slice(&from.to_le_bytes());
+                    return Verdict::Rejected(INSUFFICIENT);
+                }
+                states.set(0, &(from - amount).to_le_bytes());
+                states.set(1, &(to + amount).to_le_bytes());
+                response.extend_from_slice(&(from - amount).to_le_bytes());
+                response.extend_from_slice(&(to + amount).to_le_bytes());
+                extra
+            }
+            Op::PanicLate { .. } | Op::PanicEarly { .. } => panic!("bank: evaluated"),
+        };
+        response.extend_from_slice(&vec![extra; usize::from(extra)]);
+        Verdict::Applied
+    }
+
+    fn reason(&self, _: u16) -> Option<&'static str> {
+        None
+    }
+}

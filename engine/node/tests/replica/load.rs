@@ -1,0 +1,51 @@
+//! Random load on replicas of every shape: what clients are told is what the serial model says of the log that is left.
+
+use assize_wal::memory::Random;
+use assize_wire::outcome::Status;
+
+use super::client::World;
+use super::model::Model;
+use super::replica::{Replica, Seen, Shape};
+use super::seeds::{all_seeds, each_seed};
+
+pub fn check(world: &World) {
+    let log = world.replica.log_after_crash(world.replica.steps());
+    let model = Model::run(&log, world.replica.routing());
+    if let Err(difference) = world.history.check(&model) {
+        panic!("{difference}");
+    }
+}
+
+/// D1, C3, C8, W1, W2, P4: each event is answered once, as the serial model says; reads are linearizable; the log is
+/// a chain; stream time never moves back though the wall clock does.
+///
+/// AnsweredOnce, SerialResult, DurableBeforeChosen, ChosenBeforeEvaluated, EvaluatedBeforePublished,
+/// ReadsAtThePublishedEdge, EventsForwarded, DuplicateFilled, OneChain, StreamTimeNeverBack.
+#[test]
+fn answers_and_reads_are_those_of_the_serial_model() {
+    let mut seen = Seen::default();
+    let mut statuses = std::collections::BTreeMap::<u8, u64>::new();
+    let (mut long_fills, mut reads) = (0, 0);
+    each_seed("answers_and_reads", 0..200, |seed| {
+        let shape = Shape::random(&mut Random(seed));
+        let mut world = World::new(Replica::serving(shape, seed), seed);
+        world.run(600);
+        world.finish();
+        check(&world);
+        let replica = &world.replica.seen;
+        seen.forwarded += replica.forwarded;
+        seen.stages += replica.stages;
+        long_fills += world.long_fills;
+        reads += world.history.reads.len();
+        world.statuses.iter().for_each(|(status, count)| *statuses.entry(*status).or_default() += count);
+    });
+    if !all_seeds() {
+        return;
+    }
+    assert!(seen.forwarded > 1000 && seen.stages > 1000, "{seen:?}");
+    assert!(long_fills > 100 && reads > 1000, "{long_fills} long fills, {reads} reads");
+    use Status::{Applied, Busy, Conflict, Duplicate, Expired, Fault, Invalid, Rejected};
+    for status in [Applied, Rejected, Fault, Duplicate, Conflict, Expired, Invalid, Busy] {
+        assert!(statuses.contains_key(&(status as u8)), "no event ended as {status}");
+    }
+}

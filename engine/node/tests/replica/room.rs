@@ -1,0 +1,120 @@
+//! Full windows and full logs: `busy`, said in time, and no event without an end.
+
+use assize_wal::memory::Random;
+use assize_wire::outcome::Status;
+use assize_wire::{EventKey, LogId, ShardId, Slot};
+
+use super::bank::Op;
+use super::client::{World, event};
+use super::load::check;
+use super::replica::{EPOCH_NS, Replica, Shape, TTL_NS};
+use super::seeds::each_seed;
+
+/// SealedAtPace, BusyWhenFull: what finds the window full is told so, and the same key succeeds later.
+#[test]
+fn a_full_window_is_busy_and_the_same_key_succeeds_later() {
+    let shape = Shape { window: 1, stripe_events: 2, ..Shape::smallest() };
+    let mut world = World::new(Replica::serving(shape, 4), 4);
+    world.rude = false;
+    world.connect(0);
+    let deadline = EPOCH_NS + TTL_NS / 2;
+    let op = Op::Deposit { account: 1, amount: 1, extra: 0 };
+    let events: Vec<_> = (0..10).map(|key| event(key, deadline, &op)).collect();
+    world.submit(&events);
+    world.finish();
+    assert!(world.busy > 0);
+    let applied = world.history.events.iter().flat_map(|event| &event.answers);
+    assert_eq!(applied.filter(|answer| answer.ended.status == Status::Applied).count(), 10);
+    check(&world);
+}
+
+/// RoomPromised, LogFullIsBusy: logs fill in the middle of a window, the outcome stream's with long responses. What is
+/// admitted is answered, the replica says busy, stops in good order and starts again.
+#[test]
+fn full_logs_are_busy_and_lose_nothing() {
+    each_seed("full_logs_are_busy", 0..110, |seed| {
+        let mut random = Random(seed);
+        let shape = Shape { segments_max: 7 + random.below(3), ..Shape::random(&mut random) };
+        fill(shape, seed, |_| true);
+    });
+}
+
+/// The Docket's log fills with the accept records of other cores' stripes: the other cores are busy with it.
+#[test]
+fn a_full_docket_log_makes_every_core_busy() {
+    each_seed("a_full_docket_log", 0..8, |seed| {
+        let shape = Shape {
+            cores: 2,
+            control_apart: seed % 2 == 1,
+            shards: 2,
+            window: 3,
+            segments_max: 5,
+            ..Shape::random(&mut Random(seed))
+        };
+        let of_core_1 = |shard: ShardId| shard.0 == 1;
+        fill(shape, seed, of_core_1);
+    });
+}
+
+/// Submits small events with long responses until nothing is admitted for long.
+fn fill(shape: Shape, seed: u64, wanted: impl Fn(ShardId) -> bool) {
+    let mut world = World::new(Replica::serving(shape, seed), seed);
+    world.rude = false;
+    let mut key = 0;
+    let (mut applied, mut idle) = (0, 0);
+    while idle < 40 {
+        let core = world.random.below(world.replica.core_count() as u64) as usize;
+        world.connect(core);
+        let mut events = Vec::new();
+        while events.len() < 30 {
+            key += 1;
+            if wanted(world.replica.routing().shard_of_key(EventKey(key))) {
+                let deadline = EPOCH_NS + world.replica.now().monotonic_ns + TTL_NS / 2;
+                events.push(event(key, deadline, &Op::Deposit { account: key % 5, amount: 1, extra: 240 }));
+            }
+        }
+        let from = world.submit(&events)[0];
+        while world.unanswered() > 0 {
+            world.step();
+        }
+        let answers = world.history.events[from..].iter().flat_map(|event| &event.answers);
+        let now = answers.filter(|answer| answer.ended.status == Status::Applied).count();
+        idle = if now == 0 { idle + 1 } else { 0 };
+        applied += now;
+        assert!(applied < 200_000, "the logs never fill");
+    }
+    assert!(applied > 50, "{applied} events filled the logs");
+    check(&world);
+    world.crash();
+    world.replica.start().unwrap();
+    world.replica.run_until("it serves again", Replica::is_serving);
+    world.read(&[1, 2]);
+    while world.unanswered() > 0 {
+        world.step();
+    }
+    world.replica.stop();
+    world.replica.run_until("it halts", Replica::is_halted);
+    check(&world);
+}
+
+/// IdleLeavesMark (L5): a log that falls idle holds the mark of what was accepted, also when its last write was slow.
+#[test]
+fn an_idle_log_holds_the_mark_of_the_last_slot() {
+    for slow_ns in [0, 6_000_000] {
+        let mut world = World::new(Replica::serving(Shape::smallest(), 6), 6);
+        world.rude = false;
+        world.connect(0);
+        let op = Op::Deposit { account: 1, amount: 1, extra: 0 };
+        world.submit(&[event(1, EPOCH_NS + TTL_NS / 2, &op)]);
+        while world.replica.disk.under_way() == 0 {
+            world.step();
+        }
+        world.replica.pass(slow_ns);
+        world.finish();
+        for _ in 0..2 {
+            world.replica.pass(20_000_000);
+            world.replica.settle();
+        }
+        assert_eq!(world.replica.highest_mark(LogId(0)), Slot(1), "after a write of {slow_ns} ns");
+    }
+}
