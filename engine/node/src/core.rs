@@ -76,6 +76,8 @@ pub enum Output {
     },
     /// A stripe's times, for the histograms.
     Stages(StripeStages),
+    /// A client was refused and its connection is closed, for the operator.
+    Refused(Refused),
     /// The control core: replayed slots are published through this one; more may be given.
     Replayed(Slot),
     /// This core serves: connections may be opened.
@@ -400,6 +402,7 @@ impl Core {
     ) {
         let refused = Refused { code, retry_after_us: 0, text };
         self.connections.refuse(id, request, &refused, true);
+        self.outputs.push_back(Output::Refused(refused));
     }
 
     pub(crate) fn apply(&mut self, message: CoreMessage) {

@@ -72,6 +72,15 @@ impl fmt::Display for BootError {
             BootError::Host(findings) => {
                 write!(f, "this host cannot serve:\n{findings}run `assize doctor` for the whole picture")
             }
+            BootError::Directory(DirectoryError::Io { root, error, .. })
+                if error.kind() == io::ErrorKind::NotFound =>
+            {
+                write!(
+                    f,
+                    "{} is not there: `assize format --config FILE` makes it a replica's data directory",
+                    root.display()
+                )
+            }
             BootError::Directory(error) => error.fmt(f),
             BootError::AlreadyFormatted(path) => write!(
                 f,

@@ -16,10 +16,12 @@ use std::time::Duration;
 use assize_device::DirectDevice;
 use assize_node::{Core, CoreMessage, Now, Output};
 use assize_wal::LogFailure;
+use assize_wire::message::Refused;
 use assize_wire::{CoreId, Hash, ShardId, Slot};
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::boot::ReplayError;
+use crate::logging::RateLimited;
 use ring::{Ring, TAG_ACCEPT, TAG_DISK, TAG_RECEIVE, TAG_SEND, TAG_WAKE};
 use sockets::Sockets;
 pub use sockets::Listener;
@@ -135,6 +137,7 @@ struct Reactor {
     idle: IdlePolicy,
     clock: Clock,
     stages: Box<StageHistograms>,
+    refusals: RateLimited,
     halted_at: Option<u64>,
     /// Since when there has been nothing to do.
     idle_since: Option<u64>,
@@ -157,6 +160,7 @@ impl Reactor {
             idle,
             clock: Clock::new(),
             stages: Box::default(),
+            refusals: RateLimited::per_second(REFUSALS_PER_SECOND),
             halted_at: None,
             idle_since: None,
         })
@@ -211,6 +215,7 @@ impl Reactor {
                     self.to_wake |= 1 << to.0;
                 }
                 Output::Stages(stages) => self.stages.record(&stages),
+                Output::Refused(refused) => self.log_refused(&refused),
                 Output::Replayed(slot) => drop(self.notices.send(Notice::Replayed(slot))),
                 Output::Serving => {
                     self.sockets.listen(&mut self.ring).map_err(Failure::Io)?;
@@ -244,9 +249,14 @@ impl Reactor {
             return self.ring.submit(None).map_err(Failure::Io);
         }
         // Park: from here on a sender writes to the eventfd, whose read is armed. What was sent before is in the inbox.
+        // What another thread finished before is looked for once more: its wake found this thread awake.
         self.parker.prepare();
-        if !self.inbox.is_empty() {
+        let finished = self.device.poll_completion();
+        if finished.is_some() || !self.inbox.is_empty() {
             self.parker.cancel();
+            if let Some(completion) = finished {
+                self.core.handle_completion(completion).map_err(Failure::Log)?;
+            }
             return self.ring.submit(None).map_err(Failure::Io);
         }
         let deadline = self.core.next_deadline().into_iter().chain(self.halted_at.map(|at| at + LINGER_NS)).min();
@@ -289,6 +299,14 @@ impl Reactor {
         Ok(())
     }
 
+    /// A client that does not speak the protocol is worth a line, but not one for each of its tries.
+    fn log_refused(&mut self, refused: &Refused) {
+        if let Some(suppressed) = self.refusals.admit(self.clock.now().monotonic_ns) {
+            let (code, text) = (refused.code, &refused.text);
+            tracing::warn!(?code, text, suppressed, "a client was refused and its connection closed");
+        }
+    }
+
     fn arm_wake(&mut self) {
         let entry = self.parker.read_entry(u64::from(TAG_WAKE) << 56);
         if let Err(error) = self.ring.make_room(1) {
@@ -306,6 +324,9 @@ impl std::fmt::Debug for Reactor {
 
 /// No sleep is longer, so that a lost wake would show as a delay and not as a halt.
 const MAX_SLEEP: Duration = Duration::from_secs(1);
+
+/// Lines about refused clients.
+const REFUSALS_PER_SECOND: u32 = 5;
 
 /// How long a halted core waits for slow readers to take their last answers.
 const LINGER_NS: u64 = 2_000_000_000;
