@@ -1,8 +1,5 @@
 //! The files of the tree, for the tests that read sources: which there are, and which parts of them are tests.
-#![allow(
-    dead_code,
-    reason = "each test that includes this module uses its own part of it"
-)]
+#![allow(dead_code, reason = "each test that includes this module uses its own part of it")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,11 +34,7 @@ pub fn files(ending: &str) -> Vec<Source> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
             let path = entry.expect("a folder's entry").path();
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if path.is_dir() {
                 if !name.starts_with('.') && name != "target" {
                     folders.push(path);
@@ -72,10 +65,7 @@ pub fn tests_of(sources: &[Source]) -> Vec<Source> {
                 true => 0,
                 false => source.text.find(TEST_ONLY)?,
             };
-            Some(Source {
-                path: source.path.clone(),
-                text: source.text[start..].to_owned(),
-            })
+            Some(Source { path: source.path.clone(), text: source.text[start..].to_owned() })
         })
         .collect()
 }
@@ -102,10 +92,7 @@ fn outlined_test_modules(source: &Source) -> Vec<String> {
 fn read(top: &Path, path: &Path) -> Source {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let path = path.strip_prefix(top).expect("below the top");
-    Source {
-        path: path.to_string_lossy().into_owned(),
-        text,
-    }
+    Source { path: path.to_string_lossy().into_owned(), text }
 }
 
 const TEST_ONLY: &str = "#[cfg(test)]";

@@ -213,30 +213,17 @@ mod tests {
              --duplicates 5 --json out.json --dir /d --keep",
         );
         assert_eq!((given.replicas, given.shards, given.seconds), (3, Some(2), 5));
-        assert_eq!(
-            (given.rate, given.batch, given.connections),
-            (Rate::PerSecond(10_000), 1, 64)
-        );
+        assert_eq!((given.rate, given.batch, given.connections), (Rate::PerSecond(10_000), 1, 64));
         assert_eq!((given.skew, given.duplicates, given.keep), (0.99, 5, true));
         assert_eq!(demo("assize demo").rate, Rate::Max);
     }
 
     #[test]
     fn values_out_of_bounds_are_usage_errors() {
-        for options in [
-            "--batch 8191",
-            "--batch 0",
-            "--rate 0",
-            "--rate fast",
-            "--skew -1",
-            "--skew NaN",
-            "--seconds 0",
-        ] {
-            assert_eq!(
-                parse(&format!("assize demo {options}")).unwrap_err().exit_code(),
-                2,
-                "{options}"
-            );
+        for options in
+            ["--batch 8191", "--batch 0", "--rate 0", "--rate fast", "--skew -1", "--skew NaN", "--seconds 0"]
+        {
+            assert_eq!(parse(&format!("assize demo {options}")).unwrap_err().exit_code(), 2, "{options}");
         }
         assert!(parse("assize serve").is_err());
         assert!(parse("assize doctor --config a --dir b").is_err());
@@ -249,9 +236,6 @@ mod tests {
         else {
             panic!("format refused");
         };
-        assert_eq!(
-            (format.agreed.shards, format.agreed.warden_ttl),
-            (Some(4), 3_600_000_000_000)
-        );
+        assert_eq!((format.agreed.shards, format.agreed.warden_ttl), (Some(4), 3_600_000_000_000));
     }
 }

@@ -73,10 +73,8 @@ mod tests {
 
     #[test]
     fn the_table_lists_every_code_once_and_in_order() {
-        let listed: Vec<i32> = TABLE
-            .lines()
-            .filter_map(|line| line.trim().split(' ').next()?.parse().ok())
-            .collect();
+        let listed: Vec<i32> =
+            TABLE.lines().filter_map(|line| line.trim().split(' ').next()?.parse().ok()).collect();
         assert_eq!(listed, Exit::ALL.map(Exit::code));
     }
 }

@@ -102,12 +102,7 @@ impl RateLimited {
     /// At most `per_second` messages a second.
     #[must_use]
     pub const fn per_second(per_second: u32) -> RateLimited {
-        RateLimited {
-            per_second,
-            since_ns: None,
-            admitted: 0,
-            suppressed: 0,
-        }
+        RateLimited { per_second, since_ns: None, admitted: 0, suppressed: 0 }
     }
 
     /// Whether a message at `now_ns` (of any clock that does not move back) may be written: if so, how many were
@@ -138,8 +133,7 @@ impl RateLimited {
     }
 
     fn second_over(&self, now_ns: u64) -> bool {
-        self.since_ns
-            .is_none_or(|since| now_ns.saturating_sub(since) >= RateLimited::SECOND_NS)
+        self.since_ns.is_none_or(|since| now_ns.saturating_sub(since) >= RateLimited::SECOND_NS)
     }
 }
 
@@ -163,9 +157,7 @@ impl DomainGuard {
     /// From now on, panics on this thread are the domain's.
     pub fn enter() -> DomainGuard {
         IN_DOMAIN.with(|depth| depth.set(depth.get() + 1));
-        DomainGuard {
-            not_send: PhantomData,
-        }
+        DomainGuard { not_send: PhantomData }
     }
 
     /// Whether one lives on this thread. False while the thread ends.
@@ -193,14 +185,7 @@ pub fn abort_on_panic(caught: fn() -> bool) {
         }
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("without a name");
-        eprintln!(
-            "{}",
-            last_words(
-                name,
-                panic.location().map(ToString::to_string),
-                panic.payload_as_str()
-            )
-        );
+        eprintln!("{}", last_words(name, panic.location().map(ToString::to_string), panic.payload_as_str()));
         Exit::Assertion.now()
     }));
 }
@@ -225,11 +210,7 @@ mod tests {
         for now in 9..109 {
             assert_eq!(limited.admit(now), None);
         }
-        assert_eq!(
-            limited.summary(SECOND),
-            None,
-            "the second that began at 7 is not over"
-        );
+        assert_eq!(limited.summary(SECOND), None, "the second that began at 7 is not over");
         assert_eq!(limited.admit(SECOND + 7), Some(100));
         assert_eq!(limited.admit(SECOND + 7), Some(0));
         assert_eq!(limited.admit(SECOND + 7), None);
@@ -239,10 +220,7 @@ mod tests {
     fn a_burst_that_ended_is_summed_up_once() {
         let mut limited = RateLimited::per_second(1);
         assert_eq!(limited.summary(0), None);
-        assert_eq!(
-            (limited.admit(0), limited.admit(1), limited.admit(2)),
-            (Some(0), None, None)
-        );
+        assert_eq!((limited.admit(0), limited.admit(1), limited.admit(2)), (Some(0), None, None));
         assert_eq!(limited.summary(SECOND), Some(2));
         assert_eq!(limited.summary(SECOND), None);
         assert_eq!(limited.admit(SECOND), Some(0));
@@ -272,12 +250,7 @@ mod tests {
     #[test]
     fn last_words_name_thread_place_and_reason() {
         let words = last_words("core-1", Some("a.rs:3:1".to_owned()), Some("slot 4 < 5"));
-        assert!(
-            ["core-1", "a.rs:3:1", "slot 4 < 5"]
-                .iter()
-                .all(|part| words.contains(part)),
-            "{words}"
-        );
+        assert!(["core-1", "a.rs:3:1", "slot 4 < 5"].iter().all(|part| words.contains(part)), "{words}");
     }
 
     /// Runs this test binary again, as a process that has the hook and fails.
@@ -305,24 +278,15 @@ mod tests {
             .unwrap();
         let said = String::from_utf8_lossy(&child.stderr);
         assert_eq!(child.status.code(), Some(Exit::Assertion.code()), "{said}");
-        assert!(
-            said.contains("core-9") && said.contains("the engine's own"),
-            "{said}"
-        );
+        assert!(said.contains("core-9") && said.contains("the engine's own"), "{said}");
         assert!(!said.contains("in the domain"), "{said}");
     }
 
     #[test]
     fn the_variable_overrides_the_level_and_is_checked() {
         assert_eq!(filter(Level::Warn, None).unwrap().to_string(), "warn");
-        assert_eq!(
-            filter(Level::Warn, Some(" ".to_owned())).unwrap().to_string(),
-            "warn"
-        );
-        assert_eq!(
-            filter(Level::Warn, Some("trace".to_owned())).unwrap().to_string(),
-            "trace"
-        );
+        assert_eq!(filter(Level::Warn, Some(" ".to_owned())).unwrap().to_string(), "warn");
+        assert_eq!(filter(Level::Warn, Some("trace".to_owned())).unwrap().to_string(), "trace");
         let error = filter(Level::Warn, Some("assize=loud".to_owned())).unwrap_err();
         assert!(error.to_string().contains("ASSIZE_LOG"), "{error}");
     }

@@ -46,9 +46,8 @@ fn what_the_analysis_says_of_a_spec_is_nothing_or_accepted_with_a_reason() {
         let notable = allium_parser::analyze(&parsed.module, &spec.text).into_iter();
         for found in notable.filter(|found| found.severity != Severity::Info) {
             let code = found.code.unwrap_or("none");
-            let accepted = ACCEPTED
-                .iter()
-                .position(|accepted| accepted.file == spec.path && accepted.code == code);
+            let accepted =
+                ACCEPTED.iter().position(|accepted| accepted.file == spec.path && accepted.code == code);
             match accepted {
                 Some(at) if found.severity != Severity::Error => {
                     used.insert(at);

@@ -50,11 +50,7 @@ fn of_items(items: &[BlockItem], found: &mut Vec<Named>) {
 }
 
 fn named(kind: &'static str, name: &Ident) -> Named {
-    Named {
-        kind,
-        name: name.name.clone(),
-        span: name.span,
-    }
+    Named { kind, name: name.name.clone(), span: name.span }
 }
 
 /// Whether `text` has the name as a word, or in snake case within a longer name. A name of one word must stand
@@ -99,9 +95,7 @@ fn names_are_read_from_every_place_a_spec_has_them() {
                 invariant AllFit {\n    for box in Boxes: box.size > 0\n}\n";
     let parsed = allium_parser::parse(text);
     assert!(parsed.diagnostics.is_empty(), "{:?}", parsed.diagnostics);
-    let names: Vec<_> = of(&parsed.module)
-        .into_iter()
-        .map(|named| format!("{} {}", named.kind, named.name))
-        .collect();
+    let names: Vec<_> =
+        of(&parsed.module).into_iter().map(|named| format!("{} {}", named.kind, named.name)).collect();
     assert_eq!(names, ["invariant Fits", "rule Close", "invariant AllFit"]);
 }

@@ -22,20 +22,9 @@ const TOP_ENTRIES: [&str; 10] = [
 fn the_top_of_the_tree_has_only_its_fixed_entries() {
     let entries = fs::read_dir(tree::top()).expect("the top of the tree");
     let others = entries
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .to_string_lossy()
-                .into_owned()
-        })
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .filter(|name| !name.starts_with('.') && name != "target" && !TOP_ENTRIES.contains(&name.as_str()))
-        .map(|name| {
-            format!(
-                "{name}: a new entry at the top; put it below one of {}",
-                TOP_ENTRIES.join(" ")
-            )
-        });
+        .map(|name| format!("{name}: a new entry at the top; put it below one of {}", TOP_ENTRIES.join(" ")));
     report(others.collect());
 }
 
@@ -44,12 +33,7 @@ fn every_source_file_says_first_what_it_is() {
     let silent = tree::files(".rs")
         .into_iter()
         .filter(|source| !source.text.starts_with("//! "))
-        .map(|source| {
-            format!(
-                "{}:1: begin with a //! line that says what the file is",
-                source.path
-            )
-        });
+        .map(|source| format!("{}:1: begin with a //! line that says what the file is", source.path));
     report(silent.collect());
 }
 
@@ -63,11 +47,7 @@ fn files_end_with_one_newline_and_lines_without_blanks() {
             }
             for (number, line) in source.text.lines().enumerate() {
                 if line.ends_with([' ', '\t', '\r']) {
-                    findings.push(format!(
-                        "{}:{}: blanks at the end of the line",
-                        source.path,
-                        number + 1
-                    ));
+                    findings.push(format!("{}:{}: blanks at the end of the line", source.path, number + 1));
                 }
             }
         }

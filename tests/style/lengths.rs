@@ -36,22 +36,15 @@ fn lines_are_not_too_wide() {
 
 #[test]
 fn files_are_short_or_on_a_list_that_only_shrinks() {
-    let lengths: Vec<_> = tree::files(".rs")
-        .iter()
-        .map(|source| (source.path.clone(), source.text.lines().count()))
-        .collect();
+    let lengths: Vec<_> =
+        tree::files(".rs").iter().map(|source| (source.path.clone(), source.text.lines().count())).collect();
     report(ratchet(&lengths, LONG_FILES, FILE_LINES_MAX, "LONG_FILES"));
 }
 
 #[test]
 fn functions_are_short_or_on_a_list_that_only_shrinks() {
     let lengths: Vec<_> = tree::files(".rs").iter().flat_map(functions).collect();
-    report(ratchet(
-        &lengths,
-        LONG_FUNCTIONS,
-        FUNCTION_LINES_MAX,
-        "LONG_FUNCTIONS",
-    ));
+    report(ratchet(&lengths, LONG_FUNCTIONS, FUNCTION_LINES_MAX, "LONG_FUNCTIONS"));
 }
 
 /// Compares lengths with the limit, or with the allowance of those that have one.
@@ -63,22 +56,14 @@ fn ratchet(
 ) -> Vec<String> {
     let mut findings = Vec::new();
     for (name, lines) in lengths {
-        let allowed = allowances
-            .iter()
-            .find(|(known, _)| known == name)
-            .map_or(limit, |(_, allowed)| *allowed);
+        let allowed =
+            allowances.iter().find(|(known, _)| known == name).map_or(limit, |(_, allowed)| *allowed);
         if *lines > allowed {
-            findings.push(format!(
-                "{name}: {lines} lines; accepted are {allowed}: split it by concept"
-            ));
+            findings.push(format!("{name}: {lines} lines; accepted are {allowed}: split it by concept"));
         }
     }
     for (name, allowed) in allowances {
-        let lines = lengths
-            .iter()
-            .filter(|(known, _)| known == name)
-            .map(|(_, lines)| *lines)
-            .max();
+        let lines = lengths.iter().filter(|(known, _)| known == name).map(|(_, lines)| *lines).max();
         match lines {
             None => findings.push(format!("{name}: gone; remove it from {list}")),
             Some(lines) if lines <= limit => {
@@ -102,11 +87,7 @@ fn functions(source: &Source) -> Vec<(String, usize)> {
         let indent = line.len() - line.trim_start().len();
         let close = format!("{}}}", " ".repeat(indent));
         let one_line = line.ends_with('}') || line.ends_with(';');
-        if let Some(length) = lines[start..]
-            .iter()
-            .position(|line| *line == close)
-            .filter(|_| !one_line)
-        {
+        if let Some(length) = lines[start..].iter().position(|line| *line == close).filter(|_| !one_line) {
             found.push((format!("{}::{name}", source.path), length + 1));
         }
     }
@@ -115,15 +96,7 @@ fn functions(source: &Source) -> Vec<(String, usize)> {
 
 fn function_name(line: &str) -> Option<&str> {
     let mut rest = line.trim_start();
-    for modifier in [
-        "pub ",
-        "pub(crate) ",
-        "pub(super) ",
-        "const ",
-        "async ",
-        "unsafe ",
-        "extern \"C\" ",
-    ] {
+    for modifier in ["pub ", "pub(crate) ", "pub(super) ", "const ", "async ", "unsafe ", "extern \"C\" "] {
         rest = rest.strip_prefix(modifier).unwrap_or(rest);
     }
     let rest = rest.strip_prefix("fn ")?;

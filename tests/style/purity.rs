@@ -7,14 +7,8 @@ use crate::tree::Source;
 use crate::{report, tree};
 
 /// Crates of state machines and layouts: a clock, a socket or a thread must not compile there.
-const PURE_CRATES: [&str; 6] = [
-    "engine/wire",
-    "engine/consensus",
-    "engine/node",
-    "shards",
-    "shards/domain",
-    "wal",
-];
+const PURE_CRATES: [&str; 6] =
+    ["engine/wire", "engine/consensus", "engine/node", "shards", "shards/domain", "wal"];
 const PURE_ATTRIBUTES: [&str; 2] = ["#![no_std]", "#![forbid(unsafe_code)]"];
 /// How far above an unsafe block its reason may begin.
 const REASON_LINES_MAX: usize = 12;
@@ -45,21 +39,15 @@ fn unsafe_code_is_listed_and_says_why_it_is_sound() {
     let mut findings = Vec::new();
     let mut used = Vec::new();
     let sources = tree::files(".rs");
-    for source in sources
-        .iter()
-        .filter(|source| !source.path.starts_with("tests/style/"))
-    {
+    for source in sources.iter().filter(|source| !source.path.starts_with("tests/style/")) {
         for line in unsafe_lines(source) {
             let place = format!("{}:{}", source.path, line + 1);
             if !UNSAFE_FILES.contains(&source.path.as_str()) {
-                findings.push(format!(
-                    "{place}: unsafe outside the files listed in tests/style/allowances.rs"
-                ));
+                findings
+                    .push(format!("{place}: unsafe outside the files listed in tests/style/allowances.rs"));
             }
             if !has_reason(source, line) {
-                findings.push(format!(
-                    "{place}: name the invariant it relies on in a SAFETY: comment"
-                ));
+                findings.push(format!("{place}: name the invariant it relies on in a SAFETY: comment"));
             }
             used.push(source.path.as_str());
         }
@@ -79,21 +67,11 @@ fn unsafe_lines(source: &Source) -> Vec<usize> {
         let code = line.split("//").next().unwrap_or_default();
         // A string that mentions the word is no code.
         let code: String = code.split('"').step_by(2).collect();
-        [
-            "unsafe {",
-            "unsafe fn",
-            "unsafe impl",
-            "unsafe extern",
-            "unsafe trait",
-            "unsafe(",
-        ]
-        .iter()
-        .any(|keyword| code.contains(keyword))
+        ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "unsafe trait", "unsafe("]
+            .iter()
+            .any(|keyword| code.contains(keyword))
     };
-    lines
-        .filter(|(_, line)| is_keyword(line))
-        .map(|(number, _)| number)
-        .collect()
+    lines.filter(|(_, line)| is_keyword(line)).map(|(number, _)| number).collect()
 }
 
 fn has_reason(source: &Source, line: usize) -> bool {

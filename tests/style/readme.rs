@@ -16,9 +16,7 @@ fn every_path_in_the_tables_exists() {
         for row in rows {
             let paths = paths(row);
             if paths.is_empty() {
-                findings.push(format!(
-                    "README.md: a row names no path in backticks or as a link: {row}"
-                ));
+                findings.push(format!("README.md: a row names no path in backticks or as a link: {row}"));
             }
             for path in paths.iter().filter(|path| !tree::top().join(path).exists()) {
                 findings.push(format!("README.md: '{path}' does not exist: {row}"));
@@ -47,15 +45,10 @@ fn table<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
 
 /// What a row names as a path: link targets, and words in backticks that look like one.
 fn paths(row: &str) -> Vec<String> {
-    let links = row
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split([')', '#']).next());
+    let links = row.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
     let links = links.filter(|link| !link.contains("://") && !link.is_empty());
     let ticked = row.split('`').skip(1).step_by(2).filter(|word| {
-        let is_file = [".rs", ".md", ".toml", ".allium"]
-            .iter()
-            .any(|ending| word.ends_with(ending));
+        let is_file = [".rs", ".md", ".toml", ".allium"].iter().any(|ending| word.ends_with(ending));
         !word.contains([' ', '<', '*', ':', '{']) && !word.starts_with('/') && (word.contains('/') || is_file)
     });
     links.chain(ticked).map(str::to_owned).collect()

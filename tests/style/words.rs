@@ -41,10 +41,8 @@ fn tests_wait_for_what_happens_not_for_time_to_pass() {
     for source in tree::tests_of(&tree::files(".rs")) {
         let allowed = SLEEPING_TESTS.iter().any(|(path, _)| *path == source.path);
         if !allowed && !source.path.starts_with(OWN) && source.text.contains("thread::sleep") {
-            findings.push(format!(
-                "{}: a test sleeps: wait for the event itself, with a deadline",
-                source.path
-            ));
+            findings
+                .push(format!("{}: a test sleeps: wait for the event itself, with a deadline", source.path));
         }
     }
     for (path, reason) in SLEEPING_TESTS {
@@ -52,9 +50,7 @@ fn tests_wait_for_what_happens_not_for_time_to_pass() {
             .iter()
             .any(|source| source.path == *path && source.text.contains("thread::sleep"));
         if !sleeps || reason.split_whitespace().count() < 3 {
-            findings.push(format!(
-                "{path}: remove it from SLEEPING_TESTS, or say why it sleeps"
-            ));
+            findings.push(format!("{path}: remove it from SLEEPING_TESTS, or say why it sleeps"));
         }
     }
     report(findings);

@@ -5,9 +5,9 @@ use std::io;
 use std::path::PathBuf;
 
 use assize_device::DirectoryError;
+use assize_wal::DeviceError;
 use assize_wal::recovery::RecoveryError;
 use assize_wal::superblock::SuperblockError;
-use assize_wal::DeviceError;
 
 use crate::config::{AgreedError, ConfigError};
 use crate::exit::Exit;

@@ -10,7 +10,10 @@ use assize_device::DataDirectory;
 use assize_node::{CoreMessage, ReplayedSlot, StripePayload};
 use assize_shards::StripeBytes;
 use assize_wal::recovery::{Recovered, RecoveredSlot};
-use assize_wal::{BLOCK_BYTES, Block, BlockBuffer, DeviceError, LogIdentity, OutcomeIndex, RecordHeader, RecordLocation, SegmentReader};
+use assize_wal::{
+    BLOCK_BYTES, Block, BlockBuffer, DeviceError, LogIdentity, OutcomeIndex, RecordHeader, RecordLocation,
+    SegmentReader,
+};
 use assize_wire::accept::Accept;
 use assize_wire::manifest::Ordered;
 use assize_wire::published::PublishedStripe;
@@ -102,7 +105,11 @@ impl Reader<'_> {
                 digests.push((id.shard, digest));
             }
         }
-        Ok(ReplayedSlot { ordered: Ordered { manifest: accept.manifest, hash: slot.manifest }, stripes, digests })
+        Ok(ReplayedSlot {
+            ordered: Ordered { manifest: accept.manifest, hash: slot.manifest },
+            stripes,
+            digests,
+        })
     }
 
     /// The digest that was published for a shard's stripe, if the outcome stream holds it.
@@ -158,7 +165,10 @@ impl fmt::Display for ReplayError {
         match self {
             ReplayError::Device(error) => error.fmt(f),
             ReplayError::Changed(location) => {
-                write!(f, "the record at {location} changed since recovery read it: check the disk (dmesg, SMART)")
+                write!(
+                    f,
+                    "the record at {location} changed since recovery read it: check the disk (dmesg, SMART)"
+                )
             }
         }
     }

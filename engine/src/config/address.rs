@@ -22,14 +22,9 @@ impl Address {
     pub fn of_core(&self, index: usize) -> Option<Address> {
         let port = match self.port {
             0 => 0,
-            base => u16::try_from(index)
-                .ok()
-                .and_then(|index| base.checked_add(index))?,
+            base => u16::try_from(index).ok().and_then(|index| base.checked_add(index))?,
         };
-        Some(Address {
-            host: self.host.clone(),
-            port,
-        })
+        Some(Address { host: self.host.clone(), port })
     }
 }
 
@@ -55,11 +50,7 @@ pub struct AddressError {
 
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "invalid value: string \"{}\", expected {ADDRESS_FORM}",
-            self.found
-        )
+        write!(f, "invalid value: string \"{}\", expected {ADDRESS_FORM}", self.found)
     }
 }
 
@@ -69,9 +60,7 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Address, AddressError> {
-        let refused = || AddressError {
-            found: text.to_owned(),
-        };
+        let refused = || AddressError { found: text.to_owned() };
         let (host, port) = text.rsplit_once(':').ok_or_else(refused)?;
         let port = port.parse().map_err(|_| refused())?;
         let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
@@ -84,10 +73,7 @@ impl FromStr for Address {
         if host.is_empty() || (bracketed.is_none() && !host.chars().all(named)) {
             return Err(refused());
         }
-        Ok(Address {
-            host: host.to_owned(),
-            port,
-        })
+        Ok(Address { host: host.to_owned(), port })
     }
 }
 
@@ -111,29 +97,15 @@ mod tests {
 
     #[test]
     fn names_and_numbers_round_trip() {
-        for text in [
-            "localhost:7400",
-            "10.0.0.1:1",
-            "[::1]:7400",
-            "replica-0.example:65535",
-            "localhost:0",
-        ] {
+        for text in ["localhost:7400", "10.0.0.1:1", "[::1]:7400", "replica-0.example:65535", "localhost:0"] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in [
-            "",
-            "localhost",
-            ":7400",
-            "localhost:",
-            "localhost:65536",
-            "::1:7400",
-            "[x]:1",
-            "a b:1",
-        ] {
+        for text in ["", "localhost", ":7400", "localhost:", "localhost:65536", "::1:7400", "[x]:1", "a b:1"]
+        {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }

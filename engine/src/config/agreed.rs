@@ -130,21 +130,14 @@ impl fmt::Display for AgreedError {
                 write!(f, "{found} bytes follow the agreed parameters")
             }
             AgreedError::Magic { found } => {
-                write!(
-                    f,
-                    "the agreed parameters begin with {found:02x?} instead of {MAGIC:02x?}"
-                )
+                write!(f, "the agreed parameters begin with {found:02x?} instead of {MAGIC:02x?}")
             }
             AgreedError::LayoutVersion { found } => write!(
                 f,
                 "the agreed parameters have layout version {found}, this program reads {LAYOUT_VERSION}"
             ),
             AgreedError::DomainName { id } => write!(f, "the name of domain {id} is not UTF-8"),
-            AgreedError::Value {
-                name,
-                found,
-                accepted,
-            } => {
+            AgreedError::Value { name, found, accepted } => {
                 write!(f, "{name}: found {found}, accepted is {accepted}")
             }
         }
@@ -156,11 +149,7 @@ impl std::error::Error for AgreedError {}
 /// The default of `copies` (rule C1): 1 for a single replica, else a majority and at least 2.
 #[must_use]
 pub fn default_copies(replicas: u8) -> u8 {
-    if replicas <= 1 {
-        1
-    } else {
-        (replicas / 2 + 1).max(2)
-    }
+    if replicas <= 1 { 1 } else { (replicas / 2 + 1).max(2) }
 }
 
 impl Agreed {
@@ -263,9 +252,7 @@ impl Agreed {
             agreed.domains.push(DomainVersion { id, version, name });
         }
         if from.at != bytes.len() {
-            return Err(AgreedError::TrailingBytes {
-                found: bytes.len() - from.at,
-            });
+            return Err(AgreedError::TrailingBytes { found: bytes.len() - from.at });
         }
         agreed.check()?;
         Ok(agreed)
@@ -281,59 +268,24 @@ impl Agreed {
             return Err(refused("replicas", self.replicas, "1, 3 or 5"));
         }
         bounded("copies", u64::from(self.copies), 1, u64::from(self.replicas))?;
-        bounded(
-            "shards",
-            u64::from(self.shard_count),
-            1,
-            limits::SHARDS_MAX as u64,
-        )?;
-        bounded(
-            "warden-ttl (ns)",
-            self.warden_ttl_ns,
-            SECOND,
-            366 * 86_400 * SECOND,
-        )?;
+        bounded("shards", u64::from(self.shard_count), 1, limits::SHARDS_MAX as u64)?;
+        bounded("warden-ttl (ns)", self.warden_ttl_ns, SECOND, 366 * 86_400 * SECOND)?;
         bounded("warden-capacity", self.warden_capacity, 1, CAPACITY_MAX)?;
         bounded("entity-capacity", self.entity_capacity, 1, CAPACITY_MAX)?;
         let payload = u64::from(self.event_payload_bytes_max);
-        bounded(
-            "event-payload-bytes-max",
-            payload,
-            16,
-            limits::EVENT_PAYLOAD_BYTES_MAX as u64,
-        )?;
+        bounded("event-payload-bytes-max", payload, 16, limits::EVENT_PAYLOAD_BYTES_MAX as u64)?;
         let entities = u64::from(self.event_entities_max);
-        bounded(
-            "event-entities-max",
-            entities,
-            1,
-            limits::EVENT_ENTITIES_MAX as u64,
-        )?;
+        bounded("event-entities-max", entities, 1, limits::EVENT_ENTITIES_MAX as u64)?;
         // Stripe header, event header and the padded payload: a stripe always has room for one event.
         let stripe_least = 64 + 32 + limits::padded(self.event_payload_bytes_max as usize) as u64;
-        bounded(
-            "stripe-bytes-max",
-            self.stripe_bytes_max,
-            stripe_least,
-            limits::STRIPE_BYTES_MAX as u64,
-        )?;
+        bounded("stripe-bytes-max", self.stripe_bytes_max, stripe_least, limits::STRIPE_BYTES_MAX as u64)?;
         let events = u64::from(self.stripe_events_max);
         bounded("stripe-events-max", events, 1, limits::STRIPE_EVENTS_MAX as u64)?;
         bounded("window-max", u64::from(self.window_max), 1, 256)?;
         let capacity_window = u64::from(self.capacity_window);
-        bounded(
-            "capacity-window",
-            capacity_window,
-            u64::from(self.window_max),
-            4096,
-        )?;
+        bounded("capacity-window", capacity_window, u64::from(self.window_max), 4096)?;
         bounded("clock-skew (ns)", self.clock_skew_ns_max, 1_000_000, 60 * SECOND)?;
-        bounded(
-            "clock-rate-error-ppm",
-            u64::from(self.clock_rate_error_ppm_max),
-            1,
-            100_000,
-        )?;
+        bounded("clock-rate-error-ppm", u64::from(self.clock_rate_error_ppm_max), 1, 100_000)?;
         self.check_domains()
     }
 
@@ -368,17 +320,10 @@ impl Agreed {
             }
         }
         for domain in &self.domains {
-            let plain = domain
-                .name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+            let plain = domain.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
             if domain.name.is_empty() || domain.name.len() > 64 || !plain {
                 let found = format!("\"{}\"", domain.name);
-                return Err(refused(
-                    "domains",
-                    found,
-                    "names of 1 to 64 letters, digits, - and _",
-                ));
+                return Err(refused("domains", found, "names of 1 to 64 letters, digits, - and _"));
             }
         }
         Ok(())
@@ -386,11 +331,7 @@ impl Agreed {
 }
 
 fn refused(name: &'static str, found: impl fmt::Display, accepted: &str) -> AgreedError {
-    AgreedError::Value {
-        name,
-        found: found.to_string(),
-        accepted: accepted.to_owned(),
-    }
+    AgreedError::Value { name, found: found.to_string(), accepted: accepted.to_owned() }
 }
 
 fn bounded(name: &'static str, found: u64, least: u64, most: u64) -> Result<(), AgreedError> {
@@ -410,9 +351,7 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8], AgreedError> {
         let rest = &self.bytes[self.at..];
-        let taken = rest.get(..length).ok_or(AgreedError::Truncated {
-            found: self.bytes.len(),
-        })?;
+        let taken = rest.get(..length).ok_or(AgreedError::Truncated { found: self.bytes.len() })?;
         self.at += length;
         Ok(taken)
     }

@@ -68,11 +68,7 @@ impl Source {
     /// line is that of its innermost table that is there, and the message says that a default is meant.
     pub(crate) fn refuse(&self, key: &str, found: String, accepted: String) -> ConfigError {
         let (span, exact) = self.locate(key);
-        let found = if exact {
-            found
-        } else {
-            format!("{found} (not in the file: the default)")
-        };
+        let found = if exact { found } else { format!("{found} (not in the file: the default)") };
         let (line, text) = self.line_at(span.map_or(0, |span| span.start));
         ConfigError {
             file: self.file.as_str().into(),
@@ -149,10 +145,7 @@ impl Source {
 
 /// The entry of a table under a name: where its name stands, and its value.
 fn entry<'a, 'i>(table: &'a DeTable<'i>, name: &str) -> Option<(Range<usize>, &'a Spanned<DeValue<'i>>)> {
-    table
-        .iter()
-        .find(|(key, _)| key.get_ref() == name)
-        .map(|(key, value)| (key.span(), value))
+    table.iter().find(|(key, _)| key.get_ref() == name).map(|(key, value)| (key.span(), value))
 }
 
 /// Names what serde calls by a Rust type.

@@ -195,38 +195,19 @@ mod tests {
         Line::try_parse_from(words).map(|line| line.format)
     }
 
-    const ENTROPY: Entropy = Entropy {
-        cluster: ClusterId(1),
-        routing_seed: 2,
-        body_seed: 3,
-    };
+    const ENTROPY: Entropy = Entropy { cluster: ClusterId(1), routing_seed: 2, body_seed: 3 };
 
     #[test]
     fn no_options_are_the_defaults() {
         assert_eq!(parse(&[]).unwrap(), FormatArgs::default());
         let agreed = FormatArgs::default().agreed(2, Vec::new(), &ENTROPY).unwrap();
-        assert_eq!(
-            (agreed.shard_count, agreed.copies, agreed.capacity_window),
-            (2, 1, 8)
-        );
-        assert_eq!(
-            (agreed.cluster, agreed.routing_seed, agreed.body_seed),
-            (ClusterId(1), 2, 3)
-        );
+        assert_eq!((agreed.shard_count, agreed.copies, agreed.capacity_window), (2, 1, 8));
+        assert_eq!((agreed.cluster, agreed.routing_seed, agreed.body_seed), (ClusterId(1), 2, 3));
     }
 
     #[test]
     fn people_write_sizes_and_durations() {
-        let line = [
-            "--warden-ttl",
-            "1h",
-            "--warden-capacity",
-            "10M",
-            "--replicas",
-            "3",
-            "--cluster",
-            "ff",
-        ];
+        let line = ["--warden-ttl", "1h", "--warden-capacity", "10M", "--replicas", "3", "--cluster", "ff"];
         let agreed = parse(&line).unwrap().agreed(1, Vec::new(), &ENTROPY).unwrap();
         assert_eq!(agreed.warden_ttl_ns, 3_600_000_000_000);
         assert_eq!(agreed.warden_capacity, 10_000_000);
@@ -237,16 +218,8 @@ mod tests {
     fn nonsense_is_refused() {
         assert!(parse(&["--warden-ttl", "24"]).is_err());
         assert!(parse(&["--cluster", "xyz"]).is_err());
-        for line in [
-            ["--shards", "0"],
-            ["--shards", "65"],
-            ["--copies", "2"],
-            ["--replicas", "2"],
-        ] {
-            assert!(
-                parse(&line).unwrap().agreed(1, Vec::new(), &ENTROPY).is_err(),
-                "{line:?}"
-            );
+        for line in [["--shards", "0"], ["--shards", "65"], ["--copies", "2"], ["--replicas", "2"]] {
+            assert!(parse(&line).unwrap().agreed(1, Vec::new(), &ENTROPY).is_err(), "{line:?}");
         }
     }
 

@@ -49,10 +49,7 @@ impl ConfigFile {
     /// # Errors
     /// Text that is not TOML, an unknown key, a value of another type.
     pub fn parse(text: &str, file: &str) -> Result<ConfigFile, ConfigError> {
-        let source = Source {
-            file: file.to_owned(),
-            text: text.to_owned(),
-        };
+        let source = Source { file: file.to_owned(), text: text.to_owned() };
         match toml::from_str(text) {
             Ok(config) => Ok(ConfigFile { config, source }),
             Err(error) => Err(source.refuse_toml(&error)),
@@ -139,29 +136,20 @@ impl Cores {
     /// How many shards are assigned; after validation the shards are `0 .. shard_count`.
     #[must_use]
     pub fn shard_count(&self) -> usize {
-        self.assignments
-            .iter()
-            .map(|assignment| assignment.shards.len())
-            .sum()
+        self.assignments.iter().map(|assignment| assignment.shards.len()).sum()
     }
 
     /// The core that owns `shard`, if one does.
     #[must_use]
     pub fn owner(&self, shard: ShardId) -> Option<CoreId> {
-        let index = self
-            .assignments
-            .iter()
-            .position(|assignment| assignment.shards.contains(&shard))?;
+        let index = self.assignments.iter().position(|assignment| assignment.shards.contains(&shard))?;
         u16::try_from(index).ok().map(CoreId)
     }
 
     /// The core that has the control role as well; `None` if the control thread is one of its own.
     #[must_use]
     pub fn control_core(&self) -> Option<CoreId> {
-        let index = self
-            .assignments
-            .iter()
-            .position(|assignment| assignment.cpu == self.control)?;
+        let index = self.assignments.iter().position(|assignment| assignment.cpu == self.control)?;
         u16::try_from(index).ok().map(CoreId)
     }
 }
@@ -169,10 +157,7 @@ impl Cores {
 impl Default for Cores {
     fn default() -> Cores {
         Cores {
-            assignments: vec![Assignment {
-                cpu: Cpu(0),
-                shards: vec![ShardId(0)],
-            }],
+            assignments: vec![Assignment { cpu: Cpu(0), shards: vec![ShardId(0)] }],
             control: Cpu(0),
             idle: Idle::Park,
             spin_us: 50,
@@ -224,12 +209,7 @@ pub struct Listen {
 
 impl Default for Listen {
     fn default() -> Listen {
-        Listen {
-            client: Address {
-                host: "localhost".to_owned(),
-                port: 7400,
-            },
-        }
+        Listen { client: Address { host: "localhost".to_owned(), port: 7400 } }
     }
 }
 

@@ -9,14 +9,8 @@ fn host(cpus: u32) -> BTreeSet<Cpu> {
 }
 
 fn agreed(shard_count: u16) -> Agreed {
-    let entropy = Entropy {
-        cluster: ClusterId(1),
-        routing_seed: 2,
-        body_seed: 3,
-    };
-    FormatArgs::default()
-        .agreed(shard_count, Vec::new(), &entropy)
-        .unwrap()
+    let entropy = Entropy { cluster: ClusterId(1), routing_seed: 2, body_seed: 3 };
+    FormatArgs::default().agreed(shard_count, Vec::new(), &entropy).unwrap()
 }
 
 /// The refusal of `text` on a host with two CPUs, against parameters formatted for two shards.
@@ -36,10 +30,7 @@ fn the_example_holds_the_defaults() {
     let example = ConfigFile::parse(EXAMPLE, "example.toml").unwrap();
     assert_eq!(example.config, Config::default());
     assert_eq!(example.validate(&host(1), Some(&agreed(1))), Ok(()));
-    assert_eq!(
-        ConfigFile::parse("", "empty.toml").unwrap().config,
-        Config::default()
-    );
+    assert_eq!(ConfigFile::parse("", "empty.toml").unwrap().config, Config::default());
 }
 
 #[test]
@@ -51,10 +42,7 @@ fn the_example_names_every_key() {
             Some(section) => section.keys().map(|key| format!("{name}.{key}")).collect(),
             None => vec![name.clone()],
         };
-        table
-            .iter()
-            .flat_map(|(name, value)| inner(name, value))
-            .collect()
+        table.iter().flat_map(|(name, value)| inner(name, value)).collect()
     };
     assert_eq!(keys(&example), keys(&defaults));
 }
@@ -62,15 +50,9 @@ fn the_example_names_every_key() {
 #[test]
 fn a_written_configuration_reads_back() {
     let mut config = Config::default();
-    config.cores.assignments.push(Assignment {
-        cpu: Cpu(3),
-        shards: vec![ShardId(1), ShardId(2)],
-    });
+    config.cores.assignments.push(Assignment { cpu: Cpu(3), shards: vec![ShardId(1), ShardId(2)] });
     config.listen.client = "[::1]:9".parse().unwrap();
-    config.logging = Logging {
-        level: Level::Debug,
-        format: LogFormat::Json,
-    };
+    config.logging = Logging { level: Level::Debug, format: LogFormat::Json };
     let text = toml::to_string(&config).unwrap();
     assert_eq!(ConfigFile::parse(&text, "x").unwrap().config, config);
 }
@@ -81,36 +63,21 @@ fn a_wrong_key_is_refused_with_its_line_and_the_keys_there_are() {
     assert_eq!((error.line, &*error.text), (Some(4), "widow = 4"));
     assert_eq!(error.found, "unknown field `widow`");
     assert!(error.accepted.contains("`window`"), "{}", error.accepted);
-    assert!(
-        error
-            .to_string()
-            .starts_with("r0.toml:4\n     4 | widow = 4\n  found:"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("r0.toml:4\n     4 | widow = 4\n  found:"), "{error}");
 }
 
 #[test]
 fn a_wrong_type_is_refused_in_plain_words() {
     let error = refusal("[limits]\nwindow = \"many\"");
-    assert_eq!(
-        (error.line, error.accepted.as_str()),
-        (Some(2), "a whole number from 0 to 4294967295")
-    );
+    assert_eq!((error.line, error.accepted.as_str()), (Some(2), "a whole number from 0 to 4294967295"));
     let error = refusal("replica = 300");
     assert_eq!(error.accepted, "a whole number from 0 to 255");
     let error = refusal("[cores]\nidle = \"nap\"");
     assert_eq!(error.accepted, "`park` or `spin`");
     let error = refusal("[log]\n\nsegment_bytes = \"64 parsecs\"");
-    assert_eq!(
-        (error.line, error.accepted.contains("MiB")),
-        (Some(3), true),
-        "{error}"
-    );
+    assert_eq!((error.line, error.accepted.contains("MiB")), (Some(3), true), "{error}");
     let error = refusal("[listen]\nclient = \"localhost\"");
-    assert!(
-        error.line == Some(2) && error.accepted.contains("host:port"),
-        "{error}"
-    );
+    assert!(error.line == Some(2) && error.accepted.contains("host:port"), "{error}");
 }
 
 #[test]
@@ -125,18 +92,11 @@ fn what_is_no_toml_is_refused_with_its_line() {
 fn a_cpu_that_does_not_exist_is_refused_at_its_line() {
     let text = "[cores]\nassignments = [\n  { cpu = 0, shards = [0] },\n  { cpu = 9, shards = [1] },\n]\n";
     let error = refusal(text);
-    assert_eq!(
-        (error.line, error.key.as_str()),
-        (Some(4), "cores.assignments[1].cpu")
-    );
+    assert_eq!((error.line, error.key.as_str()), (Some(4), "cores.assignments[1].cpu"));
     assert_eq!(&*error.text, "  { cpu = 9, shards = [1] },");
     assert!(error.accepted.contains("0-1"), "{error}");
     let labels = ConfigFile::parse(&format!("{text}pin = false\n"), "r0.toml").unwrap();
-    assert_eq!(
-        labels.validate(&host(2), Some(&agreed(2))),
-        Ok(()),
-        "unpinned CPUs are labels"
-    );
+    assert_eq!(labels.validate(&host(2), Some(&agreed(2))), Ok(()), "unpinned CPUs are labels");
     let error = refusal(&format!("{TWO_SHARDS}control = 2\n"));
     assert_eq!((error.line, error.key.as_str()), (Some(3), "cores.control"));
 }
@@ -153,17 +113,9 @@ fn a_shard_with_two_owners_or_none_is_refused() {
     assert_eq!(two.line, Some(3));
     assert_eq!(two.found, "shard 1, which CPU 0 owns already");
     let none = refusal("[cores]\nassignments = [{ cpu = 1, shards = [1] }]");
-    assert_eq!(
-        (none.line, none.found.as_str()),
-        (Some(2), "no owner for shard 0")
-    );
+    assert_eq!((none.line, none.found.as_str()), (Some(2), "no owner for shard 0"));
     let default = refusal("replica = 0");
-    assert!(
-        default
-            .found
-            .contains("no owner for shard 1 (not in the file: the default)"),
-        "{default}"
-    );
+    assert!(default.found.contains("no owner for shard 1 (not in the file: the default)"), "{default}");
     let beyond = refusal("[cores]\nassignments = [{ cpu = 1, shards = [0, 1, 2] }]");
     assert_eq!(beyond.accepted, "shards 0 to 1, as formatted");
     let empty = refusal("[cores]\nassignments = [{ cpu = 0, shards = [0, 1] }, { cpu = 1, shards = [] }]");
@@ -177,10 +129,7 @@ fn a_shard_with_two_owners_or_none_is_refused() {
 #[test]
 fn a_value_that_contradicts_the_formatted_one_is_refused() {
     let error = refusal(&format!("{TWO_SHARDS}[limits]\nwindow = 9"));
-    assert_eq!(
-        (error.line, error.found.as_str(), error.accepted.as_str()),
-        (Some(4), "9", "1 to 8")
-    );
+    assert_eq!((error.line, error.found.as_str(), error.accepted.as_str()), (Some(4), "9", "1 to 8"));
     let error = refusal(&format!("{TWO_SHARDS}[limits]\nstripe_bytes = \"3MiB\""));
     assert_eq!(error.accepted, "1120 to 2097152 bytes");
     let error = refusal(&format!("replica = 1\n{TWO_SHARDS}"));
@@ -202,14 +151,8 @@ fn values_that_contradict_each_other_are_refused() {
     let text = "[cores]\nassignments = [{cpu = 0, shards = [0]}, {cpu = 1, shards = [1]}]\n\
                 [listen]\nclient = \"h:65535\"";
     assert_eq!(refusal(text).key, "listen.client");
-    assert_eq!(
-        refusal(&format!("data_directory = \"\"\n{TWO_SHARDS}")).key,
-        "data_directory"
-    );
-    assert_eq!(
-        refusal(&format!("failure_domain = \" \"\n{TWO_SHARDS}")).key,
-        "failure_domain"
-    );
+    assert_eq!(refusal(&format!("data_directory = \"\"\n{TWO_SHARDS}")).key, "data_directory");
+    assert_eq!(refusal(&format!("failure_domain = \" \"\n{TWO_SHARDS}")).key, "failure_domain");
 }
 
 #[test]
@@ -218,10 +161,7 @@ fn without_agreed_parameters_the_shards_must_be_contiguous() {
     assert_eq!(validate(TWO_SHARDS), Ok(()));
     assert!(validate("[cores]\nassignments = [{ cpu = 0, shards = [0, 2] }]").is_err());
     let many: Vec<String> = (0..=limits::SHARDS_MAX).map(|shard| shard.to_string()).collect();
-    let text = format!(
-        "[cores]\nassignments = [{{ cpu = 0, shards = [{}] }}]",
-        many.join(",")
-    );
+    let text = format!("[cores]\nassignments = [{{ cpu = 0, shards = [{}] }}]", many.join(","));
     assert!(validate(&text).unwrap_err().accepted.contains("0 to 63"));
 }
 
@@ -236,29 +176,13 @@ fn a_missing_file_is_refused_with_what_to_do() {
 fn owners_and_control_are_found_by_core() {
     let cores = Cores {
         assignments: vec![
-            Assignment {
-                cpu: Cpu(2),
-                shards: vec![ShardId(1)],
-            },
-            Assignment {
-                cpu: Cpu(3),
-                shards: vec![ShardId(0), ShardId(2)],
-            },
+            Assignment { cpu: Cpu(2), shards: vec![ShardId(1)] },
+            Assignment { cpu: Cpu(3), shards: vec![ShardId(0), ShardId(2)] },
         ],
         control: Cpu(3),
         ..Cores::default()
     };
-    assert_eq!(
-        (cores.owner(ShardId(2)), cores.owner(ShardId(9))),
-        (Some(CoreId(1)), None)
-    );
+    assert_eq!((cores.owner(ShardId(2)), cores.owner(ShardId(9))), (Some(CoreId(1)), None));
     assert_eq!(cores.control_core(), Some(CoreId(1)));
-    assert_eq!(
-        Cores {
-            control: Cpu(0),
-            ..cores
-        }
-        .control_core(),
-        None
-    );
+    assert_eq!(Cores { control: Cpu(0), ..cores }.control_core(), None);
 }

@@ -49,10 +49,7 @@ pub fn count(text: &str) -> Result<u64, UnitError> {
             _ => return None,
         })
     })
-    .ok_or_else(|| UnitError {
-        found: text.to_owned(),
-        accepted: COUNT_FORM,
-    })
+    .ok_or_else(|| UnitError { found: text.to_owned(), accepted: COUNT_FORM })
 }
 
 /// Reads a number of bytes such as `4096`, `64MiB` or `2GB`.
@@ -62,10 +59,7 @@ pub fn count(text: &str) -> Result<u64, UnitError> {
 pub fn bytes(text: &str) -> Result<u64, UnitError> {
     let trimmed = text.trim();
     let number = trimmed.strip_suffix(['B', 'b']).unwrap_or(trimmed);
-    count(number).map_err(|error| UnitError {
-        found: text.to_owned(),
-        ..error
-    })
+    count(number).map_err(|error| UnitError { found: text.to_owned(), ..error })
 }
 
 /// Reads a duration such as `24h`, `500ms` or `50us`, in nanoseconds.
@@ -86,21 +80,13 @@ pub fn duration_ns(text: &str) -> Result<u64, UnitError> {
             _ => return None,
         })
     })
-    .ok_or_else(|| UnitError {
-        found: text.to_owned(),
-        accepted: DURATION_FORM,
-    })
+    .ok_or_else(|| UnitError { found: text.to_owned(), accepted: DURATION_FORM })
 }
 
 /// A number of bytes for people: the largest binary unit that divides it, or one decimal of the nearest.
 #[must_use]
 pub fn show_bytes(bytes: u64) -> String {
-    let units = [
-        (1u64 << 40, "TiB"),
-        (1 << 30, "GiB"),
-        (1 << 20, "MiB"),
-        (1 << 10, "KiB"),
-    ];
+    let units = [(1u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     for (size, name) in units {
         if bytes >= size {
             return if bytes.is_multiple_of(size) {
@@ -160,9 +146,7 @@ pub(super) fn deserialize_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<u6
 /// Splits digits from suffix and multiplies.
 fn scaled(text: &str, factor: impl Fn(&str) -> Option<u64>) -> Option<u64> {
     let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '_')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
     let (digits, suffix) = text.split_at(end);
     let number: u64 = digits.replace('_', "").parse().ok()?;
     number.checked_mul(factor(suffix.trim())?)
@@ -188,14 +172,7 @@ mod tests {
     fn what_is_no_number_is_refused_with_what_is_accepted() {
         for bad in ["", "M", "-1", "1.5M", "10X", "99999999T", "1 2", "0x10", "_"] {
             let error = count(bad).unwrap_err();
-            assert_eq!(
-                error,
-                UnitError {
-                    found: bad.to_owned(),
-                    accepted: COUNT_FORM
-                },
-                "{bad}"
-            );
+            assert_eq!(error, UnitError { found: bad.to_owned(), accepted: COUNT_FORM }, "{bad}");
         }
     }
 

@@ -37,27 +37,19 @@ impl ConfigFile {
                 1 => "0, as the cluster was formatted for one replica".to_owned(),
                 n => format!("0 to {}, as the cluster was formatted for {n} replicas", n - 1),
             };
-            return Err(self
-                .source
-                .refuse("replica", config.replica.to_string(), accepted));
+            return Err(self.source.refuse("replica", config.replica.to_string(), accepted));
         }
         if agreed.is_none() && config.replica > 4 {
             let accepted = "0 to 4: a cluster has at most 5 replicas".to_owned();
-            return Err(self
-                .source
-                .refuse("replica", config.replica.to_string(), accepted));
+            return Err(self.source.refuse("replica", config.replica.to_string(), accepted));
         }
         if config.data_directory.as_os_str().is_empty() {
             let accepted = "the path of a directory on a disk".to_owned();
-            return Err(self
-                .source
-                .refuse("data_directory", "an empty path".to_owned(), accepted));
+            return Err(self.source.refuse("data_directory", "an empty path".to_owned(), accepted));
         }
         if config.failure_domain.trim().is_empty() {
             let accepted = "the name of what this replica shares with others when it fails".to_owned();
-            return Err(self
-                .source
-                .refuse("failure_domain", "an empty name".to_owned(), accepted));
+            return Err(self.source.refuse("failure_domain", "an empty name".to_owned(), accepted));
         }
         Ok(())
     }
@@ -91,18 +83,12 @@ impl ConfigFile {
         let cores = &self.config.cores;
         if cores.assignments.is_empty() {
             let accepted = "at least one { cpu = N, shards = [...] }".to_owned();
-            return Err(self
-                .source
-                .refuse("cores.assignments", "no assignment".to_owned(), accepted));
+            return Err(self.source.refuse("cores.assignments", "no assignment".to_owned(), accepted));
         }
         // Without agreed parameters (doctor, format) the shards must be 0 .. as many as are assigned.
         let assigned = cores.shard_count();
         let count = agreed.map_or(assigned, |agreed| usize::from(agreed.shard_count));
-        let why = if agreed.is_some() {
-            "as formatted"
-        } else {
-            "as many as are assigned"
-        };
+        let why = if agreed.is_some() { "as formatted" } else { "as many as are assigned" };
         let mut owners: BTreeMap<ShardId, usize> = BTreeMap::new();
         for (index, assignment) in cores.assignments.iter().enumerate() {
             if assignment.shards.is_empty() {
@@ -115,9 +101,7 @@ impl ConfigFile {
                 if let Some(first) = owners.insert(*shard, index) {
                     let owner = cores.assignments[first].cpu;
                     let found = format!("shard {shard}, which CPU {owner} owns already");
-                    return Err(self
-                        .source
-                        .refuse(&key, found, "one owner for each shard".to_owned()));
+                    return Err(self.source.refuse(&key, found, "one owner for each shard".to_owned()));
                 }
                 if usize::from(shard.0) >= count.min(SHARDS_MAX) {
                     let accepted = format!("shards 0 to {}, {why}", count.min(SHARDS_MAX) - 1);
@@ -147,9 +131,7 @@ impl ConfigFile {
         let last = cores.assignments.len() - 1;
         let found = format!("no owner for shard {}", missing.join(", "));
         let accepted = format!("one owner for each of the shards 0 to {}, {why}", count - 1);
-        Err(self
-            .source
-            .refuse(&format!("cores.assignments[{last}].shards"), found, accepted))
+        Err(self.source.refuse(&format!("cores.assignments[{last}].shards"), found, accepted))
     }
 
     fn check_listen(&self) -> Result<(), ConfigError> {
@@ -159,10 +141,7 @@ impl ConfigFile {
             return Ok(());
         }
         let found = format!("port {} for core 0, so core {last} would have none", client.port);
-        let accepted = format!(
-            "a port up to {}, as each core listens on its own, or 0",
-            65_535 - last
-        );
+        let accepted = format!("a port up to {}, as each core listens on its own, or 0", 65_535 - last);
         Err(self.source.refuse("listen.client", found, accepted))
     }
 
@@ -175,31 +154,11 @@ impl ConfigFile {
         // A stripe must have room for the largest event, or that event could never be sealed.
         let event_bytes = agreed.map_or(4096, |agreed| u64::from(agreed.event_payload_bytes_max));
         let stripe_bytes_min = 64 + 32 + event_bytes.next_multiple_of(16);
-        self.within(
-            "limits.stripe_bytes",
-            limits.stripe_bytes,
-            stripe_bytes_min,
-            stripe_bytes_max,
-        )?;
-        self.within(
-            "limits.stripe_events",
-            u64::from(limits.stripe_events),
-            1,
-            stripe_events_max,
-        )?;
+        self.within("limits.stripe_bytes", limits.stripe_bytes, stripe_bytes_min, stripe_bytes_max)?;
+        self.within("limits.stripe_events", u64::from(limits.stripe_events), 1, stripe_events_max)?;
         self.within("limits.window", u64::from(limits.window), 1, window_max)?;
-        self.within(
-            "limits.connections_max",
-            u64::from(limits.connections_max),
-            1,
-            1_000_000,
-        )?;
-        self.within(
-            "limits.credit_events",
-            u64::from(limits.credit_events),
-            1,
-            1 << 24,
-        )
+        self.within("limits.connections_max", u64::from(limits.connections_max), 1, 1_000_000)?;
+        self.within("limits.credit_events", u64::from(limits.credit_events), 1, 1 << 24)
     }
 
     fn check_log(&self) -> Result<(), ConfigError> {
@@ -208,36 +167,23 @@ impl ConfigFile {
         self.within("log.segment_bytes", segment, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)?;
         if !segment.is_multiple_of(BLOCK_BYTES) {
             let accepted = format!("a multiple of {BLOCK_BYTES}, the size of a log block");
-            return Err(self
-                .source
-                .refuse("log.segment_bytes", segment.to_string(), accepted));
+            return Err(self.source.refuse("log.segment_bytes", segment.to_string(), accepted));
         }
         // A record never crosses segments, and a flush may hold a stripe of each shard beside smaller records.
         let stripes = self.config.limits.stripe_bytes.saturating_mul(2);
         if segment < stripes {
             let accepted = format!("at least {}, twice limits.stripe_bytes", show_bytes(stripes));
-            return Err(self
-                .source
-                .refuse("log.segment_bytes", show_bytes(segment), accepted));
+            return Err(self.source.refuse("log.segment_bytes", show_bytes(segment), accepted));
         }
         self.within("log.segments_ahead", u64::from(log.segments_ahead), 1, 64)?;
         self.within("log.writes_in_flight", u64::from(log.writes_in_flight), 1, 64)?;
         let least = segment.saturating_mul(u64::from(log.segments_ahead) + 1);
         if log.bytes_max < least {
-            let accepted = format!(
-                "at least {}: the segment in use and those prepared ahead",
-                show_bytes(least)
-            );
-            return Err(self
-                .source
-                .refuse("log.bytes_max", show_bytes(log.bytes_max), accepted));
+            let accepted =
+                format!("at least {}: the segment in use and those prepared ahead", show_bytes(least));
+            return Err(self.source.refuse("log.bytes_max", show_bytes(log.bytes_max), accepted));
         }
-        self.within(
-            "log.checkpoint_bytes",
-            log.checkpoint_bytes,
-            segment.min(log.bytes_max),
-            log.bytes_max,
-        )
+        self.within("log.checkpoint_bytes", log.checkpoint_bytes, segment.min(log.bytes_max), log.bytes_max)
     }
 
     fn within(&self, key: &str, found: u64, least: u64, most: u64) -> Result<(), ConfigError> {

@@ -54,7 +54,8 @@ impl Sizing {
         let affordable = (host.memory_available_bytes / 2 / WARDEN_ENTRY_BYTES / shards).min(u32::MAX.into());
         let warden_capacity = wanted.min(affordable.max(SPARE_KEYS));
         let short_of = (warden_capacity < wanted).then(|| {
-            "half of the memory that is free holds no more; events beyond it would be answered `full`".to_owned()
+            "half of the memory that is free holds no more; events beyond it would be answered `full`"
+                .to_owned()
         });
 
         let logs = cores.assignments.len() as u64;
@@ -105,7 +106,12 @@ impl Sizing {
 impl fmt::Display for Sizing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cores = &self.config.cores;
-        writeln!(f, "Assize demo: one replica, {} shards, for {} seconds\n", cores.shard_count(), self.seconds)?;
+        writeln!(
+            f,
+            "Assize demo: one replica, {} shards, for {} seconds\n",
+            cores.shard_count(),
+            self.seconds
+        )?;
         for assignment in &cores.assignments {
             let shards: Vec<String> = assignment.shards.iter().map(ToString::to_string).collect();
             let control = if cores.control == assignment.cpu { ", control" } else { "" };
@@ -128,14 +134,19 @@ impl fmt::Display for Sizing {
         if let Some(short_of) = &self.short_of {
             writeln!(f, "          {short_of}")?;
         }
-        writeln!(f, "  logs    up to {} each; a full log answers `busy`", show_bytes(self.config.log.bytes_max))
+        writeln!(
+            f,
+            "  logs    up to {} each; a full log answers `busy`",
+            show_bytes(self.config.log.bytes_max)
+        )
     }
 }
 
 /// A directory of the demo's own: under `--dir`, or on the first of the usual places that is a disk.
 fn directory(asked: Option<&Path>) -> Result<PathBuf, (String, Exit)> {
     let usual = || {
-        let places = [Some(PathBuf::from("/var/tmp")), std::env::current_dir().ok(), Some(std::env::temp_dir())];
+        let places =
+            [Some(PathBuf::from("/var/tmp")), std::env::current_dir().ok(), Some(std::env::temp_dir())];
         let mut writable = places.into_iter().flatten().filter(|place| can_write(place));
         let first = writable.next();
         let is_disk = |place: &PathBuf| !doctor::filesystem(place).is_memory;

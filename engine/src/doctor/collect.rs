@@ -13,10 +13,7 @@ use std::path::Path;
 #[must_use]
 pub fn collect(directory: &Path, measure: bool) -> HostFacts {
     let limits = read("/proc/self/limits");
-    let unlimited = Limit {
-        soft: None,
-        hard: None,
-    };
+    let unlimited = Limit { soft: None, hard: None };
     HostFacts {
         kernel: read("/proc/sys/kernel/osrelease"),
         io_uring: io_uring(),
@@ -37,9 +34,7 @@ pub fn collect(directory: &Path, measure: bool) -> HostFacts {
 #[must_use]
 pub fn allowed_cpus() -> BTreeSet<Cpu> {
     let status = read("/proc/self/status");
-    field(&status, "Cpus_allowed_list")
-        .map(cpu_list)
-        .unwrap_or_default()
+    field(&status, "Cpus_allowed_list").map(cpu_list).unwrap_or_default()
 }
 
 fn io_uring() -> IoUringFacts {
@@ -47,19 +42,11 @@ fn io_uring() -> IoUringFacts {
     let mut probe = io_uring::Probe::new();
     let probed = io_uring::IoUring::new(8).and_then(|ring| ring.submitter().register_probe(&mut probe));
     if let Err(error) = probed {
-        return IoUringFacts {
-            disabled,
-            error: Some(error.to_string()),
-            missing: Vec::new(),
-        };
+        return IoUringFacts { disabled, error: Some(error.to_string()), missing: Vec::new() };
     }
     let lacks = |code: u8| !probe.is_supported(code);
     let missing = REQUIRED_OPCODES.iter().filter(|(_, code)| lacks(*code));
-    IoUringFacts {
-        disabled,
-        error: None,
-        missing: missing.map(|(name, _)| (*name).to_owned()).collect(),
-    }
+    IoUringFacts { disabled, error: None, missing: missing.map(|(name, _)| (*name).to_owned()).collect() }
 }
 
 fn cpus() -> CpuFacts {
@@ -81,13 +68,7 @@ fn cpus() -> CpuFacts {
             nodes.push(group);
         }
     }
-    CpuFacts {
-        allowed: allowed_cpus(),
-        online,
-        siblings,
-        nodes,
-        cgroup_cpus: cgroup_cpus(),
-    }
+    CpuFacts { allowed: allowed_cpus(), online, siblings, nodes, cgroup_cpus: cgroup_cpus() }
 }
 
 /// The tightest CPU quota of this process's control group and those above it.
@@ -125,9 +106,7 @@ fn memory_available(meminfo: &str) -> u64 {
 
 /// A file of /proc or /sys; what a kernel does not have reads as empty.
 fn read(path: &str) -> String {
-    fs::read_to_string(path)
-        .map(|text| text.trim_end().to_owned())
-        .unwrap_or_default()
+    fs::read_to_string(path).map(|text| text.trim_end().to_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -139,20 +118,12 @@ mod tests {
         let facts = cpus();
         assert!(!facts.allowed.is_empty());
         assert!(facts.allowed.is_subset(&facts.online), "{facts:?}");
-        assert!(
-            facts
-                .online
-                .iter()
-                .all(|cpu| facts.siblings.iter().any(|group| group.contains(cpu)))
-        );
+        assert!(facts.online.iter().all(|cpu| facts.siblings.iter().any(|group| group.contains(cpu))));
     }
 
     #[test]
     fn available_memory_is_read_in_bytes() {
-        assert_eq!(
-            memory_available("MemTotal: 9 kB\nMemAvailable:   2048 kB\n"),
-            2 << 20
-        );
+        assert_eq!(memory_available("MemTotal: 9 kB\nMemAvailable:   2048 kB\n"), 2 << 20);
         assert_eq!(memory_available(""), 0);
     }
 }

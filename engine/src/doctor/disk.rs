@@ -40,9 +40,7 @@ pub(super) fn collect(wanted: &Path, measure: bool) -> DiskFacts {
         free_bytes: syscalls::free_bytes(&directory).unwrap_or(0),
         direct,
         flush,
-        wanted: fs::canonicalize(wanted)
-            .or_else(|_| std::path::absolute(wanted))
-            .unwrap_or_default(),
+        wanted: fs::canonicalize(wanted).or_else(|_| std::path::absolute(wanted)).unwrap_or_default(),
         directory,
     }
 }
@@ -50,9 +48,8 @@ pub(super) fn collect(wanted: &Path, measure: bool) -> DiskFacts {
 /// The deepest directory of `path` that exists, without links.
 fn existing(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let found = absolute
-        .ancestors()
-        .find_map(|path| fs::canonicalize(path).ok().filter(|path| path.is_dir()));
+    let found =
+        absolute.ancestors().find_map(|path| fs::canonicalize(path).ok().filter(|path| path.is_dir()));
     found.unwrap_or_else(|| PathBuf::from("/"))
 }
 
@@ -89,12 +86,7 @@ fn try_direct(directory: &Path, measure: bool) -> (DirectIo, Option<Latency>) {
     }
     match result {
         Ok((alignment_bytes, flush)) => (DirectIo::Works { alignment_bytes }, flush),
-        Err((step, error)) => (
-            DirectIo::Fails {
-                error: format!("{step}: {error}"),
-            },
-            None,
-        ),
+        Err((step, error)) => (DirectIo::Fails { error: format!("{step}: {error}") }, None),
     }
 }
 
@@ -102,16 +94,9 @@ type Step<T> = Result<T, (&'static str, io::Error)>;
 
 fn write_direct(path: &Path, measure: bool) -> Step<(Option<u32>, Option<Latency>)> {
     // Created without O_DIRECT first: some filesystems refuse the flag only after making the file.
-    let created = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     drop(created.map_err(|error| ("open", error))?);
-    let file = OpenOptions::new()
-        .write(true)
-        .custom_flags(libc::O_DIRECT)
-        .open(path);
+    let file = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(path);
     let file = file.map_err(|error| ("open with O_DIRECT", error))?;
     let block = Block([0x5a; BLOCK_BYTES]);
     let blocks = if measure { BLOCKS } else { 1 };

@@ -108,10 +108,7 @@ impl Filesystem {
     #[must_use]
     pub fn named(name: &str) -> Filesystem {
         let is_memory = matches!(name, "tmpfs" | "ramfs" | "devtmpfs" | "hugetlbfs");
-        Filesystem {
-            name: name.to_owned(),
-            is_memory,
-        }
+        Filesystem { name: name.to_owned(), is_memory }
     }
 }
 
@@ -153,11 +150,7 @@ impl Latency {
             return None;
         }
         let samples = u32::try_from(samples_ns.len()).unwrap_or(u32::MAX);
-        Some(Latency {
-            p50_us: at(50)? / 1000,
-            p99_us: at(99)? / 1000,
-            samples,
-        })
+        Some(Latency { p50_us: at(50)? / 1000, p99_us: at(99)? / 1000, samples })
     }
 }
 
@@ -185,18 +178,10 @@ pub(super) fn mount_of(mountinfo: &str, path: &str) -> Option<Mount> {
         };
         let point = unescape(point);
         let inside = point == "/"
-            || path
-                .strip_prefix(&point)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            || path.strip_prefix(&point).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if inside && best.as_ref().is_none_or(|(length, _)| point.len() >= *length) {
             let options = format!("{options},{}", right.nth(1).unwrap_or_default());
-            best = Some((
-                point.len(),
-                Mount {
-                    kind: kind.to_owned(),
-                    options,
-                },
-            ));
+            best = Some((point.len(), Mount { kind: kind.to_owned(), options }));
         }
     }
     best.map(|(_, mount)| mount)
@@ -207,10 +192,8 @@ fn unescape(text: &str) -> String {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
-        let octal = after
-            .get(..3)
-            .filter(|_| byte == b'\\')
-            .and_then(|digits| std::str::from_utf8(digits).ok());
+        let octal =
+            after.get(..3).filter(|_| byte == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
         match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
             Some(escaped) => {
                 plain.push(escaped);
@@ -231,19 +214,12 @@ pub(super) fn cpu_list(text: &str) -> BTreeSet<Cpu> {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         Some(first.trim().parse::<u32>().ok()?..=last.trim().parse::<u32>().ok()?)
     };
-    text.trim()
-        .split(',')
-        .filter_map(range)
-        .flatten()
-        .map(Cpu)
-        .collect()
+    text.trim().split(',').filter_map(range).flatten().map(Cpu).collect()
 }
 
 /// The value of `name` in a text of `name: value` lines, such as /proc/self/status.
 pub(super) fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-        .map(str::trim)
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 /// A limit from /proc/self/limits, whose lines read `Max open files   1024   4096   files`.
@@ -254,10 +230,7 @@ pub(super) fn limit(text: &str, name: &str) -> Option<Limit> {
         "unlimited" => Some(None),
         number => number.parse().ok().map(Some),
     };
-    Some(Limit {
-        soft: next()?,
-        hard: next()?,
-    })
+    Some(Limit { soft: next()?, hard: next()? })
 }
 
 /// CPUs that a cgroup-2 `cpu.max` grants: `max 100000` is unlimited, `150000 100000` is 1.5.
@@ -300,10 +273,7 @@ mod tests {
         assert_eq!(kind("/data/a"), "xfs");
         assert_eq!(kind("/data2"), "ext4");
         assert_eq!(kind("/with space/x"), "btrfs");
-        assert_eq!(
-            mount_of(table, "/data").unwrap().options,
-            "rw,noatime,rw,nobarrier"
-        );
+        assert_eq!(mount_of(table, "/data").unwrap().options, "rw,noatime,rw,nobarrier");
         assert_eq!(mount_of("nonsense", "/"), None);
     }
 
@@ -311,25 +281,10 @@ mod tests {
     fn limits_and_fields_are_found() {
         let limits = "Limit   Soft Limit   Hard Limit  Units\nMax open files            1024        4096  files\n\
                       Max locked memory         unlimited   unlimited   bytes\n";
-        assert_eq!(
-            limit(limits, "Max open files"),
-            Some(Limit {
-                soft: Some(1024),
-                hard: Some(4096)
-            })
-        );
-        assert_eq!(
-            limit(limits, "Max locked memory"),
-            Some(Limit {
-                soft: None,
-                hard: None
-            })
-        );
+        assert_eq!(limit(limits, "Max open files"), Some(Limit { soft: Some(1024), hard: Some(4096) }));
+        assert_eq!(limit(limits, "Max locked memory"), Some(Limit { soft: None, hard: None }));
         assert_eq!(limit(limits, "Max nonsense"), None);
-        assert_eq!(
-            field("A:\t1\nCpus_allowed_list:\t0-1\n", "Cpus_allowed_list"),
-            Some("0-1")
-        );
+        assert_eq!(field("A:\t1\nCpus_allowed_list:\t0-1\n", "Cpus_allowed_list"), Some("0-1"));
         assert_eq!(bracketed("always [madvise] never\n"), Some("madvise"));
     }
 
@@ -343,14 +298,7 @@ mod tests {
     #[test]
     fn percentiles_of_samples() {
         let latency = Latency::of((1..=100).rev().map(|us| us * 1000).collect()).unwrap();
-        assert_eq!(
-            latency,
-            Latency {
-                p50_us: 51,
-                p99_us: 100,
-                samples: 100
-            }
-        );
+        assert_eq!(latency, Latency { p50_us: 51, p99_us: 100, samples: 100 });
         assert_eq!(Latency::of(Vec::new()), None);
     }
 

@@ -69,21 +69,14 @@ impl Needs {
         let cores = &config.cores;
         let logs = cores.assignments.len() as u64;
         let own_control = u64::from(cores.control_core().is_none());
-        let mut pinned: Vec<Cpu> = cores
-            .assignments
-            .iter()
-            .map(|assignment| assignment.cpu)
-            .collect();
+        let mut pinned: Vec<Cpu> = cores.assignments.iter().map(|assignment| assignment.cpu).collect();
         if own_control == 1 {
             pinned.push(cores.control);
         }
         if !cores.pin {
             pinned.clear();
         }
-        let prepared = config
-            .log
-            .segment_bytes
-            .saturating_mul(u64::from(config.log.segments_ahead) + 1);
+        let prepared = config.log.segment_bytes.saturating_mul(u64::from(config.log.segments_ahead) + 1);
         Needs {
             threads: logs + own_control,
             pinned,
@@ -120,40 +113,21 @@ pub fn judge(facts: &HostFacts, needs: &Needs) -> Vec<Finding> {
 /// The findings that keep a replica from serving: what `serve` checks itself before it starts.
 #[must_use]
 pub fn fatal_findings(facts: &HostFacts, needs: &Needs) -> Vec<Finding> {
-    judge(facts, needs)
-        .into_iter()
-        .filter(|finding| finding.verdict == Verdict::Fatal)
-        .collect()
+    judge(facts, needs).into_iter().filter(|finding| finding.verdict == Verdict::Fatal).collect()
 }
 
 fn good(check: &'static str, found: impl Into<String>) -> Finding {
     let (wrong, mend) = (String::new(), String::new());
-    Finding {
-        check,
-        verdict: Verdict::Good,
-        found: found.into(),
-        wrong,
-        mend,
-    }
+    Finding { check, verdict: Verdict::Good, found: found.into(), wrong, mend }
 }
 
 impl Finding {
     fn warn(self, wrong: impl Into<String>, mend: impl Into<String>) -> Finding {
-        Finding {
-            verdict: Verdict::Warning,
-            wrong: wrong.into(),
-            mend: mend.into(),
-            ..self
-        }
+        Finding { verdict: Verdict::Warning, wrong: wrong.into(), mend: mend.into(), ..self }
     }
 
     fn fatal(self, wrong: impl Into<String>, mend: impl Into<String>) -> Finding {
-        Finding {
-            verdict: Verdict::Fatal,
-            wrong: wrong.into(),
-            mend: mend.into(),
-            ..self
-        }
+        Finding { verdict: Verdict::Fatal, wrong: wrong.into(), mend: mend.into(), ..self }
     }
 }
 
@@ -184,10 +158,9 @@ fn io_uring(facts: &HostFacts) -> Finding {
                 format!("kernel.io_uring_disabled = {level} forbids it to this user"),
                 "sudo sysctl -w kernel.io_uring_disabled=0",
             ),
-            _ if error.contains("memory") => finding.fatal(
-                "the limit of locked memory is used up",
-                "raise it: see memlock below",
-            ),
+            _ if error.contains("memory") => {
+                finding.fatal("the limit of locked memory is used up", "raise it: see memlock below")
+            }
             _ => finding.fatal(
                 "the kernel has no io_uring, or a sandbox forbids it",
                 "in a container: docker run --security-opt seccomp=unconfined ...",
@@ -195,10 +168,8 @@ fn io_uring(facts: &HostFacts) -> Finding {
         };
     }
     if !ring.missing.is_empty() {
-        return good("io_uring", format!("without {}", ring.missing.join(", "))).fatal(
-            "this kernel lacks operations that the engine submits",
-            "boot a kernel of 5.15 or later",
-        );
+        return good("io_uring", format!("without {}", ring.missing.join(", ")))
+            .fatal("this kernel lacks operations that the engine submits", "boot a kernel of 5.15 or later");
     }
     let found = format!("works, with all {} operations", REQUIRED_OPCODES.len());
     match ring.disabled {
@@ -213,44 +184,26 @@ fn io_uring(facts: &HostFacts) -> Finding {
 fn memlock(facts: &HostFacts, needs: &Needs) -> Finding {
     const MEND: &str = "ulimit -l unlimited (systemd: LimitMEMLOCK=infinity; docker: --ulimit memlock=-1; \
         login: \"* - memlock unlimited\" in /etc/security/limits.conf)";
-    let finding = good(
-        "memlock",
-        facts.memlock.soft.map_or("unlimited".to_owned(), show_bytes),
-    );
+    let finding = good("memlock", facts.memlock.soft.map_or("unlimited".to_owned(), show_bytes));
     let least = MEMLOCK_MIN_BYTES * needs.threads.max(1);
     if !facts.memlock.allows(least) {
         let wrong = format!("{} threads lock {} at start", needs.threads, show_bytes(least));
         finding.fatal(wrong, MEND)
     } else if !facts.memlock.allows(MEMLOCK_GOOD_BYTES) {
-        finding.warn(
-            "too little to register I/O buffers with the kernel; they are mapped at every use",
-            MEND,
-        )
+        finding.warn("too little to register I/O buffers with the kernel; they are mapped at every use", MEND)
     } else {
         finding
     }
 }
 
 fn open_files(facts: &HostFacts, needs: &Needs) -> Finding {
-    let finding = good(
-        "open files",
-        facts
-            .open_files
-            .soft
-            .map_or("unlimited".to_owned(), |n| n.to_string()),
-    );
+    let finding = good("open files", facts.open_files.soft.map_or("unlimited".to_owned(), |n| n.to_string()));
     let wanted = needs.connections + FILES_OWN;
     let mend = format!("ulimit -n {wanted} (systemd: LimitNOFILE={wanted})");
     if !facts.open_files.allows(FILES_OWN) {
-        finding.fatal(
-            format!("a replica opens {FILES_OWN} before its first client"),
-            mend,
-        )
+        finding.fatal(format!("a replica opens {FILES_OWN} before its first client"), mend)
     } else if !facts.open_files.allows(wanted) {
-        finding.warn(
-            format!("{} connections are allowed; they need as many", needs.connections),
-            mend,
-        )
+        finding.warn(format!("{} connections are allowed; they need as many", needs.connections), mend)
     } else {
         finding
     }
@@ -260,23 +213,13 @@ fn cpus(facts: &HostFacts, needs: &Needs) -> Finding {
     let cpus = &facts.cpus;
     let (allowed, online) = (cpus.allowed.len(), cpus.online.len());
     let finding = good("cpus", format!("{allowed} of {online} online may be used"));
-    let absent: Vec<String> = needs
-        .pinned
-        .iter()
-        .filter(|cpu| !cpus.allowed.contains(cpu))
-        .map(ToString::to_string)
-        .collect();
+    let absent: Vec<String> =
+        needs.pinned.iter().filter(|cpu| !cpus.allowed.contains(cpu)).map(ToString::to_string).collect();
     if !absent.is_empty() {
-        let wrong = format!(
-            "[cores] pins to CPU {}, which is not among them",
-            absent.join(", ")
-        );
+        let wrong = format!("[cores] pins to CPU {}, which is not among them", absent.join(", "));
         finding.fatal(wrong, "use the [cores] section suggested below")
     } else if allowed == 1 {
-        finding.warn(
-            "clients compete with the engine for the only CPU",
-            "use a machine with more CPUs",
-        )
+        finding.warn("clients compete with the engine for the only CPU", "use a machine with more CPUs")
     } else {
         finding
     }
@@ -288,14 +231,9 @@ fn quota(facts: &HostFacts, needs: &Needs) -> Finding {
     };
     let finding = good("cpu quota", format!("{quota:.2} CPUs"));
     if quota < needs.threads as f64 {
-        let wrong = format!(
-            "{} threads are stopped for the rest of each period once it is used",
-            needs.threads
-        );
-        finding.warn(
-            wrong,
-            "remove the control group's limit (docker: --cpuset-cpus instead of --cpus)",
-        )
+        let wrong =
+            format!("{} threads are stopped for the rest of each period once it is used", needs.threads);
+        finding.warn(wrong, "remove the control group's limit (docker: --cpuset-cpus instead of --cpus)")
     } else {
         finding
     }
@@ -306,21 +244,14 @@ fn siblings(facts: &HostFacts, needs: &Needs) -> Finding {
     let shared = groups.iter().filter(|group| group.len() > 1).count();
     let finding = match shared {
         0 => good("smt", "one CPU for each physical core"),
-        _ => good(
-            "smt",
-            format!("{} physical cores, {shared} with several CPUs", groups.len()),
-        ),
+        _ => good("smt", format!("{} physical cores, {shared} with several CPUs", groups.len())),
     };
-    let crowded = groups
-        .iter()
-        .find(|group| needs.pinned.iter().filter(|cpu| group.contains(cpu)).count() > 1);
+    let crowded =
+        groups.iter().find(|group| needs.pinned.iter().filter(|cpu| group.contains(cpu)).count() > 1);
     match crowded {
         Some(group) => {
             let cpus: Vec<String> = group.iter().map(ToString::to_string).collect();
-            let wrong = format!(
-                "[cores] pins two threads to one physical core (CPUs {})",
-                cpus.join(", ")
-            );
+            let wrong = format!("[cores] pins two threads to one physical core (CPUs {})", cpus.join(", "));
             finding.warn(wrong, "use the [cores] section suggested below")
         }
         None => finding,
@@ -329,14 +260,8 @@ fn siblings(facts: &HostFacts, needs: &Needs) -> Finding {
 
 fn nodes(facts: &HostFacts, needs: &Needs) -> Finding {
     let nodes = &facts.cpus.nodes;
-    let finding = good(
-        "numa",
-        format!("{} node{}", nodes.len(), if nodes.len() == 1 { "" } else { "s" }),
-    );
-    let used = nodes
-        .iter()
-        .filter(|node| needs.pinned.iter().any(|cpu| node.contains(cpu)))
-        .count();
+    let finding = good("numa", format!("{} node{}", nodes.len(), if nodes.len() == 1 { "" } else { "s" }));
+    let used = nodes.iter().filter(|node| needs.pinned.iter().any(|cpu| node.contains(cpu))).count();
     if used > 1 {
         let wrong =
             format!("[cores] spreads over {used} nodes: shards talk over the slower link between them");

@@ -27,9 +27,7 @@ pub fn run(command: &DoctorCommand, out: &mut dyn Write) -> io::Result<Exit> {
     };
     let facts = collect(&directory, true);
     // What was agreed is known to `serve` alone, which checks the rest against it.
-    let refused = file
-        .as_ref()
-        .and_then(|file| file.validate(&facts.cpus.allowed, None).err());
+    let refused = file.as_ref().and_then(|file| file.validate(&facts.cpus.allowed, None).err());
     let config = file.map(|file| file.config);
     // Without a configuration the host is judged for the one suggested.
     let config = config.unwrap_or_else(|| Config {
@@ -57,11 +55,7 @@ pub fn run(command: &DoctorCommand, out: &mut dyn Write) -> io::Result<Exit> {
 /// The findings as a table, each that is not good with what is wrong and what mends it, and a closing line.
 #[must_use]
 pub fn table(findings: &[Finding]) -> String {
-    let width = findings
-        .iter()
-        .map(|finding| finding.check.len())
-        .max()
-        .unwrap_or(0);
+    let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
     let mut text = String::new();
     for finding in findings {
         let mark = match finding.verdict {
@@ -75,19 +69,11 @@ pub fn table(findings: &[Finding]) -> String {
             let _ = writeln!(text, "  {:width$}    mend:  {}", "", finding.mend);
         }
     }
-    let count = |verdict| {
-        findings
-            .iter()
-            .filter(|finding| finding.verdict == verdict)
-            .count()
-    };
+    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
     let _ = match (count(Verdict::Fatal), count(Verdict::Warning)) {
         (0, 0) => writeln!(text, "\nA replica can serve here."),
         (0, warnings) => writeln!(text, "\nA replica can serve here, with {warnings} warning(s)."),
-        (fatal, _) => writeln!(
-            text,
-            "\nA replica cannot serve here: {fatal} finding(s) marked ✗."
-        ),
+        (fatal, _) => writeln!(text, "\nA replica cannot serve here: {fatal} finding(s) marked ✗."),
     };
     text
 }
@@ -132,11 +118,7 @@ mod tests {
 
     fn finding(verdict: Verdict) -> Finding {
         let text = |text: &str| {
-            if verdict == Verdict::Good {
-                String::new()
-            } else {
-                text.to_owned()
-            }
+            if verdict == Verdict::Good { String::new() } else { text.to_owned() }
         };
         Finding {
             check: "memlock",
@@ -159,11 +141,7 @@ mod tests {
     #[test]
     fn this_host_is_reported_for_people_and_machines() {
         let directory = tempfile::tempdir().unwrap();
-        let command = |json| DoctorCommand {
-            config: None,
-            dir: Some(directory.path().to_owned()),
-            json,
-        };
+        let command = |json| DoctorCommand { config: None, dir: Some(directory.path().to_owned()), json };
         let mut text = Vec::new();
         run(&command(false), &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
@@ -171,36 +149,20 @@ mod tests {
         let mut object = Vec::new();
         run(&command(true), &mut object).unwrap();
         let object: serde_json::Value = serde_json::from_slice(&object).unwrap();
-        assert!(
-            object["findings"]
-                .as_array()
-                .is_some_and(|findings| findings.len() > 10)
-        );
+        assert!(object["findings"].as_array().is_some_and(|findings| findings.len() > 10));
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 
     #[test]
     fn a_configuration_that_is_refused_is_a_usage_error() {
-        let command = DoctorCommand {
-            config: Some("/nonexistent.toml".into()),
-            dir: None,
-            json: false,
-        };
+        let command = DoctorCommand { config: Some("/nonexistent.toml".into()), dir: None, json: false };
         assert_eq!(run(&command, &mut Vec::new()).unwrap(), Exit::Usage);
 
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("r0.toml");
         let shards = "[cores]\npin = false\nassignments = [{ cpu = 0, shards = [1] }]";
-        std::fs::write(
-            &path,
-            format!("data_directory = {:?}\n{shards}", directory.path()),
-        )
-        .unwrap();
-        let command = DoctorCommand {
-            config: Some(path),
-            dir: None,
-            json: false,
-        };
+        std::fs::write(&path, format!("data_directory = {:?}\n{shards}", directory.path())).unwrap();
+        let command = DoctorCommand { config: Some(path), dir: None, json: false };
         // Where the host is fit, what remains is the shard without an owner.
         assert_ne!(run(&command, &mut Vec::new()).unwrap(), Exit::Success);
     }

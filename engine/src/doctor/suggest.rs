@@ -30,35 +30,20 @@ pub fn suggest_cores(cpus: &CpuFacts, shards: Option<u16>) -> Cores {
     let wished = usize::from(shards.unwrap_or(u16::MAX)).clamp(1, SHARDS_MAX);
     owners.truncate(wished);
     let per_owner = if owners.len() < CORES_MANY { 2 } else { 1 };
-    let count = if shards.is_some() {
-        wished
-    } else {
-        owners.len() * per_owner
-    };
+    let count = if shards.is_some() { wished } else { owners.len() * per_owner };
     let control = match physical.last() {
         Some(own) if owners.len() >= CORES_MANY => *own,
         _ => owners[0],
     };
-    let mut assignments: Vec<Assignment> = owners
-        .iter()
-        .map(|cpu| Assignment {
-            cpu: *cpu,
-            shards: Vec::new(),
-        })
-        .collect();
+    let mut assignments: Vec<Assignment> =
+        owners.iter().map(|cpu| Assignment { cpu: *cpu, shards: Vec::new() }).collect();
     // Neighbouring shards on one CPU, the first CPUs taking what does not divide.
     let (each, more) = (count / owners.len(), count % owners.len());
     let mut ids = (0..).map(ShardId);
     for (index, assignment) in assignments.iter_mut().enumerate() {
-        assignment
-            .shards
-            .extend(ids.by_ref().take(each + usize::from(index < more)));
+        assignment.shards.extend(ids.by_ref().take(each + usize::from(index < more)));
     }
-    Cores {
-        assignments,
-        control,
-        ..Cores::default()
-    }
+    Cores { assignments, control, ..Cores::default() }
 }
 
 /// The section as it stands in a configuration.
@@ -67,12 +52,7 @@ pub fn cores_section(cores: &Cores) -> String {
     let mut text = String::from("[cores]\nassignments = [\n");
     for assignment in &cores.assignments {
         let shards: Vec<String> = assignment.shards.iter().map(ToString::to_string).collect();
-        let _ = writeln!(
-            text,
-            "    {{ cpu = {}, shards = [{}] }},",
-            assignment.cpu,
-            shards.join(", ")
-        );
+        let _ = writeln!(text, "    {{ cpu = {}, shards = [{}] }},", assignment.cpu, shards.join(", "));
     }
     let _ = writeln!(text, "]\ncontrol = {}", cores.control);
     text
@@ -82,21 +62,14 @@ pub fn cores_section(cores: &Cores) -> String {
 fn physical(cpus: &CpuFacts) -> Vec<Cpu> {
     let of = |within: &BTreeSet<Cpu>| -> Vec<Cpu> {
         let usable = |group: &BTreeSet<Cpu>| {
-            group
-                .iter()
-                .find(|cpu| cpus.allowed.contains(cpu) && within.contains(cpu))
-                .copied()
+            group.iter().find(|cpu| cpus.allowed.contains(cpu) && within.contains(cpu)).copied()
         };
         let mut chosen: Vec<Cpu> = cpus.siblings.iter().filter_map(usable).collect();
         chosen.sort_unstable();
         chosen
     };
     let largest = cpus.nodes.iter().map(of).max_by_key(Vec::len).unwrap_or_default();
-    if largest.len() >= CORES_MANY {
-        largest
-    } else {
-        of(&cpus.allowed)
-    }
+    if largest.len() >= CORES_MANY { largest } else { of(&cpus.allowed) }
 }
 
 #[cfg(test)]
@@ -109,12 +82,7 @@ mod tests {
         let cores = cpus / threads;
         let group = |core| (0..threads).map(|thread| Cpu(core + thread * cores)).collect();
         let per_node = cores / nodes;
-        let node = |node| {
-            all.iter()
-                .copied()
-                .filter(|cpu| cpu.0 % cores / per_node == node)
-                .collect()
-        };
+        let node = |node| all.iter().copied().filter(|cpu| cpu.0 % cores / per_node == node).collect();
         CpuFacts {
             siblings: (0..cores).map(group).collect(),
             nodes: (0..nodes).map(node).collect(),
@@ -125,11 +93,7 @@ mod tests {
     }
 
     fn shape(cores: &Cores) -> Vec<(u32, usize)> {
-        cores
-            .assignments
-            .iter()
-            .map(|assignment| (assignment.cpu.0, assignment.shards.len()))
-            .collect()
+        cores.assignments.iter().map(|assignment| (assignment.cpu.0, assignment.shards.len())).collect()
     }
 
     #[test]
@@ -137,10 +101,7 @@ mod tests {
         assert_eq!(shape(&suggest_cores(&host(1, 1, 1), None)), [(0, 2)]);
         let two = suggest_cores(&host(2, 1, 1), None);
         assert_eq!((shape(&two), two.control), (vec![(1, 2)], Cpu(1)));
-        assert_eq!(
-            shape(&suggest_cores(&host(4, 1, 1), None)),
-            [(1, 2), (2, 2), (3, 2)]
-        );
+        assert_eq!(shape(&suggest_cores(&host(4, 1, 1), None)), [(1, 2), (2, 2), (3, 2)]);
     }
 
     #[test]
@@ -155,32 +116,19 @@ mod tests {
         let smt = suggest_cores(&host(8, 2, 1), None);
         assert_eq!(shape(&smt), [(1, 2), (2, 2), (3, 2)]);
         let numa = suggest_cores(&host(16, 1, 2), None);
-        assert!(
-            numa.assignments.iter().all(|assignment| assignment.cpu >= Cpu(8)),
-            "{numa:?}"
-        );
+        assert!(numa.assignments.iter().all(|assignment| assignment.cpu >= Cpu(8)), "{numa:?}");
     }
 
     #[test]
     fn a_wished_number_of_shards_is_spread_evenly() {
-        assert_eq!(
-            shape(&suggest_cores(&host(4, 1, 1), Some(4))),
-            [(1, 2), (2, 1), (3, 1)]
-        );
+        assert_eq!(shape(&suggest_cores(&host(4, 1, 1), Some(4))), [(1, 2), (2, 1), (3, 1)]);
         assert_eq!(shape(&suggest_cores(&host(8, 1, 1), Some(1))), [(2, 1)]);
         assert_eq!(suggest_cores(&host(2, 1, 1), Some(64)).shard_count(), 64);
     }
 
     #[test]
     fn every_suggestion_is_a_valid_configuration() {
-        for (cpus, threads, nodes) in [
-            (1, 1, 1),
-            (2, 1, 1),
-            (2, 2, 1),
-            (6, 1, 1),
-            (32, 2, 2),
-            (256, 2, 4),
-        ] {
+        for (cpus, threads, nodes) in [(1, 1, 1), (2, 1, 1), (2, 2, 1), (6, 1, 1), (32, 2, 2), (256, 2, 4)] {
             let facts = host(cpus, threads, nodes);
             for shards in [None, Some(1), Some(5), Some(64)] {
                 let cores = suggest_cores(&facts, shards);

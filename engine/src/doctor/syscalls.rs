@@ -12,15 +12,8 @@ pub(super) fn direct_alignment(path: &Path) -> Option<u32> {
     let mut statx = MaybeUninit::<libc::statx>::zeroed();
     // SAFETY: `path` is NUL-terminated and outlives the call; `statx` is writable memory of the size of the struct
     // that the kernel fills.
-    let result = unsafe {
-        libc::statx(
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            0,
-            libc::STATX_DIOALIGN,
-            statx.as_mut_ptr(),
-        )
-    };
+    let result =
+        unsafe { libc::statx(libc::AT_FDCWD, path.as_ptr(), 0, libc::STATX_DIOALIGN, statx.as_mut_ptr()) };
     if result != 0 {
         return None;
     }

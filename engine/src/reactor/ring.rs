@@ -77,7 +77,14 @@ impl Ring {
         match submitted {
             Ok(_) => Ok(()),
             // Nothing came in time, a signal came, or completions are to be taken first: all are a turn's end.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)) => Ok(()),
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)
+                ) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }

@@ -5,22 +5,10 @@ use crate::config::{Entropy, FormatArgs};
 
 fn agreed() -> Agreed {
     let domains = vec![
-        DomainVersion {
-            id: DomainId(1),
-            version: 3,
-            name: "inventory".to_owned(),
-        },
-        DomainVersion {
-            id: DomainId(7),
-            version: 1,
-            name: "other".to_owned(),
-        },
+        DomainVersion { id: DomainId(1), version: 3, name: "inventory".to_owned() },
+        DomainVersion { id: DomainId(7), version: 1, name: "other".to_owned() },
     ];
-    let entropy = Entropy {
-        cluster: ClusterId(5),
-        routing_seed: 6,
-        body_seed: 7,
-    };
+    let entropy = Entropy { cluster: ClusterId(5), routing_seed: 6, body_seed: 7 };
     FormatArgs::default().agreed(4, domains, &entropy).unwrap()
 }
 
@@ -28,10 +16,7 @@ fn agreed() -> Agreed {
 fn bytes_round_trip() {
     let agreed = agreed();
     assert_eq!(Agreed::decode(&agreed.encode()), Ok(agreed.clone()));
-    let bare = Agreed {
-        domains: Vec::new(),
-        ..agreed
-    };
+    let bare = Agreed { domains: Vec::new(), ..agreed };
     assert_eq!(Agreed::decode(&bare.encode()), Ok(bare));
 }
 
@@ -46,17 +31,11 @@ fn the_layout_is_pinned() {
 fn every_truncation_is_an_error() {
     let bytes = agreed().encode();
     for length in 0..bytes.len() {
-        assert_eq!(
-            Agreed::decode(&bytes[..length]),
-            Err(AgreedError::Truncated { found: length })
-        );
+        assert_eq!(Agreed::decode(&bytes[..length]), Err(AgreedError::Truncated { found: length }));
     }
     let mut longer = bytes;
     longer.push(0);
-    assert_eq!(
-        Agreed::decode(&longer),
-        Err(AgreedError::TrailingBytes { found: 1 })
-    );
+    assert_eq!(Agreed::decode(&longer), Err(AgreedError::TrailingBytes { found: 1 }));
 }
 
 #[test]
@@ -69,40 +48,19 @@ fn foreign_bytes_are_typed_errors() {
     };
     assert_eq!(changed(0, b'X'), Err(AgreedError::Magic { found: *b"XGRE" }));
     assert_eq!(changed(4, 9), Err(AgreedError::LayoutVersion { found: 9 }));
-    assert!(matches!(
-        changed(6, 65),
-        Err(AgreedError::Value { name: "shards", .. })
-    ));
-    assert!(matches!(
-        changed(8, 2),
-        Err(AgreedError::Value { name: "replicas", .. })
-    ));
-    assert!(matches!(
-        changed(9, 0),
-        Err(AgreedError::Value { name: "copies", .. })
-    ));
-    assert!(matches!(
-        changed(108, 1),
-        Err(AgreedError::Value { name: "reserved", .. })
-    ));
-    assert_eq!(
-        changed(118, 0xff),
-        Err(AgreedError::DomainName { id: DomainId(1) })
-    );
+    assert!(matches!(changed(6, 65), Err(AgreedError::Value { name: "shards", .. })));
+    assert!(matches!(changed(8, 2), Err(AgreedError::Value { name: "replicas", .. })));
+    assert!(matches!(changed(9, 0), Err(AgreedError::Value { name: "copies", .. })));
+    assert!(matches!(changed(108, 1), Err(AgreedError::Value { name: "reserved", .. })));
+    assert_eq!(changed(118, 0xff), Err(AgreedError::DomainName { id: DomainId(1) }));
 }
 
 #[test]
 fn the_hash_covers_every_byte_that_may_differ() {
     let agreed = agreed();
     let mut others = Vec::new();
-    others.push(Agreed {
-        body_seed: 8,
-        ..agreed.clone()
-    });
-    others.push(Agreed {
-        warden_ttl_ns: agreed.warden_ttl_ns + 1,
-        ..agreed.clone()
-    });
+    others.push(Agreed { body_seed: 8, ..agreed.clone() });
+    others.push(Agreed { warden_ttl_ns: agreed.warden_ttl_ns + 1, ..agreed.clone() });
     let mut named = agreed.clone();
     named.domains[1].version = 2;
     others.push(named);
@@ -116,11 +74,7 @@ fn the_hash_covers_every_byte_that_may_differ() {
 fn copies_default_to_a_majority_of_at_least_two() {
     let defaults: Vec<u8> = [1, 3, 5].into_iter().map(default_copies).collect();
     assert_eq!(defaults, [1, 2, 3]);
-    let weak = Agreed {
-        replicas: 3,
-        copies: 1,
-        ..agreed()
-    };
+    let weak = Agreed { replicas: 3, copies: 1, ..agreed() };
     assert_eq!(weak.check(), Ok(()));
     assert_eq!(weak.warnings().len(), 1);
     assert!(agreed().warnings().is_empty());
@@ -130,8 +84,5 @@ fn copies_default_to_a_majority_of_at_least_two() {
 fn domains_are_listed_once_and_in_order() {
     let mut twice = agreed();
     twice.domains[1].id = DomainId(1);
-    assert!(matches!(
-        twice.check(),
-        Err(AgreedError::Value { name: "domains", .. })
-    ));
+    assert!(matches!(twice.check(), Err(AgreedError::Value { name: "domains", .. })));
 }

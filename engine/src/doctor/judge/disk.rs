@@ -22,19 +22,12 @@ pub(super) fn filesystem(disk: &DiskFacts) -> Finding {
         );
     }
     let unflushed = ["nobarrier", "barrier=0"];
-    if let Some(option) = disk
-        .mount_options
-        .split(',')
-        .find(|option| unflushed.contains(option))
-    {
+    if let Some(option) = disk.mount_options.split(',').find(|option| unflushed.contains(option)) {
         let mend = format!(
             "sudo mount -o remount,barrier=1 \"$(findmnt -nT {} -o TARGET)\"",
             quoted(&disk.directory)
         );
-        return finding.warn(
-            format!("mounted with {option}: a power failure loses flushed data"),
-            mend,
-        );
+        return finding.warn(format!("mounted with {option}: a power failure loses flushed data"), mend);
     }
     match name {
         "ext4" | "xfs" => finding,
@@ -46,10 +39,8 @@ pub(super) fn filesystem(disk: &DiskFacts) -> Finding {
             "a container's own layer, gone with the container",
             "mount a volume of the host (docker: -v /srv/assize:/data)",
         ),
-        _ => finding.warn(
-            "the engine is tested on ext4 and xfs",
-            "set data_directory to a directory on ext4 or xfs",
-        ),
+        _ => finding
+            .warn("the engine is tested on ext4 and xfs", "set data_directory to a directory on ext4 or xfs"),
     }
 }
 
@@ -74,18 +65,11 @@ pub(super) fn direct(disk: &DiskFacts) -> Finding {
             "the logs are written past the page cache, in blocks of 4 KiB",
             "set data_directory to a directory on ext4 or xfs, with disk blocks of at most 4 KiB",
         ),
-        DirectIo::Works {
-            alignment_bytes: None,
-        } => good("O_DIRECT", "works in blocks of 4096 bytes"),
-        DirectIo::Works {
-            alignment_bytes: Some(bytes),
-        } => {
+        DirectIo::Works { alignment_bytes: None } => good("O_DIRECT", "works in blocks of 4096 bytes"),
+        DirectIo::Works { alignment_bytes: Some(bytes) } => {
             let finding = good("O_DIRECT", format!("works, aligned to {bytes} bytes"));
             if *bytes > BLOCK_BYTES {
-                finding.fatal(
-                    "the log's blocks are 4096 bytes",
-                    "use a disk with blocks of at most 4 KiB",
-                )
+                finding.fatal("the log's blocks are 4096 bytes", "use a disk with blocks of at most 4 KiB")
             } else {
                 finding
             }
@@ -96,10 +80,7 @@ pub(super) fn direct(disk: &DiskFacts) -> Finding {
 pub(super) fn write_cache(disk: &DiskFacts) -> Finding {
     let device = disk.device.as_deref().unwrap_or("no block device of its own");
     match disk.write_cache.as_deref() {
-        Some("write back") => good(
-            "write cache",
-            format!("{device}: volatile, emptied by each flush"),
-        ),
+        Some("write back") => good("write cache", format!("{device}: volatile, emptied by each flush")),
         Some(other) => good("write cache", format!("{device}: {other}")),
         None => good("write cache", format!("{device}: not known")),
     }
@@ -135,15 +116,9 @@ pub(super) fn space(disk: &DiskFacts, needs: &Needs) -> Finding {
     let finding = good("disk space", format!("{} free", show_bytes(disk.free_bytes)));
     let mend = "free some, or lower log.bytes_max or log.segment_bytes in the configuration";
     if disk.free_bytes < needs.disk_bytes_min {
-        finding.fatal(
-            format!("the first log segments take {}", show_bytes(needs.disk_bytes_min)),
-            mend,
-        )
+        finding.fatal(format!("the first log segments take {}", show_bytes(needs.disk_bytes_min)), mend)
     } else if disk.free_bytes < needs.disk_bytes_max {
-        finding.warn(
-            format!("the logs may grow to {}", show_bytes(needs.disk_bytes_max)),
-            mend,
-        )
+        finding.warn(format!("the logs may grow to {}", show_bytes(needs.disk_bytes_max)), mend)
     } else {
         finding
     }
