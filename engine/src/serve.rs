@@ -24,9 +24,9 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
         return complain(&error, Exit::Usage);
     }
     logging::abort_on_panic(|| false);
-    let (signals, signal) = unbounded();
-    let watched = watch_signals(signals.clone());
-    let watched = watched.and_then(|()| if command.until_stdin_closes { watch_stdin(signals) } else { Ok(()) });
+    let (asked, requests) = unbounded();
+    let watched = watch_signals(asked.clone());
+    let watched = watched.and_then(|()| if command.until_stdin_closes { watch_stdin(asked) } else { Ok(()) });
     if let Err(error) = watched {
         return complain(&error, Exit::Host);
     }
@@ -50,10 +50,14 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
     let mut stages = StageHistograms::default();
     while halted < replica.mailboxes.len() {
         select! {
-            recv(signal) -> name => {
-                tracing::info!(signal = name.unwrap_or("none"), "stopping: no more events are admitted");
-                replica.stop();
-            }
+            recv(requests) -> request => match request {
+                Ok(Request::Measure) => replica.measure(),
+                Ok(Request::Stop(signal)) => {
+                    tracing::info!(signal, "stopping: no more events are admitted");
+                    replica.stop();
+                }
+                Err(_) => return complain(&"the signal thread has ended without a word", Exit::Internal),
+            },
             recv(replica.notices) -> notice => match notice {
                 Ok(Notice::Serving(_)) => {
                     serving += 1;
@@ -105,23 +109,35 @@ fn write_stages(path: &PathBuf, stages: &StageHistograms) -> Exit {
     }
 }
 
-/// Makes the end of standard input a reason to stop.
-fn watch_stdin(signals: Sender<&'static str>) -> Result<(), BootError> {
+/// What this process is asked to do.
+enum Request {
+    /// Forget the latencies so far.
+    Measure,
+    /// Stop, for this reason.
+    Stop(&'static str),
+}
+
+/// Makes the end of standard input a reason to stop, and a line `measure` the begin of the latencies.
+fn watch_stdin(requests: Sender<Request>) -> Result<(), BootError> {
     let wait = move || {
-        // Whatever comes is of no interest; an error is an end, too.
-        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
-        let _ = signals.send("end of standard input");
+        // An error is an end, too.
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            if line == "measure" {
+                let _ = requests.send(Request::Measure);
+            }
+        }
+        let _ = requests.send(Request::Stop("end of standard input"));
     };
     let thread = thread::Builder::new().name("stdin".to_owned()).spawn(wait);
     thread.map(drop).map_err(|error| BootError::Io("starting the thread that reads standard input", error))
 }
 
 /// Turns SIGTERM and SIGINT into messages. Called before any other thread is started, so that all inherit the mask.
-fn watch_signals(signals: Sender<&'static str>) -> Result<(), BootError> {
+fn watch_signals(requests: Sender<Request>) -> Result<(), BootError> {
     let set = crate::signals::block().map_err(|error| BootError::Io("blocking signals", error))?;
     let wait = move || {
         while let Ok(name) = set.wait() {
-            if signals.send(name).is_err() {
+            if requests.send(Request::Stop(name)).is_err() {
                 return;
             }
         }

@@ -76,6 +76,8 @@ pub enum Output {
     },
     /// A stripe's times, for the histograms.
     Stages(StripeStages),
+    /// The stages told so far are to be forgotten.
+    Measure,
     /// A client was refused and its connection is closed, for the operator.
     Refused(Refused),
     /// The control core: replayed slots are published through this one; more may be given.
@@ -283,7 +285,13 @@ impl Core {
         self.connections.poll_dirty()
     }
 
+    /// Whether a connection's client does not read, so that its socket is to be closed now, whatever is being sent.
+    pub fn is_given_up(&mut self, id: ConnectionId) -> bool {
+        self.connections.get(id).is_some_and(|connection| connection.given_up)
+    }
+
     /// Moves the bytes that wait to be sent on a connection to the end of `out`; true if it is to be closed after them.
+    /// What cannot be sent yet is left here: how much waits is what tells a client that does not read.
     pub fn take_bytes(&mut self, id: ConnectionId, out: &mut Vec<u8>) -> bool {
         let Some(connection) = self.connections.get(id) else { return true };
         if out.is_empty() {
@@ -435,6 +443,7 @@ impl Core {
                 self.usher.lead(ballot);
                 self.outputs.push_back(Output::Serving);
             }
+            CoreMessage::Measure => self.outputs.push_back(Output::Measure),
             CoreMessage::Stop => {
                 self.stopping = true;
                 self.usher.stop();

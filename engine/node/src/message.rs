@@ -94,6 +94,8 @@ pub enum CoreMessage {
     ReplayEnd(Ballot),
     /// From the Docket: this replica leads; admission may open.
     Lead(Ballot),
+    /// From the shell: the latencies of what was accepted so far are of no interest.
+    Measure,
     /// From the shell: admit nothing more, finish what is under way.
     Stop,
     /// To the Docket: this core has nothing under way any more.

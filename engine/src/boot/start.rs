@@ -8,9 +8,7 @@ use std::time::Duration;
 use assize_consensus::{Docket, DocketConfig, LogTip};
 use assize_device::{DataDirectory, DirectDevice, DurabilityMode};
 use assize_domain::DomainRegistry;
-use assize_node::{
-    Core, CoreConfig, CoreMessage, Greeting, Layout, OutcomeStreamStart, UsherLimits,
-};
+use assize_node::{Core, CoreConfig, CoreMessage, Greeting, Layout, OutcomeStreamStart, UsherLimits};
 use assize_shards::{Shard, ShardConfig};
 use assize_wal::log::FlushPolicy;
 use assize_wal::recovery::{Recovered, recover};
@@ -55,8 +53,17 @@ impl Replica {
 
     /// Asks all cores to admit nothing more and to finish what is under way.
     pub fn stop(&self) {
+        self.tell_all(&CoreMessage::Stop);
+    }
+
+    /// Forgets the latencies so far.
+    pub fn measure(&self) {
+        self.tell_all(&CoreMessage::Measure);
+    }
+
+    fn tell_all(&self, message: &CoreMessage) {
         for mailbox in &self.mailboxes {
-            mailbox.post(CoreMessage::Stop);
+            mailbox.post(message.clone());
             mailbox.wake();
         }
     }
@@ -107,7 +114,9 @@ fn check(
     domains: &DomainRegistry,
 ) -> Result<(), BootError> {
     file.validate(&doctor::allowed_cpus(), Some(agreed))?;
-    let refuse = |key, found: String, accepted: String| Err(BootError::Config(file.source.refuse(key, found, accepted)));
+    let refuse = |key, found: String, accepted: String| {
+        Err(BootError::Config(file.source.refuse(key, found, accepted)))
+    };
     if superblock.replica != file.config.replica_id() {
         let accepted = format!("{}, as the data directory was formatted", superblock.replica);
         return refuse("replica", file.config.replica.to_string(), accepted);
@@ -174,7 +183,8 @@ fn run(
     let listeners = bind(config, cores.len())?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(Listener::address).collect();
     let durable = !doctor::filesystem(&config.data_directory).is_memory;
-    let ports = (0..layout.shards()).map(|shard| addresses[usize::from(layout.owner(ShardId(shard)).0)].port());
+    let ports =
+        (0..layout.shards()).map(|shard| addresses[usize::from(layout.owner(ShardId(shard)).0)].port());
     let greeting = Greeting {
         cluster: agreed.cluster,
         replica: config.replica_id(),
@@ -188,7 +198,8 @@ fn run(
     let mut mailboxes = Vec::new();
     let mut ends = Vec::new();
     for _ in &cores {
-        let (sender, receiver, parker) = mailbox().map_err(|error| BootError::Io("creating an eventfd", error))?;
+        let (sender, receiver, parker) =
+            mailbox().map_err(|error| BootError::Io("creating an eventfd", error))?;
         mailboxes.push(sender);
         ends.push((receiver, parker));
     }
@@ -208,7 +219,13 @@ fn run(
             greeting: greeting.clone(),
             log: open_log(config, &agreed, &recovered, log_of_core(index), FlushPolicy::EachGroup),
             outcomes: OutcomeStreamStart {
-                log: open_log(config, &agreed, &recovered, outcome_log_of_core(index), FlushPolicy::OnRequest),
+                log: open_log(
+                    config,
+                    &agreed,
+                    &recovered,
+                    outcome_log_of_core(index),
+                    FlushPolicy::OnRequest,
+                ),
                 index: recovered.outcomes.clone(),
                 stored: (0..layout.shards())
                     .map(ShardId)
@@ -236,7 +253,17 @@ fn run(
             }
             let device = DirectDevice::new(&root, DISK_TAG, DurabilityMode::default(), waker);
             let core = plan.build();
-            reactor::run(ReactorParts { core, id, device, inbox: receiver, parker, peers, listener, notices, idle });
+            reactor::run(ReactorParts {
+                core,
+                id,
+                device,
+                inbox: receiver,
+                parker,
+                peers,
+                listener,
+                notices,
+                idle,
+            });
         });
         threads.push(thread.map_err(|error| BootError::Io("starting a core's thread", error))?);
     }
@@ -268,11 +295,10 @@ fn bind(config: &Config, cores: usize) -> Result<Vec<Listener>, BootError> {
     (0..cores)
         .map(|index| {
             let refuse = |error| BootError::Listen(config.listen.client.to_string(), error);
-            let address = config
-                .listen
-                .client
-                .of_core(index)
-                .ok_or_else(|| refuse(std::io::Error::other("the port of the last core is above 65535")))?;
+            let address =
+                config.listen.client.of_core(index).ok_or_else(|| {
+                    refuse(std::io::Error::other("the port of the last core is above 65535"))
+                })?;
             let mut resolved =
                 (address.host.as_str(), address.port).to_socket_addrs().map_err(refuse)?.collect::<Vec<_>>();
             // A name with both kinds of address is listened on by the older kind, which every client reaches.
@@ -355,7 +381,19 @@ impl CorePlan {
             event_payload_bytes_max: agreed.event_payload_bytes_max as usize,
             event_entities_max: agreed.event_entities_max as usize,
         };
-        Core::new(CoreConfig { id, layout, routing, domains, guard, limits, greeting, shards, log, outcomes, docket })
+        Core::new(CoreConfig {
+            id,
+            layout,
+            routing,
+            domains,
+            guard,
+            limits,
+            greeting,
+            shards,
+            log,
+            outcomes,
+            docket,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The replica's process, as the demo runs it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{self, Command, Stdio};
@@ -47,6 +47,14 @@ impl Child {
     /// Where it serves.
     pub(super) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Begins its latencies anew.
+    pub(super) fn measure(&mut self) {
+        if let Some(stdin) = &mut self.process.stdin {
+            // A replica that is gone says so when it is stopped.
+            let _ = stdin.write_all(b"measure\n").and_then(|()| stdin.flush());
+        }
     }
 
     /// Stops it in good order and waits for its end.

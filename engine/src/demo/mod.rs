@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use assize_domain::DomainRegistry;
 use assize_tools::load::{
-    self, LiveLine, LoadPlan, LoadReport, Skew, print_report, write_hgrm, write_interval_log, write_svg,
+    self, LiveLine, LoadPlan, LoadReport, Phase, Progress, ProgressLine, Skew, print_report, write_hgrm,
+    write_interval_log, write_svg,
 };
 
 use crate::boot;
@@ -80,9 +81,9 @@ fn run(
 
     let stages_path = sizing.directory.join("stages.json");
     let mut replica = Child::start(&path, &stages_path)?;
-    let mut progress = LiveLine::new(io::stderr(), io::stderr().is_terminal());
+    let live = LiveLine::new(io::stderr(), io::stderr().is_terminal());
     let plan = plan(command, sizing, replica.address().to_owned(), stop);
-    let loaded = load::run(&plan, &mut progress);
+    let loaded = load::run(&plan, &mut MeasureWithLoad { live, replica: &mut replica });
     eprintln!();
     // A replica that failed is why the load could not be run to its end: its own word comes first.
     let stopped = replica.stop();
@@ -118,6 +119,25 @@ fn plan(command: &DemoCommand, sizing: &Sizing, address: String, stop: Arc<Atomi
     }
 }
 
+/// Begins the engine's latencies when the load generator begins its own: setting up is no part of either.
+struct MeasureWithLoad<'a> {
+    live: LiveLine<io::Stderr>,
+    replica: &'a mut Child,
+}
+
+impl Progress for MeasureWithLoad<'_> {
+    fn phase(&mut self, phase: Phase) {
+        if phase == Phase::Measure {
+            self.replica.measure();
+        }
+        self.live.phase(phase);
+    }
+
+    fn line(&mut self, line: &ProgressLine) {
+        self.live.line(line);
+    }
+}
+
 /// The engine's own latencies, beside the client's.
 fn stages_table(path: &Path) -> Result<String, Ended> {
     let read = fs::read(path).map_err(|error| error.to_string());
@@ -125,11 +145,14 @@ fn stages_table(path: &Path) -> Result<String, Ended> {
         serde_json::from_slice::<Vec<StageLine>>(&bytes).map_err(|error| error.to_string())
     });
     let lines = lines.map_err(|error| (format!("{}: {error}", path.display()), Exit::Internal))?;
-    let mut text = String::from("\nInside the engine: time of an event from the stage before, in microseconds\n\n");
+    let mut text =
+        String::from("\nInside the engine: time of an event from the stage before, in microseconds\n\n");
     text.push_str("  reached                      p50         p99       p99.9         max\n");
     for line in lines {
         let StageLine { stage, p50_us, p99_us, p99_9_us, max_us, .. } = line;
-        text.push_str(&format!("  {stage:<22} {p50_us:>9.1} {p99_us:>11.1} {p99_9_us:>11.1} {max_us:>11.1}\n"));
+        text.push_str(&format!(
+            "  {stage:<22} {p50_us:>9.1} {p99_us:>11.1} {p99_9_us:>11.1} {max_us:>11.1}\n"
+        ));
     }
     text.push('\n');
     Ok(text)

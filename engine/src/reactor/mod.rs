@@ -23,8 +23,8 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::boot::ReplayError;
 use crate::logging::RateLimited;
 use ring::{Ring, TAG_ACCEPT, TAG_DISK, TAG_RECEIVE, TAG_SEND, TAG_WAKE};
-use sockets::Sockets;
 pub use sockets::Listener;
+use sockets::Sockets;
 pub use stages::{StageHistograms, StageLine};
 pub use wake::{Clock, Mailbox, Parker, mailbox};
 
@@ -215,6 +215,7 @@ impl Reactor {
                     self.to_wake |= 1 << to.0;
                 }
                 Output::Stages(stages) => self.stages.record(&stages),
+                Output::Measure => *self.stages = StageHistograms::default(),
                 Output::Refused(refused) => self.log_refused(&refused),
                 Output::Replayed(slot) => drop(self.notices.send(Notice::Replayed(slot))),
                 Output::Serving => {
@@ -259,8 +260,10 @@ impl Reactor {
             }
             return self.ring.submit(None).map_err(Failure::Io);
         }
-        let deadline = self.core.next_deadline().into_iter().chain(self.halted_at.map(|at| at + LINGER_NS)).min();
-        let sleep = deadline.map_or(MAX_SLEEP, |at| Duration::from_nanos(at.saturating_sub(now.monotonic_ns)));
+        let deadline =
+            self.core.next_deadline().into_iter().chain(self.halted_at.map(|at| at + LINGER_NS)).min();
+        let sleep =
+            deadline.map_or(MAX_SLEEP, |at| Duration::from_nanos(at.saturating_sub(now.monotonic_ns)));
         let waited = self.ring.submit(Some(sleep.min(MAX_SLEEP)));
         self.parker.cancel();
         waited.map_err(Failure::Io)
@@ -281,7 +284,9 @@ impl Reactor {
                 }
                 TAG_WAKE => self.arm_wake(),
                 TAG_ACCEPT => {
-                    self.sockets.accepted(result, flags, &mut self.core, &mut self.ring).map_err(Failure::Io)?;
+                    self.sockets
+                        .accepted(result, flags, &mut self.core, &mut self.ring)
+                        .map_err(Failure::Io)?;
                 }
                 TAG_RECEIVE => self
                     .sockets
