@@ -13,6 +13,17 @@ pub struct Accepted {
 
 /// All of them, by file.
 pub const ACCEPTED: &[Accepted] = &[
+    accept("engine/consensus/docket.allium", NO_SOURCE, OUTSIDE),
+    accept("engine/consensus/docket.allium", ENTITY_UNUSED, BY_TRIGGER),
+    accept("engine/consensus/docket.allium", UNREACHABLE, FIRST_STATUS),
+    accept("engine/node/node.allium", NO_SOURCE, OUTSIDE),
+    accept("engine/node/node.allium", ENTITY_UNUSED, BY_TRIGGER),
+    accept("engine/node/node.allium", UNREACHABLE, FIRST_STATUS),
+    accept("engine/node/node.allium", NO_EXIT, SEVERAL_AT_ONCE),
+    accept("engine/node/src/usher/usher.allium", NO_SOURCE, OUTSIDE),
+    accept("engine/node/src/usher/usher.allium", ENTITY_UNUSED, BY_TRIGGER),
+    accept("engine/node/src/usher/usher.allium", UNREACHABLE, FIRST_STATUS),
+    accept("engine/node/src/usher/usher.allium", NO_EXIT, SEVERAL_AT_ONCE),
     accept("shards/src/arbiter/arbiter.allium", NO_SOURCE, OUTSIDE),
     accept("shards/src/arbiter/arbiter.allium", ENTITY_UNUSED, BY_TRIGGER),
     accept("shards/src/arbiter/arbiter.allium", UNREACHABLE, FIRST_STATUS),

@@ -35,7 +35,7 @@ fn refused_with(said: &[Said], wanted: RefusedCode) -> bool {
     matches!(said.last(), Some(Said::Refused { code, .. }) if *code == wanted)
 }
 
-/// MalformedTurned: each of these is answered, and the log stays empty.
+/// ClientGreeted, MalformedTurned, AdmittedWasReadable: each of these is answered, and the log stays empty.
 #[test]
 fn what_no_domain_can_read_is_turned_without_reaching_the_log() {
     let mut replica = Replica::serving(Shape::smallest(), 1);

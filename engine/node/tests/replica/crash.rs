@@ -34,7 +34,7 @@ fn crash_and_go_on(seed: u64, honesty: Honesty) -> World {
 /// W1, W2, L3, L7, C4, D1: nothing answered is lost and nothing doubled; a key that is submitted again gets the first
 /// answer byte for byte; what is replayed has the digests that were published.
 ///
-/// ReplayedInOrder, ReplayedDigestCompared, LeadAfterReplay, NothingAnsweredIsLost, LostWithTheirConnection.
+/// ReplayedInOrder, ReplayedDigestCompared, LeadAfterReplay, LeadingAdmits, NothingAnsweredIsLost, LostWithTheirConnection.
 #[test]
 fn nothing_answered_is_lost_or_doubled_by_crashes() {
     let mut seen = Seen::default();

@@ -26,7 +26,7 @@ fn assert_duplicate(world: &World, duplicate: usize, first: usize) {
     assert_eq!((&duplicate.response, duplicate.position), (&first.response, first.position));
 }
 
-/// DuplicateFilled: from the stripe itself.
+/// DuplicateLookedUp, DuplicateFilled: from the stripe itself.
 #[test]
 fn a_duplicate_in_the_same_stripe_gets_the_long_response() {
     let mut world = world();

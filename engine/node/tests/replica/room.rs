@@ -10,7 +10,7 @@ use super::load::check;
 use super::replica::{EPOCH_NS, Replica, Shape, TTL_NS};
 use super::seeds::each_seed;
 
-/// SealedAtPace, BusyWhenFull: what finds the window full is told so, and the same key succeeds later.
+/// SealedAtPace, WindowKept, BusyWhenFull: what finds the window full is told so, and the same key succeeds later.
 #[test]
 fn a_full_window_is_busy_and_the_same_key_succeeds_later() {
     let shape = Shape { window: 1, stripe_events: 2, ..Shape::smallest() };

@@ -7,7 +7,7 @@ use super::load::check;
 use super::replica::{Replica, Shape};
 use super::seeds::each_seed;
 
-/// StopAdmitsNothing, CoreDrained, ReplicaHalted: on every seed, with events forwarded between cores when it comes.
+/// CoreStops, StopAdmitsNothing, CoreDrained, ReplicaHalted: on every seed, with events forwarded between cores when it comes.
 #[test]
 fn a_stop_drains_and_halts() {
     each_seed("a_stop_drains", 0..200, |seed| {
