@@ -10,6 +10,7 @@ use assize_wire::{Ballot, CoreId, Hash, ShardId, StreamTime};
 
 use crate::core::{Core, Output};
 use crate::message::CoreMessage;
+use crate::replay::Brought;
 
 impl Core {
     /// Forms what may be formed and tells of what is chosen.
@@ -19,7 +20,6 @@ impl Core {
         while docket.room()
             && let Some(ordered) = self.replay.next()
         {
-            let ordered = Arc::unwrap_or_clone(ordered);
             docket.replay(ordered.manifest, ordered.hash);
             progress = true;
         }
@@ -53,8 +53,11 @@ impl Core {
             self.handle_published_through(marks.published);
             progress = true;
         }
-        let due: Vec<CoreId> =
-            self.watchers.extract_if(.., |(slot, _)| *slot <= marks.published).map(|(_, core)| core).collect();
+        let due: Vec<CoreId> = self
+            .watchers
+            .extract_if(.., |(slot, _)| *slot <= marks.published)
+            .map(|(_, core)| core)
+            .collect();
         for core in due {
             self.send(core, CoreMessage::PublishedThrough(marks.published));
         }
@@ -70,7 +73,7 @@ impl Core {
 
     /// Every core learns every slot, in slot order: homes follow the order of claims by it.
     fn tell_chosen(&mut self, ordered: Arc<Ordered>) {
-        let (stripes, digests) = self.replay.take(ordered.manifest.slot);
+        let Brought { stripes, digests } = self.replay.take(ordered.manifest.slot);
         for core in self.layout.cores() {
             let of_core = |shard: &ShardId| self.layout.owner(*shard) == core;
             let stripes = stripes.iter().filter(|(shard, _)| of_core(shard)).cloned().collect();

@@ -1,23 +1,35 @@
 //! Slots that recovery found, run again before this replica leads; at most a window of them at once.
 
 use alloc::collections::VecDeque;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use assize_shards::StripeBytes;
+use assize_wire::manifest::Ordered;
 use assize_wire::{Ballot, Hash, ShardId, Slot};
 
 use crate::message::ReplayedSlot;
+
+/// What a replayed slot brings along.
+#[derive(Default)]
+pub(crate) struct Brought {
+    /// The bytes of its stripes.
+    pub(crate) stripes: Vec<(ShardId, StripeBytes)>,
+    /// The digests under which they were published before the restart.
+    pub(crate) digests: Vec<(ShardId, Hash)>,
+}
 
 /// On the control core: what is still to be replayed, and what to do then.
 #[derive(Default)]
 pub(crate) struct Replay {
     waiting: VecDeque<ReplayedSlot>,
     /// Stripes and digests of the slots that the Docket was given and has not told of yet.
-    running: VecDeque<(Slot, Vec<(ShardId, StripeBytes)>, Vec<(ShardId, Hash)>)>,
+    running: VecDeque<(Slot, Brought)>,
     /// Lead under this ballot once everything is published.
     then_lead: Option<Ballot>,
 }
+
+/// A slot with its stripes and their digests.
+type Running = (Slot, Vec<(ShardId, StripeBytes)>, Vec<(ShardId, Hash)>);
 
 impl Replay {
     pub(crate) fn push(&mut self, slot: ReplayedSlot) {
@@ -30,21 +42,20 @@ impl Replay {
     }
 
     /// The next slot for the Docket, whose stripes are kept until it is told chosen.
-    pub(crate) fn next(&mut self) -> Option<Arc<assize_wire::manifest::Ordered>> {
+    pub(crate) fn next(&mut self) -> Option<Ordered> {
         let slot = self.waiting.pop_front()?;
-        self.running.push_back((slot.ordered.manifest.slot, slot.stripes, slot.digests));
-        Some(Arc::new(slot.ordered))
+        let brought = Brought { stripes: slot.stripes, digests: slot.digests };
+        self.running.push_back((slot.ordered.manifest.slot, brought));
+        Some(slot.ordered)
     }
 
-    /// The stripes and digests of a slot that the Docket told of; none when it was not replayed.
-    #[allow(clippy::type_complexity, reason = "the two lists of a replayed slot")]
-    pub(crate) fn take(&mut self, slot: Slot) -> (Vec<(ShardId, StripeBytes)>, Vec<(ShardId, Hash)>) {
+    /// What a slot that the Docket told of brought; nothing when it was not replayed.
+    pub(crate) fn take(&mut self, slot: Slot) -> Brought {
         match self.running.front() {
-            Some((running, _, _)) if *running == slot => {
-                let (_, stripes, digests) = self.running.pop_front().unwrap_or_default();
-                (stripes, digests)
+            Some((running, _)) if *running == slot => {
+                self.running.pop_front().map(|(_, brought)| brought).unwrap_or_default()
             }
-            _ => Default::default(),
+            _ => Brought::default(),
         }
     }
 
