@@ -28,9 +28,6 @@ pub(crate) struct Replay {
     then_lead: Option<Ballot>,
 }
 
-/// A slot with its stripes and their digests.
-type Running = (Slot, Vec<(ShardId, StripeBytes)>, Vec<(ShardId, Hash)>);
-
 impl Replay {
     pub(crate) fn push(&mut self, slot: ReplayedSlot) {
         assert!(self.then_lead.is_none(), "a slot after the last one");
