@@ -38,6 +38,10 @@ pub(crate) struct Connection {
     waiting_since: Option<u64>,
     /// Nothing more is read; it is closed once `out` is sent.
     pub(crate) closing: bool,
+    /// When [`Connections::close_stalled`] first saw it closing.
+    closing_since: Option<u64>,
+    /// Its client does not read: it is closed without sending anything more.
+    pub(crate) given_up: bool,
     listed: bool,
 }
 
@@ -70,6 +74,8 @@ impl Connections {
             out: Vec::new(),
             waiting_since: Some(now),
             closing: false,
+            closing_since: None,
+            given_up: false,
             listed: false,
         });
         self.open += 1;
@@ -115,9 +121,27 @@ impl Connections {
         }
         write(&mut connection.out);
         if connection.out.len() > UNSENT_BYTES_MAX {
-            connection.closing = true;
+            self.give_up(id);
+        } else {
+            self.list(id);
         }
-        if !connection.listed {
+    }
+
+    /// Closes a connection whose client does not read. What it was not sent it gets by asking again.
+    fn give_up(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.get(id) {
+            connection.closing = true;
+            connection.given_up = true;
+            connection.out = Vec::new();
+            self.list(id);
+        }
+    }
+
+    /// Puts a connection among those with something to send or to close.
+    fn list(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.get(id)
+            && !connection.listed
+        {
             connection.listed = true;
             self.dirty.push(id);
         }
@@ -154,15 +178,22 @@ impl Connections {
         }
     }
 
-    /// Closes those that have owed the rest of a frame, or their `Hello`, for too long.
+    /// Closes those that have owed the rest of a frame, or their `Hello`, for too long, and gives those up that do not
+    /// take the last words said to them.
     pub(crate) fn close_stalled(&mut self, now: u64) {
         for index in 0..self.places.len() {
-            let place = &self.places[index];
-            let Some(connection) = &place.connection else { continue };
+            let place = &mut self.places[index];
+            let Some(connection) = &mut place.connection else { continue };
+            let id = ConnectionId { index: index as u32, generation: place.generation };
+            if connection.closing {
+                let since = *connection.closing_since.get_or_insert(now);
+                if now.saturating_sub(since) > PARTIAL_FRAME_NS && !connection.given_up {
+                    self.give_up(id);
+                }
+                continue;
+            }
             let limit = if connection.greeted { PARTIAL_FRAME_NS } else { HELLO_NS };
-            let stalled = connection.waiting_since.is_some_and(|since| now.saturating_sub(since) > limit);
-            if stalled && !connection.closing {
-                let id = ConnectionId { index: index as u32, generation: place.generation };
+            if connection.waiting_since.is_some_and(|since| now.saturating_sub(since) > limit) {
                 let refused = Refused {
                     code: RefusedCode::TimedOut,
                     retry_after_us: 0,

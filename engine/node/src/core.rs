@@ -142,7 +142,19 @@ impl Core {
     /// A core that waits for replay, or for [`CoreMessage::Lead`].
     #[must_use]
     pub fn new(config: CoreConfig) -> Core {
-        let CoreConfig { id, layout, routing, domains, guard, limits, greeting, shards, log, outcomes, docket } = config;
+        let CoreConfig {
+            id,
+            layout,
+            routing,
+            domains,
+            guard,
+            limits,
+            greeting,
+            shards,
+            log,
+            outcomes,
+            docket,
+        } = config;
         assert_eq!(docket.is_some(), id == layout.control, "the control core runs the Docket, no other does");
         let usher = Usher::new(id, Arc::clone(&layout), routing, domains, guard, limits, &outcomes.log);
         assert_eq!(usher.seats.len(), shards.len(), "core {id} has other shards than the layout gives it");
@@ -354,11 +366,15 @@ impl Core {
                     let (time, now) = (self.stream_time, self.now.monotonic_ns);
                     self.usher.submit(&mut self.connections, id, frame.request, &submit, time, now);
                 }
-                Err(error) => self.refuse_and_close(id, frame.request, RefusedCode::BadMessage, error.to_string()),
+                Err(error) => {
+                    self.refuse_and_close(id, frame.request, RefusedCode::BadMessage, error.to_string())
+                }
             },
             FrameKind::Read => match Read::parse(frame.payload) {
                 Ok(read) => self.read(id, frame.request, &read),
-                Err(error) => self.refuse_and_close(id, frame.request, RefusedCode::BadMessage, error.to_string()),
+                Err(error) => {
+                    self.refuse_and_close(id, frame.request, RefusedCode::BadMessage, error.to_string())
+                }
             },
             FrameKind::Ping => self.connections.write(id, |out| {
                 FrameWriter::begin(out, FrameKind::Pong, frame.request).finish(out);
@@ -424,7 +440,9 @@ impl Core {
             }
             CoreMessage::Offer(offer) => self.docket().handle_offer(offer),
             CoreMessage::StripeDurable(id) => self.docket().handle_stripe_durable(id),
-            CoreMessage::Chosen { ordered, stripes, digests } => self.take_chosen(&ordered, stripes, &digests),
+            CoreMessage::Chosen { ordered, stripes, digests } => {
+                self.take_chosen(&ordered, stripes, &digests)
+            }
             CoreMessage::Published { slot, shard } => self.docket().handle_published(slot, shard),
             CoreMessage::Exchange { from, to, message } => {
                 let seat = self.seat_of(to);
@@ -474,7 +492,9 @@ impl Core {
         assert_eq!(ends.len(), indexes.len(), "events forwarded and their indexes");
         let batch = Batch { indexes, ends, bytes: events, home_mask };
         let (time, now) = (self.stream_time, self.now.monotonic_ns);
-        if let Some((answered, bytes)) = self.usher.accept_forwarded(shard, connection, request, &batch, time, now) {
+        if let Some((answered, bytes)) =
+            self.usher.accept_forwarded(shard, connection, request, &batch, time, now)
+        {
             self.send(connection.core, CoreMessage::Frames { connection, answered, bytes });
         }
     }
@@ -502,7 +522,14 @@ impl Core {
                 let expected = digests.iter().find(|(of, _)| *of == shard).map(|(_, digest)| *digest);
                 let stages = StripeStages { events: stripe.events, ..StripeStages::default() };
                 let runs = Vec::new();
-                held.push(HeldStripe { id: stripe.id, runs, stages, bytes: None, slot: Some(slot), expected });
+                held.push(HeldStripe {
+                    id: stripe.id,
+                    runs,
+                    stages,
+                    bytes: None,
+                    slot: Some(slot),
+                    expected,
+                });
                 replayed.swap_remove(at).1
             } else {
                 let held = held.find(stripe.id);
@@ -608,7 +635,6 @@ impl Core {
             self.connections.close_stalled(now);
         }
     }
-
 }
 
 /// How often connections are looked at for being stalled.

@@ -63,8 +63,6 @@ struct Client {
     output: Vec<u8>,
     sent: usize,
     sending: bool,
-    /// Bytes that wait while others are being sent.
-    next: Vec<u8>,
     /// Nothing more is received; it goes once everything is sent.
     closing: bool,
     /// It is broken or its client is gone; it goes once nothing is in flight.
@@ -122,7 +120,13 @@ impl Sockets {
         Ok(())
     }
 
-    pub(super) fn received(&mut self, place: u32, result: i32, core: &mut Core, ring: &mut Ring) -> io::Result<()> {
+    pub(super) fn received(
+        &mut self,
+        place: u32,
+        result: i32,
+        core: &mut Core,
+        ring: &mut Ring,
+    ) -> io::Result<()> {
         let client = self.client(place);
         client.receiving = false;
         if result <= 0 {
@@ -142,7 +146,13 @@ impl Sockets {
         self.receive(place, ring)
     }
 
-    pub(super) fn sent(&mut self, place: u32, result: i32, core: &mut Core, ring: &mut Ring) -> io::Result<()> {
+    pub(super) fn sent(
+        &mut self,
+        place: u32,
+        result: i32,
+        core: &mut Core,
+        ring: &mut Ring,
+    ) -> io::Result<()> {
         self.sending -= 1;
         let client = self.client(place);
         client.sending = false;
@@ -162,7 +172,11 @@ impl Sockets {
     pub(super) fn flush(&mut self, id: ConnectionId, core: &mut Core, ring: &mut Ring) -> io::Result<()> {
         let place = self.by_connection[id.index as usize];
         let client = self.client(place);
-        client.closing |= core.take_bytes(id, &mut client.next);
+        if !client.dead && core.is_given_up(id) {
+            client.dead = true;
+            client.shut_down();
+            return self.reap_dead(place, core);
+        }
         if client.sending || client.dead {
             return Ok(());
         }
@@ -181,7 +195,6 @@ impl Sockets {
             output: Vec::new(),
             sent: 0,
             sending: false,
-            next: Vec::new(),
             closing: false,
             dead: false,
         };
@@ -230,7 +243,7 @@ impl Sockets {
         if client.sent == client.output.len() {
             client.output.clear();
             client.sent = 0;
-            std::mem::swap(&mut client.output, &mut client.next);
+            client.closing |= core.take_bytes(client.id, &mut client.output);
         }
         if client.output.is_empty() {
             if client.closing {
