@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use assize_tools::client::{Client, Options};
 
 /// How long anything may take before a test gives up, with what it waited for.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// One process. Killed when it goes out of scope.
 pub struct Engine {

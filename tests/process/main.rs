@@ -6,8 +6,11 @@
 //! | `site.rs`, `engine.rs` | a data directory with its configuration; a running process |
 //! | `load.rs`, `rng.rs` | clients that keep the same keys through restarts, and remember every answer |
 
+mod bad_input;
+mod bad_manners;
 mod crash;
 mod engine;
 mod load;
+mod raw;
 mod rng;
 mod site;
