@@ -57,7 +57,9 @@ impl Op {
     pub fn accounts(&self) -> Vec<u128> {
         match *self {
             Op::Transfer { from, to, .. } => vec![from, to],
-            Op::Deposit { account, .. } | Op::PanicLate { account } | Op::PanicEarly { account } => vec![account],
+            Op::Deposit { account, .. } | Op::PanicLate { account } | Op::PanicEarly { account } => {
+                vec![account]
+            }
         }
     }
 }

@@ -10,7 +10,8 @@ use assize_wire::{DomainId, EventKey, Slot, StreamTime};
 use super::bank::{Op, UNREADABLE, VERSION};
 use super::client::{Said, event, frame, hello, parse_frames, submit};
 use super::model::Ended;
-use super::replica::{EPOCH_NS, Replica, Shape, TTL_NS};
+use super::replica::Replica;
+use super::shape::{EPOCH_NS, Shape, TTL_NS};
 
 const DEADLINE: u64 = EPOCH_NS + TTL_NS / 2;
 
@@ -70,7 +71,8 @@ fn what_no_domain_can_read_is_turned_without_reaching_the_log() {
     statuses.sort();
     assert_eq!(statuses, [(0, Status::Applied), (1, Status::Invalid), (2, Status::Applied)]);
     let log = replica.log_after_crash(0);
-    let events: u32 = log.iter().flat_map(|slot| &slot.ordered.manifest.stripes).map(|stripe| stripe.events).sum();
+    let events: u32 =
+        log.iter().flat_map(|slot| &slot.ordered.manifest.stripes).map(|stripe| stripe.events).sum();
     assert_eq!(events, 2);
 }
 
@@ -149,7 +151,8 @@ fn a_request_above_the_credit_is_refused_whole() {
         replica.send(socket, &submit(100 + round, &five[4..]));
         let said = said(&mut replica, socket);
         let refused = said.iter().any(|said| matches!(said, Said::Refused { code: RefusedCode::Busy, .. }));
-        let answered = said.iter().map(|said| if let Said::Answers { answers, .. } = said { answers.len() } else { 0 });
+        let answered =
+            said.iter().map(|said| if let Said::Answers { answers, .. } = said { answers.len() } else { 0 });
         assert!(answered.sum::<usize>() >= 4, "{said:?}");
         assert_eq!(refused, said.iter().all(|said| !matches!(said, Said::Answers { request: 100.., .. })));
     }

@@ -13,7 +13,8 @@ use assize_wire::{ClusterId, EntityId, EventKey, StreamTime};
 use super::bank::{BANK, Op, VERSION};
 use super::history::{Given, History, ReadSeen, Submitted};
 use super::model::Ended;
-use super::replica::{EPOCH_NS, Replica, TTL_NS};
+use super::replica::Replica;
+use super::shape::{EPOCH_NS, TTL_NS};
 use assize_wal::memory::Random;
 
 /// A frame as a client sends it.
@@ -64,13 +65,16 @@ pub enum Said {
 pub fn parse_frames(received: &mut Vec<u8>) -> Vec<Said> {
     let mut said = Vec::new();
     let mut at = 0;
-    while let Parsed::Whole { frame, bytes } = Frame::parse(&received[at..]).expect("a replica sends frames") {
+    while let Parsed::Whole { frame, bytes } = Frame::parse(&received[at..]).expect("a replica sends frames")
+    {
         at += bytes;
         let request = frame.request;
         said.push(match frame.kind {
             FrameKind::Welcome => Said::Welcome,
             FrameKind::Pong => Said::Pong,
-            FrameKind::Refused => Said::Refused { request, code: Refused::parse(frame.payload).unwrap().code },
+            FrameKind::Refused => {
+                Said::Refused { request, code: Refused::parse(frame.payload).unwrap().code }
+            }
             FrameKind::Answers => {
                 let answers = Answers::parse(frame.payload).unwrap().map(Result::unwrap);
                 let answers = answers.map(|answer| {
@@ -232,8 +236,9 @@ impl World {
                 }
             }
             1..4 => {
-                let accounts: Vec<u128> =
-                    (0..1 + self.random.below(4)).map(|_| u128::from(self.random.below(self.accounts))).collect();
+                let accounts: Vec<u128> = (0..1 + self.random.below(4))
+                    .map(|_| u128::from(self.random.below(self.accounts)))
+                    .collect();
                 self.read(&accounts);
             }
             4 if !self.again.is_empty() => self.resubmit(),
@@ -278,7 +283,12 @@ impl World {
             0 => Op::PanicLate { account },
             1 => Op::PanicEarly { account },
             2..9 => Op::Deposit { account, amount, extra },
-            _ => Op::Transfer { from: account, to: u128::from(self.random.below(self.accounts)), amount, extra },
+            _ => Op::Transfer {
+                from: account,
+                to: u128::from(self.random.below(self.accounts)),
+                amount,
+                extra,
+            },
         };
         event(key, deadline, &op)
     }
@@ -352,9 +362,13 @@ impl World {
         let mut seen = BTreeMap::new();
         *left -= states.len();
         for (index, state) in &states {
-            let balance = state.as_ref().map(|state| u64::from_le_bytes(state.as_slice().try_into().unwrap()));
+            let balance =
+                state.as_ref().map(|state| u64::from_le_bytes(state.as_slice().try_into().unwrap()));
             let before = seen.insert(accounts[*index as usize], balance);
-            assert!(before.is_none_or(|before| before == balance), "an account read twice in one read differs");
+            assert!(
+                before.is_none_or(|before| before == balance),
+                "an account read twice in one read differs"
+            );
         }
         self.history.reads.push(ReadSeen { asked: *asked, slot, states: seen });
         if *left == 0 {

@@ -5,8 +5,9 @@ use assize_wal::memory::Random;
 use super::client::World;
 use super::disk::Honesty;
 use super::load::check;
-use super::replica::{Replica, Seen, Shape};
+use super::replica::{Replica, Seen};
 use super::seeds::{all_seeds, each_seed, silently};
+use super::shape::Shape;
 
 /// Some load, a crash, a start that may be cut short by another one; again; then everything gets its end.
 fn crash_and_go_on(seed: u64, honesty: Honesty) -> World {

@@ -5,7 +5,8 @@ use assize_wire::outcome::Status;
 use super::bank::Op;
 use super::client::{World, event};
 use super::load::check;
-use super::replica::{EPOCH_NS, Replica, Shape, TTL_NS};
+use super::replica::Replica;
+use super::shape::{EPOCH_NS, Shape, TTL_NS};
 
 fn world() -> World {
     let mut world = World::new(Replica::serving(Shape::smallest(), 9), 9);

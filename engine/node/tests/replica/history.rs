@@ -72,7 +72,9 @@ impl History {
             };
             let expected = match found.status {
                 Status::Duplicate if !duplicates.contains(&(key, found.position)) => {
-                    return Err(format!("key {key:x} was told {found:?}, and the log has no duplicate of it"));
+                    return Err(format!(
+                        "key {key:x} was told {found:?}, and the log has no duplicate of it"
+                    ));
                 }
                 Status::Duplicate => Ended { status: Status::Duplicate, ..expected.clone() },
                 _ if !given.insert(found.position) => {
@@ -121,7 +123,10 @@ impl History {
             let explains = model.snapshots.iter().any(|snapshot| {
                 snapshot.slot == read.slot
                     && seen_at_least.is_none_or(|least| (snapshot.slot, snapshot.shard) >= least)
-                    && read.states.iter().all(|(account, state)| snapshot.balances.get(account) == state.as_ref())
+                    && read
+                        .states
+                        .iter()
+                        .all(|(account, state)| snapshot.balances.get(account) == state.as_ref())
             });
             if !explains {
                 return Err(format!("{read:?} shows what never was after {seen_at_least:?}"));

@@ -5,8 +5,9 @@ use assize_wire::outcome::Status;
 
 use super::client::World;
 use super::model::Model;
-use super::replica::{Replica, Seen, Shape};
+use super::replica::{Replica, Seen};
 use super::seeds::{all_seeds, each_seed};
+use super::shape::Shape;
 
 pub fn check(world: &World) {
     let log = world.replica.log_after_crash(world.replica.steps());

@@ -8,6 +8,7 @@ mod history;
 mod model;
 mod replica;
 mod seeds;
+mod shape;
 
 mod boundaries;
 mod crash;

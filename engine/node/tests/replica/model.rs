@@ -11,7 +11,8 @@ use assize_wire::stripe::Stripe;
 use assize_wire::{Hash, Position, ShardId, Slot};
 
 use super::bank::{BANK, INSUFFICIENT, Op, UNREADABLE, VERSION};
-use super::replica::{LoggedSlot, TTL_NS};
+use super::replica::LoggedSlot;
+use super::shape::TTL_NS;
 
 /// How an event of the log ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +71,11 @@ impl Model {
                 for (index, event) in stripe.events().enumerate() {
                     let position = Position { slot: manifest.slot, shard: *shard, index: index as u32 };
                     let event = event.unwrap();
-                    assert_eq!(routing.shard_of_key(event.key()), *shard, "an event in another shard's stripe");
+                    assert_eq!(
+                        routing.shard_of_key(event.key()),
+                        *shard,
+                        "an event in another shard's stripe"
+                    );
                     *model.counted.entry(event.bytes().to_vec()).or_default() += 1;
                     let ended = model.submit(&event, time, position);
                     model.ended.insert(position, ended);

@@ -7,7 +7,8 @@ use assize_wire::{Position, ShardId, Slot};
 use super::bank::Op;
 use super::client::{Said, event, hello, parse_frames, read, submit};
 use super::model::Model;
-use super::replica::{EPOCH_NS, Replica, Shape, TTL_NS};
+use super::replica::Replica;
+use super::shape::{EPOCH_NS, Shape, TTL_NS};
 
 /// EventsAdmitted, StripeSealed, SlotFormed, SlotChosen, StripePublished, ReadTold.
 #[test]

@@ -7,8 +7,9 @@ use assize_wire::{EventKey, LogId, ShardId, Slot};
 use super::bank::Op;
 use super::client::{World, event};
 use super::load::check;
-use super::replica::{EPOCH_NS, Replica, Shape, TTL_NS};
+use super::replica::Replica;
 use super::seeds::each_seed;
+use super::shape::{EPOCH_NS, Shape, TTL_NS};
 
 /// SealedAtPace, WindowKept, BusyWhenFull: what finds the window full is told so, and the same key succeeds later.
 #[test]

@@ -4,8 +4,9 @@ use assize_wal::memory::Random;
 
 use super::client::World;
 use super::load::check;
-use super::replica::{Replica, Shape};
+use super::replica::Replica;
 use super::seeds::each_seed;
+use super::shape::Shape;
 
 /// CoreStops, StopAdmitsNothing, CoreDrained, ReplicaHalted: on every seed, with events forwarded between cores when it comes.
 #[test]

@@ -1,0 +1,169 @@
+//! What a replica is made of: its cores, shards and bounds, and the cores themselves as a start builds them.
+
+use std::sync::Arc;
+
+use assize_consensus::{Docket, DocketConfig, LogTip};
+use assize_domain::DomainRegistry;
+use assize_node::{Core, CoreConfig, Greeting, Layout, OutcomeStreamStart, UsherLimits};
+use assize_shards::{PanicGuard, Shard, ShardConfig};
+use assize_wal::log::FlushPolicy;
+use assize_wal::memory::Random;
+use assize_wal::recovery::Recovered;
+use assize_wal::{Log, LogConfig, LogIdentity};
+use assize_wire::routing::Routing;
+use assize_wire::{ClusterId, CoreId, LogId, ReplicaId, ShardId, Slot};
+
+use super::bank::Bank;
+use super::disk::Honesty;
+use super::seeds::silently;
+
+pub const CLUSTER: ClusterId = ClusterId(77);
+pub const TTL_NS: u64 = 2_000_000_000;
+/// Wall time at the start, in nanoseconds.
+pub const EPOCH_NS: u64 = 1_000_000_000_000;
+pub const SEGMENT_BYTES: u64 = 256 << 10;
+
+/// What a replica is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Cores with shards.
+    pub cores: u16,
+    /// Whether the Docket has a core of its own.
+    pub control_apart: bool,
+    pub shards: u16,
+    pub window: usize,
+    pub stripe_bytes: usize,
+    pub stripe_events: u32,
+    pub credit_events: u32,
+    pub connections_max: usize,
+    /// Segments of each log.
+    pub segments_max: u64,
+    pub honesty: Honesty,
+}
+
+impl Shape {
+    /// One drawn from the seed.
+    pub fn random(random: &mut Random) -> Shape {
+        let shards = 1 + random.below(8) as u16;
+        Shape {
+            cores: 1 + random.below(u64::from(shards.min(4))) as u16,
+            control_apart: random.below(4) == 0,
+            shards,
+            window: 1 + random.below(3) as usize,
+            stripe_bytes: 4300 + random.below(4000) as usize,
+            stripe_events: 1 + random.below(20) as u32,
+            credit_events: 64,
+            connections_max: 64,
+            segments_max: 1000,
+            honesty: Honesty::Honest,
+        }
+    }
+
+    /// One core, one shard.
+    pub fn smallest() -> Shape {
+        let mut shape = Shape::random(&mut Random(0));
+        (shape.cores, shape.shards, shape.control_apart, shape.window) = (1, 1, false, 2);
+        (shape.stripe_bytes, shape.stripe_events) = (8000, 16);
+        shape
+    }
+
+    pub fn routing(&self) -> Routing {
+        Routing { seed: 5, shards: self.shards }
+    }
+
+    pub fn cores(&self) -> usize {
+        usize::from(self.cores) + usize::from(self.control_apart)
+    }
+
+    pub fn layout(&self) -> Layout {
+        let mut cores = vec![Vec::new(); self.cores()];
+        for shard in 0..self.shards {
+            cores[usize::from(shard % self.cores)].push(ShardId(shard));
+        }
+        let control = if self.control_apart { self.cores } else { 0 };
+        Layout::new(&cores, CoreId(control))
+    }
+}
+
+struct Guard;
+
+impl PanicGuard for Guard {
+    fn run(&self, body: &mut dyn FnMut()) -> bool {
+        silently(body).is_some()
+    }
+}
+
+pub fn identity(log: LogId) -> LogIdentity {
+    LogIdentity { cluster: CLUSTER, replica: ReplicaId(0), log, segment_bytes: SEGMENT_BYTES }
+}
+
+fn open_log(shape: &Shape, recovered: &Recovered, log: LogId, flush: FlushPolicy) -> Log {
+    let config = LogConfig {
+        writes_in_flight: 4,
+        prepare_ahead: 8,
+        segments_max: shape.segments_max,
+        reserve_bytes: SEGMENT_BYTES / 4,
+        flush,
+    };
+    Log::new(identity(log), config, recovered.start(log))
+}
+
+pub fn build_core(shape: &Shape, core: usize, recovered: &Recovered) -> Core {
+    let mut domains = DomainRegistry::new();
+    domains.register(Bank).unwrap();
+    let domains = Arc::new(domains);
+    let layout = Arc::new(shape.layout());
+    let id = CoreId(core as u16);
+    let owned: Vec<ShardId> =
+        (0..shape.shards).map(ShardId).filter(|shard| layout.owner(*shard) == id).collect();
+    let shard = |shard: &ShardId| {
+        let config = ShardConfig {
+            shard: *shard,
+            replica: ReplicaId(0),
+            routing: shape.routing(),
+            body_seed: 11,
+            ttl_ns: TTL_NS,
+            warden_capacity: 10_000,
+            entity_capacity: 1000,
+            copies: 1,
+        };
+        Shard::new(config, Arc::clone(&domains), Arc::new(Guard))
+    };
+    let docket = DocketConfig { replica: ReplicaId(0), shards: shape.shards, window: shape.window as u32 };
+    Core::new(CoreConfig {
+        id,
+        routing: shape.routing(),
+        limits: UsherLimits {
+            stripe_bytes: shape.stripe_bytes,
+            stripe_events: shape.stripe_events,
+            window: shape.window,
+            credit_events: shape.credit_events,
+            connections_max: shape.connections_max,
+            event_payload_bytes_max: 4096,
+            event_entities_max: 16,
+        },
+        greeting: Greeting {
+            cluster: CLUSTER,
+            replica: ReplicaId(0),
+            warden_ttl_ns: TTL_NS,
+            replicas: 1,
+            copies: 1,
+            durable: true,
+            ports: (0..shape.shards).collect(),
+        },
+        shards: owned.iter().map(shard).collect(),
+        log: open_log(shape, recovered, LogId(2 * id.0), FlushPolicy::EachGroup),
+        outcomes: OutcomeStreamStart {
+            log: open_log(shape, recovered, LogId(2 * id.0 + 1), FlushPolicy::OnRequest),
+            index: recovered.outcomes.clone(),
+            stored: owned
+                .iter()
+                .map(|shard| (*shard, recovered.outcomes.last(*shard).unwrap_or(Slot::ZERO)))
+                .collect(),
+        },
+        docket: (layout.control == id).then(|| Docket::new(docket, LogTip::START)),
+        domains,
+        guard: Arc::new(Guard),
+        layout,
+    })
+}
