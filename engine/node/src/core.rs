@@ -10,11 +10,11 @@ use assize_domain::DomainRegistry;
 use assize_shards::{PanicGuard, Shard, StripeBytes};
 use assize_wal::{Completion, Durable, Entry, Log, LogFailure, Mark, Operation};
 use assize_wire::event::Event;
-use assize_wire::frame::{Frame, FrameKind, FrameWriter, Parsed};
+use assize_wire::frame::{Frame, Parsed};
 use assize_wire::manifest::Ordered;
-use assize_wire::message::{Hello, Read, Refused, RefusedCode, Submit};
+use assize_wire::message::{Refused, RefusedCode};
 use assize_wire::routing::Routing;
-use assize_wire::{Ballot, ClusterId, CoreId, Hash, ShardId, Slot, StreamTime};
+use assize_wire::{Ballot, CoreId, Hash, ShardId, Slot, StreamTime};
 
 use crate::connections::{ConnectionId, ConnectionRef, Connections};
 use crate::held::{HeldStripe, StripePayload};
@@ -351,82 +351,6 @@ impl Core {
             Some(seat) => seat,
             None => panic!("shard {shard} is not of core {}", self.id),
         }
-    }
-
-    fn handle_frame(&mut self, id: ConnectionId, frame: &Frame<'_>) {
-        let greeted = self.connections.get(id).is_some_and(|connection| connection.greeted);
-        match frame.kind {
-            FrameKind::Hello => self.greet(id, frame),
-            _ if !greeted => {
-                let text = "the first frame on a connection must be Hello".into();
-                self.refuse_and_close(id, frame.request, RefusedCode::HelloExpected, text);
-            }
-            FrameKind::Submit => match Submit::parse(frame.payload) {
-                Ok(submit) => {
-                    let (time, now) = (self.stream_time, self.now.monotonic_ns);
-                    self.usher.submit(&mut self.connections, id, frame.request, &submit, time, now);
-                }
-                Err(error) => {
-                    self.refuse_and_close(id, frame.request, RefusedCode::BadMessage, error.to_string())
-                }
-            },
-            FrameKind::Read => match Read::parse(frame.payload) {
-                Ok(read) => self.read(id, frame.request, &read),
-                Err(error) => {
-                    self.refuse_and_close(id, frame.request, RefusedCode::BadMessage, error.to_string())
-                }
-            },
-            FrameKind::Ping => self.connections.write(id, |out| {
-                FrameWriter::begin(out, FrameKind::Pong, frame.request).finish(out);
-            }),
-            kind @ (FrameKind::Welcome
-            | FrameKind::Answers
-            | FrameKind::States
-            | FrameKind::Refused
-            | FrameKind::Pong) => {
-                let text = alloc::format!("{kind:?} is what a replica sends, not a client");
-                self.refuse_and_close(id, frame.request, RefusedCode::BadMessage, text);
-            }
-        }
-    }
-
-    fn greet(&mut self, id: ConnectionId, frame: &Frame<'_>) {
-        let hello = match Hello::parse(frame.payload) {
-            Ok(hello) => hello,
-            Err(error) => {
-                self.refuse_and_close(id, frame.request, RefusedCode::BadMessage, error.to_string());
-                return;
-            }
-        };
-        let cluster = self.greeting.cluster;
-        if hello.cluster != ClusterId(0) && hello.cluster != cluster {
-            let text = alloc::format!("this is cluster {cluster}, not {}: check the address", hello.cluster);
-            self.refuse_and_close(id, frame.request, RefusedCode::OtherCluster, text);
-            return;
-        }
-        // Stream time stands still while nothing is ordered, and deadlines are judged at the time of a slot to come.
-        let time = self.stream_time.max(StreamTime(self.now.wall_ns));
-        let welcome = self.greeting.welcome(self.routing.seed, self.usher.limits.credit_events, time);
-        if let Some(connection) = self.connections.get(id) {
-            connection.greeted = true;
-        }
-        self.connections.write(id, |out| {
-            let writer = FrameWriter::begin(out, FrameKind::Welcome, frame.request);
-            welcome.encode(out);
-            writer.finish(out);
-        });
-    }
-
-    fn refuse_and_close(
-        &mut self,
-        id: ConnectionId,
-        request: u64,
-        code: RefusedCode,
-        text: alloc::string::String,
-    ) {
-        let refused = Refused { code, retry_after_us: 0, text };
-        self.connections.refuse(id, request, &refused, true);
-        self.outputs.push_back(Output::Refused(refused));
     }
 
     pub(crate) fn apply(&mut self, message: CoreMessage) {

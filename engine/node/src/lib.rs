@@ -14,6 +14,7 @@ extern crate std;
 mod connections;
 mod control;
 mod core;
+mod frames;
 mod held;
 mod layout;
 mod limits;

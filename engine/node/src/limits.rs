@@ -15,7 +15,8 @@ pub(crate) const OUTCOME_CHUNK_BYTES: u64 = 1 << 20;
 pub(crate) const OUTCOME_BYTES_MAX: u64 = (OUTCOME_HEADER_BYTES + padded(RESPONSE_BYTES_MAX)) as u64;
 
 /// The most that a record of a stripe, or of its outcomes, takes beside the events or outcomes: headers and padding.
-pub(crate) const RECORD_OVERHEAD_BYTES: u64 = (RECORD_HEADER_BYTES + PUBLISHED_HEADER_BYTES + BLOCK_BYTES) as u64;
+pub(crate) const RECORD_OVERHEAD_BYTES: u64 =
+    (RECORD_HEADER_BYTES + PUBLISHED_HEADER_BYTES + BLOCK_BYTES) as u64;
 
 /// The most blocks that a slot takes of the Docket's log for each stripe it names: two copies of its accept record.
 pub(crate) const SLOT_BLOCKS: u64 = 2;
@@ -42,7 +43,8 @@ pub(crate) const RETRY_AFTER_US: u32 = 2_000;
 /// Answer bytes that may wait for one slow reader before its connection is closed.
 pub(crate) const UNSENT_BYTES_MAX: usize = 64 << 20;
 
-const _: () = assert!(STRIPE_HEADER_BYTES <= PUBLISHED_HEADER_BYTES, "one overhead serves both kinds of record");
+const _: () =
+    assert!(STRIPE_HEADER_BYTES <= PUBLISHED_HEADER_BYTES, "one overhead serves both kinds of record");
 const _: () = assert!(
     OUTCOME_CHUNK_BYTES + STRIPE_EVENTS_MAX as u64 * OUTCOME_BYTES_MAX + RECORD_OVERHEAD_BYTES
         <= PAYLOAD_BYTES_MAX as u64,

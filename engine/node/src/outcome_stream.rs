@@ -4,8 +4,8 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use assize_wal::{Durable, Entry, Log, LogFull, OperationId, OutcomeIndex};
 use assize_wal::BlockBuffer;
+use assize_wal::{Durable, Entry, Log, LogFull, OperationId, OutcomeIndex};
 use assize_wire::published::PublishedStripe;
 use assize_wire::{Hash, ShardId, Slot};
 
@@ -112,7 +112,11 @@ impl<T: Copy> OutcomeStream<T> {
 
     /// Bytes in open chunks.
     pub(crate) fn open_bytes(&self) -> u64 {
-        self.shards.iter().filter_map(|stream| stream.chunk.as_ref()).map(|c| c.buffer.payload_len() as u64).sum()
+        self.shards
+            .iter()
+            .filter_map(|stream| stream.chunk.as_ref())
+            .map(|c| c.buffer.payload_len() as u64)
+            .sum()
     }
 
     /// Appends chunks that have been open for long, or all of them, and flushes those that were full.

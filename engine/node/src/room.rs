@@ -10,7 +10,9 @@
 
 use assize_wal::{BLOCK_BYTES, BlockBuffer, Log};
 
-use crate::limits::{OUTCOME_BYTES_MAX, OUTCOME_CHUNK_BYTES, RECORD_OVERHEAD_BYTES, SLOT_BLOCKS, SPARE_BLOCKS};
+use crate::limits::{
+    OUTCOME_BYTES_MAX, OUTCOME_CHUNK_BYTES, RECORD_OVERHEAD_BYTES, SLOT_BLOCKS, SPARE_BLOCKS,
+};
 use crate::usher::UsherLimits;
 
 /// What was admitted and is not published.

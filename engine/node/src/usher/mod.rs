@@ -19,8 +19,8 @@ use assize_wire::{Ballot, ClusterId, CoreId, ReplicaId, ShardId, StreamTime};
 use crate::layout::Layout;
 use crate::message::CoreMessage;
 use crate::room::{self, Promised, Room};
-pub use open_stripe::Run;
 pub(crate) use open_stripe::Batch;
+pub use open_stripe::Run;
 pub(crate) use seat::{Sealed, Seat};
 
 /// Bounds of a core's Usher, none above the agreed one of the same name.

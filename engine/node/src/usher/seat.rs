@@ -65,7 +65,10 @@ impl Seat {
 
     /// Takes as many of the events as there is room for, in order, and says how many. `ends` are the events' ends
     /// in `bytes`.
-    #[allow(clippy::too_many_arguments, reason = "one call site a path; a struct would only rename the fields")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one call site a path; a struct would only rename the fields"
+    )]
     pub(crate) fn admit(
         &mut self,
         pool: &mut BufferPool,
@@ -81,10 +84,9 @@ impl Seat {
         let mut taken = 0;
         let mut start = 0u32;
         while taken < indexes.len() {
-            let fits = self
-                .waiting
-                .back()
-                .map_or(0, |open| open.fitting(&ends[taken..], start, limits.stripe_bytes, limits.stripe_events));
+            let fits = self.waiting.back().map_or(0, |open| {
+                open.fitting(&ends[taken..], start, limits.stripe_bytes, limits.stripe_events)
+            });
             if fits == 0 {
                 if self.waiting.len() == limits.window {
                     break;

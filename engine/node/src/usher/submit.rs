@@ -104,7 +104,8 @@ impl Usher {
         let mut only: Option<ShardId> = None;
         let mut whole = true;
         for index in 0..submit.count {
-            let (event, after) = Event::parse(rest).map_err(|error| alloc::format!("event {index}: {error}"))?;
+            let (event, after) =
+                Event::parse(rest).map_err(|error| alloc::format!("event {index}: {error}"))?;
             let consumed = submit.events.len() - rest.len();
             rest = after;
             let shard = self.routing.shard_of_key(event.key());
@@ -150,7 +151,10 @@ impl Usher {
     }
 
     /// Gives a shard's part of a request to its stripes, or to the core that owns it.
-    #[allow(clippy::too_many_arguments, reason = "the part, who it is from, and where what finds no room goes")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the part, who it is from, and where what finds no room goes"
+    )]
     fn place(
         &mut self,
         shard: ShardId,
