@@ -5,7 +5,7 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use assize_consensus::{Docket, Offer};
+use assize_consensus::{Docket, Offer, Watermarks};
 use assize_domain::DomainRegistry;
 use assize_shards::{PanicGuard, Shard, StripeBytes};
 use assize_wal::{Completion, Durable, Entry, Log, LogFailure, Mark, Operation};
@@ -320,6 +320,12 @@ impl Core {
         let idle = self.log_busy_since.map(|since| since + IDLE_MARK_NS);
         let stalled = (self.connections.len() > 0).then_some(self.stalled_checked + STALLED_CHECK_NS);
         [idle, stalled, self.outcomes.next_due()].into_iter().flatten().min()
+    }
+
+    /// On the control core: how far the replica is.
+    #[must_use]
+    pub fn watermarks(&self) -> Option<Watermarks> {
+        self.docket.as_ref().map(Docket::watermarks)
     }
 
     /// Events that were taken from clients, who are still connected, and are not answered.

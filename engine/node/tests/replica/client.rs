@@ -357,6 +357,8 @@ impl World {
         slot: assize_wire::Slot,
         states: Vec<(u32, Option<Vec<u8>>)>,
     ) {
+        let published = self.replica.watermarks().published;
+        assert!(slot <= published, "C8: a read shows slot {slot}, and {published} is published");
         let reads = &mut self.clients[at].reads;
         let (asked, accounts, left) = reads.get_mut(&request).expect("an answer to what was asked");
         let mut seen = BTreeMap::new();

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use assize_consensus::Watermarks;
 use assize_node::{ConnectionId, Core, CoreMessage, Now, Output, ReplayedSlot, StripePayload};
 use assize_shards::StripeBytes;
 use assize_wal::log::check_record;
@@ -81,6 +82,8 @@ pub struct Replica {
     pub halted: Vec<bool>,
     /// Digests are given to replay with a bit flipped.
     pub falsify_digests: bool,
+    /// As of the last step.
+    marks: Watermarks,
     steps: u64,
 }
 
@@ -114,6 +117,7 @@ impl Replica {
             serving: Vec::new(),
             halted: Vec::new(),
             falsify_digests: false,
+            marks: Watermarks::default(),
             steps: 0,
         }
     }
@@ -178,6 +182,7 @@ impl Replica {
         self.disk.crash(seed);
         self.cores.clear();
         self.channels.clear();
+        self.marks = Watermarks::default();
         for socket in &mut self.sockets {
             (socket.open, socket.closing) = (false, true);
             socket.sent.clear();
@@ -206,7 +211,12 @@ impl Replica {
         self.steps
     }
 
-    /// The core that serves clients whose key is of this shard, or any core by number.
+    /// How far the replica is; nothing while it is down.
+    pub fn watermarks(&self) -> Watermarks {
+        self.cores.iter().find_map(Core::watermarks).unwrap_or_default()
+    }
+
+    /// Cores of the replica, the one of the Docket included.
     pub fn core_count(&self) -> usize {
         self.shape.cores()
     }
@@ -315,6 +325,11 @@ impl Replica {
     /// One thing happens, drawn from all that may.
     pub fn step(&mut self) {
         self.steps += 1;
+        // R4: no mark ever moves back within an incarnation.
+        let after = self.watermarks();
+        let before = std::mem::replace(&mut self.marks, after);
+        assert!(before.published <= after.published && before.chosen <= after.chosen, "{before:?} {after:?}");
+        assert!(before.accepted <= after.accepted && before.formed <= after.formed, "{before:?} {after:?}");
         let passed = 1 + self.random.below(20_000);
         self.advance_to(self.now.monotonic_ns + passed);
         if self.steps.is_multiple_of(64) {

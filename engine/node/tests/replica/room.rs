@@ -33,7 +33,7 @@ fn a_full_window_is_busy_and_the_same_key_succeeds_later() {
 /// admitted is answered, the replica says busy, stops in good order and starts again.
 #[test]
 fn full_logs_are_busy_and_lose_nothing() {
-    each_seed("full_logs_are_busy", 0..110, |seed| {
+    each_seed("full_logs_are_busy", 0..40, |seed| {
         let mut random = Random(seed);
         let shape = Shape { segments_max: 7 + random.below(3), ..Shape::random(&mut random) };
         fill(shape, seed, |_| true);
