@@ -180,9 +180,9 @@ impl Log {
         self.flush_wanted = self.last_sequence;
     }
 
-    /// Asks for a record to be read back while running. The answer comes from [`Log::poll_read`].
+    /// Asks for a record to be read back while running, of this log or of another one of the replica: what a shard
+    /// stored before it moved to this core lies there. The answer comes from [`Log::poll_read`].
     pub fn read(&mut self, location: RecordLocation) -> OperationId {
-        assert_eq!(location.log, self.identity.log, "a record of another log");
         let number = self.next_operation();
         self.reads_queued.push_back((number, location));
         OperationId { log: self.identity.log, number }
@@ -511,8 +511,9 @@ impl Log {
         location: RecordLocation,
         blocks: Vec<crate::block::Block>,
     ) -> Result<ReadRecord, ReadFault> {
-        let offset = self.identity.start_of(location.segment) + location.offset;
-        check_record(&self.identity, offset, blocks).map_err(|fault| ReadFault::Record { location, fault })
+        let identity = LogIdentity { log: location.log, ..self.identity };
+        let offset = identity.start_of(location.segment) + location.offset;
+        check_record(&identity, offset, blocks).map_err(|fault| ReadFault::Record { location, fault })
     }
 
     fn fail(&mut self, id: OperationId, error: DeviceError) -> LogFailure {

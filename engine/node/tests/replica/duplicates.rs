@@ -75,3 +75,26 @@ fn a_duplicate_gets_the_long_response_from_disk() {
     assert_duplicate(&world, third, first);
     check(&world);
 }
+
+/// The stream's record lies in the log of the core that owned the shard before.
+#[test]
+fn a_duplicate_gets_the_long_response_after_its_shard_moved_to_another_core() {
+    let mut two = Shape::smallest();
+    (two.cores, two.shards) = (2, 2);
+    let mut world = World::new(Replica::serving(two, 9), 9);
+    world.rude = false;
+    world.connect(0);
+    let first = world.submit(&[long(1), long(2), long(3), long(4)]);
+    world.finish();
+    world.replica.pass(200_000_000);
+    world.replica.settle();
+    world.crash();
+    world.replica.shape.cores = 1;
+    world.replica.start().unwrap();
+    world.replica.run_until("it serves again", Replica::is_serving);
+    world.replica.settle();
+    let again = world.submit(&[long(1), long(2), long(3), long(4)]);
+    world.finish();
+    again.iter().zip(&first).for_each(|(again, first)| assert_duplicate(&world, *again, *first));
+    check(&world);
+}
