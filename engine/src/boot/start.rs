@@ -83,6 +83,7 @@ impl Replica {
 /// [`BootError`]: nothing was changed but, at most, what recovery repairs of the superblock.
 pub fn start(file: &ConfigFile, domains: DomainRegistry) -> Result<Replica, BootError> {
     let config = &file.config;
+    file.check_cpus(&doctor::allowed_cpus())?;
     let host = doctor::collect(&config.data_directory, false);
     let fatal = doctor::fatal_findings(&host, &doctor::Needs::of(config));
     if !fatal.is_empty() {

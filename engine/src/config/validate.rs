@@ -54,7 +54,8 @@ impl ConfigFile {
         Ok(())
     }
 
-    fn check_cpus(&self, host: &BTreeSet<Cpu>) -> Result<(), ConfigError> {
+    /// Checks the CPUs alone: before the host is examined, which would find the same without naming the line.
+    pub(crate) fn check_cpus(&self, host: &BTreeSet<Cpu>) -> Result<(), ConfigError> {
         let cores = &self.config.cores;
         let mut seen = BTreeMap::new();
         for (index, assignment) in cores.assignments.iter().enumerate() {
