@@ -44,6 +44,37 @@ fn half_open_connections_are_told_so_and_closed() {
     engine.stop();
 }
 
+/// The receive that waits for the whole frame ends with its part when the socket is shut down.
+#[test]
+fn clients_that_stop_within_a_large_frame_hold_no_place() {
+    let site = Site::formatted(Settings { connections_max: 2, ..Settings::small() });
+    let engine = site.start();
+    let mut large: Vec<Raw> = (0..2).map(|_| Raw::welcomed(engine.address())).collect();
+    for raw in &mut large {
+        raw.send(&frame(FrameKind::Submit, 1, &vec![1; 4 << 20])[..100_000]);
+    }
+    for raw in &mut large {
+        assert_eq!(raw.read_refusal(), RefusedCode::TimedOut);
+    }
+    for _ in 0..2 {
+        large.push(welcomed_in_time(&engine));
+    }
+    engine.stop();
+}
+
+/// A connection, once a place is free.
+fn welcomed_in_time(engine: &Engine) -> Raw {
+    let until = Instant::now() + DEADLINE;
+    loop {
+        let mut raw = Raw::connect(engine.address());
+        raw.send(&hello(ClusterId(0)));
+        if raw.read().is_some_and(|frame| frame.kind == FrameKind::Welcome) {
+            return raw;
+        }
+        assert!(Instant::now() < until, "the free place is not given again");
+    }
+}
+
 #[test]
 fn a_frame_that_is_cut_off_ends_its_connection_only() {
     let site = Site::formatted(Settings::small());
@@ -87,15 +118,7 @@ fn one_connection_too_many_is_refused_and_a_free_place_is_taken_again() {
         assert_eq!(raw.read().expect("a pong").kind, FrameKind::Pong);
     }
     served.pop();
-    let until = Instant::now() + DEADLINE;
-    loop {
-        let mut raw = Raw::connect(engine.address());
-        raw.send(&hello(ClusterId(0)));
-        if raw.read().is_some_and(|frame| frame.kind == FrameKind::Welcome) {
-            break;
-        }
-        assert!(Instant::now() < until, "the free place is not given again");
-    }
+    welcomed_in_time(&engine);
     engine.stop();
 }
 

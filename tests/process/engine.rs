@@ -109,15 +109,6 @@ impl Engine {
         assert_eq!(status.code(), None, "it ended by itself before it was killed:\n{}", self.said());
     }
 
-    /// kill -9 if it is still there; what it said.
-    pub fn kill_if_running(mut self) -> String {
-        // It may have ended just now.
-        let _ = self.child.kill();
-        self.child.wait().expect("waiting for its end");
-        self.drain();
-        self.said()
-    }
-
     /// Asks it to stop.
     pub fn terminate(&self) {
         let kill = format!("kill -TERM {}", self.child.id());

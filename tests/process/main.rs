@@ -3,14 +3,21 @@
 //! | file | asks |
 //! |---|---|
 //! | `crash.rs` | is every answered event there exactly once after a kill at any moment |
+//! | `bad_input.rs`, `bad_manners.rs` | is malformed, slow and half-open input refused, and everyone else served |
+//! | `answers.rs` | what is a client told when there is no room, no time, or another body |
+//! | `start.rs`, `damage.rs` | what is refused at a start, in which words; how does a good process end |
 //! | `site.rs`, `engine.rs` | a data directory with its configuration; a running process |
 //! | `load.rs`, `rng.rs` | clients that keep the same keys through restarts, and remember every answer |
+//! | `raw.rs` | the protocol by hand, without manners |
 
+mod answers;
 mod bad_input;
 mod bad_manners;
 mod crash;
+mod damage;
 mod engine;
 mod load;
 mod raw;
 mod rng;
 mod site;
+mod start;

@@ -4,10 +4,6 @@
 pub struct Rng(u64);
 
 impl Rng {
-    pub fn new(seed: u64) -> Rng {
-        Rng(seed)
-    }
-
     /// From the environment variable `ASSIZE_PROCESS_SEED`, or drawn and printed: a failed test shows it.
     pub fn announced(what: &str) -> Rng {
         let seed = match std::env::var(SEED) {
