@@ -18,7 +18,7 @@ use assize_wire::LogId;
 use io_uring::{opcode, squeue, types};
 use zerocopy::IntoBytes;
 
-use crate::directory::{device_error, direct_options, segment_path, superblock_path};
+use crate::directory::{device_error, direct_options, hold, segment_path, superblock_path};
 use crate::preparer::{Preparer, Wake};
 
 /// The O_DIRECT device of one data directory, for use with a foreign ring.
@@ -268,9 +268,8 @@ impl DirectDevice {
             return Ok(Arc::clone(file));
         }
         let path = place.path(&self.root);
-        let file = direct_options()
-            .open(&path)
-            .map_err(|error| device_error(&error, "opening", &path))?;
+        let open = || direct_options().open(&path).and_then(|file| hold(&file).map(|()| file));
+        let file = open().map_err(|error| device_error(&error, "opening", &path))?;
         let file = Arc::new(file);
         self.files.insert(place, Arc::clone(&file));
         Ok(file)

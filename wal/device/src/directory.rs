@@ -124,7 +124,13 @@ impl SegmentReader for DataDirectory {
     fn flush(&mut self, log: LogId) -> Result<(), DeviceError> {
         for (segment, _) in self.segments(log)? {
             let path = segment_path(&self.root, log, segment);
-            let flush = || direct_options().open(&path)?.sync_all();
+            let flush = || {
+                let file = direct_options().open(&path)?;
+                // A killed process lets go of the directory's lock before the disk is done with its last writes. Those
+                // hold their segment's lock (`hold`): what is read and written from here on must not be overtaken.
+                file.lock()?;
+                file.sync_all()
+            };
             flush().map_err(|error| device_error(&error, "flushing", &path))?;
         }
         let folder = log_path(&self.root, log);
@@ -207,6 +213,11 @@ pub(crate) fn direct_options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).custom_flags(libc::O_DIRECT);
     options
+}
+
+/// Marks a segment as one that is written to, until the file and every operation on it in the kernel are done with.
+pub(crate) fn hold(file: &File) -> io::Result<()> {
+    file.lock_shared()
 }
 
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {

@@ -14,7 +14,7 @@ use assize_wal::operation::DeviceError;
 use assize_wal::{BLOCK_BYTES, Block, OperationId, SegmentId};
 use zerocopy::IntoBytes;
 
-use crate::directory::{device_error, direct_options, log_path, segment_path, sync_directory};
+use crate::directory::{device_error, direct_options, hold, log_path, segment_path, sync_directory};
 
 /// Wakes whoever polls the preparer's device, from the preparer's thread.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -132,7 +132,19 @@ fn write_zeros(root: &Path, folder: &Path, final_path: &PathBuf, bytes: u64) -> 
     }
     let draft = folder.join("preparing");
     let file = direct_options().create(true).truncate(true).open(&draft)?;
-    allocate(&file, bytes)?;
+    if let Err(error) = fill(&file, bytes) {
+        // What the disk gave before it was full is of use to the other logs; if it is not given back, they say so.
+        let _ = std::fs::remove_file(&draft);
+        return Err(error);
+    }
+    hold(&file)?;
+    std::fs::rename(&draft, final_path)?;
+    sync_directory(folder)?;
+    Ok(file)
+}
+
+fn fill(file: &File, bytes: u64) -> io::Result<()> {
+    allocate(file, bytes)?;
     let zeros = vec![Block::ZERO; ZEROS_BYTES / BLOCK_BYTES];
     let mut done = 0;
     while done < bytes {
@@ -140,10 +152,7 @@ fn write_zeros(root: &Path, folder: &Path, final_path: &PathBuf, bytes: u64) -> 
         file.write_all_at(&zeros.as_slice().as_bytes()[..count as usize], done)?;
         done += count;
     }
-    file.sync_all()?;
-    std::fs::rename(&draft, final_path)?;
-    sync_directory(folder)?;
-    Ok(file)
+    file.sync_all()
 }
 
 fn allocate(file: &File, bytes: u64) -> io::Result<()> {

@@ -1,10 +1,14 @@
 //! The O_DIRECT device runs the suite that the memory device runs, with both ways of making a write durable.
 
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use assize_device::{DataDirectory, DirectoryError, DurabilityMode, RingDevice};
 use assize_wal::conformance::{Harness, run};
-use assize_wal::{Block, Device, DeviceError, SegmentReader};
+use assize_wal::operation::{Operation, OperationId};
+use assize_wal::{Block, Device, DeviceError, SegmentId, SegmentReader};
+use assize_wire::LogId;
 use tempfile::TempDir;
 
 struct Direct {
@@ -69,4 +73,20 @@ fn a_directory_in_use_is_refused() {
     let direct = Direct::fresh(DurabilityMode::LinkedFdatasync);
     let second = DataDirectory::open(direct.folder.path(), false);
     assert!(matches!(second, Err(DirectoryError::InUse { .. })));
+}
+
+/// Operations of a killed process outlive its lock of the directory; they hold their files as this device does.
+#[test]
+fn a_flush_at_boot_waits_for_writes_of_a_process_that_was_killed() {
+    let mut direct = Direct::fresh(DurabilityMode::LinkedFdatasync);
+    let id = OperationId { log: LogId(3), number: 1 };
+    direct.device().submit(Operation::PrepareSegment { id, segment: SegmentId(0), bytes: 1 << 20 });
+    direct.device().wait();
+    assert!(direct.device().poll().expect("it is prepared").result.is_ok());
+    let mut directory = direct.directory.take().expect("opened");
+    let boot = thread::spawn(move || directory.flush(LogId(3)));
+    thread::sleep(Duration::from_millis(50));
+    assert!(!boot.is_finished(), "it did not wait");
+    direct.device = None;
+    assert_eq!(boot.join().expect("no panic"), Ok(()));
 }
