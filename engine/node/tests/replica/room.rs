@@ -36,7 +36,7 @@ fn full_logs_are_busy_and_lose_nothing() {
     each_seed("full_logs_are_busy", 0..40, |seed| {
         let mut random = Random(seed);
         let shape = Shape { segments_max: 7 + random.below(3), ..Shape::random(&mut random) };
-        fill(shape, seed, |_| true);
+        fill(shape, seed, 30, |_| true);
     });
 }
 
@@ -53,12 +53,28 @@ fn a_full_docket_log_makes_every_core_busy() {
             ..Shape::random(&mut Random(seed))
         };
         let of_core_1 = |shard: ShardId| shard.0 == 1;
-        fill(shape, seed, of_core_1);
+        fill(shape, seed, 30, of_core_1);
+    });
+}
+
+/// RoomPromised: outcomes are several times as large as their events, so the outcome stream's log fills first.
+#[test]
+fn the_outcome_stream_fills_before_the_log_and_is_busy() {
+    each_seed("the_outcome_stream_fills", 0..5, |seed| {
+        let shape = Shape {
+            window: 3,
+            stripe_bytes: 40_000,
+            stripe_events: 200,
+            credit_events: 2000,
+            segments_max: 4,
+            ..Shape::smallest()
+        };
+        fill(shape, seed, 1200, |_| true);
     });
 }
 
 /// Submits small events with long responses until nothing is admitted for long.
-fn fill(shape: Shape, seed: u64, wanted: impl Fn(ShardId) -> bool) {
+fn fill(shape: Shape, seed: u64, batch: usize, wanted: impl Fn(ShardId) -> bool) {
     let mut world = World::new(Replica::serving(shape, seed), seed);
     world.rude = false;
     let mut key = 0;
@@ -67,7 +83,7 @@ fn fill(shape: Shape, seed: u64, wanted: impl Fn(ShardId) -> bool) {
         let core = world.random.below(world.replica.core_count() as u64) as usize;
         world.connect(core);
         let mut events = Vec::new();
-        while events.len() < 30 {
+        while events.len() < batch {
             key += 1;
             if wanted(world.replica.routing().shard_of_key(EventKey(key))) {
                 let deadline = EPOCH_NS + world.replica.now().monotonic_ns + TTL_NS / 2;
