@@ -12,8 +12,8 @@ use crate::load::Load;
 use crate::rng::Rng;
 use crate::site::{Settings, Site};
 
-/// Kills under load in each of the three layouts: together more than a hundred.
-const KILLS: u64 = 40;
+/// Kills under load in each of the three layouts: together ninety, with one more in recovery after every fourth.
+const KILLS: u64 = 30;
 /// At most this many answers between a restart and the next kill.
 const ANSWERS_MAX: u64 = 1_500;
 

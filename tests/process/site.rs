@@ -126,7 +126,8 @@ impl Site {
             "data_directory = {data:?}\n\
              [cores]\nassignments = [{assignments}]\npin = false\n\
              [listen]\nclient = \"127.0.0.1:{port}\"\n\
-             [limits]\nstripe_bytes = \"128KiB\"\nstripe_events = 512\nwindow = 4\nconnections_max = {connections_max}\ncredit_events = {credit_events}\n\
+             [limits]\nstripe_bytes = \"128KiB\"\nstripe_events = 512\nwindow = 4\n\
+             connections_max = {connections_max}\ncredit_events = {credit_events}\n\
              [log]\nsegment_bytes = {segment_bytes:?}\nbytes_max = {bytes_max:?}\nsegments_ahead = {segments_ahead}\n\
              checkpoint_bytes = {segment_bytes:?}\n",
             data = self.data(),
