@@ -40,6 +40,12 @@ impl Layout {
         self.owners[usize::from(shard.0)]
     }
 
+    /// The shards that `core` owns, ascending.
+    #[must_use]
+    pub fn owned_by(&self, core: CoreId) -> Vec<ShardId> {
+        (0..self.shards()).map(ShardId).filter(|shard| self.owner(*shard) == core).collect()
+    }
+
     /// How many shards there are.
     #[must_use]
     pub fn shards(&self) -> u16 {

@@ -3,11 +3,13 @@
 //! | file | holds |
 //! |---|---|
 //! | `format.rs` | `assize format`: the superblock with the agreed parameters |
-//! | `start.rs` | superblock, recovery, cores and their threads |
+//! | `start.rs` | superblock, recovery, addresses, the threads |
+//! | `core_thread.rs` | one core's thread, and its logs as recovery left them |
 //! | `replay.rs` | the thread that reads recovered slots back and gives them to the Docket |
 //! | `guard.rs` | a domain's panic becomes an outcome (D4) |
 //! | `error.rs` | why a replica does not start, with its exit code |
 
+mod core_thread;
 mod error;
 mod format;
 mod guard;

@@ -2,28 +2,25 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::thread::JoinHandle;
 
-use assize_consensus::{Docket, DocketConfig, LogTip};
-use assize_device::{DataDirectory, DirectDevice, DurabilityMode};
+use assize_device::DataDirectory;
 use assize_domain::DomainRegistry;
-use assize_node::{Core, CoreConfig, CoreMessage, Greeting, Layout, OutcomeStreamStart, UsherLimits};
-use assize_shards::{Shard, ShardConfig};
+use assize_node::{CoreMessage, Greeting, Layout};
+use assize_wal::SegmentReader;
 use assize_wal::log::FlushPolicy;
 use assize_wal::recovery::{Recovered, recover};
 use assize_wal::superblock::{FoundSuperblock, Superblock, SuperblockStore, find};
-use assize_wal::{Log, LogConfig, LogIdentity, SegmentReader};
 use assize_wire::accept::Accept;
-use assize_wire::routing::Routing;
 use assize_wire::{Ballot, CoreId, LogId, ShardId, Slot};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::core_thread::{CorePlan, CoreThread, log_identity, open_log, open_outcomes};
 use super::replay::Replayer;
-use super::{BootError, domain_versions, guard::CatchUnwind, log_of_core, outcome_log_of_core};
-use crate::config::{Agreed, Config, ConfigFile, Idle};
+use super::{BootError, domain_versions, log_of_core, outcome_log_of_core};
+use crate::config::{Agreed, Config, ConfigFile};
 use crate::doctor;
-use crate::reactor::{self, DISK_TAG, IdlePolicy, Listener, Mailbox, Notice, ReactorParts, mailbox};
+use crate::reactor::{Listener, Mailbox, Notice, mailbox};
 
 /// A replica whose cores run.
 pub struct Replica {
@@ -105,7 +102,26 @@ pub fn start(file: &ConfigFile, domains: DomainRegistry) -> Result<Replica, Boot
         tracing::info!(log = log.log.0, records = log.records, end = log.end.offset, decision = ?log.decision, "log read");
     }
     let ballot = begin_incarnation(&directory, found, &recovered, config)?;
-    run(config, agreed, Arc::new(domains), directory, recovered, ballot)
+    let mut config = config.clone();
+    config.limits.connections_max = connections_max(&config, &host.open_files);
+    run(&config, agreed, Arc::new(domains), directory, recovered, ballot)
+}
+
+/// Clients that one core may have at once. A log that cannot open its next segment stops the replica, so clients get
+/// what open files the logs leave.
+fn connections_max(config: &Config, open_files: &doctor::Limit) -> u32 {
+    let wanted = config.limits.connections_max;
+    let of_clients = open_files.soft.map(|soft| soft.saturating_sub(doctor::FILES_OWN));
+    let of_core = of_clients.map_or(wanted.into(), |files| files / core_count(config) as u64);
+    let allowed = u32::try_from(of_core).unwrap_or(u32::MAX).clamp(1, wanted);
+    if allowed < wanted {
+        tracing::warn!(
+            wanted,
+            allowed,
+            "fewer clients a core than configured: raise ulimit -n (LimitNOFILE)"
+        );
+    }
+    allowed
 }
 
 fn check(
@@ -208,65 +224,27 @@ fn run(
     let mut threads = Vec::new();
     for (index, ((receiver, parker), listener)) in ends.into_iter().zip(listeners).enumerate() {
         let id = CoreId(index as u16);
-        let owned: Vec<ShardId> =
-            (0..layout.shards()).map(ShardId).filter(|shard| layout.owner(*shard) == id).collect();
         let plan = CorePlan {
             id,
-            owned,
+            owned: layout.owned_by(id),
             config: config.clone(),
             agreed: agreed.clone(),
             layout: Arc::clone(&layout),
             domains: Arc::clone(&domains),
             greeting: greeting.clone(),
             log: open_log(config, &agreed, &recovered, log_of_core(index), FlushPolicy::EachGroup),
-            outcomes: OutcomeStreamStart {
-                log: open_log(
-                    config,
-                    &agreed,
-                    &recovered,
-                    outcome_log_of_core(index),
-                    FlushPolicy::OnRequest,
-                ),
-                index: recovered.outcomes.clone(),
-                stored: (0..layout.shards())
-                    .map(ShardId)
-                    .filter(|shard| layout.owner(*shard) == id)
-                    .map(|shard| (shard, recovered.outcomes.last(shard).unwrap_or_default()))
-                    .collect(),
-            },
+            outcomes: open_outcomes(config, &agreed, &recovered, index, &layout),
         };
-        let root = directory.root().to_owned();
-        let peers = mailboxes.clone();
-        let waker = mailboxes[index].waker();
-        let notices = notices.clone();
-        let cpu = config.cores.pin.then(|| cpus[index]);
-        let idle = IdlePolicy {
-            spin: match config.cores.idle {
-                Idle::Park => Duration::ZERO,
-                Idle::Spin => Duration::from_micros(config.cores.spin_us.into()),
-            },
+        let thread = CoreThread {
+            cpu: config.cores.pin.then(|| cpus[index]),
+            data: directory.root().to_owned(),
+            inbox: receiver,
+            parker,
+            peers: mailboxes.clone(),
+            listener,
+            notices: notices.clone(),
         };
-        let thread = thread::Builder::new().name(format!("core-{index}")).spawn(move || {
-            if let Some(cpu) = cpu
-                && !core_affinity::set_for_current(core_affinity::CoreId { id: cpu as usize })
-            {
-                tracing::warn!(cpu, "the thread cannot be pinned: it runs wherever the kernel puts it");
-            }
-            let device = DirectDevice::new(&root, DISK_TAG, DurabilityMode::default(), waker);
-            let core = plan.build();
-            reactor::run(ReactorParts {
-                core,
-                id,
-                device,
-                inbox: receiver,
-                parker,
-                peers,
-                listener,
-                notices,
-                idle,
-            });
-        });
-        threads.push(thread.map_err(|error| BootError::Io("starting a core's thread", error))?);
+        threads.push(thread.start(plan).map_err(|error| BootError::Io("starting a core's thread", error))?);
     }
     let window = u64::from(config.limits.window);
     let directory = Arc::new(Mutex::new(directory));
@@ -310,93 +288,3 @@ fn bind(config: &Config, cores: usize) -> Result<Vec<Listener>, BootError> {
         })
         .collect()
 }
-
-fn open_log(config: &Config, agreed: &Agreed, recovered: &Recovered, log: LogId, flush: FlushPolicy) -> Log {
-    let tuning = LogConfig {
-        writes_in_flight: config.log.writes_in_flight as usize,
-        prepare_ahead: u64::from(config.log.segments_ahead),
-        segments_max: config.log.bytes_max / config.log.segment_bytes,
-        reserve_bytes: RESERVE_BYTES.min(config.log.segment_bytes / 4),
-        flush,
-    };
-    Log::new(log_identity(config, agreed, log), tuning, recovered.start(log))
-}
-
-fn log_identity(config: &Config, agreed: &Agreed, log: LogId) -> LogIdentity {
-    LogIdentity {
-        cluster: agreed.cluster,
-        replica: config.replica_id(),
-        log,
-        segment_bytes: config.log.segment_bytes,
-    }
-}
-
-/// What a core's thread builds once it is pinned, so that its memory is near it.
-struct CorePlan {
-    id: CoreId,
-    owned: Vec<ShardId>,
-    config: Config,
-    agreed: Agreed,
-    layout: Arc<Layout>,
-    domains: Arc<DomainRegistry>,
-    greeting: Greeting,
-    log: Log,
-    outcomes: OutcomeStreamStart,
-}
-
-impl CorePlan {
-    fn build(self) -> Core {
-        let CorePlan { id, owned, config, agreed, layout, domains, greeting, log, outcomes } = self;
-        let routing = Routing { seed: agreed.routing_seed, shards: agreed.shard_count };
-        let guard: Arc<dyn assize_shards::PanicGuard> = Arc::new(CatchUnwind);
-        let shards = owned
-            .iter()
-            .map(|shard| {
-                let config = ShardConfig {
-                    shard: *shard,
-                    replica: config.replica_id(),
-                    routing,
-                    body_seed: agreed.body_seed,
-                    ttl_ns: agreed.warden_ttl_ns,
-                    warden_capacity: u32::try_from(agreed.warden_capacity).unwrap_or(u32::MAX),
-                    entity_capacity: u32::try_from(agreed.entity_capacity).unwrap_or(u32::MAX),
-                    copies: agreed.copies,
-                };
-                Shard::new(config, Arc::clone(&domains), Arc::clone(&guard))
-            })
-            .collect();
-        let docket = (layout.control == id).then(|| {
-            let docket = DocketConfig {
-                replica: config.replica_id(),
-                shards: agreed.shard_count,
-                window: config.limits.window,
-            };
-            Docket::new(docket, LogTip::START)
-        });
-        let limits = UsherLimits {
-            stripe_bytes: config.limits.stripe_bytes as usize,
-            stripe_events: config.limits.stripe_events,
-            window: config.limits.window as usize,
-            credit_events: config.limits.credit_events,
-            connections_max: config.limits.connections_max as usize,
-            event_payload_bytes_max: agreed.event_payload_bytes_max as usize,
-            event_entities_max: agreed.event_entities_max as usize,
-        };
-        Core::new(CoreConfig {
-            id,
-            layout,
-            routing,
-            domains,
-            guard,
-            limits,
-            greeting,
-            shards,
-            log,
-            outcomes,
-            docket,
-        })
-    }
-}
-
-/// Kept free at a log's end for accept records and marks of what is under way.
-const RESERVE_BYTES: u64 = 4 << 20;

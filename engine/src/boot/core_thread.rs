@@ -1,0 +1,180 @@
+//! One core's thread: what it is given, what it builds once it is pinned, and its logs as recovery left them.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use assize_consensus::{Docket, DocketConfig, LogTip};
+use assize_device::{DirectDevice, DurabilityMode};
+use assize_domain::DomainRegistry;
+use assize_node::{Core, CoreConfig, CoreMessage, Greeting, Layout, OutcomeStreamStart, UsherLimits};
+use assize_shards::{Shard, ShardConfig};
+use assize_wal::log::FlushPolicy;
+use assize_wal::recovery::Recovered;
+use assize_wal::{Log, LogConfig, LogIdentity};
+use assize_wire::routing::Routing;
+use assize_wire::{CoreId, LogId, ShardId};
+use crossbeam_channel::{Receiver, Sender};
+
+use super::{guard::CatchUnwind, outcome_log_of_core};
+use crate::config::{Agreed, Config, Idle};
+use crate::reactor::{self, DISK_TAG, IdlePolicy, Listener, Mailbox, Notice, Parker, ReactorParts};
+
+/// What a core's thread is given.
+pub(super) struct CoreThread {
+    /// The CPU to pin it to.
+    pub(super) cpu: Option<u32>,
+    /// The data directory.
+    pub(super) data: PathBuf,
+    /// Messages for it.
+    pub(super) inbox: Receiver<CoreMessage>,
+    /// Where it sleeps.
+    pub(super) parker: Parker,
+    /// The mailboxes of all cores, by number.
+    pub(super) peers: Vec<Mailbox>,
+    /// Where its clients connect.
+    pub(super) listener: Listener,
+    /// What the process is told.
+    pub(super) notices: Sender<Notice>,
+}
+
+impl CoreThread {
+    /// Starts it.
+    pub(super) fn start(self, plan: CorePlan) -> io::Result<JoinHandle<()>> {
+        let CoreThread { cpu, data, inbox, parker, peers, listener, notices } = self;
+        let id = plan.id;
+        let cores = &plan.config.cores;
+        let spin = match cores.idle {
+            Idle::Park => Duration::ZERO,
+            Idle::Spin => Duration::from_micros(cores.spin_us.into()),
+        };
+        let waker = peers[usize::from(id.0)].waker();
+        thread::Builder::new().name(format!("core-{id}")).spawn(move || {
+            if let Some(cpu) = cpu
+                && !core_affinity::set_for_current(core_affinity::CoreId { id: cpu as usize })
+            {
+                tracing::warn!(cpu, "the thread cannot be pinned: it runs wherever the kernel puts it");
+            }
+            let device = DirectDevice::new(&data, DISK_TAG, DurabilityMode::default(), waker);
+            let core = plan.build();
+            let idle = IdlePolicy { spin };
+            reactor::run(ReactorParts { core, id, device, inbox, parker, peers, listener, notices, idle });
+        })
+    }
+}
+
+/// What a core's thread builds once it is pinned, so that its memory is near it.
+pub(super) struct CorePlan {
+    pub(super) id: CoreId,
+    pub(super) owned: Vec<ShardId>,
+    pub(super) config: Config,
+    pub(super) agreed: Agreed,
+    pub(super) layout: Arc<Layout>,
+    pub(super) domains: Arc<DomainRegistry>,
+    pub(super) greeting: Greeting,
+    pub(super) log: Log,
+    pub(super) outcomes: OutcomeStreamStart,
+}
+
+impl CorePlan {
+    fn build(self) -> Core {
+        let CorePlan { id, owned, config, agreed, layout, domains, greeting, log, outcomes } = self;
+        let routing = Routing { seed: agreed.routing_seed, shards: agreed.shard_count };
+        let guard: Arc<dyn assize_shards::PanicGuard> = Arc::new(CatchUnwind);
+        let shards = owned
+            .iter()
+            .map(|shard| {
+                let config = ShardConfig {
+                    shard: *shard,
+                    replica: config.replica_id(),
+                    routing,
+                    body_seed: agreed.body_seed,
+                    ttl_ns: agreed.warden_ttl_ns,
+                    warden_capacity: u32::try_from(agreed.warden_capacity).unwrap_or(u32::MAX),
+                    entity_capacity: u32::try_from(agreed.entity_capacity).unwrap_or(u32::MAX),
+                    copies: agreed.copies,
+                };
+                Shard::new(config, Arc::clone(&domains), Arc::clone(&guard))
+            })
+            .collect();
+        let docket = (layout.control == id).then(|| {
+            let docket = DocketConfig {
+                replica: config.replica_id(),
+                shards: agreed.shard_count,
+                window: config.limits.window,
+            };
+            Docket::new(docket, LogTip::START)
+        });
+        let limits = UsherLimits {
+            stripe_bytes: config.limits.stripe_bytes as usize,
+            stripe_events: config.limits.stripe_events,
+            window: config.limits.window as usize,
+            credit_events: config.limits.credit_events,
+            connections_max: config.limits.connections_max as usize,
+            event_payload_bytes_max: agreed.event_payload_bytes_max as usize,
+            event_entities_max: agreed.event_entities_max as usize,
+        };
+        Core::new(CoreConfig {
+            id,
+            layout,
+            routing,
+            domains,
+            guard,
+            limits,
+            greeting,
+            shards,
+            log,
+            outcomes,
+            docket,
+        })
+    }
+}
+
+/// A core's log as recovery left it.
+pub(super) fn open_log(
+    config: &Config,
+    agreed: &Agreed,
+    recovered: &Recovered,
+    log: LogId,
+    flush: FlushPolicy,
+) -> Log {
+    let tuning = LogConfig {
+        writes_in_flight: config.log.writes_in_flight as usize,
+        prepare_ahead: u64::from(config.log.segments_ahead),
+        segments_max: config.log.bytes_max / config.log.segment_bytes,
+        reserve_bytes: RESERVE_BYTES.min(config.log.segment_bytes / 4),
+        flush,
+    };
+    Log::new(log_identity(config, agreed, log), tuning, recovered.start(log))
+}
+
+/// A core's part of the outcome stream as recovery left it.
+pub(super) fn open_outcomes(
+    config: &Config,
+    agreed: &Agreed,
+    recovered: &Recovered,
+    index: usize,
+    layout: &Layout,
+) -> OutcomeStreamStart {
+    let stored = layout.owned_by(CoreId(index as u16)).into_iter();
+    OutcomeStreamStart {
+        log: open_log(config, agreed, recovered, outcome_log_of_core(index), FlushPolicy::OnRequest),
+        index: recovered.outcomes.clone(),
+        stored: stored.map(|shard| (shard, recovered.outcomes.last(shard).unwrap_or_default())).collect(),
+    }
+}
+
+/// Whose log it is.
+pub(super) fn log_identity(config: &Config, agreed: &Agreed, log: LogId) -> LogIdentity {
+    LogIdentity {
+        cluster: agreed.cluster,
+        replica: config.replica_id(),
+        log,
+        segment_bytes: config.log.segment_bytes,
+    }
+}
+
+/// Kept free at a log's end for accept records and marks of what is under way.
+const RESERVE_BYTES: u64 = 4 << 20;
