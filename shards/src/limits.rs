@@ -6,8 +6,9 @@ use assize_wire::limits::{ENTITY_STATE_BYTES_MAX, SHARDS_MAX, STRIPE_EVENTS_MAX}
 /// its room for new entities is fixed by the count after that slot (D5). Agreed: a window must not be larger.
 pub const WINDOW_SLOTS_MAX: u64 = 8;
 
-/// Entries that the ring of a Warden of `capacity` live keys has beyond these. A stripe that was checked and has not run
-/// refers to entries that were live when it was checked; at most this many are added before it runs, so they are still
+/// Entries that the ring of a Warden of `capacity` live keys has beyond these. A stripe that was checked and has
+/// not run refers to entries that were live when it was checked; at most this many are added before it runs, so
+/// they are still
 /// there: a stripe adds as many as it has events, and no more than may live at once.
 #[must_use]
 pub const fn warden_reserve(capacity: u32) -> usize {

@@ -1,7 +1,8 @@
 //! [`Shard`] wires the components of one shard together.
 //!
 //! A slot goes through it in three steps, each in slot order and each as early as it can be:
-//! 1. *examined*: the Warden and the domains say what each event of the own stripe is and which entities it needs; claims
+//! 1. *examined*: the Warden and the domains say what each event of the own stripe is and which entities it
+//!    needs; claims
 //!    go to the other homes. Depends on the log alone, so later slots are examined while earlier ones wait for loans.
 //! 2. *turns*: each stripe that may touch this home joins the queues of the entities it needs, in (slot, shard) order.
 //! 3. *executed*: the own stripe runs when all its entities are here; what was lent goes back.

@@ -2,17 +2,15 @@
 //! file which must call the kernel may join `UNSAFE_FILES`.
 
 /// Files over the limit of lines, and what they may have.
-pub const LONG_FILES: &[(&str, usize)] = &[
-    ("shards/src/shard.rs", 620),
-    ("wal/src/log.rs", 870),
-    ("wal/src/superblock.rs", 690),
-];
+pub const LONG_FILES: &[(&str, usize)] = &[("wal/src/log.rs", 774), ("wal/src/superblock.rs", 614)];
 
 /// Functions over the limit of lines, and what they may have.
-pub const LONG_FUNCTIONS: &[(&str, usize)] = &[("engine/src/boot/start.rs::run", 110)];
+pub const LONG_FUNCTIONS: &[(&str, usize)] = &[];
 
 /// Files with unsafe code: system calls that no safe crate offers.
 pub const UNSAFE_FILES: &[&str] = &[
+    "bench/src/echo/ring.rs",
+    "bench/src/kernel.rs",
     "engine/src/doctor/syscalls.rs",
     "engine/src/reactor/ring.rs",
     "engine/src/reactor/sockets.rs",

@@ -566,8 +566,8 @@ mod tests {
         }
     }
 
-    /// FirstCopyWritten, SuperblockUpdated: a crash after any number of completed copy writes leaves the old or the new superblock, and
-    /// an acknowledged update is never lost.
+    /// FirstCopyWritten, SuperblockUpdated: a crash after any number of completed copy writes leaves the old or the
+    /// new superblock, and an acknowledged update is never lost.
     #[test]
     fn l7_an_update_survives_a_crash_at_any_write() {
         for writes_done in 0..=4 {

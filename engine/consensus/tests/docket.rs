@@ -111,7 +111,8 @@ fn only_the_slot_that_was_formed_is_accepted() {
     assert!(docket.poll_chosen().is_none(), "told once");
 }
 
-/// StripePublished, PublishedAdvances (C3, R4): the mark moves when all below is published, and each stripe counts once.
+/// StripePublished, PublishedAdvances (C3, R4): the mark moves when all below is published, and each stripe counts
+/// once.
 #[test]
 fn published_is_what_every_shard_has_published() {
     let mut docket = leading(8);

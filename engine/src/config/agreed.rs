@@ -12,7 +12,8 @@
 //! | 2 | number of domain versions |
 //! | 4 | error of clock rates, parts per million |
 //! | 16 | cluster id |
-//! | 8 × 7 | Warden TTL (ns), Warden capacity, entity capacity, clock skew (ns), routing seed, body seed, largest stripe (bytes) |
+//! | 8 × 3 | Warden TTL (ns), Warden capacity, entity capacity |
+//! | 8 × 4 | clock skew (ns), routing seed, body seed, largest stripe (bytes) |
 //! | 4 × 6 | largest payload (bytes), entities of an event, events of a stripe, window, capacity window, zero |
 //! | each domain: 2, 2, 2, n | id, version, length n of the name, the name in UTF-8 |
 

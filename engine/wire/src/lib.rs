@@ -1,6 +1,7 @@
 //! Every byte layout that leaves a core: ids, events, stripes, manifests, outcomes and the client protocol's frames.
 //!
-//! It never does I/O, keeps no state between calls and decides nothing: it says what bytes mean and whether they are whole.
+//! It never does I/O, keeps no state between calls and decides nothing: it says what bytes mean and whether they
+//! are whole.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

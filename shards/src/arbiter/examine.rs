@@ -1,7 +1,8 @@
 //! Examination: what the log alone says of each event of a stripe (W1 to W3, X6, D4).
 //!
-//! The order of the checks is the order in which they are answered: unreadable bytes; a key of another shard; a live key
-//! (a duplicate is answered with its first outcome even where its domain has changed since); an event that its domain
+//! The order of the checks is the order in which they are answered: unreadable bytes; a key of another shard; a
+//! live key (a duplicate is answered with its first outcome even where its domain has changed since); an event that
+//! its domain
 //! cannot read or that reaches outside the stripe's mask; the deadline; the Warden's capacity.
 
 use core::hint::black_box;

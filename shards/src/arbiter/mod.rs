@@ -4,7 +4,8 @@
 //! each event, and which entities it needs. That depends on the log alone, so it is done as soon as the slot is chosen.
 //! [`evaluate`](self) runs the plan when the entities are here, in index order, and yields outcomes and their digest.
 //!
-//! It never does I/O and sees no clock, randomness or float. A domain that panics is a `fault` that changes nothing (D4).
+//! It never does I/O and sees no clock, randomness or float. A domain that panics is a `fault` that changes nothing
+//! (D4).
 
 mod evaluate;
 mod examine;

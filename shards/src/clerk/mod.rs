@@ -1,7 +1,8 @@
 //! **Clerk**: releases a stripe's outcomes when `copies` replicas computed the same digest (design section 6).
 //!
-//! It never alters an outcome. What it sees is decided by a [`table`](table::decide); it publishes in slot order (C3) and
-//! stops for good when this replica is outside an agreed group, or two groups agree. What then happens to the replica
+//! It never alters an outcome. What it sees is decided by a [`table`](table::decide); it publishes in slot order
+//! (C3) and stops for good when this replica is outside an agreed group, or two groups agree. What then happens to
+//! the replica
 //! is the caller's to do (C5).
 //!
 //! Invariants:

@@ -2,16 +2,18 @@
 //!
 //! A fixed table that never doubles, 64 bytes an entry all in: a ring of entries in arrival order and an index of ring
 //! positions. Arrival order is time order, so the expired entries are a prefix of the ring; which they are is found by
-//! a search for where the live ones begin, and decided by stream time alone. Removing them physically is another matter,
-//! done one entry an insert, when the ring is full; nothing that is answered depends on it.
+//! a search for where the live ones begin, and decided by stream time alone. Removing them physically is another
+//! matter, done one entry an insert, when the ring is full; nothing that is answered depends on it.
 //!
-//! *Seen* is apart from *decided*: [`Warden::look`] and [`Warden::admit`] work before evaluation, from the event's bytes
-//! and this table, so that the next stripes can be checked while this one waits for loans; [`Warden::decide`] adds how
+//! *Seen* is apart from *decided*: [`Warden::look`] and [`Warden::admit`] work before evaluation, from the event's
+//! bytes and this table, so that the next stripes can be checked while this one waits for loans; [`Warden::decide`]
+//! adds how
 //! the event ended.
 //!
 //! Invariants:
 //! * `first <= live <= next`, and `next - first` is at most the ring's length;
-//! * entries' times do not fall from `first` to `next`; those at or above `live` are exactly those younger than the TTL;
+//! * entries' times do not fall from `first` to `next`; those at or above `live` are exactly those younger than
+//!   the TTL;
 //! * `next - live <= capacity`: a live entry is never evicted;
 //! * a key has at most one index slot, and it points to the key's newest entry.
 
@@ -248,7 +250,8 @@ impl Warden {
         assert!(pointed == self.index.used(), "{pointed} entries have a slot of {}", self.index.used());
     }
 
-    /// Entries are in time order, so the live ones begin where a binary search says: logarithmic, however far time jumped.
+    /// Entries are in time order, so the live ones begin where a binary search says: logarithmic, however far time
+    /// jumped.
     fn first_live(&self, now: StreamTime) -> u64 {
         let (mut low, mut high) = (self.live, self.next);
         // Mostly nothing, or little, expired since the last stripe: look close to the old place first.

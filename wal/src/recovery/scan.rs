@@ -1,5 +1,5 @@
-//! Reads one log: its chain of whole records, then whatever whole records lie behind its end. Streams; keeps headers and
-//! accept payloads only.
+//! Reads one log: its chain of whole records, then whatever whole records lie behind its end. Streams; keeps
+//! headers and accept payloads only.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

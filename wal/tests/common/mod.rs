@@ -1,5 +1,5 @@
-#![allow(dead_code, reason = "each test file uses its part")]
 //! A replica reduced to its logs, and beside it the plain model of what it promised: lists, no log.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::BTreeMap;
 

@@ -17,7 +17,8 @@ use crate::stages::StripeStages;
 
 /// A shard at its Usher.
 ///
-/// Invariants: every waiting stripe has events, and all but the last are full. At most `window` stripes wait and at most
+/// Invariants: every waiting stripe has events, and all but the last are full. At most `window` stripes wait and at
+/// most
 /// `window` are held.
 #[derive(Debug)]
 pub(crate) struct Seat {

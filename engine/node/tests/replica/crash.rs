@@ -1,4 +1,5 @@
-//! The power fails at any step, in replay too. What was answered is in the log that is left, and nothing is there twice.
+//! The power fails at any step, in replay too. What was answered is in the log that is left, and nothing is there
+//! twice.
 
 use assize_wal::memory::Random;
 
@@ -35,7 +36,8 @@ fn crash_and_go_on(seed: u64, honesty: Honesty) -> World {
 /// W1, W2, L3, L7, C4, D1: nothing answered is lost and nothing doubled; a key that is submitted again gets the first
 /// answer byte for byte; what is replayed has the digests that were published.
 ///
-/// ReplayedInOrder, ReplayedDigestCompared, LeadAfterReplay, LeadingAdmits, NothingAnsweredIsLost, LostWithTheirConnection.
+/// ReplayedInOrder, ReplayedDigestCompared, LeadAfterReplay, LeadingAdmits, NothingAnsweredIsLost,
+/// LostWithTheirConnection.
 #[test]
 fn nothing_answered_is_lost_or_doubled_by_crashes() {
     let mut seen = Seen::default();

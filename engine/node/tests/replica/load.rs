@@ -20,8 +20,9 @@ pub fn check(world: &World) {
 /// D1, C3, C8, W1, W2, P4: each event is answered once, as the serial model says; reads are linearizable; the log is
 /// a chain; stream time never moves back though the wall clock does.
 ///
-/// AnsweredOnce, NeverAnsweredTwice, SlotPublished, ReadSeen, DurableBeforeChosen, ChosenBeforeEvaluated, EvaluatedBeforePublished,
-/// ReadsAtThePublishedEdge, EventsForwarded, DuplicateFilled, OneChain, StreamTimeNeverBack.
+/// AnsweredOnce, NeverAnsweredTwice, SlotPublished, ReadSeen, DurableBeforeChosen, ChosenBeforeEvaluated,
+/// EvaluatedBeforePublished, ReadsAtThePublishedEdge, EventsForwarded, DuplicateFilled, OneChain,
+/// StreamTimeNeverBack.
 #[test]
 fn answers_and_reads_are_those_of_the_serial_model() {
     let mut seen = Seen::default();

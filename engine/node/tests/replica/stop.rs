@@ -8,7 +8,8 @@ use super::replica::Replica;
 use super::seeds::each_seed;
 use super::shape::Shape;
 
-/// CoreStops, StopAdmitsNothing, CoreDrained, ReplicaHalted: on every seed, with events forwarded between cores when it comes.
+/// CoreStops, StopAdmitsNothing, CoreDrained, ReplicaHalted: on every seed, with events forwarded between cores
+/// when it comes.
 #[test]
 fn a_stop_drains_and_halts() {
     each_seed("a_stop_drains", 0..200, |seed| {
