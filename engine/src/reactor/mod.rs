@@ -130,8 +130,9 @@ struct Reactor {
     inbox: Receiver<CoreMessage>,
     parker: Parker,
     peers: Vec<Mailbox>,
-    /// Peers that were sent something in this turn and are woken once at its end (X3).
-    to_wake: u64,
+    /// Peers that were sent something in this turn and are woken once at its end (X3). There may be 65: one a shard,
+    /// and the control core.
+    to_wake: u128,
     sockets: Sockets,
     notices: Sender<Notice>,
     idle: IdlePolicy,
@@ -260,8 +261,9 @@ impl Reactor {
             }
             return self.ring.submit(None).map_err(Failure::Io);
         }
+        let linger = self.halted_at.map(|at| at + LINGER_NS);
         let deadline =
-            self.core.next_deadline().into_iter().chain(self.halted_at.map(|at| at + LINGER_NS)).min();
+            [self.core.next_deadline(), self.sockets.next_due(), linger].into_iter().flatten().min();
         let sleep =
             deadline.map_or(MAX_SLEEP, |at| Duration::from_nanos(at.saturating_sub(now.monotonic_ns)));
         let waited = self.ring.submit(Some(sleep.min(MAX_SLEEP)));
@@ -272,6 +274,7 @@ impl Reactor {
     fn reap(&mut self) -> Result<(), Failure> {
         let now = self.clock.now();
         self.core.handle_now(now);
+        self.sockets.handle_time(now.monotonic_ns, &mut self.ring).map_err(Failure::Io)?;
         let mut any = false;
         while let Some((user_data, result, flags)) = self.ring.next_completion() {
             any = true;
@@ -285,7 +288,7 @@ impl Reactor {
                 TAG_WAKE => self.arm_wake(),
                 TAG_ACCEPT => {
                     self.sockets
-                        .accepted(result, flags, &mut self.core, &mut self.ring)
+                        .accepted(result, flags, now.monotonic_ns, &mut self.core, &mut self.ring)
                         .map_err(Failure::Io)?;
                 }
                 TAG_RECEIVE => self

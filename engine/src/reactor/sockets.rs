@@ -48,6 +48,8 @@ pub(super) struct Sockets {
     by_connection: Vec<u32>,
     /// Sends in flight.
     sending: usize,
+    /// When to accept again: the host had no descriptor or memory for another client.
+    accept_due: Option<u64>,
 }
 
 struct Client {
@@ -77,6 +79,7 @@ impl Sockets {
             free: Vec::new(),
             by_connection: Vec::new(),
             sending: 0,
+            accept_due: None,
         }
     }
 
@@ -101,6 +104,7 @@ impl Sockets {
         &mut self,
         result: i32,
         flags: u32,
+        now: u64,
         core: &mut Core,
         ring: &mut Ring,
     ) -> io::Result<()> {
@@ -114,7 +118,27 @@ impl Sockets {
             self.open(socket, core, ring)?;
         }
         if !cqueue::more(flags) && self.listener.is_some() {
-            // Too many open files, or an aborted connection: the next accept is tried when there is a turn.
+            if is_shortage(result) {
+                // It would end again at once, and again: clients wait in the backlog until something is free.
+                let error = io::Error::from_raw_os_error(-result);
+                tracing::warn!(%error, "no more clients can be accepted: raise the limit on open files (ulimit -n)");
+                self.accept_due = Some(now + ACCEPT_PAUSE_NS);
+            } else {
+                self.arm_accept(ring)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// When to call [`Sockets::handle_time`].
+    pub(super) fn next_due(&self) -> Option<u64> {
+        self.accept_due
+    }
+
+    /// Accepts again after a shortage.
+    pub(super) fn handle_time(&mut self, now: u64, ring: &mut Ring) -> io::Result<()> {
+        if self.accept_due.is_some_and(|due| due <= now) {
+            self.accept_due = None;
             self.arm_accept(ring)?;
         }
         Ok(())
@@ -129,11 +153,13 @@ impl Sockets {
     ) -> io::Result<()> {
         let client = self.client(place);
         client.receiving = false;
-        if result <= 0 {
-            client.dead = result == 0 || !is_retry(result);
-            if client.dead {
-                return self.reap_dead(place, core);
-            }
+        client.dead |= result == 0 || (result < 0 && !is_retry(result));
+        if client.dead {
+            // Bytes may still come after the socket was shut down: a receive of a whole frame ends with its part.
+            client.shut_down();
+            return self.reap_dead(place, core);
+        }
+        if result < 0 {
             return self.receive(place, ring);
         }
         client.filled += result as usize;
@@ -318,7 +344,15 @@ fn is_retry(result: i32) -> bool {
     matches!(-result, libc::EINTR | libc::EAGAIN)
 }
 
+/// Whether an accept failed for want of something that other clients may give back.
+fn is_shortage(result: i32) -> bool {
+    matches!(-result, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+}
+
 const BACKLOG: i32 = 4096;
+
+/// How long a core accepts nobody after a shortage.
+const ACCEPT_PAUSE_NS: u64 = 250_000_000;
 
 /// What one connection may receive at once before a larger frame is announced.
 const INPUT_BYTES: usize = 16 << 10;
