@@ -122,6 +122,27 @@ fn one_connection_too_many_is_refused_and_a_free_place_is_taken_again() {
     engine.stop();
 }
 
+/// More clients than the host lets the process have files: those in excess are told so, and the logs lack nothing.
+#[test]
+fn clients_leave_the_logs_their_open_files() {
+    let site = Site::formatted(Settings { connections_max: 4096, ..Settings::small() });
+    let serve = site.command("serve");
+    let mut limited = std::process::Command::new("sh");
+    limited
+        .args(["-c", "ulimit -n 300 && exec \"$0\" \"$@\""])
+        .arg(serve.get_program())
+        .args(serve.get_args());
+    let engine = Engine::start(limited);
+    let mut idle: Vec<Raw> = (0..64).map(|_| Raw::connect(engine.address())).collect();
+    idle.iter_mut().for_each(|raw| raw.send(&hello(ClusterId(0))));
+    let served = |raw: &mut Raw| raw.read().is_some_and(|frame| frame.kind == FrameKind::Welcome);
+    let served = idle.iter_mut().map(served).filter(|served| *served).count();
+    assert!((1..64).contains(&served), "{served} of 64 are served");
+    drop(idle);
+    welcomed_in_time(&engine);
+    engine.stop();
+}
+
 #[test]
 fn a_client_that_never_reads_is_closed_and_holds_no_place() {
     // The good client takes two places: where it came in, and at the shard's owner.

@@ -16,7 +16,7 @@ const MEMLOCK_MIN_BYTES: u64 = 512 << 10;
 /// Locked memory with which no thread falls back to unregistered buffers.
 const MEMLOCK_GOOD_BYTES: u64 = 64 << 20;
 /// Files that a replica opens beside its connections: logs, rings, the superblock.
-const FILES_OWN: u64 = 256;
+pub const FILES_OWN: u64 = 256;
 /// Bytes of one remembered key (the Warden's budget).
 const WARDEN_ENTRY_BYTES: u64 = 64;
 

@@ -23,7 +23,7 @@ mod syscalls;
 pub use collect::{allowed_cpus, collect};
 pub use disk::filesystem;
 pub use facts::{CpuFacts, DirectIo, DiskFacts, Filesystem, HostFacts, IoUringFacts, Latency, Limit};
-pub use judge::{Finding, Needs, Verdict, fatal_findings, judge};
+pub use judge::{FILES_OWN, Finding, Needs, Verdict, fatal_findings, judge};
 pub use report::{json, run, table};
 pub use suggest::{cores_section, suggest_cores};
 

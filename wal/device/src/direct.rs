@@ -139,8 +139,7 @@ impl DirectDevice {
     fn take_prepared(&mut self, prepared: crate::preparer::Prepared) {
         self.preparing -= 1;
         let result = prepared.result.map(|file| {
-            self.files
-                .insert(Place::Segment(prepared.id.log, prepared.segment), Arc::new(file));
+            self.keep(Place::Segment(prepared.id.log, prepared.segment), &Arc::new(file));
             Done::Complete
         });
         self.ready.push_back(Completion {
@@ -271,8 +270,17 @@ impl DirectDevice {
         let open = || direct_options().open(&path).and_then(|file| hold(&file).map(|()| file));
         let file = open().map_err(|error| device_error(&error, "opening", &path))?;
         let file = Arc::new(file);
-        self.files.insert(place, Arc::clone(&file));
+        self.keep(place, &file);
         Ok(file)
+    }
+
+    /// Keeps a file open for its next use. A log has more segments than a process may have files open, so now and then
+    /// all are closed on which nothing is in flight; what is needed again is opened again.
+    fn keep(&mut self, place: Place, file: &Arc<File>) {
+        if self.files.len() >= FILES_KEPT_MAX {
+            self.files.retain(|_, kept| Arc::strong_count(kept) > 1);
+        }
+        self.files.insert(place, Arc::clone(file));
     }
 
     fn insert(&mut self, operation: InFlight) -> u32 {
@@ -422,3 +430,6 @@ fn fdatasync(fd: types::Fd) -> squeue::Entry {
 const TAG_SHIFT: u32 = 56;
 const FLUSH_PART: u64 = 1;
 const SLOT_MASK: u64 = (1 << 33) - 1;
+
+/// Files that a device keeps open while nothing is in flight on them.
+const FILES_KEPT_MAX: usize = 16;
