@@ -8,6 +8,7 @@ use crate::config::{Level, LogFormat, Logging};
 use crate::exit::Exit;
 use std::cell::Cell;
 use std::fmt;
+use std::io::Write;
 use std::marker::PhantomData;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
@@ -54,6 +55,8 @@ pub fn start(logging: &Logging) -> Result<(), LoggingError> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // A line that cannot be written is lost; to say so on the same stream would panic.
+        .log_internal_errors(false)
         .with_thread_names(true);
     match logging.format {
         LogFormat::Text => lines.finish().try_init(),
@@ -185,7 +188,9 @@ pub fn abort_on_panic(caught: fn() -> bool) {
         }
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("without a name");
-        eprintln!("{}", last_words(name, panic.location().map(ToString::to_string), panic.payload_as_str()));
+        let words = last_words(name, panic.location().map(ToString::to_string), panic.payload_as_str());
+        // Nobody may be there to read them.
+        let _ = writeln!(std::io::stderr(), "{words}");
         Exit::Assertion.now()
     }));
 }

@@ -41,7 +41,8 @@ pub fn run(domains: DomainRegistry) -> ExitCode {
 
 /// Says on standard error why a command ends, and hands its exit code through.
 pub(crate) fn complain(error: &dyn std::fmt::Display, exit: Exit) -> Exit {
-    eprintln!("assize: {error}");
+    // The exit code says it, too, if nobody reads standard error.
+    let _ = writeln!(io::stderr(), "assize: {error}");
     exit
 }
 

@@ -1,5 +1,6 @@
 //! `assize serve`: runs a replica until it is told to stop.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::thread;
 
@@ -85,7 +86,8 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
 fn announce(replica: &Replica, after: std::time::Duration) {
     let address = replica.addresses[0];
     tracing::info!(%address, after_ms = after.as_millis() as u64, "serving");
-    println!("serving {address}");
+    // Whoever closed standard output does not need to be told.
+    let _ = writeln!(std::io::stdout(), "serving {address}");
 }
 
 fn fail(core: u16, failure: &Failure) -> Exit {

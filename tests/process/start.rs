@@ -1,11 +1,15 @@
 //! What is refused at a start, with which exit code and words, and what a good process does at its end.
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
+use assize_wire::message::RefusedCode;
 use assize_wire::outcome::Status;
 
+use crate::engine::client_of;
 use crate::load::{Load, adjust};
+use crate::raw::Raw;
 use crate::rng::Rng;
 use crate::site::{Settings, Site, assize, text};
 
@@ -98,6 +102,30 @@ fn a_port_in_use_is_said_so() {
     let address = listener.local_addr().expect("its address");
     let site = Site::formatted(Settings { port: address.port(), ..Settings::small() });
     refused(&site.run("serve", &[]), 2, &[&format!("cannot listen on {address}"), "[listen]"]);
+}
+
+/// The pager or collector that read its messages is gone: each further line fails with a broken pipe.
+#[test]
+fn nobody_needs_to_read_what_it_says() {
+    let site = Site::formatted(Settings::small());
+    let mut command = site.command("serve");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starting assize");
+    drop(child.stderr.take());
+    let mut line = String::new();
+    let mut out = BufReader::new(child.stdout.take().expect("piped"));
+    out.read_line(&mut line).expect("the line that says where it serves");
+    drop(out);
+    let address = line.trim().strip_prefix("serving ").expect(&line);
+    for _ in 0..3 {
+        let mut raw = Raw::connect(address);
+        raw.send(&[0x55; 64]);
+        assert_eq!(raw.read_refusal(), RefusedCode::BadFrame);
+    }
+    let answers = client_of(address).submit(&[adjust(1, 1)]).expect("an answer");
+    assert_eq!(answers[0].status, Status::Applied);
+    assert_eq!(child.try_wait().expect("asking for its state"), None);
+    child.kill().expect("killing it");
+    child.wait().expect("waiting for its end");
 }
 
 #[test]
