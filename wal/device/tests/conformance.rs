@@ -1,8 +1,9 @@
 //! The O_DIRECT device runs the suite that the memory device runs, with both ways of making a write durable.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
 
 use assize_device::{DataDirectory, DirectoryError, DurabilityMode, RingDevice};
 use assize_wal::conformance::{Harness, run};
@@ -22,12 +23,7 @@ impl Direct {
     fn fresh(mode: DurabilityMode) -> Direct {
         // Beside the build, which is on a disk; the system's temporary folder may be in memory.
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
-        let mut direct = Direct {
-            folder,
-            mode,
-            directory: None,
-            device: None,
-        };
+        let mut direct = Direct { folder, mode, directory: None, device: None };
         direct.reopen();
         direct
     }
@@ -43,10 +39,7 @@ impl Harness for Direct {
     }
 
     fn write_superblock(&mut self, copy: u8, blocks: &[Block]) -> Result<(), DeviceError> {
-        self.directory
-            .as_mut()
-            .expect("opened")
-            .write_superblock(copy, blocks)
+        self.directory.as_mut().expect("opened").write_superblock(copy, blocks)
     }
 
     fn reopen(&mut self) {
@@ -84,9 +77,21 @@ fn a_flush_at_boot_waits_for_writes_of_a_process_that_was_killed() {
     direct.device().wait();
     assert!(direct.device().poll().expect("it is prepared").result.is_ok());
     let mut directory = direct.directory.take().expect("opened");
-    let boot = thread::spawn(move || directory.flush(LogId(3)));
-    thread::sleep(Duration::from_millis(50));
-    assert!(!boot.is_finished(), "it did not wait");
+    let (started, is_started) = mpsc::channel();
+    let released = Arc::new(AtomicBool::new(false));
+    let boot = thread::spawn({
+        let released = Arc::clone(&released);
+        move || {
+            started.send(()).expect("the test waits for it");
+            let flushed = directory.flush(LogId(3));
+            (flushed, released.load(Ordering::SeqCst))
+        }
+    });
+    is_started.recv().expect("the thread starts");
+    // Turns for the other thread to get ahead, if it could.
+    (0..1000).for_each(|_| thread::yield_now());
+    released.store(true, Ordering::SeqCst);
     direct.device = None;
-    assert_eq!(boot.join().expect("no panic"), Ok(()));
+    let (flushed, after_release) = boot.join().expect("no panic");
+    assert_eq!((flushed, after_release), (Ok(()), true), "it did not wait");
 }
