@@ -34,11 +34,7 @@ pub struct LogTip {
 
 impl LogTip {
     /// Before the first slot.
-    pub const START: LogTip = LogTip {
-        slot: Slot::ZERO,
-        hash: Hash::ZERO,
-        time: StreamTime(0),
-    };
+    pub const START: LogTip = LogTip { slot: Slot::ZERO, hash: Hash::ZERO, time: StreamTime(0) };
 }
 
 /// A slot that was just formed: its accept record must be written, after the stripes it names (P2).
@@ -106,21 +102,9 @@ impl Docket {
     pub fn replay(&mut self, manifest: Manifest, hash: Hash) {
         assert_eq!(self.ballot, Ballot::NONE, "slots are replayed before leading");
         assert_eq!(manifest.slot, self.tip.slot.next(), "replayed out of order");
-        assert_eq!(
-            manifest.previous, self.tip.hash,
-            "slot {} does not chain",
-            manifest.slot
-        );
-        assert!(
-            manifest.time >= self.tip.time,
-            "stream time moved back at slot {}",
-            manifest.slot
-        );
-        assert!(
-            self.room(),
-            "slot {} is replayed beyond the window",
-            manifest.slot
-        );
+        assert_eq!(manifest.previous, self.tip.hash, "slot {} does not chain", manifest.slot);
+        assert!(manifest.time >= self.tip.time, "stream time moved back at slot {}", manifest.slot);
+        assert!(self.room(), "slot {} is replayed beyond the window", manifest.slot);
         self.push(manifest, hash);
         self.marks.accepted = self.tip.slot;
         self.marks.chosen = self.tip.slot;
@@ -128,11 +112,7 @@ impl Docket {
 
     /// Takes up leading under `ballot`, which is durable and above every one used before (P1).
     pub fn lead(&mut self, ballot: Ballot) {
-        assert!(
-            ballot > self.ballot,
-            "ballot {ballot} is not above {}",
-            self.ballot
-        );
+        assert!(ballot > self.ballot, "ballot {ballot} is not above {}", self.ballot);
         assert_eq!(ballot.replica(), self.config.replica, "another replica's ballot");
         self.ballot = ballot;
     }
@@ -154,11 +134,7 @@ impl Docket {
     /// The accept record of `slot` under `ballot` is durable, with everything before it.
     pub fn handle_accept_durable(&mut self, slot: Slot, ballot: Ballot) {
         assert_eq!(ballot, self.ballot, "an accept under a ballot that is not ours");
-        assert_eq!(
-            slot,
-            self.marks.accepted.next(),
-            "accepted out of slot order (P4)"
-        );
+        assert_eq!(slot, self.marks.accepted.next(), "accepted out of slot order (P4)");
         self.marks.accepted = slot;
         // One voting replica is its own majority.
         self.marks.chosen = slot;
@@ -167,26 +143,14 @@ impl Docket {
     /// A shard published its stripe of `slot` (C3: in slot order).
     pub fn handle_published(&mut self, slot: Slot, shard: ShardId) {
         let first = self.marks.published.next();
-        let at = slot
-            .0
-            .checked_sub(first.0)
-            .and_then(|at| usize::try_from(at).ok());
+        let at = slot.0.checked_sub(first.0).and_then(|at| usize::try_from(at).ok());
         let entry = at.and_then(|at| self.unpublished.get_mut(at));
         let Some(entry) = entry else {
-            panic!(
-                "shard {shard} published slot {slot}, outside {first} ..= {}",
-                self.marks.formed
-            );
+            panic!("shard {shard} published slot {slot}, outside {first} ..= {}", self.marks.formed);
         };
-        assert!(
-            slot <= self.marks.chosen,
-            "slot {slot} is published before it is chosen"
-        );
+        assert!(slot <= self.marks.chosen, "slot {slot} is published before it is chosen");
         let bit = 1 << shard.0;
-        assert!(
-            entry.owing & bit != 0,
-            "shard {shard} published slot {slot} twice or has no stripe in it"
-        );
+        assert!(entry.owing & bit != 0, "shard {shard} published slot {slot} twice or has no stripe in it");
         entry.owing &= !bit;
         while self.marks.published < self.marks.chosen
             && self.unpublished.front().is_some_and(|entry| entry.owing == 0)
@@ -213,11 +177,7 @@ impl Docket {
         let bytes = manifest.encode();
         let slot = manifest.slot;
         self.push(manifest, Hash::of(&bytes));
-        Some(Proposal {
-            ballot: self.ballot,
-            slot,
-            bytes,
-        })
+        Some(Proposal { ballot: self.ballot, slot, bytes })
     }
 
     /// The next slot that became chosen, in slot order.
@@ -270,28 +230,15 @@ impl Docket {
         assert_eq!(self.tip.slot, self.marks.formed);
         assert!(self.told >= self.marks.published && self.told <= self.marks.chosen);
         for (below, entry) in self.unpublished.iter().zip(self.unpublished.iter().skip(1)) {
-            assert_eq!(
-                entry.ordered.manifest.previous, below.ordered.hash,
-                "the chain is broken"
-            );
+            assert_eq!(entry.ordered.manifest.previous, below.ordered.hash, "the chain is broken");
         }
     }
 
     fn push(&mut self, manifest: Manifest, hash: Hash) {
-        self.tip = LogTip {
-            slot: manifest.slot,
-            hash,
-            time: manifest.time,
-        };
+        self.tip = LogTip { slot: manifest.slot, hash, time: manifest.time };
         self.marks.formed = manifest.slot;
-        let owing = manifest
-            .stripes
-            .iter()
-            .fold(0u64, |mask, stripe| mask | 1 << stripe.id.shard.0);
-        self.unpublished.push_back(Unpublished {
-            ordered: Arc::new(Ordered { manifest, hash }),
-            owing,
-        });
+        let owing = manifest.stripes.iter().fold(0u64, |mask, stripe| mask | 1 << stripe.id.shard.0);
+        self.unpublished.push_back(Unpublished { ordered: Arc::new(Ordered { manifest, hash }), owing });
     }
 }
 
@@ -305,14 +252,7 @@ mod tests {
     const BALLOT: u64 = 3;
 
     fn docket(shards: u16, window: u32) -> Docket {
-        let mut docket = Docket::new(
-            DocketConfig {
-                replica: ReplicaId(0),
-                shards,
-                window,
-            },
-            LogTip::START,
-        );
+        let mut docket = Docket::new(DocketConfig { replica: ReplicaId(0), shards, window }, LogTip::START);
         docket.lead(Ballot::new(BALLOT, ReplicaId(0)));
         docket
     }
@@ -322,10 +262,7 @@ mod tests {
         Offer {
             ballot: Ballot::new(BALLOT, ReplicaId(0)),
             stripe: StripeRef {
-                id: StripeId {
-                    shard: ShardId(shard),
-                    hash,
-                },
+                id: StripeId { shard: ShardId(shard), hash },
                 home_mask: 1,
                 events: 1,
                 bytes: 80,
@@ -343,34 +280,21 @@ mod tests {
         docket.handle_offer(offer(0, 0, true));
         let first = docket.form(StreamTime(5)).unwrap();
         let stripes = Manifest::parse(&first.bytes).unwrap().stripes;
-        assert_eq!(
-            stripes.iter().map(|stripe| stripe.id.shard.0).collect::<Vec<_>>(),
-            [0, 1]
-        );
+        assert_eq!(stripes.iter().map(|stripe| stripe.id.shard.0).collect::<Vec<_>>(), [0, 1]);
         docket.handle_offer(offer(0, 1, true));
-        assert_eq!(
-            docket.form(StreamTime(6)),
-            None,
-            "one slot per completed manifest write"
-        );
+        assert_eq!(docket.form(StreamTime(6)), None, "one slot per completed manifest write");
         assert_eq!(docket.poll_chosen(), None, "not chosen before it is durable");
         docket.handle_accept_durable(first.slot, first.ballot);
         assert_eq!(docket.poll_chosen().unwrap().manifest.slot, Slot(1));
         let second = docket.form(StreamTime(4)).unwrap();
         let manifest = Manifest::parse(&second.bytes).unwrap();
-        assert_eq!(
-            (manifest.time, manifest.previous),
-            (StreamTime(5), Hash::of(&first.bytes))
-        );
+        assert_eq!((manifest.time, manifest.previous), (StreamTime(5), Hash::of(&first.bytes)));
     }
 
     #[test]
     fn an_offer_is_named_only_under_its_own_ballot() {
         let mut docket = docket(1, 4);
-        docket.handle_offer(Offer {
-            ballot: Ballot::new(BALLOT - 1, ReplicaId(0)),
-            ..offer(0, 0, true)
-        });
+        docket.handle_offer(Offer { ballot: Ballot::new(BALLOT - 1, ReplicaId(0)), ..offer(0, 0, true) });
         assert_eq!(docket.form(StreamTime(1)), None);
     }
 

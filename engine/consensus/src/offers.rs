@@ -35,20 +35,14 @@ struct Held {
 
 impl Offers {
     pub(crate) fn new(shards: u16) -> Offers {
-        Offers {
-            by_shard: (0..shards).map(|_| VecDeque::new()).collect(),
-            ready: 0,
-        }
+        Offers { by_shard: (0..shards).map(|_| VecDeque::new()).collect(), ready: 0 }
     }
 
     pub(crate) fn push(&mut self, offer: Offer) {
         let queue = &mut self.by_shard[usize::from(offer.stripe.id.shard.0)];
         let twice = queue.iter().any(|held| held.stripe.id == offer.stripe.id);
         assert!(!twice, "stripe {:?} is offered twice", offer.stripe.id);
-        queue.push_back(Held {
-            stripe: offer.stripe,
-            durable: offer.in_docket_log,
-        });
+        queue.push_back(Held { stripe: offer.stripe, durable: offer.in_docket_log });
         if queue.len() == 1 && offer.in_docket_log {
             self.ready += 1;
         }

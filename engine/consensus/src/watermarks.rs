@@ -19,12 +19,7 @@ impl Watermarks {
     /// All at one slot: how a log begins, or begins again.
     #[must_use]
     pub fn at(slot: Slot) -> Watermarks {
-        Watermarks {
-            formed: slot,
-            accepted: slot,
-            chosen: slot,
-            published: slot,
-        }
+        Watermarks { formed: slot, accepted: slot, chosen: slot, published: slot }
     }
 
     /// Panics, with the values, when the order is broken.

@@ -35,10 +35,7 @@ impl DomainRegistry {
             });
         }
         match self.domains.binary_search_by_key(&id, |known| known.id()) {
-            Ok(at) => Err(RegistryError::IdTaken {
-                id,
-                by: self.domains[at].name(),
-            }),
+            Ok(at) => Err(RegistryError::IdTaken { id, by: self.domains[at].name() }),
             Err(at) => {
                 self.domains.insert(at, Box::new(domain));
                 Ok(())
@@ -50,10 +47,7 @@ impl DomainRegistry {
     #[must_use]
     pub fn get(&self, id: DomainId) -> Option<&dyn Domain> {
         // A handful of domains: a linear look is faster than a search.
-        self.domains
-            .iter()
-            .find(|domain| domain.id() == id)
-            .map(Box::as_ref)
+        self.domains.iter().find(|domain| domain.id() == id).map(Box::as_ref)
     }
 
     /// All of them, by id ascending.
@@ -71,10 +65,7 @@ impl DomainRegistry {
 impl fmt::Debug for DomainRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(
-                self.iter()
-                    .map(|domain| (domain.id(), domain.name(), domain.version())),
-            )
+            .entries(self.iter().map(|domain| (domain.id(), domain.name(), domain.version())))
             .finish()
     }
 }

@@ -15,11 +15,7 @@ impl Entities {
     /// None yet.
     #[must_use]
     pub fn new() -> Entities {
-        Entities {
-            ids: [EntityId(0); EVENT_ENTITIES_MAX],
-            length: 0,
-            overflowed: false,
-        }
+        Entities { ids: [EntityId(0); EVENT_ENTITIES_MAX], length: 0, overflowed: false }
     }
 
     /// Adds one. One too many makes the event invalid.
@@ -72,12 +68,7 @@ impl Cell {
     /// An entity that does not exist.
     #[must_use]
     pub fn absent() -> Cell {
-        Cell {
-            bytes: [0; ENTITY_STATE_BYTES_MAX],
-            length: 0,
-            present: false,
-            changed: false,
-        }
+        Cell { bytes: [0; ENTITY_STATE_BYTES_MAX], length: 0, present: false, changed: false }
     }
 
     /// Takes a state over from the engine, as not changed.
@@ -100,11 +91,7 @@ impl Cell {
     }
 
     fn fill(&mut self, state: &[u8]) {
-        assert!(
-            state.len() <= ENTITY_STATE_BYTES_MAX,
-            "a state of {} bytes",
-            state.len()
-        );
+        assert!(state.len() <= ENTITY_STATE_BYTES_MAX, "a state of {} bytes", state.len());
         self.bytes[..state.len()].copy_from_slice(state);
         self.length = state.len() as u8;
     }
@@ -172,10 +159,7 @@ impl Response {
     /// Empty.
     #[must_use]
     pub fn new() -> Response {
-        Response {
-            bytes: [0; RESPONSE_BYTES_MAX],
-            length: 0,
-        }
+        Response { bytes: [0; RESPONSE_BYTES_MAX], length: 0 }
     }
 
     /// Forgets all, for the next event.
@@ -210,7 +194,4 @@ impl Default for Response {
     }
 }
 
-const _: () = assert!(
-    ENTITY_STATE_BYTES_MAX <= u8::MAX as usize,
-    "a cell keeps its length in a byte"
-);
+const _: () = assert!(ENTITY_STATE_BYTES_MAX <= u8::MAX as usize, "a cell keeps its length in a byte");

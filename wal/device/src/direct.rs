@@ -63,10 +63,7 @@ impl DirectDevice {
     pub fn submit(&mut self, operation: Operation, push: &mut impl FnMut(squeue::Entry)) {
         let id = operation.id();
         if let Err(error) = self.start(operation, push) {
-            self.ready.push_back(Completion {
-                id,
-                result: Err(error),
-            });
+            self.ready.push_back(Completion { id, result: Err(error) });
         }
     }
 
@@ -78,11 +75,7 @@ impl DirectDevice {
 
     /// Takes in a completion of the ring.
     pub fn complete(&mut self, user_data: u64, result: i32) -> Option<Completion> {
-        assert!(
-            self.owns(user_data),
-            "user data {user_data:#x} is not of device {:#x}",
-            self.tag
-        );
+        assert!(self.owns(user_data), "user data {user_data:#x} is not of device {:#x}", self.tag);
         let slot = ((user_data & SLOT_MASK) >> 1) as usize;
         let operation = self.in_flight[slot].as_mut();
         let operation =
@@ -103,10 +96,7 @@ impl DirectDevice {
             (None, Memory::Read(blocks)) => Ok(Done::Read(blocks)),
             (None, _) => Ok(Done::Complete),
         };
-        Some(Completion {
-            id: operation.id,
-            result,
-        })
+        Some(Completion { id: operation.id, result })
     }
 
     /// The next completion that did not come through the ring.
@@ -142,10 +132,7 @@ impl DirectDevice {
             self.keep(Place::Segment(prepared.id.log, prepared.segment), &Arc::new(file));
             Done::Complete
         });
-        self.ready.push_back(Completion {
-            id: prepared.id,
-            result,
-        });
+        self.ready.push_back(Completion { id: prepared.id, result });
     }
 
     fn start(
@@ -154,39 +141,16 @@ impl DirectDevice {
         push: &mut impl FnMut(squeue::Entry),
     ) -> Result<(), DeviceError> {
         match operation {
-            Operation::Write {
-                id,
-                segment,
-                offset,
-                buffers,
-                flush,
-            } => {
+            Operation::Write { id, segment, offset, buffers, flush } => {
                 let file = self.file(Place::Segment(id.log, segment))?;
-                let iovecs = buffers
-                    .iter()
-                    .map(|buffer| iovec(buffer.as_blocks_bytes()))
-                    .collect();
-                let memory = Memory::Group {
-                    iovecs,
-                    _buffers: buffers,
-                };
-                self.start_write(
-                    id,
-                    file,
-                    Place::Segment(id.log, segment),
-                    offset,
-                    memory,
-                    flush,
-                    push,
-                );
+                let iovecs = buffers.iter().map(|buffer| iovec(buffer.as_blocks_bytes())).collect();
+                let memory = Memory::Group { iovecs, _buffers: buffers };
+                self.start_write(id, file, Place::Segment(id.log, segment), offset, memory, flush, push);
             }
             Operation::WriteSuperblock { id, copy, blocks } => {
                 let file = self.file(Place::Superblock(copy))?;
                 let iovecs = Box::new([iovec(blocks.as_slice().as_bytes())]);
-                let memory = Memory::Superblock {
-                    iovecs,
-                    _blocks: blocks,
-                };
+                let memory = Memory::Superblock { iovecs, _blocks: blocks };
                 self.start_write(id, file, Place::Superblock(copy), 0, memory, true, push);
             }
             Operation::Flush { id, segment } => {
@@ -203,17 +167,8 @@ impl DirectDevice {
                 let mut blocks = vec![Block::ZERO; location.bytes as usize / BLOCK_BYTES];
                 let pointer = blocks.as_mut_slice().as_mut_bytes().as_mut_ptr();
                 let memory = Memory::Read(blocks);
-                let slot = self.insert(InFlight::new(
-                    id,
-                    place,
-                    file,
-                    memory,
-                    u64::from(location.bytes),
-                    1,
-                ));
-                let entry = opcode::Read::new(fd, pointer, location.bytes)
-                    .offset(location.offset)
-                    .build();
+                let slot = self.insert(InFlight::new(id, place, file, memory, u64::from(location.bytes), 1));
+                let entry = opcode::Read::new(fd, pointer, location.bytes).offset(location.offset).build();
                 push(entry.user_data(self.user_data(slot)));
             }
             Operation::PrepareSegment { id, segment, bytes } => {
@@ -243,14 +198,7 @@ impl DirectDevice {
         let (pointer, count) = (iovecs.as_ptr(), iovecs.len() as u32);
         let bytes = iovecs.iter().map(|part| part.iov_len as u64).sum();
         let linked = flush && self.mode == DurabilityMode::LinkedFdatasync;
-        let slot = self.insert(InFlight::new(
-            id,
-            place,
-            file,
-            memory,
-            bytes,
-            1 + u8::from(linked),
-        ));
+        let slot = self.insert(InFlight::new(id, place, file, memory, bytes, 1 + u8::from(linked)));
         let user_data = self.user_data(slot);
         let write = opcode::Writev::new(fd, pointer, count).offset(offset);
         if linked {
@@ -308,12 +256,7 @@ impl Drop for DirectDevice {
 
 impl fmt::Debug for DirectDevice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "DirectDevice({}, {} in flight)",
-            self.root.display(),
-            self.in_flight()
-        )
+        write!(f, "DirectDevice({}, {} in flight)", self.root.display(), self.in_flight())
     }
 }
 
@@ -346,15 +289,7 @@ impl InFlight {
         bytes: u64,
         completions: u8,
     ) -> InFlight {
-        InFlight {
-            id,
-            place,
-            _file: file,
-            memory,
-            bytes,
-            completions_left: completions,
-            error: None,
-        }
+        InFlight { id, place, _file: file, memory, bytes, completions_left: completions, error: None }
     }
 
     fn check(&self, is_flush: bool, result: i32) -> Option<DeviceError> {
@@ -379,14 +314,8 @@ impl InFlight {
 /// Memory that the kernel reads or writes while the operation is in flight.
 enum Memory {
     None,
-    Group {
-        iovecs: Box<[libc::iovec]>,
-        _buffers: Vec<Arc<BlockBuffer>>,
-    },
-    Superblock {
-        iovecs: Box<[libc::iovec; 1]>,
-        _blocks: Arc<Vec<Block>>,
-    },
+    Group { iovecs: Box<[libc::iovec]>, _buffers: Vec<Arc<BlockBuffer>> },
+    Superblock { iovecs: Box<[libc::iovec; 1]>, _blocks: Arc<Vec<Block>> },
     Read(Vec<Block>),
 }
 
@@ -417,10 +346,7 @@ impl Place {
 
 fn iovec(bytes: &[u8]) -> libc::iovec {
     // The kernel only reads from it: the pointer is mutable because the type serves reads, too.
-    libc::iovec {
-        iov_base: bytes.as_ptr().cast_mut().cast(),
-        iov_len: bytes.len(),
-    }
+    libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
 }
 
 fn fdatasync(fd: types::Fd) -> squeue::Entry {

@@ -23,32 +23,17 @@ pub struct DataDirectory {
 impl DataDirectory {
     /// Takes a directory, creating it if `create`. Another process that holds it is an error.
     pub fn open(root: &Path, create: bool) -> Result<DataDirectory, DirectoryError> {
-        let failed = |doing| {
-            move |error| DirectoryError::Io {
-                doing,
-                root: root.to_owned(),
-                error,
-            }
-        };
+        let failed = |doing| move |error| DirectoryError::Io { doing, root: root.to_owned(), error };
         if create {
             std::fs::create_dir_all(root).map_err(failed("creating"))?;
             let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty());
             sync_directory(parent.unwrap_or(Path::new("."))).map_err(failed("making durable the name of"))?;
         }
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(root.join("lock"));
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(root.join("lock"));
         let lock = lock.map_err(failed("opening the lock of"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(DataDirectory {
-                root: root.to_owned(),
-                _lock: lock,
-            }),
-            Err(TryLockError::WouldBlock) => Err(DirectoryError::InUse {
-                root: root.to_owned(),
-            }),
+            Ok(()) => Ok(DataDirectory { root: root.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(DirectoryError::InUse { root: root.to_owned() }),
             Err(TryLockError::Error(error)) => Err(failed("locking")(error)),
         }
     }
@@ -75,11 +60,8 @@ impl DataDirectory {
 impl SegmentReader for DataDirectory {
     fn logs(&mut self) -> Result<Vec<LogId>, DeviceError> {
         let names = names_in(&self.root).map_err(|error| device_error(&error, "listing", &self.root))?;
-        let mut logs: Vec<LogId> = names
-            .iter()
-            .filter_map(|name| name.strip_prefix("log-")?.parse().ok())
-            .map(LogId)
-            .collect();
+        let mut logs: Vec<LogId> =
+            names.iter().filter_map(|name| name.strip_prefix("log-")?.parse().ok()).map(LogId).collect();
         logs.sort_unstable();
         Ok(logs)
     }
@@ -89,9 +71,8 @@ impl SegmentReader for DataDirectory {
         let list = || {
             let mut segments = Vec::new();
             for name in names_in(&folder)? {
-                if let Some(number) = name
-                    .strip_prefix("segment-")
-                    .and_then(|hex| u64::from_str_radix(hex, 16).ok())
+                if let Some(number) =
+                    name.strip_prefix("segment-").and_then(|hex| u64::from_str_radix(hex, 16).ok())
                 {
                     segments.push((SegmentId(number), std::fs::metadata(folder.join(&name))?.len()));
                 }
@@ -113,11 +94,7 @@ impl SegmentReader for DataDirectory {
         into: &mut [Block],
     ) -> Result<(), DeviceError> {
         let path = segment_path(&self.root, log, segment);
-        let mut read = || {
-            direct_options()
-                .open(&path)?
-                .read_exact_at(into.as_mut_bytes(), offset)
-        };
+        let mut read = || direct_options().open(&path)?.read_exact_at(into.as_mut_bytes(), offset);
         read().map_err(|error| device_error(&error, "reading", &path))
     }
 
@@ -227,14 +204,9 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
 pub(crate) fn device_error(error: &io::Error, doing: &str, path: &Path) -> DeviceError {
     let place = format!("{doing} {}", path.display());
     match error.raw_os_error() {
-        Some(libc::ENOSPC | libc::EDQUOT) => DeviceError::NoSpace {
-            place: path.display().to_string(),
-        },
+        Some(libc::ENOSPC | libc::EDQUOT) => DeviceError::NoSpace { place: path.display().to_string() },
         // An end of file where bytes were expected comes without a number.
-        code => DeviceError::Io {
-            code: code.unwrap_or(0),
-            place,
-        },
+        code => DeviceError::Io { code: code.unwrap_or(0), place },
     }
 }
 

@@ -36,40 +36,22 @@ impl Preparer {
         let work = move || {
             for request in inbox {
                 let result = prepare(&root, &request);
-                if outbox
-                    .send(Prepared {
-                        id: request.id,
-                        segment: request.segment,
-                        result,
-                    })
-                    .is_err()
-                {
+                if outbox.send(Prepared { id: request.id, segment: request.segment, result }).is_err() {
                     return;
                 }
                 wake();
             }
         };
-        let thread = std::thread::Builder::new()
-            .name("assize-prepare".into())
-            .spawn(work);
+        let thread = std::thread::Builder::new().name("assize-prepare".into()).spawn(work);
         let thread = thread.expect("the host refuses another thread: raise the limit on threads (ulimit -u)");
-        Preparer {
-            requests: Some(requests),
-            answers,
-            thread: Some(thread),
-        }
+        Preparer { requests: Some(requests), answers, thread: Some(thread) }
     }
 
     /// Asks for a segment.
     pub fn request(&self, id: OperationId, segment: SegmentId, bytes: u64) {
-        let requests = self
-            .requests
-            .as_ref()
-            .expect("requests end only with the preparer");
+        let requests = self.requests.as_ref().expect("requests end only with the preparer");
         // The thread ends before its sender only by a panic, whose reason has been printed.
-        requests
-            .send(Request { id, segment, bytes })
-            .expect("the preparing thread has died");
+        requests.send(Request { id, segment, bytes }).expect("the preparing thread has died");
     }
 
     /// The next answer, if there is one.
@@ -164,11 +146,7 @@ fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     }
     let error = io::Error::last_os_error();
     // Not every filesystem can; the zeros that follow allocate just as well.
-    if error.raw_os_error() == Some(libc::EOPNOTSUPP) {
-        Ok(())
-    } else {
-        Err(error)
-    }
+    if error.raw_os_error() == Some(libc::EOPNOTSUPP) { Ok(()) } else { Err(error) }
 }
 
 const ZEROS_BYTES: usize = 1 << 20;

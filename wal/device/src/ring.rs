@@ -22,19 +22,11 @@ impl RingDevice {
     /// Opens a ring for the data directory `root`.
     pub fn new(root: &Path, mode: DurabilityMode) -> io::Result<RingDevice> {
         let device = DirectDevice::new(root, 0, mode, Arc::new(|| ()));
-        Ok(RingDevice {
-            device,
-            ring: Ring(IoUring::new(ENTRIES)?),
-            completed: VecDeque::new(),
-        })
+        Ok(RingDevice { device, ring: Ring(IoUring::new(ENTRIES)?), completed: VecDeque::new() })
     }
 
     fn reap(&mut self) {
-        let RingDevice {
-            device,
-            ring,
-            completed,
-        } = self;
+        let RingDevice { device, ring, completed } = self;
         for entry in ring.0.completion() {
             completed.extend(device.complete(entry.user_data(), entry.result()));
         }
@@ -51,9 +43,7 @@ impl Device for RingDevice {
 
     fn poll(&mut self) -> Option<Completion> {
         self.reap();
-        self.completed
-            .pop_front()
-            .or_else(|| self.device.poll_completion())
+        self.completed.pop_front().or_else(|| self.device.poll_completion())
     }
 
     fn wait(&mut self) {

@@ -64,17 +64,13 @@ impl Domain for InventoryDomain {
 #[inline]
 fn apply(event: &InventoryEvent<'_>, states: &mut States<'_>, response: &mut Response) -> Result<(), Reason> {
     match *event {
-        InventoryEvent::Transfer {
-            source,
-            destination,
-            quantity,
-        } => transfer(source, destination, quantity, states, response),
+        InventoryEvent::Transfer { source, destination, quantity } => {
+            transfer(source, destination, quantity, states, response)
+        }
         InventoryEvent::TransferLines { lines } => transfer_lines(lines, states, response),
         InventoryEvent::Adjust { delta, .. } => adjust(delta, states, response),
         InventoryEvent::SetLimits { floor, ceiling, .. } => {
-            let item = load(states, FIRST)
-                .ok_or(Reason::UnknownItem)?
-                .limit(floor, ceiling)?;
+            let item = load(states, FIRST).ok_or(Reason::UnknownItem)?.limit(floor, ceiling)?;
             states.set(FIRST, &item.encode());
             push(response, item.quantity);
             Ok(())
@@ -112,9 +108,7 @@ fn transfer_lines(lines: &[Line], states: &mut States<'_>, response: &mut Respon
         *item = load(states, index);
     }
     let place = |id| {
-        ids.iter()
-            .position(|known| *known == id)
-            .expect("every item of a line is among the event's entities")
+        ids.iter().position(|known| *known == id).expect("every item of a line is among the event's entities")
     };
     for (number, line) in lines.iter().enumerate() {
         let (source, destination) = (place(line.source()), place(line.destination()));
@@ -170,11 +164,7 @@ fn reserve(
         return Err(Reason::ReservationExists);
     }
     let stock = stock.reserve(quantity)?;
-    let reservation = ReservationState {
-        item,
-        quantity,
-        settlement: Settlement::Open,
-    };
+    let reservation = ReservationState { item, quantity, settlement: Settlement::Open };
     states.set(FIRST, &stock.encode());
     states.set(SECOND, &reservation.encode());
     push(response, stock.quantity);
@@ -201,10 +191,7 @@ fn settle(
         Settlement::Confirmed => stock.confirm(reservation.quantity),
         Settlement::Open | Settlement::Released => stock.release(reservation.quantity),
     };
-    let reservation = ReservationState {
-        settlement,
-        ..reservation
-    };
+    let reservation = ReservationState { settlement, ..reservation };
     states.set(FIRST, &stock.encode());
     states.set(SECOND, &reservation.encode());
     push(response, stock.quantity);

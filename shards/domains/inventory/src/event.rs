@@ -89,11 +89,7 @@ impl<'a> InventoryEvent<'a> {
                 push_id(out, item);
                 out.extend_from_slice(head_value(ceiling).as_bytes());
             }
-            InventoryEvent::Transfer {
-                source,
-                destination,
-                quantity,
-            } => {
+            InventoryEvent::Transfer { source, destination, quantity } => {
                 out.extend_from_slice(head(TRANSFER, 0, quantity).as_bytes());
                 push_id(out, source);
                 push_id(out, destination);
@@ -107,11 +103,7 @@ impl<'a> InventoryEvent<'a> {
                 out.extend_from_slice(head(TRANSFER_LINES, lines.len() as u16, 0).as_bytes());
                 out.extend_from_slice(lines.as_bytes());
             }
-            InventoryEvent::Reserve {
-                item,
-                reservation,
-                quantity,
-            } => {
+            InventoryEvent::Reserve { item, reservation, quantity } => {
                 out.extend_from_slice(head(RESERVE, 0, quantity).as_bytes());
                 push_id(out, item);
                 push_id(out, reservation);
@@ -207,9 +199,7 @@ impl<'a> InventoryEvent<'a> {
             InventoryEvent::Adjust { item, .. } | InventoryEvent::SetLimits { item, .. } => {
                 entities.push(item)
             }
-            InventoryEvent::Transfer {
-                source, destination, ..
-            } => {
+            InventoryEvent::Transfer { source, destination, .. } => {
                 entities.push(source);
                 // One entity, not one twice: the event is whole, and evaluation rejects it with a reason.
                 if destination != source {
@@ -223,9 +213,7 @@ impl<'a> InventoryEvent<'a> {
                     }
                 }
             }
-            InventoryEvent::Reserve {
-                item, reservation, ..
-            }
+            InventoryEvent::Reserve { item, reservation, .. }
             | InventoryEvent::Confirm { item, reservation }
             | InventoryEvent::Release { item, reservation } => {
                 entities.push(item);
@@ -296,19 +284,11 @@ fn parse_lines<'a>(head: &Head, rest: &'a [u8]) -> Result<InventoryEvent<'a>, Ma
 }
 
 fn item(id: EntityId) -> Result<EntityId, Malformed> {
-    if is_item(id) {
-        Ok(id)
-    } else {
-        Err(Malformed::NotAnItem)
-    }
+    if is_item(id) { Ok(id) } else { Err(Malformed::NotAnItem) }
 }
 
 fn reservation(id: EntityId) -> Result<EntityId, Malformed> {
-    if is_item(id) {
-        Err(Malformed::NotAReservation)
-    } else {
-        Ok(id)
-    }
+    if is_item(id) { Err(Malformed::NotAReservation) } else { Ok(id) }
 }
 
 fn two_ids(rest: &[u8]) -> Result<(EntityId, EntityId), Malformed> {
@@ -321,19 +301,11 @@ fn push_id(out: &mut Vec<u8>, id: EntityId) {
 }
 
 fn head(kind: u16, detail: u16, value: u64) -> Head {
-    Head {
-        kind: U16::new(kind),
-        detail: U16::new(detail),
-        reserved: [0; 4],
-        value: U64::new(value),
-    }
+    Head { kind: U16::new(kind), detail: U16::new(detail), reserved: [0; 4], value: U64::new(value) }
 }
 
 fn head_value(value: u64) -> Value {
-    Value {
-        value: U64::new(value),
-        reserved: U64::new(0),
-    }
+    Value { value: U64::new(value), reserved: U64::new(0) }
 }
 
 fn kind_is_known(kind: u16) -> bool {

@@ -25,12 +25,7 @@ pub struct ItemState {
 
 impl ItemState {
     /// An item as its first upward adjustment finds it: empty, without limits.
-    pub const EMPTY: ItemState = ItemState {
-        quantity: 0,
-        reserved: 0,
-        floor: 0,
-        ceiling: NO_CEILING,
-    };
+    pub const EMPTY: ItemState = ItemState { quantity: 0, reserved: 0, floor: 0, ceiling: NO_CEILING };
 
     /// Reads an item's state as a read of the entity returns it. Nothing if the bytes are not one.
     #[inline]
@@ -73,10 +68,7 @@ impl ItemState {
     #[inline]
     pub fn take(self, quantity: u64) -> Result<ItemState, Reason> {
         self.check_free(quantity)?;
-        Ok(ItemState {
-            quantity: self.quantity - quantity,
-            ..self
-        })
+        Ok(ItemState { quantity: self.quantity - quantity, ..self })
     }
 
     /// After `quantity` came.
@@ -89,10 +81,7 @@ impl ItemState {
         if sum > self.ceiling {
             return Err(Reason::AboveCeiling);
         }
-        Ok(ItemState {
-            quantity: sum,
-            ..self
-        })
+        Ok(ItemState { quantity: sum, ..self })
     }
 
     /// After `quantity` of what is available became reserved.
@@ -101,33 +90,20 @@ impl ItemState {
     /// [`Reason::InsufficientStock`], [`Reason::BelowFloor`]
     pub fn reserve(self, quantity: u64) -> Result<ItemState, Reason> {
         self.check_free(quantity)?;
-        Ok(ItemState {
-            reserved: self.reserved + quantity,
-            ..self
-        })
+        Ok(ItemState { reserved: self.reserved + quantity, ..self })
     }
 
     /// After `quantity` of what is reserved left it. The floor cannot stand in the way: reserving kept it already.
     #[must_use]
     pub fn confirm(self, quantity: u64) -> ItemState {
-        ItemState {
-            quantity: self.quantity - quantity,
-            ..self.release(quantity)
-        }
+        ItemState { quantity: self.quantity - quantity, ..self.release(quantity) }
     }
 
     /// After `quantity` of what is reserved became available again.
     #[must_use]
     pub fn release(self, quantity: u64) -> ItemState {
-        assert!(
-            quantity <= self.reserved,
-            "settling {quantity} of {} reserved",
-            self.reserved
-        );
-        ItemState {
-            reserved: self.reserved - quantity,
-            ..self
-        }
+        assert!(quantity <= self.reserved, "settling {quantity} of {} reserved", self.reserved);
+        ItemState { reserved: self.reserved - quantity, ..self }
     }
 
     /// Under new limits.
@@ -145,19 +121,12 @@ impl ItemState {
         if self.quantity > ceiling {
             return Err(Reason::AboveCeiling);
         }
-        Ok(ItemState {
-            floor,
-            ceiling,
-            ..self
-        })
+        Ok(ItemState { floor, ceiling, ..self })
     }
 
     #[inline]
     fn check_free(&self, quantity: u64) -> Result<(), Reason> {
-        let left = self
-            .available()
-            .checked_sub(quantity)
-            .ok_or(Reason::InsufficientStock)?;
+        let left = self.available().checked_sub(quantity).ok_or(Reason::InsufficientStock)?;
         if left < self.floor {
             return Err(Reason::BelowFloor);
         }
@@ -193,12 +162,7 @@ const _: () = assert!(ITEM_STATE_BYTES == 32);
 mod tests {
     use super::*;
 
-    const ITEM: ItemState = ItemState {
-        quantity: 10,
-        reserved: 4,
-        floor: 2,
-        ceiling: 12,
-    };
+    const ITEM: ItemState = ItemState { quantity: 10, reserved: 4, floor: 2, ceiling: 12 };
 
     #[test]
     fn a_state_reads_back_and_a_broken_one_is_refused() {

@@ -103,9 +103,7 @@ numbered! {
 
 impl From<Malformed> for InvalidEvent {
     fn from(malformed: Malformed) -> InvalidEvent {
-        InvalidEvent {
-            reason: malformed.number(),
-        }
+        InvalidEvent { reason: malformed.number() }
     }
 }
 

@@ -26,27 +26,11 @@ fn encoded(event: &InventoryEvent<'_>) -> Vec<u8> {
 fn every_kind(lines: &[Line]) -> [InventoryEvent<'_>; 7] {
     let (item, other, reservation) = (item_id(1, 2), item_id(3, 4), reservation_id(5));
     [
-        InventoryEvent::Adjust {
-            item,
-            delta: -6,
-            reason: 7,
-        },
-        InventoryEvent::SetLimits {
-            item,
-            floor: 8,
-            ceiling: 9,
-        },
-        InventoryEvent::Transfer {
-            source: item,
-            destination: other,
-            quantity: 10,
-        },
+        InventoryEvent::Adjust { item, delta: -6, reason: 7 },
+        InventoryEvent::SetLimits { item, floor: 8, ceiling: 9 },
+        InventoryEvent::Transfer { source: item, destination: other, quantity: 10 },
         InventoryEvent::TransferLines { lines },
-        InventoryEvent::Reserve {
-            item,
-            reservation,
-            quantity: 11,
-        },
+        InventoryEvent::Reserve { item, reservation, quantity: 11 },
         InventoryEvent::Confirm { item, reservation },
         InventoryEvent::Release { item, reservation },
     ]
@@ -64,11 +48,7 @@ fn the_archive_of_a_transfer_is_exactly_its_payload() {
         destination: destination.0,
     };
     let archive = rkyv::to_bytes::<rkyv::rancor::Panic>(&mirror).unwrap();
-    let payload = encoded(&InventoryEvent::Transfer {
-        source,
-        destination,
-        quantity: 1 << 60 | 5,
-    });
+    let payload = encoded(&InventoryEvent::Transfer { source, destination, quantity: 1 << 60 | 5 });
     assert_eq!(archive.as_slice(), payload);
     assert_eq!(event_bytes(INVENTORY, VERSION, &payload).len(), 80);
 }
@@ -90,10 +70,7 @@ fn another_length_or_a_flipped_bit_is_refused_or_another_event() {
     for event in every_kind(&lines) {
         let payload = encoded(&event);
         for length in 0..payload.len() {
-            assert!(
-                InventoryEvent::parse(&payload[..length]).is_err(),
-                "{event:?} {length}"
-            );
+            assert!(InventoryEvent::parse(&payload[..length]).is_err(), "{event:?} {length}");
         }
         for at in 0..payload.len() * 8 {
             let mut flipped = payload.clone();
@@ -134,21 +111,15 @@ fn another_version_of_the_layout_is_invalid() {
     let (event, _) = Event::parse(&bytes).unwrap();
     let invalid = InventoryDomain.entities(&event, &mut Entities::new());
     assert_eq!(invalid, Err(InvalidEvent { reason: 256 }));
-    assert_eq!(
-        InventoryDomain.reason(256),
-        Some(Malformed::UnknownVersion.words())
-    );
+    assert_eq!(InventoryDomain.reason(256), Some(Malformed::UnknownVersion.words()));
     assert_eq!(InventoryDomain.reason(1), Some(Reason::InsufficientStock.words()));
     assert_eq!(InventoryDomain.id(), DomainId(1));
 }
 
 #[test]
 fn a_transfer_to_itself_has_one_entity_and_is_whole() {
-    let payload = encoded(&InventoryEvent::Transfer {
-        source: item_id(1, 2),
-        destination: item_id(1, 2),
-        quantity: 1,
-    });
+    let payload =
+        encoded(&InventoryEvent::Transfer { source: item_id(1, 2), destination: item_id(1, 2), quantity: 1 });
     let bytes = event_bytes(INVENTORY, VERSION, &payload);
     let (event, _) = Event::parse(&bytes).unwrap();
     let mut entities = Entities::new();
@@ -159,27 +130,16 @@ fn a_transfer_to_itself_has_one_entity_and_is_whole() {
 #[test]
 #[should_panic(expected = "accepted are 1 to 8")]
 fn more_lines_than_fit_are_not_encoded() {
-    encoded(&InventoryEvent::TransferLines {
-        lines: &[Line::new(item_id(1, 2), item_id(3, 4), 5); 9],
-    });
+    encoded(&InventoryEvent::TransferLines { lines: &[Line::new(item_id(1, 2), item_id(3, 4), 5); 9] });
 }
 
 #[test]
 fn the_readme_names_every_reason_by_its_number() {
     let readme = include_str!("../../README.md");
     for (number, words) in Reason::ALL.iter().map(|reason| (reason.number(), reason.words())) {
-        assert!(
-            readme.contains(&format!("| {number} | {words} |")),
-            "{number} {words}"
-        );
+        assert!(readme.contains(&format!("| {number} | {words} |")), "{number} {words}");
     }
-    for (number, words) in Malformed::ALL
-        .iter()
-        .map(|malformed| (malformed.number(), malformed.words()))
-    {
-        assert!(
-            readme.contains(&format!("| {number} | {words} |")),
-            "{number} {words}"
-        );
+    for (number, words) in Malformed::ALL.iter().map(|malformed| (malformed.number(), malformed.words())) {
+        assert!(readme.contains(&format!("| {number} | {words} |")), "{number} {words}");
     }
 }

@@ -62,10 +62,7 @@ impl Model {
             assert_eq!(i128::from(item.floor), stock.least);
             assert_eq!(i128::from(item.ceiling), stock.most);
             let held: i128 = self.promises.values().map(|promise| promise.held_of(*id)).sum();
-            assert_eq!(
-                stock.promised, held,
-                "what is reserved is what open reservations hold"
-            );
+            assert_eq!(stock.promised, held, "what is reserved is what open reservations hold");
         }
         for (id, promise) in &self.promises {
             let reservation = books.reservation(*id).expect("a reservation of the model");
@@ -81,27 +78,20 @@ impl Model {
             InventoryEvent::SetLimits { item, floor, ceiling } => {
                 self.limit(item, floor.into(), ceiling.into()).map_err(plain)
             }
-            InventoryEvent::Transfer {
-                source,
-                destination,
-                quantity,
-            } => self.transfer(source, destination, quantity.into()).map_err(plain),
+            InventoryEvent::Transfer { source, destination, quantity } => {
+                self.transfer(source, destination, quantity.into()).map_err(plain)
+            }
             InventoryEvent::TransferLines { lines } => {
                 let mut quantities = Vec::new();
                 for (number, line) in lines.iter().enumerate() {
                     let moved = self.transfer(line.source(), line.destination(), line.quantity().into());
-                    quantities.extend(moved.map_err(|reason| Refusal {
-                        reason,
-                        line: Some(number as u64),
-                    })?);
+                    quantities.extend(moved.map_err(|reason| Refusal { reason, line: Some(number as u64) })?);
                 }
                 Ok(quantities)
             }
-            InventoryEvent::Reserve {
-                item,
-                reservation,
-                quantity,
-            } => self.reserve(item, reservation, quantity.into()).map_err(plain),
+            InventoryEvent::Reserve { item, reservation, quantity } => {
+                self.reserve(item, reservation, quantity.into()).map_err(plain)
+            }
             InventoryEvent::Confirm { item, reservation } => {
                 self.settle(item, reservation, true).map_err(plain)
             }
@@ -118,12 +108,7 @@ impl Model {
         if delta < 0 {
             return Ok(vec![self.remove(item, -delta)?]);
         }
-        self.stock.entry(item).or_insert(Stock {
-            on_hand: 0,
-            promised: 0,
-            least: 0,
-            most: u64::MAX.into(),
-        });
+        self.stock.entry(item).or_insert(Stock { on_hand: 0, promised: 0, least: 0, most: u64::MAX.into() });
         Ok(vec![self.add(item, delta)?])
     }
 
@@ -157,10 +142,7 @@ impl Model {
         if !self.stock.contains_key(&destination) {
             return Err(Reason::UnknownItem);
         }
-        Ok(vec![
-            self.remove(source, quantity)?,
-            self.add(destination, quantity)?,
-        ])
+        Ok(vec![self.remove(source, quantity)?, self.add(destination, quantity)?])
     }
 
     fn reserve(&mut self, item: EntityId, reservation: EntityId, quantity: i128) -> Result<Vec<u64>, Reason> {
@@ -174,17 +156,13 @@ impl Model {
         stock.may_spare(quantity)?;
         stock.promised += quantity;
         let quantities = stock.quantities();
-        self.promises
-            .insert(reservation, Promise::Held { item, quantity });
+        self.promises.insert(reservation, Promise::Held { item, quantity });
         Ok(quantities)
     }
 
     fn settle(&mut self, item: EntityId, reservation: EntityId, taken: bool) -> Result<Vec<u64>, Reason> {
         let stock = self.stock.get_mut(&item).ok_or(Reason::UnknownItem)?;
-        let promise = self
-            .promises
-            .get_mut(&reservation)
-            .ok_or(Reason::UnknownReservation)?;
+        let promise = self.promises.get_mut(&reservation).ok_or(Reason::UnknownReservation)?;
         match *promise {
             Promise::Held { item: of, .. } | Promise::Over { item: of } if of != item => {
                 Err(Reason::OtherItem)

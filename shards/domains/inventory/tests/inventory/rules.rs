@@ -27,19 +27,11 @@ fn run(books: &mut Books, event: &InventoryEvent<'_>) -> (Verdict, Vec<u64>) {
 }
 
 fn adjust(item: EntityId, delta: i64) -> InventoryEvent<'static> {
-    InventoryEvent::Adjust {
-        item,
-        delta,
-        reason: 3,
-    }
+    InventoryEvent::Adjust { item, delta, reason: 3 }
 }
 
 fn transfer(source: EntityId, destination: EntityId, quantity: u64) -> InventoryEvent<'static> {
-    InventoryEvent::Transfer {
-        source,
-        destination,
-        quantity,
-    }
+    InventoryEvent::Transfer { source, destination, quantity }
 }
 
 fn limits(item: EntityId, floor: u64, ceiling: u64) -> InventoryEvent<'static> {
@@ -47,11 +39,7 @@ fn limits(item: EntityId, floor: u64, ceiling: u64) -> InventoryEvent<'static> {
 }
 
 fn reserve(item: EntityId, quantity: u64) -> InventoryEvent<'static> {
-    InventoryEvent::Reserve {
-        item,
-        reservation: R,
-        quantity,
-    }
+    InventoryEvent::Reserve { item, reservation: R, quantity }
 }
 
 fn stocked(items: &[(EntityId, i64)]) -> Books {
@@ -79,14 +67,8 @@ fn increase_stock_and_create_item() {
 fn decrease_stock() {
     let mut books = stocked(&[(A, 5)]);
     assert_eq!(run(&mut books, &adjust(A, -2)), applied(&[3]));
-    assert_eq!(
-        run(&mut books, &adjust(A, -4)),
-        rejected(Reason::InsufficientStock)
-    );
-    assert_eq!(
-        run(&mut books, &adjust(A, i64::MIN)),
-        rejected(Reason::InsufficientStock)
-    );
+    assert_eq!(run(&mut books, &adjust(A, -4)), rejected(Reason::InsufficientStock));
+    assert_eq!(run(&mut books, &adjust(A, i64::MIN)), rejected(Reason::InsufficientStock));
     assert_eq!(run(&mut books, &adjust(B, -1)), rejected(Reason::UnknownItem));
     assert_eq!(books.len(), 1, "a rejected decrease creates nothing");
 }
@@ -101,10 +83,7 @@ fn set_limits() {
     assert_eq!(run(&mut books, &adjust(A, 4)), rejected(Reason::AboveCeiling));
     assert_eq!(run(&mut books, &limits(A, 6, 8)), rejected(Reason::BelowFloor));
     assert_eq!(run(&mut books, &limits(A, 0, 4)), rejected(Reason::AboveCeiling));
-    assert_eq!(
-        run(&mut books, &limits(A, 5, 4)),
-        rejected(Reason::FloorAboveCeiling)
-    );
+    assert_eq!(run(&mut books, &limits(A, 5, 4)), rejected(Reason::FloorAboveCeiling));
     assert_eq!(run(&mut books, &limits(B, 0, 4)), rejected(Reason::UnknownItem));
     assert_eq!(run(&mut books, &limits(A, 0, NO_CEILING)), applied(&[5]));
     assert_eq!(run(&mut books, &adjust(A, 4)), applied(&[9]));
@@ -115,22 +94,13 @@ fn set_limits() {
 fn transfer_stock() {
     let mut books = stocked(&[(A, 5), (B, 1)]);
     assert_eq!(run(&mut books, &transfer(A, B, 3)), applied(&[2, 4]));
-    assert_eq!(
-        run(&mut books, &transfer(A, B, 3)),
-        rejected(Reason::InsufficientStock)
-    );
-    assert_eq!(
-        run(&mut books, &transfer(A, B, 0)),
-        rejected(Reason::ZeroQuantity)
-    );
+    assert_eq!(run(&mut books, &transfer(A, B, 3)), rejected(Reason::InsufficientStock));
+    assert_eq!(run(&mut books, &transfer(A, B, 0)), rejected(Reason::ZeroQuantity));
     assert_eq!(run(&mut books, &transfer(A, A, 1)), rejected(Reason::SameItem));
     assert_eq!(run(&mut books, &transfer(A, C, 1)), rejected(Reason::UnknownItem));
     assert_eq!(run(&mut books, &transfer(C, A, 1)), rejected(Reason::UnknownItem));
     run(&mut books, &limits(B, 0, 4));
-    assert_eq!(
-        run(&mut books, &transfer(A, B, 1)),
-        rejected(Reason::AboveCeiling)
-    );
+    assert_eq!(run(&mut books, &transfer(A, B, 1)), rejected(Reason::AboveCeiling));
     run(&mut books, &limits(A, 2, NO_CEILING));
     assert_eq!(run(&mut books, &transfer(A, B, 1)), rejected(Reason::BelowFloor));
 }
@@ -160,32 +130,17 @@ fn reserve_stock_then_confirm_reservation() {
     let mut books = stocked(&[(A, 5), (B, 5)]);
     assert_eq!(run(&mut books, &reserve(A, 0)), rejected(Reason::ZeroQuantity));
     assert_eq!(run(&mut books, &reserve(C, 1)), rejected(Reason::UnknownItem));
-    assert_eq!(
-        run(&mut books, &reserve(A, 6)),
-        rejected(Reason::InsufficientStock)
-    );
+    assert_eq!(run(&mut books, &reserve(A, 6)), rejected(Reason::InsufficientStock));
     assert_eq!(run(&mut books, &reserve(A, 3)), applied(&[5, 3]));
-    assert_eq!(
-        run(&mut books, &reserve(A, 1)),
-        rejected(Reason::ReservationExists)
-    );
-    assert_eq!(
-        run(&mut books, &adjust(A, -3)),
-        rejected(Reason::InsufficientStock)
-    );
-    assert_eq!(
-        run(&mut books, &transfer(A, B, 3)),
-        rejected(Reason::InsufficientStock)
-    );
+    assert_eq!(run(&mut books, &reserve(A, 1)), rejected(Reason::ReservationExists));
+    assert_eq!(run(&mut books, &adjust(A, -3)), rejected(Reason::InsufficientStock));
+    assert_eq!(run(&mut books, &transfer(A, B, 3)), rejected(Reason::InsufficientStock));
 
     let confirm = |item, reservation| InventoryEvent::Confirm { item, reservation };
     assert_eq!(run(&mut books, &confirm(B, R)), rejected(Reason::OtherItem));
     assert_eq!(run(&mut books, &confirm(C, R)), rejected(Reason::UnknownItem));
     let other = reservation_id(8);
-    assert_eq!(
-        run(&mut books, &confirm(A, other)),
-        rejected(Reason::UnknownReservation)
-    );
+    assert_eq!(run(&mut books, &confirm(A, other)), rejected(Reason::UnknownReservation));
     assert_eq!(run(&mut books, &confirm(A, R)), applied(&[2, 0]));
     assert_eq!(run(&mut books, &confirm(A, R)), rejected(Reason::AlreadySettled));
     assert_eq!(books.reservation(R).unwrap().settlement, Settlement::Confirmed);
@@ -196,19 +151,10 @@ fn reserve_stock_then_confirm_reservation() {
 fn release_reservation() {
     let mut books = stocked(&[(A, 5)]);
     run(&mut books, &reserve(A, 3));
-    let release = InventoryEvent::Release {
-        item: A,
-        reservation: R,
-    };
+    let release = InventoryEvent::Release { item: A, reservation: R };
     assert_eq!(run(&mut books, &release), applied(&[5, 0]));
     assert_eq!(run(&mut books, &release), rejected(Reason::AlreadySettled));
-    assert_eq!(
-        run(&mut books, &reserve(A, 1)),
-        rejected(Reason::ReservationExists)
-    );
-    let plain = ItemState {
-        quantity: 5,
-        ..ItemState::EMPTY
-    };
+    assert_eq!(run(&mut books, &reserve(A, 1)), rejected(Reason::ReservationExists));
+    let plain = ItemState { quantity: 5, ..ItemState::EMPTY };
     assert_eq!(books.item(A), Some(plain));
 }
