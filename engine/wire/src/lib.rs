@@ -11,6 +11,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod accept;
+pub mod canary;
 pub mod event;
 pub mod frame;
 pub mod ids;

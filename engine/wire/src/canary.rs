@@ -1,0 +1,43 @@
+//! Deliberate faults, each of which a test must find out, so that the tests are known to be able to fail.
+//!
+//! A build with `--cfg canaries` has them, and arms at most one at a time; any other build has none: there
+//! [`armed`] is `false` at compile time, and the code behind it is gone. Each stands where it does harm:
+//! `if canary::armed(Canary::...)`.
+
+/// A fault that can be armed. The comment says which rule it breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Canary {
+    /// X1: a home lends to whoever claims first, not in (slot, shard) order.
+    GrantOutOfOrder = 1,
+}
+
+impl Canary {
+    /// All of them.
+    pub const ALL: &[Canary] = &[Canary::GrantOutOfOrder];
+}
+
+/// Whether this fault is to be committed now.
+#[cfg(not(canaries))]
+#[inline(always)]
+#[must_use]
+pub const fn armed(_: Canary) -> bool {
+    false
+}
+
+/// Whether this fault is to be committed now.
+#[cfg(canaries)]
+#[must_use]
+pub fn armed(canary: Canary) -> bool {
+    ARMED.load(core::sync::atomic::Ordering::Relaxed) == canary as u8
+}
+
+/// Arms one fault for the whole process, or none.
+#[cfg(canaries)]
+pub fn arm(canary: Option<Canary>) {
+    let number = canary.map_or(0, |canary| canary as u8);
+    ARMED.store(number, core::sync::atomic::Ordering::Relaxed);
+}
+
+#[cfg(canaries)]
+static ARMED: core::sync::atomic::AtomicU8 = core::sync::atomic::AtomicU8::new(0);
