@@ -43,7 +43,12 @@ pub fn ways(root: &Path) -> io::Result<Vec<Box<dyn Way>>> {
     let mut device = RingDevice::new(root, DurabilityMode::default())?;
     for log in 0..5 {
         let id = OperationId { log: LogId(log), number: 0 };
-        device.submit(Operation::PrepareSegment { id, segment: SEGMENT, bytes: SEGMENT_BYTES });
+        device.submit(Operation::PrepareSegment {
+            id,
+            segment: SEGMENT,
+            bytes: SEGMENT_BYTES,
+            recycled: None,
+        });
         finish_one(&mut device);
     }
     drop(device);

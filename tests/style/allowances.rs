@@ -2,7 +2,7 @@
 //! file which must call the kernel may join `UNSAFE_FILES`.
 
 /// Files over the limit of lines, and what they may have.
-pub const LONG_FILES: &[(&str, usize)] = &[("wal/src/log.rs", 774), ("wal/src/superblock.rs", 614)];
+pub const LONG_FILES: &[(&str, usize)] = &[];
 
 /// Functions over the limit of lines, and what they may have.
 pub const LONG_FUNCTIONS: &[(&str, usize)] = &[];

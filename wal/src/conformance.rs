@@ -46,6 +46,8 @@ pub fn run<H: Harness>(mut fresh: impl FnMut() -> H) {
     superblock_copies_are_separate(&mut fresh());
     log_survives_a_clean_restart(&mut fresh(), FlushPolicy::EachGroup);
     log_survives_a_clean_restart(&mut fresh(), FlushPolicy::OnRequest);
+    a_recycled_segment_has_one_name(&mut fresh());
+    recycled_log_survives_restarts(&mut fresh());
 }
 
 fn fresh_device_is_empty(harness: &mut dyn Harness) {
@@ -110,6 +112,70 @@ fn writes_are_read_back_in_place(harness: &mut dyn Harness) {
     );
 }
 
+/// What was written stays in the file, under its new name only.
+fn a_recycled_segment_has_one_name(harness: &mut dyn Harness) {
+    prepare(harness, 0);
+    prepare(harness, 1);
+    let buffers = vec![Arc::new(filled(100, 7))];
+    let write = Operation::Write { id: id(1), segment: SegmentId(0), offset: 0, buffers, flush: true };
+    assert!(perform(harness, write).result.is_ok());
+    let recycle = |number, segment, recycled| Operation::PrepareSegment {
+        id: id(number),
+        segment: SegmentId(segment),
+        bytes: SEGMENT_BYTES,
+        recycled: Some(SegmentId(recycled)),
+    };
+    assert!(matches!(perform(harness, recycle(2, 2, 0)).result, Ok(Done::Complete)));
+    assert!(perform(harness, recycle(3, 3, 0)).result.is_err(), "segment 0 is there twice");
+    let buffers = vec![Arc::new(filled(100, 8))];
+    let stale = Operation::Write { id: id(4), segment: SegmentId(0), offset: 0, buffers, flush: true };
+    assert!(perform(harness, stale).result.is_err(), "segment 0 is not there any more");
+    harness.reopen();
+    let names = [SegmentId(1), SegmentId(2)].map(|segment| (segment, SEGMENT_BYTES));
+    assert_eq!(harness.reader().segments(LOG), Ok(names.to_vec()));
+    let mut block = [Block::ZERO];
+    harness.reader().read(LOG, SegmentId(2), 0, &mut block).expect("what was written can be read");
+    assert_eq!(block[0].0, filled(100, 7).as_blocks_bytes()[..]);
+}
+
+/// L2, L5: a log that gives up its old segments again and again goes on in them, and every start reads what is kept.
+fn recycled_log_survives_restarts(harness: &mut dyn Harness) {
+    let mut superblock = first_superblock();
+    let mut expected: Vec<(StripeId, SegmentId)> = Vec::new();
+    for round in 0..6u8 {
+        let recovered = recover(harness.reader(), &superblock, &mut |_| Some(vec![]));
+        let recovered = recovered.expect("nothing is lost");
+        let unnamed: BTreeSet<StripeId> = recovered.unnamed.iter().map(|(stripe, _)| *stripe).collect();
+        let kept = expected.iter().map(|(stripe, _)| *stripe).collect();
+        assert_eq!(unnamed, kept, "round {round}");
+        superblock.incarnation = recovered.incarnation;
+        superblock.cuts = recovered.cuts(&[LOG]);
+        let mut log = Log::new(identity(), config(FlushPolicy::EachGroup), recovered.start(LOG));
+        drive(harness, &mut log, true);
+        for number in 0..40u8 {
+            let bytes = 1000 + usize::from(number) * 400;
+            let buffer = filled(bytes, round * 40 + number);
+            let stripe = StripeId { shard: ShardId(0), hash: Hash::of(buffer.payload()) };
+            log.append(Entry::Stripe(stripe), buffer).expect("the log has room");
+            let durable = drive(harness, &mut log, true);
+            let (_, location) = durable.last().expect("the record is durable");
+            expected.push((stripe, location.segment));
+            if number == 20 {
+                let cut = log.cut(location.segment);
+                superblock.cuts = vec![cut];
+                log.release(&cut);
+                expected.retain(|(_, segment)| *segment >= cut.first_segment);
+                assert!(expected.len() < 21, "round {round}: nothing was given up");
+            }
+            log.check_invariants();
+        }
+        drive(harness, &mut log, true);
+        harness.reopen();
+        let segments = harness.reader().segments(LOG).expect("segments are listed").len();
+        assert!(segments <= 16, "round {round}: {segments} segments");
+    }
+}
+
 fn every_operation_completes_once(harness: &mut dyn Harness) {
     prepare(harness, 0);
     let mut waiting = BTreeSet::new();
@@ -159,24 +225,14 @@ fn superblock_copies_are_separate(harness: &mut dyn Harness) {
 
 /// A log is filled across segments, recovered, continued under the next incarnation and recovered again.
 fn log_survives_a_clean_restart(harness: &mut dyn Harness, flush: FlushPolicy) {
-    let first = Superblock {
-        cluster: ClusterId(1),
-        replica: ReplicaId(0),
-        sequence: 0,
-        incarnation: Incarnation(0),
-        promised: Ballot::NONE,
-        quarantined: false,
-        segment_bytes: SEGMENT_BYTES,
-        cuts: vec![],
-        parameters: vec![1, 2, 3],
-    };
+    let first = first_superblock();
     let mut store = SuperblockStore::format(first);
     store.drive(|copy, blocks| harness.write_superblock(copy, blocks)).expect("formatting");
     let mut expected: Vec<(StripeId, Vec<u8>)> = Vec::new();
     for round in 1..=3_u8 {
         let copies = [0, 1].map(|copy| harness.reader().read_superblock(copy).expect("it can be read"));
         let mut store = SuperblockStore::new(find(copies).expect("it was formatted"));
-        let found = recover(harness.reader(), store.current(), Slot(1), &mut |_| Some(vec![]));
+        let found = recover(harness.reader(), store.current(), &mut |_| Some(vec![]));
         let found = found.expect("nothing was lost");
         assert_eq!(found.incarnation, Incarnation(u64::from(round)));
         assert_eq!(found.accepted.len(), usize::from(round) - 1);
@@ -253,6 +309,21 @@ fn drive(harness: &mut dyn Harness, log: &mut Log, flush: bool) -> Vec<(Entry, R
     }
 }
 
+fn first_superblock() -> Superblock {
+    Superblock {
+        cluster: ClusterId(1),
+        replica: ReplicaId(0),
+        sequence: 0,
+        incarnation: Incarnation(0),
+        promised: Ballot::NONE,
+        quarantined: false,
+        segment_bytes: SEGMENT_BYTES,
+        checkpoint: None,
+        cuts: vec![],
+        parameters: vec![1, 2, 3],
+    }
+}
+
 fn read_back(
     harness: &mut dyn Harness,
     expected: &[(StripeId, Vec<u8>)],
@@ -273,8 +344,12 @@ fn read_back(
 }
 
 fn prepare(harness: &mut dyn Harness, segment: u64) {
-    let operation =
-        Operation::PrepareSegment { id: id(1000), segment: SegmentId(segment), bytes: SEGMENT_BYTES };
+    let operation = Operation::PrepareSegment {
+        id: id(1000),
+        segment: SegmentId(segment),
+        bytes: SEGMENT_BYTES,
+        recycled: None,
+    };
     let completion = perform(harness, operation);
     assert!(matches!(completion.result, Ok(Done::Complete)), "{completion:?}");
 }

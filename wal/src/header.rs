@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 0..4 | magic | `ASZR` |
 //! | 4..6 | version | 1 |
-//! | 6 | kind | 1 stripe, 2 accept, 3 idle, 4 outcomes, 5 chosen, 6 start |
+//! | 6 | kind | 1 stripe, 2 accept, 3 idle, 4 outcomes, 5 chosen, 6 start, 7 entities, 8 keys, 9 part |
 //! | 7 | copy | 0, or 1 for the second copy of an accept |
 //! | 8..12 | checksum | crc32c over the cluster id, then the record's whole blocks with this field zero |
 //! | 12..16 | previous | checksum of the record before it in this log, 0 for the first |
@@ -17,17 +17,19 @@
 //! | 44..48 | payload | payload bytes after the header; zeros follow to the end of the block |
 //! | 48..56 | mark ballot | accepted-through mark when the record was formed (L5) |
 //! | 56..64 | mark slot | |
-//! | 64..96 | hash | stripe: blake3 of its bytes. accept, chosen: the manifest's hash |
-//! | 96..98 | shard | stripe, outcomes: the shard |
+//! | 64..96 | hash | stripe: blake3 of its bytes. accept, chosen: the manifest's hash. outcomes: last stream time, 24 zeros |
+//! | 96..98 | shard | stripe, outcomes, entities, keys, part: the shard |
 //! | 98..100 | | 0 |
 //! | 100..104 | group blocks | blocks from the first record of its group commit to this record |
 //! | 104..112 | durable through | logical offset below which this log was durable when the record was formed |
-//! | 112..120 | first | accept, chosen: slot. outcomes: first slot |
-//! | 120..128 | last | accept: ballot. outcomes: last slot |
+//! | 112..120 | first | accept, chosen, entities, part: slot. outcomes: first slot. keys: number of the first key |
+//! | 120..128 | last | accept: ballot. outcomes: last slot. entities: its number. keys: number of the next key. part: records of entities |
 
 use core::fmt;
 
-use assize_wire::{Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StripeId};
+use assize_wire::{
+    Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StreamTime, StripeId,
+};
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -59,6 +61,8 @@ pub enum Entry {
         first: Slot,
         /// Last slot in the chunk.
         last: Slot,
+        /// Stream time of the last slot.
+        time: StreamTime,
     },
     /// This slot is chosen with this manifest (P7); the payload is the caller's.
     Chosen {
@@ -69,6 +73,34 @@ pub enum Entry {
     },
     /// The first record of an incarnation.
     Start,
+    /// The payload is some of a shard's entities after `slot` (L6).
+    Entities {
+        /// The slot.
+        slot: Slot,
+        /// The shard.
+        shard: ShardId,
+        /// Counts this part's records of entities, from 0.
+        number: u64,
+    },
+    /// The payload is the keys `first .. next` of a shard's Warden, in order of arrival (W5). They stand for as long as
+    /// one of them is live, whichever checkpoint they were written for.
+    Keys {
+        /// The shard.
+        shard: ShardId,
+        /// Number of the first key.
+        first: u64,
+        /// Number of the key after the last one.
+        next: u64,
+    },
+    /// The payload is the head of a shard's part of the checkpoint after `slot`; the part is complete with it.
+    Part {
+        /// The slot.
+        slot: Slot,
+        /// The shard.
+        shard: ShardId,
+        /// How many records of entities the part has. They were written by the same incarnation.
+        records: u64,
+    },
 }
 
 /// The kind alone.
@@ -86,6 +118,12 @@ pub enum RecordKind {
     Chosen,
     /// The first record of an incarnation.
     Start,
+    /// Entities of a checkpoint.
+    Entities,
+    /// Keys of a Warden.
+    Keys,
+    /// The head of a shard's part of a checkpoint.
+    Part,
 }
 
 /// Accepted-through: every slot up to `slot` is accepted here, the last under `ballot`. Compared in that order.
@@ -161,6 +199,9 @@ impl Entry {
             Entry::Outcomes { .. } => RecordKind::Outcomes,
             Entry::Chosen { .. } => RecordKind::Chosen,
             Entry::Start => RecordKind::Start,
+            Entry::Entities { .. } => RecordKind::Entities,
+            Entry::Keys { .. } => RecordKind::Keys,
+            Entry::Part { .. } => RecordKind::Part,
         }
     }
 
@@ -183,6 +224,9 @@ impl fmt::Display for RecordKind {
             RecordKind::Outcomes => "outcomes",
             RecordKind::Chosen => "chosen",
             RecordKind::Start => "start",
+            RecordKind::Entities => "checkpoint's entities",
+            RecordKind::Keys => "Warden's keys",
+            RecordKind::Part => "checkpoint's head",
         })
     }
 }
@@ -297,7 +341,10 @@ impl RecordHeader {
         let (hash, shard, first, last) = match self.entry {
             Entry::Stripe(stripe) => (stripe.hash, stripe.shard, 0, 0),
             Entry::Accept { slot, ballot, manifest } => (manifest, ShardId(0), slot.0, ballot.to_raw()),
-            Entry::Outcomes { shard, first, last } => (Hash::ZERO, shard, first.0, last.0),
+            Entry::Outcomes { shard, first, last, time } => (time_hash(time), shard, first.0, last.0),
+            Entry::Entities { slot, shard, number } => (Hash::ZERO, shard, slot.0, number),
+            Entry::Keys { shard, first, next } => (Hash::ZERO, shard, first, next),
+            Entry::Part { slot, shard, records } => (Hash::ZERO, shard, slot.0, records),
             Entry::Chosen { slot, manifest } => (manifest, ShardId(0), slot.0, 0),
             Entry::Idle | Entry::Start => (Hash::ZERO, ShardId(0), 0, 0),
         };
@@ -337,9 +384,12 @@ impl RawHeader {
             1 => Entry::Stripe(StripeId { shard, hash }),
             2 => Entry::Accept { slot: first, ballot: Ballot::from_raw(self.last.get()), manifest: hash },
             3 => Entry::Idle,
-            4 => Entry::Outcomes { shard, first, last: Slot(self.last.get()) },
+            4 => Entry::Outcomes { shard, first, last: Slot(self.last.get()), time: time_of(hash) },
             5 => Entry::Chosen { slot: first, manifest: hash },
             6 => Entry::Start,
+            7 => Entry::Entities { slot: first, shard, number: self.last.get() },
+            8 => Entry::Keys { shard, first: first.0, next: self.last.get() },
+            9 => Entry::Part { slot: first, shard, records: self.last.get() },
             _ => return None,
         })
     }
@@ -486,7 +536,21 @@ fn kind_code(kind: RecordKind) -> u8 {
         RecordKind::Outcomes => 4,
         RecordKind::Chosen => 5,
         RecordKind::Start => 6,
+        RecordKind::Entities => 7,
+        RecordKind::Keys => 8,
+        RecordKind::Part => 9,
     }
+}
+
+/// A record of outcomes has no hash: its stream time stands in that place.
+fn time_hash(time: StreamTime) -> Hash {
+    let mut hash = Hash::ZERO;
+    hash.0[..8].copy_from_slice(&time.0.to_le_bytes());
+    hash
+}
+
+fn time_of(hash: Hash) -> StreamTime {
+    StreamTime(u64::from_le_bytes(hash.0[..8].try_into().expect("eight bytes")))
 }
 
 /// crc32c over the cluster id and the record with its checksum field taken as zero.

@@ -1,5 +1,7 @@
 //! Every limit of this crate, and the relations between them.
 
+use assize_wire::limits::SHARDS_MAX;
+
 /// The unit of alignment and of atomic replacement: everything on the device starts and ends at a multiple.
 pub const BLOCK_BYTES: usize = 4096;
 
@@ -30,11 +32,11 @@ pub const SCAN_CHUNK_BYTES: usize = 1 << 20;
 /// The agreed parameters in a superblock.
 pub const PARAMETERS_BYTES_MAX: usize = 8 << 10;
 
-/// The logs that a superblock can list.
-pub const LOGS_MAX: usize = 256;
+/// The logs that a superblock can list: four for each core, of which there are at most one a shard and one more.
+pub const LOGS_MAX: usize = 4 * (SHARDS_MAX + 1);
 
 /// One copy of the superblock.
-pub const SUPERBLOCK_COPY_BYTES: usize = 16 << 10;
+pub const SUPERBLOCK_COPY_BYTES: usize = 32 << 10;
 
 const _: () = assert!(BLOCK_BYTES.is_power_of_two(), "offsets are masked with it");
 const _: () = assert!(RECORD_HEADER_BYTES.is_multiple_of(16), "what follows a header is read in place");
@@ -43,7 +45,7 @@ const _: () = assert!(RECORD_BYTES_MAX < u32::MAX as usize, "a payload's length 
 const _: () = assert!(GROUP_RECORDS_MAX <= 1024, "Linux takes at most 1024 buffers in one vectored write");
 const _: () = assert!(SUPERBLOCK_COPY_BYTES.is_multiple_of(BLOCK_BYTES), "a copy is whole blocks");
 const _: () = assert!(
-    128 + LOGS_MAX * 24 + PARAMETERS_BYTES_MAX <= SUPERBLOCK_COPY_BYTES,
+    192 + LOGS_MAX * 32 + PARAMETERS_BYTES_MAX <= SUPERBLOCK_COPY_BYTES,
     "a superblock's fixed part, its logs and its parameters fit one copy"
 );
 const _: () = assert!(SCAN_CHUNK_BYTES.is_multiple_of(BLOCK_BYTES), "reads are whole blocks");

@@ -171,7 +171,15 @@ impl MemoryDevice {
     ) -> Result<Option<Vec<Block>>, DeviceError> {
         let id = operation.id();
         match operation {
-            Operation::PrepareSegment { segment, bytes, .. } => {
+            Operation::PrepareSegment { segment, recycled: Some(recycled), .. } => {
+                let file = self.segments.remove(&(id.log, *recycled)).ok_or_else(|| DeviceError::Io {
+                    code: 2,
+                    place: format!("recycling segment {recycled} of log {}", id.log),
+                })?;
+                self.segments.insert((id.log, *segment), file);
+                Ok(None)
+            }
+            Operation::PrepareSegment { segment, bytes, recycled: None, .. } => {
                 if self.segments_left == 0 {
                     return Err(DeviceError::NoSpace {
                         place: format!("segment {segment} of log {}", id.log),

@@ -68,8 +68,9 @@ pub enum Operation {
         /// The segment.
         segment: SegmentId,
     },
-    /// Allocates the segment, writes zeros over all of it and makes it durable, its name included (L2).
-    /// A segment that is listed afterwards is whole: preparing is atomic.
+    /// Allocates the segment, writes zeros over all of it and makes it durable, its name included (L2); or gives the
+    /// file of a segment that is no longer wanted its name. What is left in there names its old place, so it is no
+    /// record here. A segment that is listed afterwards is whole: preparing is atomic.
     PrepareSegment {
         /// Its name.
         id: OperationId,
@@ -77,6 +78,8 @@ pub enum Operation {
         segment: SegmentId,
         /// Its size.
         bytes: u64,
+        /// The segment of the same log whose file it becomes.
+        recycled: Option<SegmentId>,
     },
     /// Reads a record's blocks. Completes with [`Done::Read`].
     Read {

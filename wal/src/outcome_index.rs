@@ -17,7 +17,7 @@ pub struct OutcomeIndex {
 impl OutcomeIndex {
     /// Takes in a record's entry; only outcomes count.
     pub fn insert(&mut self, entry: &Entry, location: RecordLocation) {
-        if let Entry::Outcomes { shard, first, last } = *entry {
+        if let Entry::Outcomes { shard, first, last, .. } = *entry {
             assert!(first <= last, "an outcomes record for slots {first} to {last}");
             self.chunks.insert((shard, first), Chunk { last, location });
         }
@@ -57,7 +57,7 @@ struct Chunk {
 mod tests {
     use super::*;
     use crate::operation::SegmentId;
-    use assize_wire::LogId;
+    use assize_wire::{LogId, StreamTime};
 
     /// SubscriberResumes.
     #[test]
@@ -68,6 +68,7 @@ mod tests {
             shard: ShardId(shard),
             first: Slot(first),
             last: Slot(last),
+            time: StreamTime(last),
         };
         index.insert(&chunk(0, 1, 10), at(0));
         index.insert(&chunk(1, 1, 3), at(4096));

@@ -1,11 +1,11 @@
 //! The superblock: what a replica must know before it reads its logs, in two copies (L7).
 //!
-//! One copy, little-endian, 16 KiB:
+//! One copy, little-endian, 32 KiB:
 //!
 //! | bytes | field | meaning |
 //! |---|---|---|
 //! | 0..4 | magic | `ASZS` |
-//! | 4..6 | version | 1 |
+//! | 4..6 | version | 2 |
 //! | 6 | quarantined | 0 or 1 (C5) |
 //! | 7 | replica | replica id |
 //! | 8..12 | checksum | crc32c over the whole copy with this field zero |
@@ -16,22 +16,29 @@
 //! | 40..48 | incarnation | the last one begun |
 //! | 48..56 | promised | ballot |
 //! | 56..64 | segment bytes | size of every segment of every log |
-//! | 64..128 | | 0 |
-//! | 128.. | cuts | 24 bytes each: log u16, 6 bytes 0, incarnation u64, offset u64 |
+//! | 64..72 | checkpoint | its slot, 0 if there is none; then the next four are 0, too |
+//! | 72..80 | | its stream time |
+//! | 80..88 | | the ballot under which its slot was accepted |
+//! | 88..120 | | the hash of its slot's manifest |
+//! | 120..152 | | its digest |
+//! | 152..192 | | 0 |
+//! | 192.. | cuts | 32 bytes each: log u16, u16 0, first previous u32, incarnation u64, offset u64, first segment u64 |
 //! | then | parameters | the engine's own bytes, then zeros |
 
-use alloc::collections::VecDeque;
-use alloc::sync::Arc;
+mod store;
+
+pub use store::SuperblockStore;
+
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use assize_wire::{Ballot, ClusterId, Incarnation, LogId, ReplicaId};
+use assize_wire::{Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, Slot, StreamTime};
 use zerocopy::IntoBytes;
 
 use crate::block::Block;
 use crate::limits::{BLOCK_BYTES, LOGS_MAX, PARAMETERS_BYTES_MAX, SUPERBLOCK_COPY_BYTES};
-use crate::operation::{Completion, DeviceError, Operation, OperationId};
+use crate::operation::SegmentId;
 
 /// What a replica must know before it reads its logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,21 +57,45 @@ pub struct Superblock {
     pub quarantined: bool,
     /// Size of every segment.
     pub segment_bytes: u64,
-    /// One per log that was ever opened: its end when the last incarnation began (L5).
+    /// The active checkpoint: what a start begins from (L6).
+    pub checkpoint: Option<CheckpointRef>,
+    /// One per log that was ever opened (L5).
     pub cuts: Vec<LogCut>,
     /// The agreed parameters, opaque here.
     pub parameters: Vec<u8>,
 }
 
-/// Records of a log at or beyond `offset` are void unless written by `incarnation` or a later one.
+/// The checkpoint that a start begins from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointRef {
+    /// It holds the state after this slot.
+    pub slot: Slot,
+    /// The slot's stream time.
+    pub time: StreamTime,
+    /// The ballot under which the slot was accepted here.
+    pub ballot: Ballot,
+    /// The hash of the slot's manifest, which the next one chains to.
+    pub manifest: Hash,
+    /// Over the heads of its parts ([`assize_wire::checkpoint::digest_of`]).
+    pub digest: Hash,
+}
+
+/// What a start may expect of a log: recorded when an incarnation begins, and moved on by each checkpoint.
+///
+/// Records at or beyond `offset` are void unless written by `incarnation` or a later one, and everything from
+/// `first_segment` to `offset` is there. Segments below the first one were given up to be recycled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogCut {
     /// The log.
     pub log: LogId,
-    /// The incarnation that began with this cut.
+    /// The incarnation that recorded this.
     pub incarnation: Incarnation,
-    /// Logical offset.
+    /// Logical offset through which the log was durable.
     pub offset: u64,
+    /// The first segment that is kept.
+    pub first_segment: SegmentId,
+    /// The checksum of the record before the first one of that segment.
+    pub first_previous: u32,
 }
 
 impl Superblock {
@@ -90,11 +121,21 @@ impl Superblock {
         put(40, &self.incarnation.0.to_le_bytes());
         put(48, &self.promised.to_raw().to_le_bytes());
         put(56, &self.segment_bytes.to_le_bytes());
+        if let Some(checkpoint) = &self.checkpoint {
+            assert!(checkpoint.slot > Slot::ZERO, "a checkpoint before the first slot");
+            put(64, &checkpoint.slot.0.to_le_bytes());
+            put(72, &checkpoint.time.0.to_le_bytes());
+            put(80, &checkpoint.ballot.to_raw().to_le_bytes());
+            put(88, &checkpoint.manifest.0);
+            put(120, &checkpoint.digest.0);
+        }
         for (index, cut) in self.cuts.iter().enumerate() {
             let at = FIXED_BYTES + index * CUT_BYTES;
             put(at, &cut.log.0.to_le_bytes());
+            put(at + 4, &cut.first_previous.to_le_bytes());
             put(at + 8, &cut.incarnation.0.to_le_bytes());
             put(at + 16, &cut.offset.to_le_bytes());
+            put(at + 24, &cut.first_segment.0.to_le_bytes());
         }
         put(FIXED_BYTES + self.cuts.len() * CUT_BYTES, &self.parameters);
         let checksum = checksum_of(bytes);
@@ -126,7 +167,16 @@ impl Superblock {
                 log: LogId(u16_at(bytes, at)),
                 incarnation: Incarnation(u64_at(bytes, at + 8)),
                 offset: u64_at(bytes, at + 16),
+                first_segment: SegmentId(u64_at(bytes, at + 24)),
+                first_previous: u32_at(bytes, at + 4),
             }
+        };
+        let checkpoint = CheckpointRef {
+            slot: Slot(u64_at(bytes, 64)),
+            time: StreamTime(u64_at(bytes, 72)),
+            ballot: Ballot::from_raw(u64_at(bytes, 80)),
+            manifest: Hash(bytes[88..120].try_into().expect("32 bytes")),
+            digest: Hash(bytes[120..152].try_into().expect("32 bytes")),
         };
         let parameters_at = FIXED_BYTES + cuts * CUT_BYTES;
         Ok(Superblock {
@@ -137,6 +187,7 @@ impl Superblock {
             promised: Ballot::from_raw(u64_at(bytes, 48)),
             quarantined: bytes[6] != 0,
             segment_bytes: u64_at(bytes, 56),
+            checkpoint: (checkpoint.slot > Slot::ZERO).then_some(checkpoint),
             cuts: (0..cuts).map(cut_at).collect(),
             parameters: bytes[parameters_at..parameters_at + parameters].to_vec(),
         })
@@ -146,124 +197,6 @@ impl Superblock {
     #[must_use]
     pub fn cut(&self, log: LogId) -> Option<LogCut> {
         self.cuts.iter().copied().find(|cut| cut.log == log)
-    }
-}
-
-/// Keeps the superblock durable.
-///
-/// Call order: [`SuperblockStore::handle_update`], then [`SuperblockStore::poll_operation`] and
-/// [`SuperblockStore::handle_completion`] in turn until [`SuperblockStore::poll_updated`] gives the update's sequence.
-/// A failed write is never retried: the replica must stop.
-#[derive(Debug)]
-pub struct SuperblockStore {
-    /// Durable in both copies, unless a copy is still to be rewritten.
-    current: Superblock,
-    /// The newest asked for. `latest.sequence >= current.sequence`.
-    latest: Superblock,
-    /// Writes to be done in this order; the first may be in flight. Copy 1 of an update follows its copy 0.
-    writes: VecDeque<CopyWrite>,
-    in_flight: bool,
-    updated: VecDeque<u64>,
-    operations: u64,
-}
-
-impl SuperblockStore {
-    /// From what was found at boot: the copy that lacks the newest update is rewritten first.
-    #[must_use]
-    pub fn new(found: FoundSuperblock) -> SuperblockStore {
-        let mut writes = VecDeque::new();
-        if let Some(copy) = found.rewrite {
-            writes.push_back(CopyWrite { copy, superblock: found.superblock.clone(), acknowledges: false });
-        }
-        SuperblockStore {
-            current: found.superblock.clone(),
-            latest: found.superblock,
-            writes,
-            in_flight: false,
-            updated: VecDeque::new(),
-            operations: 0,
-        }
-    }
-
-    /// A superblock that is written for the first time, by `format`.
-    #[must_use]
-    pub fn format(first: Superblock) -> SuperblockStore {
-        let mut store = SuperblockStore::new(FoundSuperblock { superblock: first, rewrite: None });
-        store.handle_update(|_| ());
-        store
-    }
-
-    /// Changes the superblock. The change may be relied on when `poll_updated` has given the sequence returned.
-    pub fn handle_update(&mut self, change: impl FnOnce(&mut Superblock)) -> u64 {
-        change(&mut self.latest);
-        self.latest.sequence =
-            self.writes.back().map_or(self.current.sequence, |write| write.superblock.sequence) + 1;
-        for copy in [0, 1] {
-            let superblock = self.latest.clone();
-            self.writes.push_back(CopyWrite { copy, superblock, acknowledges: copy == 1 });
-        }
-        self.latest.sequence
-    }
-
-    /// The next write, one at a time.
-    pub fn poll_operation(&mut self) -> Option<Operation> {
-        if self.in_flight {
-            return None;
-        }
-        let write = self.writes.front()?;
-        self.in_flight = true;
-        self.operations += 1;
-        let id = OperationId { log: OperationId::SUPERBLOCK, number: self.operations };
-        Some(Operation::WriteSuperblock { id, copy: write.copy, blocks: Arc::new(write.superblock.encode()) })
-    }
-
-    /// Takes in what became of the write.
-    pub fn handle_completion(&mut self, completion: Completion) -> Result<(), DeviceError> {
-        assert!(
-            self.in_flight && completion.id.number == self.operations,
-            "{:?} was not asked for",
-            completion.id
-        );
-        completion.result?;
-        self.in_flight = false;
-        let write = self.writes.pop_front().expect("one is in flight");
-        if write.acknowledges {
-            self.updated.push_back(write.superblock.sequence);
-            self.current = write.superblock;
-        }
-        Ok(())
-    }
-
-    /// The sequence of the next update that is durable in both copies.
-    pub fn poll_updated(&mut self) -> Option<u64> {
-        self.updated.pop_front()
-    }
-
-    /// Performs every write with `write` (blocking, for boot and `format`).
-    pub fn drive(
-        &mut self,
-        mut write: impl FnMut(u8, &[Block]) -> Result<(), DeviceError>,
-    ) -> Result<(), DeviceError> {
-        while let Some(operation) = self.poll_operation() {
-            let Operation::WriteSuperblock { id, copy, blocks } = operation else {
-                unreachable!("the superblock asks for nothing else");
-            };
-            let result = write(copy, &blocks).map(|()| crate::operation::Done::Complete);
-            self.handle_completion(Completion { id, result })?;
-        }
-        Ok(())
-    }
-
-    /// What is durable.
-    #[must_use]
-    pub fn current(&self) -> &Superblock {
-        &self.current
-    }
-
-    /// With every change asked for, durable or not.
-    #[must_use]
-    pub fn latest(&self) -> &Superblock {
-        &self.latest
     }
 }
 
@@ -460,19 +393,11 @@ impl fmt::Display for SuperblockError {
 impl core::error::Error for SuperblockFault {}
 impl core::error::Error for SuperblockError {}
 
-#[derive(Debug)]
-struct CopyWrite {
-    copy: u8,
-    superblock: Superblock,
-    /// Its completion makes the update durable in both copies.
-    acknowledges: bool,
-}
-
 const MAGIC: &[u8; 4] = b"ASZS";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const CHECKSUM_AT: usize = 8;
-const FIXED_BYTES: usize = 128;
-const CUT_BYTES: usize = 24;
+const FIXED_BYTES: usize = 192;
+const CUT_BYTES: usize = 32;
 
 fn matches(row: &Row, copies: [CopyState; 2], relation: Relation) -> bool {
     row.0.is_none_or(|state| state == copies[0])
@@ -523,6 +448,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operation::{Completion, Operation};
 
     fn example(sequence: u64) -> Superblock {
         Superblock {
@@ -533,7 +459,20 @@ mod tests {
             promised: Ballot::new(4, ReplicaId(2)),
             quarantined: true,
             segment_bytes: 1 << 20,
-            cuts: vec![LogCut { log: LogId(1), incarnation: Incarnation(3), offset: 8192 }],
+            checkpoint: Some(CheckpointRef {
+                slot: Slot(70),
+                time: StreamTime(71),
+                ballot: Ballot::new(3, ReplicaId(1)),
+                manifest: Hash([5; 32]),
+                digest: Hash([6; 32]),
+            }),
+            cuts: vec![LogCut {
+                log: LogId(1),
+                incarnation: Incarnation(3),
+                offset: 8192,
+                first_segment: SegmentId(4),
+                first_previous: 99,
+            }],
             parameters: vec![9; 500],
         }
     }

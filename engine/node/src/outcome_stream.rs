@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use assize_wal::BlockBuffer;
 use assize_wal::{Durable, Entry, Log, LogFull, OperationId, OutcomeIndex};
 use assize_wire::published::PublishedStripe;
-use assize_wire::{Hash, ShardId, Slot};
+use assize_wire::{Hash, ShardId, Slot, StreamTime};
 
 use crate::limits::OUTCOME_CHUNK_AGE_NS;
 use crate::room;
@@ -69,6 +69,8 @@ struct Chunk {
     buffer: BlockBuffer,
     first: Slot,
     last: Slot,
+    /// Of the last slot.
+    time: StreamTime,
     opened: u64,
 }
 
@@ -98,9 +100,10 @@ impl<T: Copy> OutcomeStream<T> {
             buffer: BlockBuffer::for_record(chunk_bytes + chunk_bytes / 2),
             first: stripe.slot,
             last: stripe.slot,
+            time: stripe.time,
             opened: now,
         });
-        chunk.last = stripe.slot;
+        (chunk.last, chunk.time) = (stripe.slot, stripe.time);
         chunk.buffer.extend_from_slice(&stripe.header());
         chunk.buffer.extend_from_slice(stripe.outcomes);
         if chunk.buffer.payload_len() >= chunk_bytes {
@@ -219,7 +222,8 @@ impl<T: Copy> OutcomeStream<T> {
 
     fn close_chunk(&mut self, shard: ShardId) {
         let Some(chunk) = self.shard(shard).chunk.take() else { return };
-        let entry = Entry::Outcomes { shard, first: chunk.first, last: chunk.last };
+        let Chunk { first, last, time, .. } = chunk;
+        let entry = Entry::Outcomes { shard, first, last, time };
         // Admission stops while the stream's log still has room for every stripe that may be published.
         if let Err(LogFull { entry, .. }) = self.log.append(entry, chunk.buffer) {
             panic!("the outcome stream is full at {entry:?}, and admission did not stop before");

@@ -143,6 +143,7 @@ pub(super) fn open_log(
     let tuning = LogConfig {
         writes_in_flight: config.log.writes_in_flight as usize,
         prepare_ahead: u64::from(config.log.segments_ahead),
+        on_demand: false,
         segments_max: config.log.bytes_max / config.log.segment_bytes,
         reserve_bytes: RESERVE_BYTES.min(config.log.segment_bytes / 4),
         flush,

@@ -48,6 +48,7 @@ pub fn format(
         promised: Ballot::NONE,
         quarantined: false,
         segment_bytes: config.config.log.segment_bytes,
+        checkpoint: None,
         cuts: Vec::new(),
         parameters: agreed.encode(),
     };

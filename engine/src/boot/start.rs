@@ -97,7 +97,7 @@ pub fn start(file: &ConfigFile, domains: DomainRegistry) -> Result<Replica, Boot
         Some(accept.manifest.stripes.iter().map(|stripe| stripe.id).collect())
     };
     let recovered =
-        recover(&mut directory, &found.superblock, Slot(1), &mut stripes_of).map_err(BootError::Recovery)?;
+        recover(&mut directory, &found.superblock, &mut stripes_of).map_err(BootError::Recovery)?;
     for log in recovered.logs.iter().filter(|log| log.records > 0) {
         tracing::info!(log = log.log.0, records = log.records, end = log.end.offset, decision = ?log.decision, "log read");
     }

@@ -12,6 +12,7 @@ extern crate std;
 
 pub mod accept;
 pub mod canary;
+pub mod checkpoint;
 pub mod event;
 pub mod frame;
 pub mod ids;

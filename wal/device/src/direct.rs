@@ -171,9 +171,12 @@ impl DirectDevice {
                 let entry = opcode::Read::new(fd, pointer, location.bytes).offset(location.offset).build();
                 push(entry.user_data(self.user_data(slot)));
             }
-            Operation::PrepareSegment { id, segment, bytes } => {
+            Operation::PrepareSegment { id, segment, bytes, recycled } => {
+                if let Some(recycled) = recycled {
+                    self.files.remove(&Place::Segment(id.log, recycled));
+                }
                 self.preparing += 1;
-                self.preparer.request(id, segment, bytes);
+                self.preparer.request(id, segment, bytes, recycled);
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! The thread that makes segments: allocated, written with zeros and durable before a log is told (L2), because a write
-//! into blocks that were never written costs the filesystem a journal commit each time.
+//! into blocks that were never written costs the filesystem a journal commit each time. A segment that a log has given up
+//! is recycled: it gets another name.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -48,10 +49,10 @@ impl Preparer {
     }
 
     /// Asks for a segment.
-    pub fn request(&self, id: OperationId, segment: SegmentId, bytes: u64) {
+    pub fn request(&self, id: OperationId, segment: SegmentId, bytes: u64, recycled: Option<SegmentId>) {
         let requests = self.requests.as_ref().expect("requests end only with the preparer");
         // The thread ends before its sender only by a panic, whose reason has been printed.
-        requests.send(Request { id, segment, bytes }).expect("the preparing thread has died");
+        requests.send(Request { id, segment, bytes, recycled }).expect("the preparing thread has died");
     }
 
     /// The next answer, if there is one.
@@ -97,13 +98,19 @@ struct Request {
     id: OperationId,
     segment: SegmentId,
     bytes: u64,
+    recycled: Option<SegmentId>,
 }
 
 fn prepare(root: &Path, request: &Request) -> Result<File, DeviceError> {
     let folder = log_path(root, request.id.log);
     let final_path = segment_path(root, request.id.log, request.segment);
-    write_zeros(root, &folder, &final_path, request.bytes)
-        .map_err(|error| device_error(&error, "preparing", &final_path))
+    match request.recycled {
+        Some(recycled) => {
+            recycle(&folder, &segment_path(root, request.id.log, recycled), &final_path, request.bytes)
+        }
+        None => write_zeros(root, &folder, &final_path, request.bytes),
+    }
+    .map_err(|error| device_error(&error, "preparing", &final_path))
 }
 
 /// The segment gets its name only when all of it is durable: a segment that is listed is whole.
@@ -121,6 +128,20 @@ fn write_zeros(root: &Path, folder: &Path, final_path: &PathBuf, bytes: u64) -> 
     }
     hold(&file)?;
     std::fs::rename(&draft, final_path)?;
+    sync_directory(folder)?;
+    Ok(file)
+}
+
+/// A segment that is no longer wanted gets the name of the next one: its blocks were written before.
+fn recycle(folder: &Path, old_path: &Path, final_path: &Path, bytes: u64) -> io::Result<File> {
+    let file = direct_options().open(old_path)?;
+    let found = file.metadata()?.len();
+    if found != bytes {
+        let says = format!("the segment has {found} bytes, all of this replica's have {bytes}");
+        return Err(io::Error::other(says));
+    }
+    hold(&file)?;
+    std::fs::rename(old_path, final_path)?;
     sync_directory(folder)?;
     Ok(file)
 }

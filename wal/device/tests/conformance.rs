@@ -73,7 +73,12 @@ fn a_directory_in_use_is_refused() {
 fn a_flush_at_boot_waits_for_writes_of_a_process_that_was_killed() {
     let mut direct = Direct::fresh(DurabilityMode::LinkedFdatasync);
     let id = OperationId { log: LogId(3), number: 1 };
-    direct.device().submit(Operation::PrepareSegment { id, segment: SegmentId(0), bytes: 1 << 20 });
+    direct.device().submit(Operation::PrepareSegment {
+        id,
+        segment: SegmentId(0),
+        bytes: 1 << 20,
+        recycled: None,
+    });
     direct.device().wait();
     assert!(direct.device().poll().expect("it is prepared").result.is_ok());
     let mut directory = direct.directory.take().expect("opened");

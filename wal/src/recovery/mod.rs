@@ -12,6 +12,7 @@
 //! 3. Incarnation 3 reads C and finds B, whole, right behind it. B was never acknowledged and its slot may be C's.
 //!    The cut of incarnation 2 says that from A's place on nothing of incarnation 1 counts: B is void.
 
+mod checkpoint;
 mod report;
 mod scan;
 mod slots;
@@ -22,6 +23,7 @@ use alloc::vec::Vec;
 
 use assize_wire::{Ballot, Incarnation, LogId, Slot, StripeId};
 
+pub use checkpoint::{KeysRecord, RecoveredCheckpoint, RecoveredPart};
 pub use report::{Loss, RecoveryError};
 pub use scan::{LogScan, ScannedRecord};
 pub use slots::RecoveredSlot;
@@ -40,7 +42,11 @@ pub struct Recovered {
     pub incarnation: Incarnation,
     /// Every log found or known, ascending.
     pub logs: Vec<RecoveredLog>,
-    /// The accepted slots, from the first one asked for, without a gap.
+    /// The active checkpoint, if there is one.
+    pub checkpoint: Option<RecoveredCheckpoint>,
+    /// Every record of a Warden's keys, of whichever checkpoint.
+    pub keys: Vec<KeysRecord>,
+    /// The accepted slots above the checkpoint, without a gap.
     pub accepted: Vec<RecoveredSlot>,
     /// Stripes that no accepted slot names.
     pub unnamed: Vec<(StripeId, RecordLocation)>,
@@ -55,7 +61,7 @@ pub struct Recovered {
 }
 
 /// One log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecoveredLog {
     /// Its id.
     pub log: LogId,
@@ -63,10 +69,16 @@ pub struct RecoveredLog {
     pub decision: LogDecision,
     /// Where it ends.
     pub end: LogEnd,
-    /// The first segment there.
+    /// The first segment that is kept.
     pub first_segment: SegmentId,
+    /// The checksum of the record before the first one of that segment.
+    pub first_previous: u32,
     /// The first segment that is not prepared.
     pub prepared_end: SegmentId,
+    /// Segments that were given up.
+    pub free: Vec<SegmentId>,
+    /// For each kept segment with records the checksum of the record before its first one.
+    pub previous: Vec<(SegmentId, u32)>,
     /// Whole records read.
     pub records: u64,
     /// Accepts of which one copy is damaged, read from the other.
@@ -80,7 +92,16 @@ impl Recovered {
     pub fn cuts(&self, opened: &[LogId]) -> Vec<LogCut> {
         let logs: BTreeSet<LogId> =
             self.logs.iter().map(|log| log.log).chain(opened.iter().copied()).collect();
-        let cut = |log| LogCut { log, incarnation: self.incarnation, offset: self.start(log).end.offset };
+        let cut = |log| {
+            let found = self.logs.iter().find(|found| found.log == log);
+            LogCut {
+                log,
+                incarnation: self.incarnation,
+                offset: found.map_or(0, |found| found.end.offset),
+                first_segment: found.map_or(SegmentId(0), |found| found.first_segment),
+                first_previous: found.map_or(0, |found| found.first_previous),
+            }
+        };
         logs.into_iter().map(cut).collect()
     }
 
@@ -94,17 +115,17 @@ impl Recovered {
             end: found.end,
             first_segment: found.first_segment,
             prepared_end: found.prepared_end,
+            free: found.free.clone(),
+            previous: found.previous.clone(),
             mark: self.mark,
         })
     }
 }
 
-/// Recovers a single replica. `first_slot` is the first slot that no checkpoint covers; `stripes_of` says which stripes
-/// an accept's payload names, or `None` if it cannot be read.
+/// Recovers a single replica. `stripes_of` says which stripes an accept's payload names, or `None` if it cannot be read.
 pub fn recover(
     reader: &mut dyn SegmentReader,
     superblock: &Superblock,
-    first_slot: Slot,
     stripes_of: &mut dyn FnMut(&[u8]) -> Option<Vec<StripeId>>,
 ) -> Result<Recovered, RecoveryError> {
     let mut logs: BTreeSet<LogId> = reader.logs()?.into_iter().collect();
@@ -125,6 +146,10 @@ pub fn recover(
         losses.extend(report::log_loss(&scan));
         scans.push(scan);
     }
+    let keys = checkpoint::keys_records(&scans);
+    let at = superblock.checkpoint;
+    let checkpoint = at.and_then(|at| checkpoint::find(&scans, at, &keys, &mut losses));
+    let first_slot = at.map_or(Slot::ZERO, |at| at.slot).next();
     let walked = slots::walk(&scans, first_slot, stripes_of, &mut losses)?;
     if !losses.is_empty() {
         return Err(RecoveryError::Lost { losses });
@@ -144,11 +169,17 @@ pub fn recover(
             ballot_max = ballot_max.max(ballot);
         }
     }
-    let last = walked.accepted.last();
+    let through = match (walked.accepted.last(), at) {
+        (Some(slot), _) => Mark { ballot: slot.ballot, slot: slot.slot },
+        (None, Some(at)) => Mark { ballot: at.ballot, slot: at.slot },
+        (None, None) => Mark::default(),
+    };
     Ok(Recovered {
         incarnation: Incarnation(superblock.incarnation.0 + 1),
         logs: scans.iter().map(LogScan::summary).collect(),
-        mark: last.map_or(Mark::default(), |slot| Mark { ballot: slot.ballot, slot: slot.slot }),
+        checkpoint,
+        keys,
+        mark: through,
         accepted: walked.accepted,
         unnamed: walked.unnamed,
         chosen,

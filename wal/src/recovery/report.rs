@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use assize_wire::{Slot, StripeId};
+use assize_wire::{ShardId, Slot, StripeId};
 
 use super::scan::LogScan;
 use super::table::LogDecision;
@@ -43,6 +43,35 @@ pub enum Loss {
         stripe: StripeId,
         /// The accept that names it.
         named_at: RecordLocation,
+    },
+    /// The heads of the active checkpoint do not add up to its digest.
+    CheckpointHeads {
+        /// The checkpoint's slot.
+        slot: Slot,
+        /// The shards of which a head is here.
+        found: Vec<ShardId>,
+    },
+    /// A record of entities of the active checkpoint is missing.
+    Entities {
+        /// The checkpoint's slot.
+        slot: Slot,
+        /// The shard.
+        shard: ShardId,
+        /// The record's number.
+        number: u64,
+        /// The head that counts it.
+        named_at: RecordLocation,
+    },
+    /// Keys of the active checkpoint are missing.
+    Keys {
+        /// The checkpoint's slot.
+        slot: Slot,
+        /// The shard.
+        shard: ShardId,
+        /// The first key that is missing.
+        first: u64,
+        /// The key after the last one that the checkpoint has.
+        next: u64,
     },
 }
 
@@ -85,6 +114,23 @@ impl fmt::Display for Loss {
                 f,
                 "stripe {} of shard {} is missing; the accept of slot {slot} at {named_at} names it",
                 stripe.hash, stripe.shard
+            ),
+            Loss::CheckpointHeads { slot, found } => {
+                write!(
+                    f,
+                    "the heads of the checkpoint after slot {slot} that are here, of shards {found:?}, do not add up \
+                     to its digest"
+                )
+            }
+            Loss::Entities { slot, shard, number, named_at } => write!(
+                f,
+                "record {number} of shard {shard}'s entities in the checkpoint after slot {slot} is missing; its head \
+                 at {named_at} counts it"
+            ),
+            Loss::Keys { slot, shard, first, next } => write!(
+                f,
+                "keys of shard {shard} in the checkpoint after slot {slot} are missing, from number {first}; it has \
+                 those below {next}"
             ),
         }
     }

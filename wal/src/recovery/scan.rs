@@ -33,10 +33,14 @@ pub struct LogScan {
     pub voided: u64,
     /// The cut recorded when the last incarnation began.
     pub cut: Option<LogCut>,
-    /// The first segment there.
+    /// The first segment that is kept.
     pub first_segment: SegmentId,
+    /// The checksum of the record before the first one of that segment.
+    pub first_previous: u32,
     /// The first segment after those that follow it without a gap.
     pub prepared_end: SegmentId,
+    /// Segments below the first one: given up.
+    pub free: Vec<SegmentId>,
     /// Accepts of which one copy is damaged.
     pub twins_damaged: u64,
 }
@@ -48,7 +52,7 @@ pub struct ScannedRecord {
     pub header: RecordHeader,
     /// Where it lies.
     pub location: RecordLocation,
-    /// An accept's payload; of other kinds it stays on the disk.
+    /// The payload of an accept, or of a checkpoint's head; of other kinds it stays on the disk.
     pub payload: Box<[u8]>,
 }
 
@@ -56,8 +60,13 @@ impl LogScan {
     /// What the table says of its end.
     #[must_use]
     pub fn decision(&self) -> LogDecision {
-        let nothing =
-            matches!(self.fault, RecordFault::Blank | RecordFault::NoSegment) && self.beyond.is_empty();
+        let unwritten = match self.fault {
+            RecordFault::Blank | RecordFault::NoSegment => true,
+            // What the segment held before it was recycled.
+            RecordFault::Misplaced { found, expected } => found < expected,
+            _ => false,
+        };
+        let nothing = unwritten && self.beyond.is_empty();
         let void = matches!(self.fault, RecordFault::Void { .. }) && self.beyond.is_empty();
         LogInput {
             below_cut: self.cut.is_some_and(|cut| self.end.offset < cut.offset),
@@ -77,10 +86,22 @@ impl LogScan {
             decision: self.decision(),
             end: self.end,
             first_segment: self.first_segment,
+            first_previous: self.first_previous,
             prepared_end: self.prepared_end,
+            free: self.free.clone(),
+            previous: self.previous(),
             records: self.records.len() as u64,
             twins_damaged: self.twins_damaged,
         }
+    }
+}
+
+impl LogScan {
+    /// For each segment with records the checksum of the record before its first one.
+    fn previous(&self) -> Vec<(SegmentId, u32)> {
+        let headers = self.records.iter().map(|record| &record.header);
+        let first = headers.filter(|header| header.offset == self.identity.start_of(header.segment));
+        first.map(|header| (header.segment, header.previous)).collect()
     }
 }
 
@@ -90,8 +111,13 @@ pub(super) fn scan(
     identity: LogIdentity,
     cut: Option<LogCut>,
 ) -> Result<LogScan, DeviceError> {
-    let segments: Vec<SegmentId> = reader.segments(identity.log)?.into_iter().map(|(id, _)| id).collect();
-    let first_segment = segments.first().copied().unwrap_or_default();
+    let found: Vec<SegmentId> = reader.segments(identity.log)?.into_iter().map(|(id, _)| id).collect();
+    let first_segment = match cut {
+        Some(cut) => cut.first_segment,
+        None => found.first().copied().unwrap_or_default(),
+    };
+    let first_previous = cut.map_or(0, |cut| cut.first_previous);
+    let (free, segments): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| *found < first_segment);
     let mut prepared_end = first_segment;
     while segments.binary_search(&prepared_end).is_ok() {
         prepared_end = prepared_end.next();
@@ -101,13 +127,15 @@ pub(super) fn scan(
     let mut scan = LogScan {
         identity,
         records: Vec::new(),
-        end: LogEnd { offset: identity.start_of(first_segment), checksum: 0 },
+        end: LogEnd { offset: identity.start_of(first_segment), checksum: first_previous },
         fault: RecordFault::NoSegment,
         beyond: Vec::new(),
         voided: 0,
         cut,
         first_segment,
+        first_previous,
         prepared_end,
+        free,
         twins_damaged: 0,
     };
     scanner.follow_chain(&mut scan);
@@ -205,8 +233,11 @@ impl Scanner<'_> {
         let record = self.window.get(self.reader, offset, bytes)?;
         header.check(&identity, record)?;
         let payload = &record[RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + header.payload_bytes as usize];
-        let payload =
-            if matches!(header.entry, Entry::Accept { .. }) { Box::from(payload) } else { Box::default() };
+        let payload = if matches!(header.entry, Entry::Accept { .. } | Entry::Part { .. }) {
+            Box::from(payload)
+        } else {
+            Box::default()
+        };
         Ok(ScannedRecord { header, location: identity.location(offset, bytes as u32), payload })
     }
 

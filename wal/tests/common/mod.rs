@@ -12,7 +12,9 @@ use assize_wal::{
     BLOCK_BYTES, Block, Device, Entry, Log, LogConfig, LogIdentity, Mark, RecordLocation, RecordSequence,
     SegmentReader,
 };
-use assize_wire::{Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StripeId};
+use assize_wire::{
+    Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StreamTime, StripeId,
+};
 
 pub const SEGMENT_BYTES: u64 = 64 << 10;
 /// Shard 0's stripes and the accepts share log 0; shard 1's stripes have log 1; outcomes are written lazily to log 2.
@@ -59,6 +61,7 @@ impl Replica {
             promised: Ballot::NONE,
             quarantined: false,
             segment_bytes: SEGMENT_BYTES,
+            checkpoint: None,
             cuts: vec![],
             parameters: vec![],
         };
@@ -136,7 +139,7 @@ impl Replica {
         let slot = Slot(self.outcome_slot + 1);
         let mut buffer = BlockBuffer::for_record(3000);
         buffer.extend_from_slice(&[slot.0 as u8; 3000]);
-        let entry = Entry::Outcomes { shard: ShardId(0), first: slot, last: slot };
+        let entry = Entry::Outcomes { shard: ShardId(0), first: slot, last: slot, time: StreamTime(slot.0) };
         if self.logs.get_mut(&LogId(2)).unwrap().append(entry, buffer).is_ok() {
             self.outcome_slot += 1;
         }
@@ -197,7 +200,7 @@ impl Replica {
                         mark = Some(Mark { ballot, slot });
                     }
                     Entry::Outcomes { first, .. } => self.model.outcomes.push(first),
-                    Entry::Idle | Entry::Chosen { .. } | Entry::Start => {}
+                    _ => {}
                 }
             }
         }
@@ -228,7 +231,7 @@ pub fn check_recovered(device: &mut MemoryDevice, model: &Model, recovered: &Rec
 }
 
 pub fn recover_from(device: &mut MemoryDevice, superblock: &Superblock) -> Result<Recovered, RecoveryError> {
-    recover(device, superblock, Slot(1), &mut |payload| {
+    recover(device, superblock, &mut |payload| {
         let stripes = payload.get(8..)?.chunks_exact(34);
         Some(
             stripes

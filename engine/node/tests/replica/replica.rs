@@ -99,6 +99,7 @@ impl Replica {
             promised: Ballot::NONE,
             quarantined: false,
             segment_bytes: SEGMENT_BYTES,
+            checkpoint: None,
             cuts: Vec::new(),
             parameters: Vec::new(),
         };
@@ -556,7 +557,7 @@ enum Choice {
 }
 
 fn recover_logs(device: &mut MemoryDevice, superblock: &Superblock) -> Result<Recovered, RecoveryError> {
-    recover(device, superblock, Slot(1), &mut |payload| {
+    recover(device, superblock, &mut |payload| {
         let accept = Accept::parse(payload).ok()?;
         Some(accept.manifest.stripes.iter().map(|stripe| stripe.id).collect())
     })

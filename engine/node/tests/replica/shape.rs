@@ -101,6 +101,7 @@ fn open_log(shape: &Shape, recovered: &Recovered, log: LogId, flush: FlushPolicy
     let config = LogConfig {
         writes_in_flight: 4,
         prepare_ahead: 8,
+        on_demand: false,
         segments_max: shape.segments_max,
         reserve_bytes: SEGMENT_BYTES / 4,
         flush,

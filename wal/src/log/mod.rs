@@ -15,20 +15,30 @@
 //!
 //! Had 7 been acknowledged at step 2, it would now be lost. So 7 waits for 6.
 
+mod group;
+mod record;
+mod segments;
+mod start;
+
+pub use record::{Durable, LogFailure, LogFull, ReadFault, ReadRecord, RecordSequence, check_record};
+pub use start::{FlushPolicy, LogConfig, LogEnd, LogStart};
+
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
 
 use assize_wire::Incarnation;
 
-use crate::block::BlockBuffer;
-use crate::header::{Entry, LogIdentity, Mark, RecordFault, RecordHeader, RecordLocation};
+use crate::block::{Block, BlockBuffer};
+use crate::header::{Entry, LogIdentity, Mark, RecordHeader, RecordLocation};
 use crate::limits::{
     BLOCK_BYTES, GROUP_BYTES_MAX, GROUP_RECORDS_MAX, RECORD_BYTES_MAX, SEGMENT_BYTES_MIN,
     WRITES_IN_FLIGHT_MAX,
 };
 use crate::operation::{Completion, DeviceError, Done, Operation, OperationId, SegmentId};
+use crate::superblock::LogCut;
+use group::{FlushUnderWay, Group, GroupState, Pending};
+use segments::Segments;
 
 /// One log of a replica.
 ///
@@ -41,13 +51,7 @@ pub struct Log {
     identity: LogIdentity,
     config: LogConfig,
     incarnation: Incarnation,
-    first_segment: SegmentId,
-    /// Segments below this one are prepared. Only ever rises.
-    prepared_end: SegmentId,
-    /// A preparation is under way.
-    preparing: Option<u64>,
-    /// The device said that it has no space for another segment.
-    space_exhausted: bool,
+    segments: Segments,
     /// Records that have their place and wait for a group, in append order.
     queue: VecDeque<Pending>,
     /// Where the next record goes unless it does not fit the segment's rest. `>= formed_through`.
@@ -104,10 +108,7 @@ impl Log {
             identity,
             config,
             incarnation: start.incarnation,
-            first_segment: start.first_segment,
-            prepared_end: start.prepared_end,
-            preparing: None,
-            space_exhausted: false,
+            segments: Segments::new(&start),
             queue: VecDeque::new(),
             planned_through: start.end.offset,
             formed_through: start.end.offset,
@@ -215,18 +216,13 @@ impl Log {
             self.reads_done.push_back((completion.id, result));
             return Ok(());
         }
-        if self.preparing == Some(number) {
-            self.preparing = None;
-            return match completion.result {
-                Ok(_) => {
-                    self.prepared_end = self.prepared_end.next();
-                    Ok(())
-                }
-                Err(DeviceError::NoSpace { place }) => self.handle_no_space(completion.id, place),
-                Err(error) => Err(self.fail(completion.id, error)),
-            };
+        let result = completion.result.map(drop);
+        let planned = self.planned_through;
+        let stranded = |end| planned > self.identity.start_of(end);
+        if let Some(prepared) = self.segments.handle_completion(number, &result, stranded) {
+            return prepared.map_err(|error| self.fail(completion.id, error));
         }
-        if let Err(error) = completion.result {
+        if let Err(error) = result {
             return Err(self.fail(completion.id, error));
         }
         if let Some(at) = self.flushes.iter().position(|flush| flush.number == number) {
@@ -256,7 +252,7 @@ impl Log {
     pub fn room_bytes(&self, record_bytes_max: usize) -> u64 {
         // A segment's rest smaller than the next record is lost, so each segment surely takes its size less that.
         let waste = record_bytes_max as u64 - BLOCK_BYTES as u64;
-        let end = self.identity.start_of(self.prepared_end.min(self.segments_limit()));
+        let end = self.identity.start_of(self.segments.prepared_end().min(self.segments_limit()));
         if self.planned_through >= end {
             return 0;
         }
@@ -274,7 +270,7 @@ impl Log {
             && self.groups.is_empty()
             && self.durable.is_empty()
             && self.flushes.is_empty()
-            && self.preparing.is_none()
+            && !self.segments.is_preparing()
             && self.reads_queued.is_empty()
             && self.reads_under_way.is_empty()
             && !self.wants_preparation()
@@ -283,7 +279,7 @@ impl Log {
     /// Whether a record appended now could be written at once: its segment is prepared.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.identity.segment_of(self.planned_through) < self.prepared_end
+        self.identity.segment_of(self.planned_through) < self.segments.prepared_end()
     }
 
     /// Whether something appended is not durable yet (P9 counts it as outstanding).
@@ -316,8 +312,45 @@ impl Log {
         &self.identity
     }
 
-    /// Asserts the invariants at the head of this file.
+    /// What the superblock is to say of this log if everything below `first_segment` is given up: a start expects
+    /// the rest (L5).
+    #[must_use]
+    pub fn cut(&self, first_segment: SegmentId) -> LogCut {
+        let first_segment = first_segment.max(self.segments.first());
+        assert!(
+            first_segment <= self.identity.segment_of(self.durable_through),
+            "segment {first_segment} of log {} is written yet, durable through {}",
+            self.identity.log,
+            self.durable_through
+        );
+        // Where nothing was written to the segment, the last record formed is the one before it.
+        let first_previous = self.segments.previous(first_segment).unwrap_or(self.previous);
+        let (log, incarnation, offset) = (self.identity.log, self.incarnation, self.durable_through);
+        LogCut { log, incarnation, offset, first_segment, first_previous }
+    }
+
+    /// Gives up the segments below the first one of a cut that is durable in the superblock: their files become the
+    /// next segments. Nothing that lies there is wanted any more.
+    pub fn release(&mut self, cut: &LogCut) {
+        assert_eq!(cut.log, self.identity.log, "the cut of another log");
+        self.segments.release(cut.first_segment);
+    }
+
+    /// The first segment that is kept.
+    #[must_use]
+    pub fn first_segment(&self) -> SegmentId {
+        self.segments.first()
+    }
+
+    /// The segment through which everything is durable.
+    #[must_use]
+    pub fn durable_segment(&self) -> SegmentId {
+        self.identity.segment_of(self.durable_through)
+    }
+
+    /// Asserts the invariants at the head of this file and of its parts.
     pub fn check_invariants(&self) {
+        self.segments.check_invariants(&self.identity);
         assert!(
             self.durable_through <= self.formed_through && self.formed_through <= self.planned_through,
             "durable {} formed {} planned {}",
@@ -330,7 +363,11 @@ impl Log {
         let mut end = self.durable_through;
         for group in &self.groups {
             assert!(group.start >= end && group.end > group.start, "group at {} after {end}", group.start);
-            assert!(group.segment < self.prepared_end, "group in unprepared segment {}", group.segment);
+            assert!(
+                group.segment < self.segments.prepared_end(),
+                "group in unprepared segment {}",
+                group.segment
+            );
             end = group.end;
         }
         for pending in &self.queue {
@@ -346,7 +383,7 @@ impl Log {
         }
         let start = self.queue.front()?.offset;
         let segment = self.identity.segment_of(start);
-        if segment >= self.prepared_end {
+        if segment >= self.segments.prepared_end() {
             return None;
         }
         let mut records: Vec<Durable> = Vec::new();
@@ -402,6 +439,9 @@ impl Log {
             group_blocks: ((offset - group_start) / BLOCK_BYTES as u64) as u32,
             durable_through: self.durable_through,
         };
+        if offset == self.identity.start_of(header.segment) {
+            self.segments.begin(header.segment, self.previous);
+        }
         self.previous = header.seal(&self.identity, &mut buffer);
         self.mark_formed = self.mark;
         let location = self.identity.location(offset, buffer.as_blocks_bytes().len() as u32);
@@ -432,26 +472,20 @@ impl Log {
             return None;
         }
         let number = self.next_operation();
-        self.preparing = Some(number);
-        let (id, segment, bytes) = (self.id(number), self.prepared_end, self.identity.segment_bytes);
-        Some(Operation::PrepareSegment { id, segment, bytes })
+        let id = self.id(number);
+        Some(self.segments.prepare(id, self.identity.segment_bytes))
     }
 
     /// The segment being filled and `prepare_ahead` after it are kept prepared.
     fn wants_preparation(&self) -> bool {
-        let wanted = self.identity.segment_of(self.planned_through).0 + 1 + self.config.prepare_ahead;
-        !self.failed
-            && self.preparing.is_none()
-            && self.prepared_end.0 < wanted
-            && self.prepared_end < self.segments_limit()
+        let idle = self.config.on_demand && self.queue.is_empty();
+        let filled = self.identity.segment_of(self.planned_through);
+        let wanted_end = SegmentId(filled.0 + 1 + self.config.prepare_ahead);
+        !self.failed && !idle && self.segments.wants_preparation(&self.config, wanted_end)
     }
 
     fn segments_limit(&self) -> SegmentId {
-        if self.space_exhausted {
-            self.prepared_end
-        } else {
-            SegmentId(self.first_segment.0 + self.config.segments_max)
-        }
+        self.segments.limit(&self.config)
     }
 
     /// Where the next `bytes` go: at the end, or at the start of the next segment if they do not fit this one.
@@ -459,14 +493,6 @@ impl Log {
         let at = self.planned_through;
         let next_segment = self.identity.start_of(self.identity.segment_of(at).next());
         if at + bytes > next_segment { next_segment } else { at }
-    }
-
-    /// No space for another segment is not a failed write: the log is full and says so. Only records that already
-    /// have their place in a segment that will never be cannot be kept.
-    fn handle_no_space(&mut self, id: OperationId, place: alloc::string::String) -> Result<(), LogFailure> {
-        self.space_exhausted = true;
-        let stranded = self.planned_through > self.identity.start_of(self.prepared_end);
-        if stranded { Err(self.fail(id, DeviceError::NoSpace { place })) } else { Ok(()) }
     }
 
     fn handle_written(&mut self, number: u64) {
@@ -506,11 +532,7 @@ impl Log {
         }
     }
 
-    fn check_read(
-        &self,
-        location: RecordLocation,
-        blocks: Vec<crate::block::Block>,
-    ) -> Result<ReadRecord, ReadFault> {
+    fn check_read(&self, location: RecordLocation, blocks: Vec<Block>) -> Result<ReadRecord, ReadFault> {
         let identity = LogIdentity { log: location.log, ..self.identity };
         let offset = identity.start_of(location.segment) + location.offset;
         check_record(&identity, offset, blocks).map_err(|fault| ReadFault::Record { location, fault })
@@ -529,246 +551,4 @@ impl Log {
     fn id(&self, number: u64) -> OperationId {
         OperationId { log: self.identity.log, number }
     }
-}
-
-/// What a log may be tuned with. None of it changes the format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogConfig {
-    /// Group commits under way at most.
-    pub writes_in_flight: usize,
-    /// Segments kept prepared beyond the one being filled.
-    pub prepare_ahead: u64,
-    /// Segments of this log at most. Full is `busy`.
-    pub segments_max: u64,
-    /// Bytes at the log's end that stripes leave free for accepts and marks.
-    pub reserve_bytes: u64,
-    /// When writes are flushed.
-    pub flush: FlushPolicy,
-}
-
-/// When a log's writes are flushed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FlushPolicy {
-    /// Every group commit, for logs that somebody waits for.
-    EachGroup,
-    /// Only when asked, for the outcome stream.
-    OnRequest,
-}
-
-impl Default for LogConfig {
-    fn default() -> LogConfig {
-        LogConfig {
-            writes_in_flight: 4,
-            prepare_ahead: 2,
-            segments_max: 256,
-            reserve_bytes: 1 << 20,
-            flush: FlushPolicy::EachGroup,
-        }
-    }
-}
-
-/// Where a log ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct LogEnd {
-    /// Logical offset of the next record.
-    pub offset: u64,
-    /// Checksum of the last record, 0 if there is none.
-    pub checksum: u32,
-}
-
-/// From where a log resumes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogStart {
-    /// This start's incarnation, durable in the superblock before the log is used.
-    pub incarnation: Incarnation,
-    /// Where it ends.
-    pub end: LogEnd,
-    /// The first segment that is there.
-    pub first_segment: SegmentId,
-    /// The first segment that is not prepared.
-    pub prepared_end: SegmentId,
-    /// Accepted-through as recovered.
-    pub mark: Mark,
-}
-
-impl LogStart {
-    /// A log that was never written.
-    #[must_use]
-    pub fn fresh(incarnation: Incarnation) -> LogStart {
-        LogStart {
-            incarnation,
-            end: LogEnd::default(),
-            first_segment: SegmentId(0),
-            prepared_end: SegmentId(0),
-            mark: Mark::default(),
-        }
-    }
-}
-
-/// A record's number in its log since the start, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct RecordSequence(pub u64);
-
-/// A record that is durable. Only a [`Log`] makes one, from the completion of its write: a message that promises
-/// durability can be built from nothing else.
-#[must_use = "somebody waits for this record"]
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Durable {
-    /// As [`Log::append`] returned it.
-    pub sequence: RecordSequence,
-    /// What it is about.
-    pub entry: Entry,
-    /// The record, shared with whoever still reads it.
-    pub buffer: Arc<BlockBuffer>,
-    /// Where it lies.
-    pub location: RecordLocation,
-}
-
-/// A record that was read back and checked.
-#[derive(Debug)]
-pub struct ReadRecord {
-    /// Its header.
-    pub header: RecordHeader,
-    /// Its payload.
-    pub buffer: BlockBuffer,
-}
-
-/// No segment can take the record. Nothing changed; the record is handed back.
-#[derive(Debug)]
-pub struct LogFull {
-    /// As it was given.
-    pub entry: Entry,
-    /// As it was given.
-    pub buffer: BlockBuffer,
-}
-
-impl fmt::Display for LogFull {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the log has no room for a {} of {} bytes: the replica is busy until space is freed",
-            self.entry.kind(),
-            self.buffer.payload_len()
-        )
-    }
-}
-
-impl core::error::Error for LogFull {}
-
-/// A write, flush or preparation failed. It is never retried: whether it is on the disk is unknown, and a second
-/// flush may report success for pages that the first one lost. The replica must stop and recover (L3).
-#[must_use = "the replica must stop"]
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogFailure {
-    /// The operation.
-    pub id: OperationId,
-    /// What the device said.
-    pub error: DeviceError,
-}
-
-impl fmt::Display for LogFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "log {} failed and the replica stops: {}", self.id.log, self.error)
-    }
-}
-
-impl core::error::Error for LogFailure {}
-
-/// Why a record could not be read back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReadFault {
-    /// The device could not read.
-    Device {
-        /// What was to be read.
-        location: RecordLocation,
-        /// What the device said.
-        error: DeviceError,
-    },
-    /// What it read is not the record.
-    Record {
-        /// What was to be read.
-        location: RecordLocation,
-        /// What is wrong with it.
-        fault: RecordFault,
-    },
-}
-
-impl fmt::Display for ReadFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ReadFault::Device { location, error } => write!(f, "reading {location}: {error}"),
-            ReadFault::Record { location, fault } => write!(f, "at {location}: {fault}"),
-        }
-    }
-}
-
-impl core::error::Error for ReadFault {}
-
-/// Decodes and checks a whole record that lies at a logical offset.
-pub fn check_record(
-    identity: &LogIdentity,
-    offset: u64,
-    blocks: Vec<crate::block::Block>,
-) -> Result<ReadRecord, RecordFault> {
-    use zerocopy::IntoBytes;
-    let bytes = blocks.as_slice().as_bytes();
-    let header = RecordHeader::decode(identity, offset, bytes)?;
-    let record =
-        bytes.get(..header.record_bytes()).ok_or(RecordFault::Length { found: header.payload_bytes })?;
-    header.check(identity, record)?;
-    let buffer = BlockBuffer::from_blocks(blocks, header.payload_bytes as usize);
-    Ok(ReadRecord { header, buffer })
-}
-
-/// A record that has its place and waits for its group.
-#[derive(Debug)]
-struct Pending {
-    sequence: RecordSequence,
-    entry: Entry,
-    copy: u8,
-    buffer: BlockBuffer,
-    offset: u64,
-}
-
-impl Pending {
-    fn bytes(&self) -> usize {
-        self.buffer.as_blocks_bytes().len()
-    }
-}
-
-/// One write.
-#[derive(Debug)]
-struct Group {
-    number: u64,
-    segment: SegmentId,
-    start: u64,
-    end: u64,
-    /// First copies only: what is reported durable.
-    records: Vec<Durable>,
-    flush: bool,
-    state: GroupState,
-}
-
-impl Group {
-    fn first_sequence(&self) -> Option<RecordSequence> {
-        self.records.first().map(|record| record.sequence)
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum GroupState {
-    /// `formed_at` completions had been seen when it was submitted.
-    Writing { formed_at: u64 },
-    /// Written, not flushed; the completion counter at that moment.
-    Written { at: u64 },
-    /// Flushed.
-    Durable,
-}
-
-#[derive(Debug)]
-struct FlushUnderWay {
-    number: u64,
-    segment: SegmentId,
-    formed_at: u64,
 }

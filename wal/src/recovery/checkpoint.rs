@@ -1,0 +1,152 @@
+//! The checkpoint that the superblock names, put together from the logs: every shard's head, entities and keys.
+//!
+//! Other parts lie in the logs, too: of a checkpoint that a crash cut short, or of one that has been replaced and
+//! whose segments are not recycled yet. They count for nothing; only keys stand by themselves, whichever checkpoint
+//! they were written for, and whichever incarnation wrote them: evaluating a chosen slot again gives the same keys.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use assize_wire::checkpoint::{PartHead, digest_of};
+use assize_wire::{Incarnation, ShardId};
+
+use super::report::Loss;
+use super::scan::{LogScan, ScannedRecord};
+use crate::header::{Entry, RecordLocation};
+use crate::superblock::CheckpointRef;
+
+/// A checkpoint whose records are all here.
+#[derive(Clone, Debug)]
+pub struct RecoveredCheckpoint {
+    /// What the superblock says of it.
+    pub at: CheckpointRef,
+    /// One for each shard, ascending.
+    pub parts: Vec<RecoveredPart>,
+}
+
+/// A shard's part of it.
+#[derive(Clone, Debug)]
+pub struct RecoveredPart {
+    /// The head.
+    pub head: PartHead,
+    /// Where its entities lie.
+    pub entities: Vec<RecordLocation>,
+    /// Keys that cover `keys_from .. keys_next` of the head, in order. They may overlap, and reach beyond on both sides.
+    pub keys: Vec<KeysRecord>,
+}
+
+/// A record of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeysRecord {
+    /// Whose.
+    pub shard: ShardId,
+    /// Number of the first key.
+    pub first: u64,
+    /// Number of the key after the last one.
+    pub next: u64,
+    /// Where it lies.
+    pub location: RecordLocation,
+}
+
+/// Every record of keys in the logs.
+pub(super) fn keys_records(scans: &[LogScan]) -> Vec<KeysRecord> {
+    let records = scans.iter().flat_map(|scan| &scan.records);
+    let keys = records.filter_map(|record| match record.header.entry {
+        Entry::Keys { shard, first, next } => {
+            Some(KeysRecord { shard, first, next, location: record.location })
+        }
+        _ => None,
+    });
+    keys.collect()
+}
+
+/// Looks the checkpoint's records up; what is missing joins `losses`.
+pub(super) fn find(
+    scans: &[LogScan],
+    at: CheckpointRef,
+    keys: &[KeysRecord],
+    losses: &mut Vec<Loss>,
+) -> Option<RecoveredCheckpoint> {
+    let heads = heads_of(scans, at);
+    let read: Vec<PartHead> = heads.values().map(|(head, _)| *head).collect();
+    if digest_of(&read) != at.digest {
+        let found = read.iter().map(|head| head.shard).collect();
+        losses.push(Loss::CheckpointHeads { slot: at.slot, found });
+        return None;
+    }
+    let known = losses.len();
+    let mut parts = Vec::with_capacity(heads.len());
+    for (head, record) in heads.into_values() {
+        let entities = entities_of(scans, &head, record, losses);
+        let keys = keys_of(keys, &head, losses);
+        parts.push(RecoveredPart { head, entities, keys });
+    }
+    (losses.len() == known).then_some(RecoveredCheckpoint { at, parts })
+}
+
+/// The newest head of each shard.
+fn heads_of(scans: &[LogScan], at: CheckpointRef) -> BTreeMap<ShardId, (PartHead, &ScannedRecord)> {
+    let mut heads: BTreeMap<ShardId, (PartHead, &ScannedRecord)> = BTreeMap::new();
+    for record in scans.iter().flat_map(|scan| &scan.records) {
+        let Entry::Part { slot, shard, .. } = record.header.entry else { continue };
+        let head = PartHead::parse(&record.payload);
+        let head = head.ok().filter(|head| slot == at.slot && (head.slot, head.shard) == (slot, shard));
+        let Some(head) = head else { continue };
+        // A crash during a checkpoint leaves a part; the next incarnation, evaluating the log again, took it again.
+        let newest = heads.get(&shard).map(|(_, found)| found.header.incarnation);
+        if newest.is_none_or(|newest| newest < record.header.incarnation) {
+            heads.insert(shard, (head, record));
+        }
+    }
+    heads
+}
+
+fn entities_of(
+    scans: &[LogScan],
+    head: &PartHead,
+    named_at: &ScannedRecord,
+    losses: &mut Vec<Loss>,
+) -> Vec<RecordLocation> {
+    let Entry::Part { slot, shard, records } = named_at.header.entry else {
+        unreachable!("a head is of a part");
+    };
+    let is_of = |incarnation: Incarnation| incarnation == named_at.header.incarnation;
+    let mut found: BTreeMap<u64, RecordLocation> = BTreeMap::new();
+    for record in scans.iter().flat_map(|scan| &scan.records).filter(|r| is_of(r.header.incarnation)) {
+        if let Entry::Entities { slot: of, shard: by, number } = record.header.entry
+            && (of, by) == (slot, shard)
+        {
+            found.insert(number, record.location);
+        }
+    }
+    let missing = (0..records).find(|number| !found.contains_key(number));
+    if let Some(number) = missing {
+        losses.push(Loss::Entities { slot: head.slot, shard, number, named_at: named_at.location });
+    }
+    found.into_iter().filter(|(number, _)| *number < records).map(|(_, location)| location).collect()
+}
+
+/// The records that cover the live keys, each as far as possible.
+fn keys_of(keys: &[KeysRecord], head: &PartHead, losses: &mut Vec<Loss>) -> Vec<KeysRecord> {
+    let mut of_shard: Vec<&KeysRecord> = keys.iter().filter(|keys| keys.shard == head.shard).collect();
+    of_shard.sort_by_key(|keys| (keys.first, keys.next));
+    let mut covered = head.keys_from;
+    let mut chosen = Vec::new();
+    let mut rest = of_shard.into_iter().peekable();
+    while covered < head.keys_next {
+        let mut best: Option<&KeysRecord> = None;
+        while let Some(keys) = rest.next_if(|keys| keys.first <= covered) {
+            if best.is_none_or(|best| best.next < keys.next) {
+                best = Some(keys);
+            }
+        }
+        let Some(best) = best.filter(|best| best.next > covered) else {
+            let (shard, slot) = (head.shard, head.slot);
+            losses.push(Loss::Keys { slot, shard, first: covered, next: head.keys_next });
+            return Vec::new();
+        };
+        covered = best.next;
+        chosen.push(*best);
+    }
+    chosen
+}
