@@ -101,7 +101,7 @@ impl Shards {
     /// Takes a slot through every shard. Returns the events applied.
     pub fn run(&mut self, slot: ReadySlot) -> usize {
         for (shard, bytes) in self.shards.iter_mut().zip(slot.stripes) {
-            shard.handle_chosen(Arc::clone(&slot.ordered), Some(bytes));
+            shard.handle_chosen(Arc::clone(&slot.ordered), Some(bytes), false);
         }
         let mut moved = true;
         while moved {

@@ -13,6 +13,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod arbiter;
+pub mod checkpoint;
 pub mod clerk;
 pub mod exchange;
 mod index;
@@ -24,6 +25,7 @@ pub mod warden;
 
 pub use arbiter::PanicGuard;
 pub use assize_wire::manifest::Ordered as OrderedSlot;
+pub use checkpoint::{CheckpointStep, PartRecord, RestoreError, ShardRestore};
 pub use exchange::Exchange;
 pub use published::{Fill, FirstResponse, Outcomes, OutcomesIter, Published};
 pub use registrar::{ReadAnswer, ReadEntity, ReadRequest};

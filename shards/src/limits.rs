@@ -16,6 +16,12 @@ pub const fn warden_reserve(capacity: u32) -> usize {
     WINDOW_SLOTS_MAX as usize * stripe
 }
 
+/// Records of entities that one step of a checkpoint looks at: below a millisecond even where each is a cache miss.
+pub const CHECKPOINT_STEP_ENTITIES: u32 = 1024;
+
+/// Keys that one step of a checkpoint writes.
+pub const CHECKPOINT_STEP_KEYS: u64 = 2048;
+
 /// Slots above the one last published for which the Clerk holds other replicas' copies; those above are asked for
 /// again (C4).
 pub const COPIES_AHEAD_MAX: u64 = 2 * WINDOW_SLOTS_MAX;

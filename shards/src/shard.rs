@@ -29,6 +29,7 @@ use assize_wire::routing::Routing;
 use assize_wire::{DomainId, EntityId, ReplicaId, ShardId, Slot};
 
 use crate::arbiter::{Arbiter, EntityRef, Executed, Loans, PanicGuard, Plan, Rules, Step, Stock};
+use crate::checkpoint::Taking;
 use crate::clerk::{Clerk, CopyFate, Finding};
 use crate::exchange::{Claim, Exchange, Grant, Return, StateList, StateOf};
 use crate::limits::WINDOW_SLOTS_MAX;
@@ -86,14 +87,14 @@ pub struct Counters {
 /// Call order: any `handle_*`, then every `poll_*` until it returns nothing. Slots come in slot order without a gap,
 /// beginning at slot 1; messages of one shard in the order in which it sent them.
 pub struct Shard {
-    rules: Rules,
-    warden: Warden,
-    entities: Entities,
+    pub(crate) rules: Rules,
+    pub(crate) warden: Warden,
+    pub(crate) entities: Entities,
     turns: Turns,
     arbiter: Arbiter,
     clerk: Clerk,
     entity_capacity: u64,
-    state_bytes_max: usize,
+    pub(crate) state_bytes_max: usize,
 
     /// Slots above `executed`, by slot.
     slots: VecDeque<SlotWork>,
@@ -108,8 +109,11 @@ pub struct Shard {
     /// Claims of each shard that came before their turn, by slot.
     claims: Vec<VecDeque<Claim>>,
     /// Entities after slot `executed`, and room by slot modulo the window, fixed when the slot below it finished (D5).
-    entities_executed: u64,
-    room: [bool; WINDOW_SLOTS_MAX as usize],
+    pub(crate) entities_executed: u64,
+    pub(crate) room: [bool; WINDOW_SLOTS_MAX as usize],
+
+    /// The checkpoint's part that is being taken.
+    pub(crate) taking: Option<Taking>,
 
     outbox: VecDeque<(ShardId, Exchange)>,
     counters: Counters,
@@ -123,6 +127,8 @@ pub struct Shard {
 struct SlotWork {
     ordered: Arc<OrderedSlot>,
     stripe: Option<StripeBytes>,
+    /// A checkpoint is taken after it.
+    checkpoint: bool,
     /// The manifest's stripe whose turn is looked at next.
     next_stripe: usize,
     /// Turns that are opened and not over.
@@ -142,6 +148,16 @@ impl Shard {
     /// An empty shard before slot 1.
     #[must_use]
     pub fn new(config: ShardConfig, domains: Arc<DomainRegistry>, guard: Arc<dyn PanicGuard>) -> Shard {
+        Shard::begin_after(config, domains, guard, Slot::ZERO)
+    }
+
+    /// An empty shard that expects the slot after `executed`.
+    pub(crate) fn begin_after(
+        config: ShardConfig,
+        domains: Arc<DomainRegistry>,
+        guard: Arc<dyn PanicGuard>,
+        executed: Slot,
+    ) -> Shard {
         let ShardConfig { shard, routing, .. } = config;
         assert!(shard.0 < routing.shards, "shard {shard} of {} shards", routing.shards);
         let state_bytes_max = domains.state_bytes_max();
@@ -151,18 +167,19 @@ impl Shard {
             entities: Entities::new(config.entity_capacity, state_bytes_max, routing.seed),
             turns: Turns::default(),
             arbiter: Arbiter::new(),
-            clerk: Clerk::new(config.replica, config.copies),
+            clerk: Clerk::new(config.replica, config.copies, executed),
             entity_capacity: config.entity_capacity.into(),
             state_bytes_max,
             slots: VecDeque::new(),
-            executed: Slot::ZERO,
+            executed,
             examined: 0,
             turned: 0,
-            last_turn: Slot::ZERO,
+            last_turn: executed,
             own: VecDeque::new(),
             claims: vec![VecDeque::new(); routing.shards.into()],
             entities_executed: 0,
             room: [config.entity_capacity > 0; WINDOW_SLOTS_MAX as usize],
+            taking: None,
             outbox: VecDeque::new(),
             counters: Counters::default(),
             plans: Vec::new(),
@@ -171,8 +188,9 @@ impl Shard {
         }
     }
 
-    /// A slot is chosen; `stripe` are the bytes of this shard's stripe, if the manifest has one.
-    pub fn handle_chosen(&mut self, slot: Arc<OrderedSlot>, stripe: Option<StripeBytes>) {
+    /// A slot is chosen; `stripe` are the bytes of this shard's stripe, if the manifest has one. With `checkpoint` this
+    /// shard's part of one is taken after the slot; not while another one is being taken.
+    pub fn handle_chosen(&mut self, slot: Arc<OrderedSlot>, stripe: Option<StripeBytes>, checkpoint: bool) {
         let expected = Slot(self.executed.0 + self.slots.len() as u64 + 1);
         let manifest = &slot.manifest;
         assert!(manifest.slot == expected, "slot {} is chosen after {expected}", manifest.slot);
@@ -184,6 +202,7 @@ impl Shard {
         self.slots.push_back(SlotWork {
             ordered: slot,
             stripe,
+            checkpoint,
             next_stripe: 0,
             turns_open: 0,
             entities_change: 0,
@@ -315,6 +334,10 @@ impl Shard {
                 break;
             }
         }
+        self.count();
+    }
+
+    pub(crate) fn count(&mut self) {
         self.counters.live_keys = self.warden.live_keys();
         self.counters.entities = self.entities.present();
     }
@@ -326,10 +349,18 @@ impl Shard {
         }
         let work = &mut self.slots[self.examined];
         self.examined += 1;
-        let Some(bytes) = work.stripe.take() else {
-            return true;
-        };
-        let ordered = work.ordered.clone();
+        let (ordered, stripe, checkpoint) = (work.ordered.clone(), work.stripe.take(), work.checkpoint);
+        let (slot, time) = (ordered.manifest.slot, ordered.manifest.time);
+        if let Some(bytes) = stripe {
+            self.examine(ordered, bytes);
+        }
+        if checkpoint {
+            self.checkpoint_examined(slot, time);
+        }
+        true
+    }
+
+    fn examine(&mut self, ordered: Arc<OrderedSlot>, bytes: StripeBytes) {
         let slot = ordered.manifest.slot;
         let mut plan = match self.plans.pop() {
             Some(mut plan) => {
@@ -351,7 +382,6 @@ impl Shard {
             self.outbox.push_back((home, Exchange::Claim(Claim { slot, entities })));
         }
         self.own.push_back(OwnStripe { plan, turn: None });
-        true
     }
 
     /// Step 2: the next turn at this home, once every earlier one is known (X1).
@@ -362,7 +392,9 @@ impl Shard {
         let work = &mut self.slots[self.turned];
         let manifest = &work.ordered.manifest;
         let Some(stripe) = manifest.stripes.get(work.next_stripe) else {
+            let slot = manifest.slot;
             self.turned += 1;
+            self.checkpoint_turned(slot);
             return true;
         };
         let slot = manifest.slot;
@@ -425,7 +457,11 @@ impl Shard {
                 let hash = *hashes.next().expect("each was hashed above");
                 let at = self.entities.find_or_add(hash, domain, id);
                 *place = EntityRef::record(at);
-                unhindered &= self.entities.queue(at) == NOBODY;
+                if self.entities.queue(at) == NOBODY {
+                    self.entities.acquire(at, slot);
+                } else {
+                    unhindered = false;
+                }
                 if self.entities.state(at).is_none() {
                     self.arbiter.tidy_later(at);
                 }
@@ -520,6 +556,7 @@ impl Shard {
         // D5: whatever runs in between, the slot a window above sees exactly this count.
         self.room[(self.executed.0 % WINDOW_SLOTS_MAX) as usize] =
             self.entities_executed < self.entity_capacity;
+        self.checkpoint_finished(self.executed);
         true
     }
 

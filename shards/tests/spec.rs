@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use allium_parser::ast::{BlockKind, Decl};
 use allium_parser::diagnostic::Severity;
 
-const SPECS: [(&str, &str); 4] = [
+const SPECS: [(&str, &str); 5] = [
+    ("checkpoint", include_str!("../src/checkpoint/checkpoint.allium")),
     ("warden", include_str!("../src/warden/warden.allium")),
     ("lending", include_str!("../src/exchange/lending.allium")),
     ("arbiter", include_str!("../src/arbiter/arbiter.allium")),
@@ -13,7 +14,8 @@ const SPECS: [(&str, &str); 4] = [
 ];
 
 /// Where tests name rules: each in the comment above the test that fails without it.
-const TESTS: [(&str, &str); 4] = [
+const TESTS: [(&str, &str); 5] = [
+    ("checkpoint.rs", include_str!("shard/checkpoint.rs")),
     ("warden/tests.rs", include_str!("../src/warden/tests.rs")),
     ("clerk/tests.rs", include_str!("../src/clerk/tests.rs")),
     ("requests.rs", include_str!("shard/requests.rs")),

@@ -443,7 +443,7 @@ impl Core {
         for seat in 0..self.shards.len() {
             let shard = self.usher.seats[seat].shard;
             let Some(stripe) = ordered.manifest.stripe_of(shard) else {
-                self.shards[seat].handle_chosen(Arc::clone(ordered), None);
+                self.shards[seat].handle_chosen(Arc::clone(ordered), None, false);
                 continue;
             };
             let held = &mut self.usher.seats[seat].held;
@@ -470,7 +470,7 @@ impl Core {
                 };
                 Arc::new(StripePayload(Arc::clone(buffer))) as StripeBytes
             };
-            self.shards[seat].handle_chosen(Arc::clone(ordered), Some(bytes));
+            self.shards[seat].handle_chosen(Arc::clone(ordered), Some(bytes), false);
         }
         assert!(replayed.is_empty(), "stripes of shards that core {} does not own", self.id);
     }

@@ -10,11 +10,15 @@
 pub enum Canary {
     /// X1: a home lends to whoever claims first, not in (slot, shard) order.
     GrantOutOfOrder = 1,
+    /// X5: a checkpoint takes the state that it finds, whatever slots above it have done.
+    NoPreImage = 50,
+    /// D5: a start takes every home to have room, whatever the checkpoint says.
+    RoomNotRestored = 51,
 }
 
 impl Canary {
     /// All of them.
-    pub const ALL: &[Canary] = &[Canary::GrantOutOfOrder];
+    pub const ALL: &[Canary] = &[Canary::GrantOutOfOrder, Canary::NoPreImage, Canary::RoomNotRestored];
 }
 
 /// Whether this fault is to be committed now.

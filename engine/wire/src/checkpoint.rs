@@ -18,10 +18,10 @@
 //! | 24..32 | number of the oldest key that is live |
 //! | 32..40 | number of the next key |
 //! | 40..72 | digest of the entities |
-//! | 72..104 | digest of all keys that were ever recorded |
+//! | 72..104 | digest of the keys that were recorded since the checkpoint before |
 //!
-//! A head holds nothing that two replicas may have differently, so the checkpoint's digest over all heads is what they
-//! compare (C7).
+//! A head holds nothing that two replicas which took the same checkpoints may have differently, so the checkpoint's
+//! digest over all heads is what they can compare (C7).
 
 use core::fmt;
 
@@ -47,7 +47,7 @@ pub struct PartHead {
     pub keys_next: u64,
     /// Of the entities.
     pub entities_digest: SumDigest,
-    /// Of keys `0 .. keys_next`.
+    /// Of the keys that were recorded since the checkpoint before and are live: older ones were written for that one.
     pub keys_digest: SumDigest,
 }
 

@@ -84,14 +84,14 @@ struct Held {
 }
 
 impl Clerk {
-    /// For a replica that publishes at `copies` equal digests, its own among them.
+    /// For a replica that publishes at `copies` equal digests, its own among them, and has published through a slot.
     #[must_use]
-    pub fn new(replica: ReplicaId, copies: u8) -> Clerk {
+    pub fn new(replica: ReplicaId, copies: u8, published: Slot) -> Clerk {
         assert!(copies > 0, "publishing needs at least one copy");
         Clerk {
             replica,
             copies: copies.into(),
-            published: Slot::ZERO,
+            published,
             held: BTreeMap::new(),
             ready: VecDeque::new(),
             findings: VecDeque::new(),

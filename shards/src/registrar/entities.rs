@@ -1,7 +1,7 @@
 //! The records of a shard's entities: an index by (domain, id) over a slab of records of one fixed size.
 //!
 //! A record is id 16, domain 2, length 1, flags 1, queue 4, then the state: one cache line for a small state. The slab
-//! grows by chunks, so that growing never copies.
+//! grows by chunks, so that growing never copies. What a checkpoint takes of them is in `saving.rs`.
 //!
 //! Invariants:
 //! * `present` records are present;
@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 use ahash::RandomState;
 use assize_wire::{DomainId, EntityId};
 
+use super::saving::Saving;
 use crate::index::{Index, Probe};
 
 /// The records.
@@ -26,8 +27,12 @@ pub(crate) struct Entities {
     /// Records that were in use and are not.
     free: Vec<u32>,
     /// Records at or above this one were never in use.
-    fresh: u32,
+    pub(super) fresh: u32,
     present: u64,
+    /// What the flag [`SAVED`] of a record is when no checkpoint wants it any more.
+    pub(super) saved_flag: u8,
+    /// The checkpoint that is being taken.
+    pub(super) saving: Option<Saving>,
 }
 
 impl Entities {
@@ -41,6 +46,8 @@ impl Entities {
             free: Vec::new(),
             fresh: 0,
             present: 0,
+            saved_flag: 0,
+            saving: None,
         }
     }
 
@@ -89,11 +96,13 @@ impl Entities {
         };
         let at = self.free.pop().unwrap_or_else(|| self.add_fresh());
         self.index.fill(slot, hash, at);
+        // A checkpoint begins when every record that its slot needs is there: it does not want a new one.
+        let saved_flag = self.saved_flag;
         let record = self.record_mut(at);
         record[ID..DOMAIN].copy_from_slice(&id.0.to_le_bytes());
         record[DOMAIN..LENGTH].copy_from_slice(&domain.0.to_le_bytes());
         record[LENGTH] = 0;
-        record[FLAGS] = IN_USE;
+        record[FLAGS] = IN_USE | saved_flag;
         record[QUEUE..STATE].copy_from_slice(&NOBODY.to_le_bytes());
         at
     }
@@ -114,7 +123,8 @@ impl Entities {
         let bytes = state.unwrap_or(&[]);
         record[STATE..STATE + bytes.len()].copy_from_slice(bytes);
         record[LENGTH] = bytes.len() as u8;
-        record[FLAGS] = if state.is_some() { IN_USE | PRESENT } else { IN_USE };
+        let present = if state.is_some() { PRESENT } else { 0 };
+        record[FLAGS] = record[FLAGS] & !PRESENT | present;
         let change = i64::from(state.is_some()) - i64::from(before);
         self.present = self.present.checked_add_signed(change).expect("entities are counted");
         change
@@ -131,7 +141,7 @@ impl Entities {
 
     /// Gives up the record if the entity is absent and nobody has it or waits for it.
     pub(crate) fn tidy(&mut self, at: u32) {
-        if self.record(at)[FLAGS] != IN_USE || self.queue(at) != NOBODY {
+        if self.record(at)[FLAGS] & !SAVED != IN_USE || self.queue(at) != NOBODY {
             return;
         }
         let (domain, id) = self.name(at);
@@ -169,6 +179,7 @@ impl Entities {
                 "record {at} of entity {id} is neither present nor wanted"
             );
         }
+        self.check_saving();
         assert!(
             self.fresh as usize == self.free.len() + self.index.used() as usize,
             "{} records: {} free, {} in use",
@@ -207,11 +218,11 @@ impl Entities {
         self.index = index;
     }
 
-    fn record(&self, at: u32) -> &[u8] {
+    pub(super) fn record(&self, at: u32) -> &[u8] {
         record_in(&self.chunks, self.stride, at)
     }
 
-    fn record_mut(&mut self, at: u32) -> &mut [u8] {
+    pub(super) fn record_mut(&mut self, at: u32) -> &mut [u8] {
         let from = at as usize % CHUNK_RECORDS * self.stride;
         &mut self.chunks[at as usize / CHUNK_RECORDS][from..from + self.stride]
     }
@@ -237,9 +248,10 @@ const CHUNK_RECORDS: usize = 1024;
 const ID: usize = 0;
 const DOMAIN: usize = 16;
 const LENGTH: usize = 18;
-const FLAGS: usize = 19;
+pub(super) const FLAGS: usize = 19;
 const QUEUE: usize = 20;
 const STATE: usize = 24;
 
-const IN_USE: u8 = 1;
+pub(super) const IN_USE: u8 = 1;
 const PRESENT: u8 = 2;
+pub(super) const SAVED: u8 = 4;

@@ -8,6 +8,7 @@
 
 mod entities;
 mod read;
+mod saving;
 #[cfg(test)]
 mod tests;
 mod turns;

@@ -102,6 +102,8 @@ impl Turns {
         if last != NOBODY {
             self.places[last as usize].next = at;
             turn.waiting += 1;
+        } else {
+            entities.acquire(entity, turn.slot);
         }
         turn.places.push(at);
         entities.set_queue(entity, at);
@@ -223,6 +225,7 @@ impl Turns {
             turn.waiting -= 1;
             let ready = turn.waiting == 0;
             let Holder::Read(read) = &mut turn.holder else {
+                entities.acquire(next.entity, turn.slot);
                 if ready {
                     self.ready.push_back(TurnId(next.turn));
                 }

@@ -48,6 +48,38 @@ impl Entry {
         self.words
     }
 
+    /// As a checkpoint holds it.
+    pub(crate) fn to_bytes(self) -> [u8; ENTRY_WORDS * 8] {
+        let mut bytes = [0; ENTRY_WORDS * 8];
+        for (to, word) in bytes.chunks_exact_mut(8).zip(self.words) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// From a checkpoint. Any bytes are an entry; [`Entry::is_decided`] says whether it is a whole one.
+    pub(crate) fn from_bytes(bytes: &[u8; ENTRY_WORDS * 8]) -> Entry {
+        let mut words = [0; ENTRY_WORDS];
+        for (word, from) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+            *word = u64::from_le_bytes(from.try_into().expect("eight bytes"));
+        }
+        Entry { words }
+    }
+
+    /// Whether it says how its event ended.
+    pub(crate) fn is_decided(&self) -> bool {
+        let status = Status::from_number((self.words[4] >> STATUS_SHIFT & STATUS_MASK) as u8);
+        let length = self.words[4] >> LENGTH_SHIFT;
+        status.is_some_and(|status| {
+            status.is_recorded() && (length == LENGTH_IN_STREAM || length as usize <= inline_max(status))
+        })
+    }
+
+    /// Whether it is of a slot up to this one.
+    pub(crate) fn is_in_order(&self, slot: Slot) -> bool {
+        self.words[4] & ((1 << SLOT_BITS) - 1) <= slot.0
+    }
+
     pub(crate) fn key(&self) -> EventKey {
         EventKey(u128::from(self.words[0]) | u128::from(self.words[1]) << 64)
     }

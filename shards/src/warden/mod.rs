@@ -18,6 +18,7 @@
 //! * a key has at most one index slot, and it points to the key's newest entry.
 
 mod entry;
+mod saving;
 #[cfg(test)]
 mod tests;
 
@@ -30,9 +31,11 @@ use assize_wire::{EventKey, Slot, StreamTime};
 
 pub use entry::First;
 use entry::{ENTRY_WORDS, Entry};
+pub use saving::KeysError;
 
 use crate::index::{Index, Probe};
 use crate::limits::warden_reserve;
+use saving::Saving;
 
 /// The table of one shard. Call order for a stripe: [`Warden::begin`], then for each event in order
 /// [`Warden::look`] and, if it is absent and fit to run, [`Warden::admit`]; later [`Warden::decide`] for each admitted.
@@ -50,8 +53,12 @@ pub struct Warden {
     live: u64,
     /// Number of the next entry.
     next: u64,
-    /// Number of the entry at ring position 0 that is, or will be, the newest there: a multiple of the ring's length.
+    /// Number of the entry at ring position 0 that is, or will be, the newest there.
     lap: u64,
+    /// Entries below this number are in the records of an active checkpoint, or were expired when it was taken.
+    saved: u64,
+    /// What a checkpoint that is being taken still wants.
+    saving: Option<Saving>,
 }
 
 /// What the Warden has under a key.
@@ -104,6 +111,8 @@ impl Warden {
             live: 0,
             next: 0,
             lap: 0,
+            saved: 0,
+            saving: None,
         }
     }
 
@@ -278,7 +287,11 @@ impl Warden {
 
     fn remove_oldest(&mut self) {
         assert!(self.first < self.live, "the ring of {} entries is full of live keys", self.ring.len());
-        let key = self.entry(self.first).key();
+        let entry = self.entry(self.first);
+        let key = entry.key();
+        if let Some(saving) = &mut self.saving {
+            saving.keep(self.first, entry);
+        }
         let position = self.position(self.first);
         // A key that came again after its TTL has its slot on the newer entry; that one stays.
         if let Probe::Found { slot, position: found } = self.probe(self.hash(key), key)

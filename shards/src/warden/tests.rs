@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
+use assize_wire::checkpoint::SumDigest;
+
 use crate::FirstResponse;
 
 const TTL: u64 = 10;
@@ -162,4 +164,72 @@ fn w3_seen_is_apart_from_decided_and_survives_whatever_is_checked_before_it_runs
     }
     warden.decide(seen, Status::Rejected, 9, &[3]);
     assert_eq!(warden.first(seen).reason, 9);
+}
+
+/// Admits keys `from .. to` in one stripe and decides them.
+fn stripe(warden: &mut Warden, slot: u64, now: u64, keys: core::ops::Range<u128>) {
+    warden.begin(Slot(slot), StreamTime(now));
+    for (index, key) in keys.enumerate() {
+        let (key, body) = (EventKey(key), key as u64);
+        let hash = warden.hash(key);
+        let Look::Absent(vacancy) = warden.look(hash, key, body) else { panic!("{key} is live") };
+        let seen = warden.admit(vacancy, hash, key, body, StreamTime(now + TTL), index as u32).unwrap();
+        warden.decide(seen, Status::Applied, 0, &[key.0 as u8; 20][..usize::from(key.0 as u8 % 20)]);
+    }
+}
+
+// KeyKeptAside, KeyWritten.
+#[test]
+fn w5_keys_that_leave_the_ring_while_a_checkpoint_is_taken_are_in_it() {
+    let mut warden = Warden::with_ring(4, 5, TTL, 5);
+    stripe(&mut warden, 1, 100, 0..4);
+    let firsts: Vec<First> = (0..4).map(|number| warden.first(Seen(number))).collect();
+    assert_eq!(warden.begin_saving(StreamTime(101)), (0, 4));
+    // They expire, and others take their places in the ring, twice over.
+    stripe(&mut warden, 2, 100 + TTL, 10..14);
+    stripe(&mut warden, 3, 100 + 2 * TTL, 20..24);
+    let (mut digest, mut records) = (SumDigest::EMPTY, Vec::new());
+    loop {
+        let mut payload = Vec::new();
+        let Some(saved) = warden.save_next(3, &mut payload, &mut digest) else { break };
+        records.push((saved.first, saved.next, payload));
+    }
+    assert_eq!(records.iter().map(|(first, next, _)| (*first, *next)).collect::<Vec<_>>(), [(0, 3), (3, 4)]);
+
+    let mut restored = Warden::with_ring(4, 5, TTL, 6);
+    restored.restore(Slot(1), StreamTime(101), 0);
+    for (first, next, payload) in &records {
+        restored.restore_keys(*first, *next, payload).unwrap();
+        restored.check_invariants();
+    }
+    assert_eq!((0..4).map(|number| restored.first(Seen(number))).collect::<Vec<_>>(), firsts);
+    // The checkpoint after it writes what is new and live, and not what is written already or gone.
+    restored.confirm_saved(4);
+    stripe(&mut restored, 2, 103, 4..4);
+    assert_eq!(restored.begin_saving(StreamTime(103)), (0, 4));
+    assert_eq!(restored.save_next(3, &mut Vec::new(), &mut digest), None);
+}
+
+#[test]
+fn w5_keys_that_no_warden_wrote_are_refused() {
+    let mut warden = Warden::with_ring(4, 5, TTL, 5);
+    stripe(&mut warden, 1, 100, 0..2);
+    stripe(&mut warden, 2, 104, 2..4);
+    let _ = warden.begin_saving(StreamTime(104));
+    let (mut payload, mut digest) = (Vec::new(), SumDigest::EMPTY);
+    let _ = warden.save_next(9, &mut payload, &mut digest);
+    let take = |at: u64, first: u64, payload: &[u8]| {
+        let mut warden = Warden::with_ring(4, 5, TTL, 6);
+        warden.restore(Slot(2), StreamTime(at), 0);
+        warden.restore_keys(first, 4, payload)
+    };
+    assert_eq!(take(104, 0, &payload), Ok(()));
+    assert!(matches!(take(104, 1, &payload), Err(KeysError::Shape { first: 1, wanted: 0, .. })));
+    assert!(matches!(take(104, 0, &payload[..57]), Err(KeysError::Shape { bytes: 57, .. })));
+    assert!(matches!(take(103, 0, &payload), Err(KeysError::Entry { number: 2 })), "recorded in the future");
+    assert!(matches!(take(100 + TTL, 0, &payload), Err(KeysError::Entry { number: 0 })), "expired");
+    let twice = [&payload[..56], &payload[..56]].concat();
+    assert!(matches!(take(104, 0, &twice), Err(KeysError::Entry { number: 1 })), "there twice");
+    let backwards = [&payload[112..168], &payload[..56]].concat();
+    assert!(matches!(take(104, 0, &backwards), Err(KeysError::Entry { number: 1 })), "out of order");
 }

@@ -31,7 +31,7 @@ fn slots(drafts: Vec<Drafts>) -> Vec<LogSlot> {
 }
 
 fn choose(shard: &mut Shard, at: usize, slot: &LogSlot) {
-    shard.handle_chosen(slot.ordered.clone(), slot.stripe(at));
+    shard.handle_chosen(slot.ordered.clone(), slot.stripe(at), false);
     shard.check_invariants();
 }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use assize_domain::DomainRegistry;
 use assize_shards::{
-    Exchange, FirstResponse, PanicGuard, Published, ReadAnswer, ReadEntity, ReadRequest, Shard, ShardConfig,
+    CheckpointStep, Exchange, FirstResponse, PanicGuard, PartRecord, Published, ReadAnswer, ReadEntity,
+    ReadRequest, RestoreError, Shard, ShardConfig, ShardRestore,
 };
-use assize_wire::{EntityId, ReplicaId, ShardId, Slot};
+use assize_wire::{EntityId, ReplicaId, ShardId, Slot, StreamTime};
 
 use super::bank::{BANK, Bank};
 use super::log::{Agreed, Dice, LogSlot};
@@ -51,17 +52,48 @@ pub struct Replica {
     pub published: Vec<Vec<Published>>,
     pub answers: Vec<ReadAnswer>,
     pub messages: u64,
+    /// Take a checkpoint after this slot.
+    pub checkpoint: Option<Slot>,
+    /// By shard, what the checkpoint gave out.
+    pub parts: Vec<Vec<(PartRecord, Vec<u8>)>>,
 }
 
 impl Replica {
     pub fn new(agreed: Agreed) -> Replica {
+        let shard = |config, domains, guard| Shard::new(config, domains, guard);
+        Replica::of(agreed, Slot::ZERO, shard)
+    }
+
+    /// A replica that starts from the checkpoint that another one took.
+    pub fn restored(agreed: Agreed, of: &Replica, time: StreamTime) -> Result<Replica, RestoreError> {
+        let slot = of.checkpoint.unwrap();
+        let mut failed = None;
+        let mut replica = Replica::of(agreed, slot, |config, domains, guard| {
+            let shard = usize::from(config.shard.0);
+            let (config_again, domains_again) = (config.clone(), Arc::clone(&domains));
+            restore(config, domains, &of.parts[shard], time).unwrap_or_else(|error| {
+                failed = Some(error);
+                Shard::new(config_again, domains_again, guard)
+            })
+        });
+        for (shard, published) in of.published.iter().enumerate() {
+            replica.published[shard].extend(published.iter().filter(|p| p.slot <= slot).cloned());
+        }
+        failed.map_or(Ok(replica), Err)
+    }
+
+    fn of(
+        agreed: Agreed,
+        executed: Slot,
+        mut shard: impl FnMut(ShardConfig, Arc<DomainRegistry>, Arc<dyn PanicGuard>) -> Shard,
+    ) -> Replica {
         let mut domains = DomainRegistry::new();
         domains.register(Bank).unwrap();
         let domains = Arc::new(domains);
         let count = usize::from(agreed.routing.shards);
-        let shard = |shard: u16| {
+        let shards = (0..agreed.routing.shards).map(|number| {
             let config = ShardConfig {
-                shard: ShardId(shard),
+                shard: ShardId(number),
                 replica: ReplicaId(0),
                 routing: agreed.routing,
                 body_seed: 99,
@@ -70,16 +102,18 @@ impl Replica {
                 entity_capacity: agreed.entities,
                 copies: 1,
             };
-            Shard::new(config, domains.clone(), Arc::new(Guard))
-        };
+            shard(config, domains.clone(), Arc::new(Guard))
+        });
         Replica {
             agreed,
-            shards: (0..agreed.routing.shards).map(shard).collect(),
-            handed: vec![0; count],
+            shards: shards.collect(),
+            handed: vec![executed.0 as usize; count],
             channels: (0..count).map(|_| vec![VecDeque::new(); count]).collect(),
             published: (0..count).map(|_| Vec::new()).collect(),
             answers: Vec::new(),
             messages: 0,
+            checkpoint: None,
+            parts: vec![Vec::new(); count],
         }
     }
 
@@ -94,15 +128,30 @@ impl Replica {
                 }
                 let waiting = (0..self.shards.len()).filter(|from| !self.channels[*from][shard].is_empty());
                 choices.extend(waiting.map(|from| (from, shard)));
+                if self.shards[shard].is_taking_checkpoint() {
+                    choices.push((STEP, shard));
+                }
             }
             if choices.is_empty() {
                 break;
             }
+            let stuck = choices.iter().all(|(from, _)| *from == STEP);
             let (from, to) = choices[dice.below(choices.len() as u64) as usize];
+            if from == STEP {
+                let stepped = self.checkpoint_step(to);
+                let finished =
+                    choices.iter().any(|(_, shard)| self.shards[*shard].executed().0 as usize == log.len());
+                assert!(
+                    stepped || !stuck || finished,
+                    "X4: nothing is under way but a checkpoint that waits"
+                );
+                continue;
+            }
             if from == to {
                 let slot = &log[self.handed[to]];
                 self.handed[to] += 1;
-                self.shards[to].handle_chosen(slot.ordered.clone(), slot.stripe(to));
+                let checkpoint = self.checkpoint == Some(slot.ordered.manifest.slot);
+                self.shards[to].handle_chosen(slot.ordered.clone(), slot.stripe(to), checkpoint);
             } else {
                 let message = self.channels[from][to].pop_front().unwrap();
                 self.shards[to].handle_exchange(ShardId(from as u16), message);
@@ -121,6 +170,17 @@ impl Replica {
                 "X4: shard {at} is stuck with nothing under way"
             );
         }
+    }
+
+    /// Takes a step of a shard's checkpoint, and says whether there was one to take.
+    fn checkpoint_step(&mut self, shard: usize) -> bool {
+        let mut payload = Vec::new();
+        match self.shards[shard].checkpoint_step(&mut payload) {
+            CheckpointStep::Idle => return false,
+            CheckpointStep::Walked => {}
+            CheckpointStep::Record(record) => self.parts[shard].push((record, payload)),
+        }
+        true
     }
 
     /// Reads those of the accounts that are at home in a shard. The token says which they are.
@@ -168,3 +228,32 @@ impl Replica {
         }
     }
 }
+
+/// A shard from the records of its part.
+pub fn restore(
+    config: ShardConfig,
+    domains: Arc<DomainRegistry>,
+    part: &[(PartRecord, Vec<u8>)],
+    time: StreamTime,
+) -> Result<Shard, RestoreError> {
+    let Some((PartRecord::Head { head, records }, _)) = part.last() else {
+        panic!("a part ends with its head");
+    };
+    let mut restore = ShardRestore::new(config, domains, Arc::new(Guard), *head, time);
+    let mut entities = 0;
+    for (record, payload) in part {
+        match record {
+            PartRecord::Keys { first, next } => restore.keys(*first, *next, payload)?,
+            PartRecord::Entities { number } => {
+                assert_eq!(*number, entities, "records of entities are counted");
+                entities += 1;
+                restore.entities(payload)?;
+            }
+            PartRecord::Head { .. } => {}
+        }
+    }
+    assert_eq!(*records, entities, "the head counts them");
+    restore.finish()
+}
+
+const STEP: usize = usize::MAX;

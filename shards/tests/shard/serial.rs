@@ -65,7 +65,7 @@ fn run(shards: u16, seed: u64) -> (BTreeSet<(Status, u16)>, u64, u64) {
     (model.statuses, messages, answers)
 }
 
-fn compare(replica: &Replica, model: &Model) {
+pub fn compare(replica: &Replica, model: &Model) {
     let mut published = vec![0; replica.shards.len()];
     for ran in &model.stripes {
         let shard = usize::from(ran.shard.0);
@@ -124,7 +124,7 @@ fn wanted() -> Vec<(Status, u16)> {
     wanted
 }
 
-fn seeds() -> Vec<u64> {
+pub fn seeds() -> Vec<u64> {
     match std::env::var("ASSIZE_SEED") {
         Ok(seed) => vec![seed.parse().expect("ASSIZE_SEED is a number")],
         Err(_) => (1..=120).collect(),

@@ -1,0 +1,178 @@
+//! A shard's part of a **checkpoint** (L6, X5, W5): its state after every stripe up to one slot, given out in small steps
+//! while stripes above that slot go on, and taken up again at a start.
+//!
+//! It begins in the middle of the slot's way through the shard, each component at the moment when what the slot and
+//! those below it did can still be told from what comes after:
+//! 1. the slot's stripe is *examined*: the Warden's keys up to here belong to the part;
+//! 2. its *turns* are open: an entity that a later turn acquires keeps its pre-image;
+//! 3. the slot is *finished*: everything is back, room and counts are those after the slot, and steps may be taken.
+//!
+//! It never does I/O, and it does not know whether what it gave out became durable until it is told.
+
+mod restore;
+
+pub use restore::{RestoreError, ShardRestore};
+
+use alloc::vec::Vec;
+
+use assize_wire::checkpoint::{PartHead, SumDigest};
+use assize_wire::{Slot, StreamTime};
+
+use crate::Shard;
+use crate::limits::{CHECKPOINT_STEP_ENTITIES, CHECKPOINT_STEP_KEYS, WINDOW_SLOTS_MAX};
+
+/// One record of a part, its payload given apart. In this order: keys, entities, the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartRecord {
+    /// The keys `first .. next`.
+    Keys {
+        /// Number of the first.
+        first: u64,
+        /// Number of the one after the last.
+        next: u64,
+    },
+    /// Some entities.
+    Entities {
+        /// Counts the part's records of entities, from 0.
+        number: u64,
+    },
+    /// The head: the part is complete.
+    Head {
+        /// The head.
+        head: PartHead,
+        /// How many records of entities there are.
+        records: u64,
+    },
+}
+
+/// What a step of a checkpoint came to.
+#[must_use = "a part without one of its records is not whole"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointStep {
+    /// There is nothing to do: no checkpoint is being taken, or its slot is not finished here.
+    Idle,
+    /// It looked at records and found nothing to write. There is more to do.
+    Walked,
+    /// A record's payload was appended.
+    Record(PartRecord),
+}
+
+/// A part that is being taken.
+#[derive(Debug)]
+pub(crate) struct Taking {
+    slot: Slot,
+    /// Numbers of the oldest live key and of the next one, once the slot is examined.
+    keys: (u64, u64),
+    /// Room in the slots above and the number of entities, once the slot is finished.
+    finished: Option<(u8, u64)>,
+    records: u64,
+    entities: u64,
+    entities_digest: SumDigest,
+    keys_digest: SumDigest,
+}
+
+impl Shard {
+    /// The next step of a checkpoint's part, which may append a record's payload to `out`.
+    pub fn checkpoint_step(&mut self, out: &mut Vec<u8>) -> CheckpointStep {
+        let Some(mut taking) = self.taking.take() else { return CheckpointStep::Idle };
+        let Some((rooms, count)) = taking.finished else {
+            self.taking = Some(taking);
+            return CheckpointStep::Idle;
+        };
+        if let Some(keys) = self.warden.save_next(CHECKPOINT_STEP_KEYS, out, &mut taking.keys_digest) {
+            self.taking = Some(taking);
+            return CheckpointStep::Record(PartRecord::Keys { first: keys.first, next: keys.next });
+        }
+        let from = out.len();
+        if let Some(saved) = self.entities.save_next(CHECKPOINT_STEP_ENTITIES, out) {
+            let number = taking.records;
+            taking.entities += saved;
+            taking.records += u64::from(saved > 0);
+            add_entities(&mut taking.entities_digest, &out[from..]);
+            self.taking = Some(taking);
+            return match saved {
+                0 => CheckpointStep::Walked,
+                _ => CheckpointStep::Record(PartRecord::Entities { number }),
+            };
+        }
+        assert!(
+            taking.entities == count,
+            "{} entities were given out after slot {}, there were {count}",
+            taking.entities,
+            taking.slot
+        );
+        let (keys_from, keys_next) = taking.keys;
+        let head = PartHead {
+            slot: taking.slot,
+            shard: self.rules.shard,
+            rooms,
+            entities: count,
+            keys_from,
+            keys_next,
+            entities_digest: taking.entities_digest,
+            keys_digest: taking.keys_digest,
+        };
+        out.extend_from_slice(&head.encode());
+        CheckpointStep::Record(PartRecord::Head { head, records: taking.records })
+    }
+
+    /// Whether a checkpoint's part is being taken.
+    #[must_use]
+    pub fn is_taking_checkpoint(&self) -> bool {
+        self.taking.is_some()
+    }
+
+    /// The checkpoint with this part is active: its keys need not be written again.
+    pub fn handle_checkpoint_active(&mut self, head: &PartHead) {
+        assert_eq!(head.shard, self.rules.shard, "the part of another shard");
+        self.warden.confirm_saved(head.keys_next);
+    }
+
+    /// The slot of a checkpoint was examined, and none above it.
+    pub(crate) fn checkpoint_examined(&mut self, slot: Slot, time: StreamTime) {
+        assert!(self.taking.is_none(), "a checkpoint of slot {slot} within another one");
+        let keys = self.warden.begin_saving(time);
+        self.taking = Some(Taking {
+            slot,
+            keys,
+            finished: None,
+            records: 0,
+            entities: 0,
+            entities_digest: SumDigest::EMPTY,
+            keys_digest: SumDigest::EMPTY,
+        });
+    }
+
+    /// All turns of a slot are open, and none of a slot above it.
+    pub(crate) fn checkpoint_turned(&mut self, slot: Slot) {
+        if self.taking.as_ref().is_some_and(|taking| taking.slot == slot) {
+            self.entities.begin_saving(slot);
+        }
+    }
+
+    /// A slot is finished, and none above it.
+    pub(crate) fn checkpoint_finished(&mut self, slot: Slot) {
+        let (rooms, count) = (self.rooms_above(slot), self.entities_executed);
+        if let Some(taking) = self.taking.as_mut().filter(|taking| taking.slot == slot) {
+            taking.finished = Some((rooms, count));
+        }
+    }
+
+    /// Bit n: there is room for new entities in the n-th slot above a finished one (D5).
+    fn rooms_above(&self, slot: Slot) -> u8 {
+        let room = |above: u64| self.room[((slot.0 + 1 + above) % WINDOW_SLOTS_MAX) as usize];
+        (0..WINDOW_SLOTS_MAX).fold(0, |rooms, above| rooms | u8::from(room(above)) << above)
+    }
+}
+
+/// Adds encoded entities to a digest.
+pub(crate) fn add_entities(digest: &mut SumDigest, mut encoded: &[u8]) {
+    use assize_wire::checkpoint::SavedEntity;
+    while !encoded.is_empty() {
+        let (_, own, after) = SavedEntity::parse(encoded).expect("it was encoded here");
+        digest.add(own);
+        encoded = after;
+    }
+}
+
+const _: () = assert!(WINDOW_SLOTS_MAX == 8, "a head has one bit for each slot of the window");
