@@ -10,19 +10,24 @@ use assize_wire::routing::Routing;
 use assize_wire::stripe::Stripe;
 use assize_wire::{Hash, Position, ShardId, Slot};
 
-use super::bank::{BANK, INSUFFICIENT, Op, UNREADABLE, VERSION};
-use super::replica::LoggedSlot;
-use super::shape::TTL_NS;
+use crate::bank::{BANK, INSUFFICIENT, Op, UNREADABLE, VERSION};
+use crate::left::LoggedSlot;
+use crate::shape::TTL_NS;
 
 /// How an event of the log ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
+    /// Its key.
     pub key: u128,
+    /// How.
     pub status: Status,
+    /// How the first submission of the key ended.
     pub first_status: Status,
+    /// Why, if it was turned away.
     pub reason: u16,
     /// Where the first submission of the key is: this one, unless it is a duplicate.
     pub position: Position,
+    /// What the domain returned.
     pub response: Vec<u8>,
 }
 
@@ -35,11 +40,15 @@ struct Recorded {
 
 /// The accounts after a stripe.
 pub struct Snapshot {
+    /// The slot.
     pub slot: Slot,
+    /// The shard of the stripe.
     pub shard: ShardId,
+    /// By account.
     pub balances: BTreeMap<u128, u64>,
 }
 
+/// The model and what it found.
 #[derive(Default)]
 pub struct Model {
     /// Every event of the log, by where it stands.

@@ -1,5 +1,5 @@
 //! The memory device of a replica, honest or not. What it loses at a crash is decided there, by the seed; the kinds of
-//! dishonesty are those that the checks of this folder must find out.
+//! dishonesty are those that the checks must find out.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -17,7 +17,9 @@ pub enum Honesty {
     CompletesAtOnce,
 }
 
+/// A disk and its lies.
 pub struct Disk {
+    /// What holds the bytes.
     pub device: MemoryDevice,
     honesty: Honesty,
     /// Operations that were told complete and are not.
@@ -28,11 +30,13 @@ pub struct Disk {
 }
 
 impl Disk {
+    /// An empty one.
     pub fn new(seed: u64, honesty: Honesty) -> Disk {
         let (told, early) = (BTreeSet::new(), VecDeque::new());
         Disk { device: MemoryDevice::new(seed), honesty, told, early, under_way: 0 }
     }
 
+    /// A core wants this done.
     pub fn submit(&mut self, operation: Operation) {
         self.under_way += 1;
         match (self.honesty, operation) {
@@ -65,6 +69,7 @@ impl Disk {
         Some(completion)
     }
 
+    /// Operations that cores wait for.
     pub fn under_way(&self) -> usize {
         self.under_way
     }

@@ -4,12 +4,12 @@ use assize_wal::memory::Random;
 use assize_wire::outcome::Status;
 use assize_wire::{EventKey, LogId, ShardId, Slot};
 
-use super::bank::Op;
-use super::client::{World, event};
-use super::load::check;
-use super::replica::Replica;
-use super::seeds::each_seed;
-use super::shape::{EPOCH_NS, Shape, TTL_NS};
+use assize_sim::bank::Op;
+use assize_sim::frames::event;
+use assize_sim::replica::Replica;
+use assize_sim::seeds::each_seed;
+use assize_sim::shape::{EPOCH_NS, Shape, TTL_NS};
+use assize_sim::world::World;
 
 /// SealedAtPace, WindowKept, BusyWhenFull: what finds the window full is told so, and the same key succeeds later.
 #[test]
@@ -26,7 +26,7 @@ fn a_full_window_is_busy_and_the_same_key_succeeds_later() {
     assert!(world.busy > 0);
     let applied = world.history.events.iter().flat_map(|event| &event.answers);
     assert_eq!(applied.filter(|answer| answer.ended.status == Status::Applied).count(), 10);
-    check(&world);
+    world.check();
 }
 
 /// RoomPromised, LogFullIsBusy: logs fill in the middle of a window, the outcome stream's with long responses. What is
@@ -80,13 +80,13 @@ fn fill(shape: Shape, seed: u64, batch: usize, wanted: impl Fn(ShardId) -> bool)
     let mut key = 0;
     let (mut applied, mut idle) = (0, 0);
     while idle < 40 {
-        let core = world.random.below(world.replica.core_count() as u64) as usize;
+        let core = world.random.below(world.replicas[0].core_count() as u64) as usize;
         world.connect(core);
         let mut events = Vec::new();
         while events.len() < batch {
             key += 1;
-            if wanted(world.replica.routing().shard_of_key(EventKey(key))) {
-                let deadline = EPOCH_NS + world.replica.now().monotonic_ns + TTL_NS / 2;
+            if wanted(world.replicas[0].routing().shard_of_key(EventKey(key))) {
+                let deadline = EPOCH_NS + world.replicas[0].now().monotonic_ns + TTL_NS / 2;
                 events.push(event(key, deadline, &Op::Deposit { account: key % 5, amount: 1, extra: 240 }));
             }
         }
@@ -101,17 +101,17 @@ fn fill(shape: Shape, seed: u64, batch: usize, wanted: impl Fn(ShardId) -> bool)
         assert!(applied < 200_000, "the logs never fill");
     }
     assert!(applied > 50, "{applied} events filled the logs");
-    check(&world);
+    world.check();
     world.crash();
-    world.replica.start().unwrap();
-    world.replica.run_until("it serves again", Replica::is_serving);
+    world.replicas[0].start().unwrap();
+    world.replicas[0].run_until("it serves again", Replica::is_serving);
     world.read(&[1, 2]);
     while world.unanswered() > 0 {
         world.step();
     }
-    world.replica.stop();
-    world.replica.run_until("it halts", Replica::is_halted);
-    check(&world);
+    world.replicas[0].stop();
+    world.replicas[0].run_until("it halts", Replica::is_halted);
+    world.check();
 }
 
 /// IdleLeavesMark (L5): a log that falls idle holds the mark of what was accepted, also when its last write was slow.
@@ -123,15 +123,15 @@ fn an_idle_log_holds_the_mark_of_the_last_slot() {
         world.connect(0);
         let op = Op::Deposit { account: 1, amount: 1, extra: 0 };
         world.submit(&[event(1, EPOCH_NS + TTL_NS / 2, &op)]);
-        while world.replica.disk.under_way() == 0 {
+        while world.replicas[0].disk.under_way() == 0 {
             world.step();
         }
-        world.replica.pass(slow_ns);
+        world.replicas[0].pass(slow_ns);
         world.finish();
         for _ in 0..2 {
-            world.replica.pass(20_000_000);
-            world.replica.settle();
+            world.replicas[0].pass(20_000_000);
+            world.replicas[0].settle();
         }
-        assert_eq!(world.replica.highest_mark(LogId(0)), Slot(1), "after a write of {slow_ns} ns");
+        assert_eq!(world.replicas[0].highest_mark(LogId(0)), Slot(1), "after a write of {slow_ns} ns");
     }
 }

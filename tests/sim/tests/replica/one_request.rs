@@ -4,11 +4,11 @@ use assize_wire::event::Event;
 use assize_wire::outcome::Status;
 use assize_wire::{Position, ShardId, Slot};
 
-use super::bank::Op;
-use super::client::{Said, event, hello, parse_frames, read, submit};
-use super::model::Model;
-use super::replica::Replica;
-use super::shape::{EPOCH_NS, Shape, TTL_NS};
+use assize_sim::bank::Op;
+use assize_sim::frames::{Said, event, hello, parse_frames, read, submit};
+use assize_sim::model::Model;
+use assize_sim::replica::Replica;
+use assize_sim::shape::{EPOCH_NS, Shape, TTL_NS};
 
 /// EventsAdmitted, StripeSealed, SlotFormed, SlotChosen, StripePublished, ReadTold.
 #[test]

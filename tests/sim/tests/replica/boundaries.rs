@@ -7,11 +7,11 @@ use assize_wire::message::{RefusedCode, Submit};
 use assize_wire::outcome::Status;
 use assize_wire::{DomainId, EventKey, Slot, StreamTime};
 
-use super::bank::{Op, UNREADABLE, VERSION};
-use super::client::{Said, event, frame, hello, parse_frames, submit};
-use super::model::Ended;
-use super::replica::Replica;
-use super::shape::{EPOCH_NS, Shape, TTL_NS};
+use assize_sim::bank::{Op, UNREADABLE, VERSION};
+use assize_sim::frames::{Said, event, frame, hello, parse_frames, submit};
+use assize_sim::model::Ended;
+use assize_sim::replica::Replica;
+use assize_sim::shape::{EPOCH_NS, Shape, TTL_NS};
 
 const DEADLINE: u64 = EPOCH_NS + TTL_NS / 2;
 

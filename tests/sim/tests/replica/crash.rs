@@ -3,12 +3,11 @@
 
 use assize_wal::memory::Random;
 
-use super::client::World;
-use super::disk::Honesty;
-use super::load::check;
-use super::replica::{Replica, Seen};
-use super::seeds::{all_seeds, each_seed, silently};
-use super::shape::Shape;
+use assize_sim::disk::Honesty;
+use assize_sim::replica::{Replica, Seen};
+use assize_sim::seeds::{all_seeds, each_seed, silently};
+use assize_sim::shape::Shape;
+use assize_sim::world::World;
 
 /// Some load, a crash, a start that may be cut short by another one; again; then everything gets its end.
 fn crash_and_go_on(seed: u64, honesty: Honesty) -> World {
@@ -18,18 +17,18 @@ fn crash_and_go_on(seed: u64, honesty: Honesty) -> World {
     for _ in 0..1 + random.below(3) {
         world.run(50 + random.below(500));
         world.crash();
-        check(&world);
-        world.replica.start().unwrap();
+        world.check();
+        world.replicas[0].start().unwrap();
         while random.below(3) == 0 {
             (0..random.below(60)).for_each(|_| world.step());
             world.crash();
-            world.replica.start().unwrap();
+            world.replicas[0].start().unwrap();
         }
-        world.replica.run_until("it serves again", Replica::is_serving);
+        world.replicas[0].run_until("it serves again", Replica::is_serving);
     }
     world.run(random.below(200));
     world.finish();
-    check(&world);
+    world.check();
     world
 }
 
@@ -43,9 +42,9 @@ fn nothing_answered_is_lost_or_doubled_by_crashes() {
     let mut seen = Seen::default();
     each_seed("nothing_answered_is_lost", 0..150, |seed| {
         let world = crash_and_go_on(seed, Honesty::Honest);
-        seen.replayed += world.replica.seen.replayed;
-        seen.digests_compared += world.replica.seen.digests_compared;
-        seen.superblocks_halved += world.replica.seen.superblocks_halved;
+        seen.replayed += world.replicas[0].seen.replayed;
+        seen.digests_compared += world.replicas[0].seen.digests_compared;
+        seen.superblocks_halved += world.replicas[0].seen.superblocks_halved;
     });
     if all_seeds() {
         assert!(seen.replayed > 1000 && seen.digests_compared > 100, "{seen:?}");
@@ -74,12 +73,12 @@ fn a_replay_that_contradicts_a_stored_digest_is_reported() {
     let mut world = World::new(Replica::serving(Shape::smallest(), 3), 3);
     world.run(400);
     world.finish();
-    world.replica.pass(1_000_000_000);
-    world.replica.settle();
+    world.replicas[0].pass(1_000_000_000);
+    world.replicas[0].settle();
     world.crash();
-    world.replica.falsify_digests = true;
-    world.replica.start().unwrap();
-    let served = silently(|| world.replica.run_until("it serves", Replica::is_serving));
-    assert!(served.is_none() && !world.replica.is_serving());
-    assert!(world.replica.seen.diverged > 0);
+    world.replicas[0].falsify_digests = true;
+    world.replicas[0].start().unwrap();
+    let served = silently(|| world.replicas[0].run_until("it serves", Replica::is_serving));
+    assert!(served.is_none() && !world.replicas[0].is_serving());
+    assert!(world.replicas[0].seen.diverged > 0);
 }

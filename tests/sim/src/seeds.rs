@@ -16,7 +16,7 @@ pub fn each_seed(name: &str, seeds: std::ops::Range<u64>, mut test: impl FnMut(u
     };
     for seed in seeds {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(seed))) {
-            eprintln!("to see it again: ASSIZE_SEED={seed} cargo test -p assize-node --test replica {name}");
+            eprintln!("to see it again: ASSIZE_SEED={seed} cargo test -p assize-sim --test replica {name}");
             resume_unwind(panic);
         }
     }

@@ -3,19 +3,10 @@
 use assize_wal::memory::Random;
 use assize_wire::outcome::Status;
 
-use super::client::World;
-use super::model::Model;
-use super::replica::{Replica, Seen};
-use super::seeds::{all_seeds, each_seed};
-use super::shape::Shape;
-
-pub fn check(world: &World) {
-    let log = world.replica.log_after_crash(world.replica.steps());
-    let model = Model::run(&log, world.replica.routing());
-    if let Err(difference) = world.history.check(&model) {
-        panic!("{difference}");
-    }
-}
+use assize_sim::replica::{Replica, Seen};
+use assize_sim::seeds::{all_seeds, each_seed};
+use assize_sim::shape::Shape;
+use assize_sim::world::World;
 
 /// D1, C3, C8, W1, W2, P4: each event is answered once, as the serial model says; reads are linearizable; the log is
 /// a chain; stream time never moves back though the wall clock does.
@@ -33,8 +24,8 @@ fn answers_and_reads_are_those_of_the_serial_model() {
         let mut world = World::new(Replica::serving(shape, seed), seed);
         world.run(600);
         world.finish();
-        check(&world);
-        let replica = &world.replica.seen;
+        world.check();
+        let replica = &world.replicas[0].seen;
         seen.forwarded += replica.forwarded;
         seen.stages += replica.stages;
         long_fills += world.long_fills;

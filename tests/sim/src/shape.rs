@@ -13,14 +13,17 @@ use assize_wal::{Log, LogConfig, LogIdentity};
 use assize_wire::routing::Routing;
 use assize_wire::{ClusterId, CoreId, LogId, ReplicaId, ShardId, Slot};
 
-use super::bank::Bank;
-use super::disk::Honesty;
-use super::seeds::silently;
+use crate::bank::Bank;
+use crate::disk::Honesty;
+use crate::seeds::silently;
 
+/// The cluster.
 pub const CLUSTER: ClusterId = ClusterId(77);
+/// How long a key is live.
 pub const TTL_NS: u64 = 2_000_000_000;
 /// Wall time at the start, in nanoseconds.
 pub const EPOCH_NS: u64 = 1_000_000_000_000;
+/// Bytes of a segment.
 pub const SEGMENT_BYTES: u64 = 256 << 10;
 
 /// What a replica is made of.
@@ -30,14 +33,21 @@ pub struct Shape {
     pub cores: u16,
     /// Whether the Docket has a core of its own.
     pub control_apart: bool,
+    /// Shards.
     pub shards: u16,
+    /// Slots that may be unpublished, and unpublished stripes of a shard.
     pub window: usize,
+    /// A stripe's bytes are below this.
     pub stripe_bytes: usize,
+    /// Events of a stripe.
     pub stripe_events: u32,
+    /// Events that a client may have under way.
     pub credit_events: u32,
+    /// Connections of a core.
     pub connections_max: usize,
     /// Segments of each log.
     pub segments_max: u64,
+    /// What the disk makes of its promises.
     pub honesty: Honesty,
 }
 
@@ -67,14 +77,17 @@ impl Shape {
         shape
     }
 
+    /// Which shard owns what.
     pub fn routing(&self) -> Routing {
         Routing { seed: 5, shards: self.shards }
     }
 
+    /// Cores, the Docket's own included.
     pub fn cores(&self) -> usize {
         usize::from(self.cores) + usize::from(self.control_apart)
     }
 
+    /// Which core owns which shard: in turn.
     pub fn layout(&self) -> Layout {
         let mut cores = vec![Vec::new(); self.cores()];
         for shard in 0..self.shards {
@@ -93,6 +106,7 @@ impl PanicGuard for Guard {
     }
 }
 
+/// What the records of a log carry.
 pub fn identity(log: LogId) -> LogIdentity {
     LogIdentity { cluster: CLUSTER, replica: ReplicaId(0), log, segment_bytes: SEGMENT_BYTES }
 }
@@ -109,6 +123,7 @@ fn open_log(shape: &Shape, recovered: &Recovered, log: LogId, flush: FlushPolicy
     Log::new(identity(log), config, recovered.start(log))
 }
 
+/// A core as a start builds it.
 pub fn build_core(shape: &Shape, core: usize, recovered: &Recovered) -> Core {
     let mut domains = DomainRegistry::new();
     domains.register(Bank).unwrap();

@@ -2,11 +2,11 @@
 
 use assize_wire::outcome::Status;
 
-use super::bank::Op;
-use super::client::{World, event};
-use super::load::check;
-use super::replica::Replica;
-use super::shape::{EPOCH_NS, Shape, TTL_NS};
+use assize_sim::bank::Op;
+use assize_sim::frames::event;
+use assize_sim::replica::Replica;
+use assize_sim::shape::{EPOCH_NS, Shape, TTL_NS};
+use assize_sim::world::World;
 
 fn world() -> World {
     let mut world = World::new(Replica::serving(Shape::smallest(), 9), 9);
@@ -35,8 +35,8 @@ fn a_duplicate_in_the_same_stripe_gets_the_long_response() {
     world.finish();
     assert_duplicate(&world, places[2], places[0]);
     assert_duplicate(&world, places[3], places[0]);
-    assert_eq!(world.replica.log_after_crash(0).len(), 1);
-    check(&world);
+    assert_eq!(world.replicas[0].log_after_crash(0).len(), 1);
+    world.check();
 }
 
 /// From a chunk that is not written yet, and again while that is being written.
@@ -50,7 +50,7 @@ fn a_duplicate_gets_the_long_response_from_an_open_chunk() {
     let duplicates: Vec<usize> = (0..5).map(|_| world.submit(&[long(1), long(1)])[1]).collect();
     world.finish();
     duplicates.iter().for_each(|duplicate| assert_duplicate(&world, *duplicate, first));
-    check(&world);
+    world.check();
 }
 
 /// From the disk, before and after a start.
@@ -60,20 +60,20 @@ fn a_duplicate_gets_the_long_response_from_disk() {
     let first = world.submit(&[long(1)])[0];
     world.finish();
     // The chunk is old enough to be written, and flushed.
-    world.replica.pass(200_000_000);
-    world.replica.settle();
+    world.replicas[0].pass(200_000_000);
+    world.replicas[0].settle();
     let second = world.submit(&[long(1)])[0];
     world.finish();
     assert_duplicate(&world, second, first);
     world.crash();
-    world.replica.start().unwrap();
-    assert!(world.replica.seen.digests_compared > 0, "the stream holds the first outcome");
-    world.replica.run_until("it serves again", Replica::is_serving);
-    world.replica.settle();
+    world.replicas[0].start().unwrap();
+    assert!(world.replicas[0].seen.digests_compared > 0, "the stream holds the first outcome");
+    world.replicas[0].run_until("it serves again", Replica::is_serving);
+    world.replicas[0].settle();
     let third = world.submit(&[long(1)])[0];
     world.finish();
     assert_duplicate(&world, third, first);
-    check(&world);
+    world.check();
 }
 
 /// The stream's record lies in the log of the core that owned the shard before.
@@ -86,15 +86,15 @@ fn a_duplicate_gets_the_long_response_after_its_shard_moved_to_another_core() {
     world.connect(0);
     let first = world.submit(&[long(1), long(2), long(3), long(4)]);
     world.finish();
-    world.replica.pass(200_000_000);
-    world.replica.settle();
+    world.replicas[0].pass(200_000_000);
+    world.replicas[0].settle();
     world.crash();
-    world.replica.shape.cores = 1;
-    world.replica.start().unwrap();
-    world.replica.run_until("it serves again", Replica::is_serving);
-    world.replica.settle();
+    world.replicas[0].shape.cores = 1;
+    world.replicas[0].start().unwrap();
+    world.replicas[0].run_until("it serves again", Replica::is_serving);
+    world.replicas[0].settle();
     let again = world.submit(&[long(1), long(2), long(3), long(4)]);
     world.finish();
     again.iter().zip(&first).for_each(|(again, first)| assert_duplicate(&world, *again, *first));
-    check(&world);
+    world.check();
 }

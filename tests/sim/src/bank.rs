@@ -1,30 +1,58 @@
-//! A domain for these tests: accounts and what moves between them, with short and long responses, and panics.
+//! The domain of these runs: accounts and what moves between them, with short and long responses, and panics.
 
 use assize_domain::{
     Domain, DomainId, Entities, EntityId, Event, InvalidEvent, Response, States, StreamTime, Verdict,
 };
 
+/// Accounts.
 pub struct Bank;
 
+/// Its id.
 pub const BANK: DomainId = DomainId(3);
+/// Its version.
 pub const VERSION: u16 = 1;
+/// Why a transfer is rejected: there is not enough.
 pub const INSUFFICIENT: u16 = 9;
+/// Why an event is invalid: it is none of the bank's.
 pub const UNREADABLE: u16 = 4;
 
 /// What an event does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
     /// Adds to an account; answers its balance and as many bytes more as are asked for.
-    Deposit { account: u128, amount: u64, extra: u8 },
+    Deposit {
+        /// To which.
+        account: u128,
+        /// How much.
+        amount: u64,
+        /// Bytes more in the response.
+        extra: u8,
+    },
     /// Moves from one account to another, or is rejected; answers both balances and as many bytes more.
-    Transfer { from: u128, to: u128, amount: u64, extra: u8 },
+    Transfer {
+        /// From which.
+        from: u128,
+        /// To which.
+        to: u128,
+        /// How much.
+        amount: u64,
+        /// Bytes more in the response.
+        extra: u8,
+    },
     /// Panics when it is evaluated.
-    PanicLate { account: u128 },
+    PanicLate {
+        /// What it touches.
+        account: u128,
+    },
     /// Panics when it is asked for its entities.
-    PanicEarly { account: u128 },
+    PanicEarly {
+        /// What it would touch.
+        account: u128,
+    },
 }
 
 impl Op {
+    /// As an event's payload.
     pub fn encode(&self) -> Vec<u8> {
         let (kind, from, to, amount, extra) = match *self {
             Op::Deposit { account, amount, extra } => (0, account, 0, amount, extra),
@@ -39,6 +67,7 @@ impl Op {
         bytes
     }
 
+    /// Of an event's payload.
     pub fn decode(payload: &[u8]) -> Option<Op> {
         let (head, rest) = payload.split_first_chunk::<10>()?;
         let amount = u64::from_le_bytes(head[2..].try_into().ok()?);
@@ -54,6 +83,7 @@ impl Op {
         }
     }
 
+    /// What it touches.
     pub fn accounts(&self) -> Vec<u128> {
         match *self {
             Op::Transfer { from, to, .. } => vec![from, to],

@@ -1,15 +1,6 @@
 //! A whole replica in one thread, with virtual time: what one core does is checked by what clients see, by the log that
 //! is left, and by a plain serial model.
 
-mod bank;
-mod client;
-mod disk;
-mod history;
-mod model;
-mod replica;
-mod seeds;
-mod shape;
-
 mod boundaries;
 mod crash;
 mod duplicates;

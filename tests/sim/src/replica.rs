@@ -3,82 +3,58 @@
 //!
 //! It plays the shell and the boot of the engine, and nothing else: every decision is the cores' own.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 
 use assize_consensus::Watermarks;
-use assize_node::{ConnectionId, Core, CoreMessage, Now, Output, ReplayedSlot, StripePayload};
-use assize_shards::StripeBytes;
-use assize_wal::log::check_record;
-use assize_wal::memory::{MemoryDevice, Random};
-use assize_wal::recovery::{Recovered, RecoveredSlot, RecoveryError, recover};
-use assize_wal::superblock::{Superblock, SuperblockStore, find};
-use assize_wal::{BLOCK_BYTES, Block, BlockBuffer, DeviceError, RecordHeader, RecordLocation, SegmentReader};
-use assize_wire::accept::Accept;
-use assize_wire::manifest::Ordered;
-use assize_wire::published::PublishedStripe;
+use assize_node::{Core, CoreMessage, Now, Output};
+use assize_wal::memory::Random;
+use assize_wal::superblock::{Superblock, SuperblockStore};
 use assize_wire::routing::Routing;
-use assize_wire::{Ballot, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot};
+use assize_wire::{Ballot, Incarnation, ReplicaId};
 
-use super::disk::Disk;
-use super::shape::{CLUSTER, EPOCH_NS, SEGMENT_BYTES, Shape, build_core, identity};
-
-/// A client's connection, seen from both sides.
-struct Socket {
-    core: usize,
-    id: ConnectionId,
-    /// Sent by the client, not arrived.
-    sent: VecDeque<u8>,
-    /// Arrived, not consumed.
-    arrived: Vec<u8>,
-    needed: usize,
-    /// For the client.
-    answered: Vec<u8>,
-    /// The core wants it closed.
-    closing: bool,
-    open: bool,
-}
-
-/// What the boot thread still has to give to the Docket.
-#[derive(Default)]
-struct Boot {
-    slots: VecDeque<ReplayedSlot>,
-    ballot: Option<Ballot>,
-    published: u64,
-}
+use crate::boot::Boot;
+use crate::disk::Disk;
+use crate::shape::{CLUSTER, EPOCH_NS, SEGMENT_BYTES, Shape};
+use crate::socket::Socket;
 
 /// What a run came to, so that a test can ask whether it meant something.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
+    /// Events that one core forwarded to another.
     pub forwarded: u64,
+    /// Slots given to replay.
     pub replayed: u64,
+    /// Digests of the outcome stream given to replay with them.
     pub digests_compared: u64,
+    /// Starts in which the power failed between the superblock's two copies.
     pub superblocks_halved: u64,
+    /// Stripes whose times were told.
     pub stages: u64,
+    /// Connections refused.
     pub refused: u64,
+    /// Replayed stripes with another digest than the stored one.
     pub diverged: u64,
-}
-
-/// A slot of the log: its manifest and its stripes' bytes.
-pub struct LoggedSlot {
-    pub ordered: Ordered,
-    pub stripes: Vec<(ShardId, Vec<u8>)>,
 }
 
 /// The replica.
 pub struct Replica {
+    /// What it is made of.
     pub shape: Shape,
+    /// Its disk.
     pub disk: Disk,
+    /// What the run came to.
     pub seen: Seen,
-    random: Random,
-    now: Now,
+    pub(crate) random: Random,
+    pub(crate) now: Now,
     /// None while the replica is down.
-    cores: Vec<Core>,
+    pub(crate) cores: Vec<Core>,
     /// By sender (the boot thread is the last) and receiver.
-    channels: Vec<Vec<VecDeque<CoreMessage>>>,
-    sockets: Vec<Socket>,
-    boot: Boot,
+    pub(crate) channels: Vec<Vec<VecDeque<CoreMessage>>>,
+    pub(crate) sockets: Vec<Socket>,
+    pub(crate) boot: Boot,
+    /// By core: whether it serves.
     pub serving: Vec<bool>,
+    /// By core: whether it has halted.
     pub halted: Vec<bool>,
     /// Digests are given to replay with a bit flipped.
     pub falsify_digests: bool,
@@ -133,50 +109,6 @@ impl Replica {
         replica
     }
 
-    /// Recovers as the engine's boot does, and begins to replay.
-    pub fn start(&mut self) -> Result<(), RecoveryError> {
-        assert!(self.cores.is_empty(), "it runs");
-        let (recovered, ballot) = loop {
-            let device = &mut self.disk.device;
-            let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
-            let found = find(copies).unwrap();
-            let recovered = recover_logs(device, &found.superblock)?;
-            let ballot = Ballot::new(recovered.ballot_max.round() + 1, ReplicaId(0));
-            let opened: Vec<LogId> = (0..2 * self.shape.cores() as u16).map(LogId).collect();
-            let mut store = SuperblockStore::new(found);
-            store.handle_update(|superblock| {
-                superblock.incarnation = recovered.incarnation;
-                superblock.cuts = recovered.cuts(&opened);
-                superblock.promised = ballot;
-            });
-            // Sometimes the power fails between the two copies (L7).
-            let halved = self.random.below(16) == 0;
-            let mut written = 0;
-            let ended = store.drive(|copy, blocks| {
-                if halved && written == 1 {
-                    return Err(DeviceError::Io { code: 0, place: "no power".to_owned() });
-                }
-                written += 1;
-                device.write_superblock(copy, blocks)
-            });
-            if ended.is_ok() {
-                break (recovered, ballot);
-            }
-            self.seen.superblocks_halved += 1;
-        };
-        let slots = recovered.accepted.iter().map(|slot| self.replayed(slot, &recovered)).collect();
-        self.boot = Boot { slots, ballot: Some(ballot), published: 0 };
-        let cores = self.shape.cores();
-        self.cores = (0..cores).map(|core| build_core(&self.shape, core, &recovered)).collect();
-        self.channels = (0..=cores).map(|_| (0..cores).map(|_| VecDeque::new()).collect()).collect();
-        (self.serving, self.halted) = (vec![false; cores], vec![false; cores]);
-        self.give_slots();
-        for core in 0..cores {
-            self.run_core(core);
-        }
-        Ok(())
-    }
-
     /// The power fails: cores and connections are gone, and what the disk did not have.
     pub fn crash(&mut self) {
         let seed = self.random.next_u64();
@@ -190,24 +122,29 @@ impl Replica {
         }
     }
 
+    /// Everything under way is to be finished, then nothing more is done.
     pub fn stop(&mut self) {
         for core in 0..self.cores.len() {
             self.channels[self.cores.len()][core].push_back(CoreMessage::Stop);
         }
     }
 
+    /// Whether every core serves.
     pub fn is_serving(&self) -> bool {
         self.serving.iter().all(|serving| *serving)
     }
 
+    /// Whether every core has halted.
     pub fn is_halted(&self) -> bool {
         self.halted.iter().all(|halted| *halted)
     }
 
+    /// Its clocks.
     pub fn now(&self) -> Now {
         self.now
     }
 
+    /// Steps so far.
     pub fn steps(&self) -> u64 {
         self.steps
     }
@@ -222,58 +159,9 @@ impl Replica {
         self.shape.cores()
     }
 
+    /// Which shard owns what.
     pub fn routing(&self) -> Routing {
         self.shape.routing()
-    }
-
-    /// A client connects to a core.
-    pub fn connect(&mut self, core: usize) -> usize {
-        self.touch(core);
-        let id = self.cores[core].handle_opened();
-        self.sockets.push(Socket {
-            core,
-            id,
-            sent: VecDeque::new(),
-            arrived: Vec::new(),
-            needed: 1,
-            answered: Vec::new(),
-            closing: false,
-            open: true,
-        });
-        self.run_core(core);
-        self.sockets.len() - 1
-    }
-
-    pub fn send(&mut self, socket: usize, bytes: &[u8]) {
-        let socket = &mut self.sockets[socket];
-        if socket.open && !socket.closing {
-            socket.sent.extend(bytes);
-        }
-    }
-
-    /// What the replica sent on this connection since it was asked last.
-    pub fn receive(&mut self, socket: usize) -> Vec<u8> {
-        std::mem::take(&mut self.sockets[socket].answered)
-    }
-
-    /// Whether the connection is there and the replica does not want to close it.
-    pub fn is_open(&self, socket: usize) -> bool {
-        self.sockets[socket].open && !self.sockets[socket].closing
-    }
-
-    /// Whether all that the client sent is with the core.
-    pub fn has_arrived(&self, socket: usize) -> bool {
-        self.sockets[socket].sent.is_empty()
-    }
-
-    /// The client goes, or what the replica closes is closed.
-    pub fn close(&mut self, socket: usize) {
-        let (core, id) = (self.sockets[socket].core, self.sockets[socket].id);
-        if std::mem::replace(&mut self.sockets[socket].open, false) {
-            self.touch(core);
-            self.cores[core].handle_closed(id);
-            self.run_core(core);
-        }
     }
 
     /// Time passes in which nothing arrives; timers fire.
@@ -313,6 +201,10 @@ impl Replica {
         });
     }
 
+    /// Steps until it is so.
+    ///
+    /// # Panics
+    /// When it never comes.
     pub fn run_until(&mut self, what: &str, done: impl Fn(&Replica) -> bool) {
         for _ in 0..200_000 {
             if done(self) {
@@ -380,40 +272,6 @@ impl Replica {
         }
     }
 
-    /// The log as a start after a crash would find it now, first to last slot.
-    pub fn log_after_crash(&self, seed: u64) -> Vec<LoggedSlot> {
-        let mut device = self.disk.device.clone();
-        device.crash(seed);
-        let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
-        let superblock = find(copies).unwrap().superblock;
-        let recovered = recover_logs(&mut device, &superblock).unwrap();
-        let stripe = |device: &mut MemoryDevice, location| read(device, location).payload().to_vec();
-        let logged = |slot: &RecoveredSlot| {
-            let manifest = Accept::parse(&slot.payload).unwrap().manifest;
-            let stripes = slot.stripes.iter();
-            let stripes = stripes.map(|(id, location)| (id.shard, stripe(&mut device, *location))).collect();
-            LoggedSlot { ordered: Ordered { manifest, hash: slot.manifest }, stripes }
-        };
-        recovered.accepted.iter().map(logged).collect()
-    }
-
-    /// The highest accepted-through mark in the records of a log.
-    pub fn highest_mark(&self, log: LogId) -> Slot {
-        let mut device = self.disk.device.clone();
-        let mut highest = Slot::ZERO;
-        for (segment, bytes) in device.segments(log).unwrap() {
-            for offset in (0..bytes).step_by(BLOCK_BYTES) {
-                let mut block = [Block::ZERO];
-                device.read(log, segment, offset, &mut block).unwrap();
-                let logical = identity(log).start_of(segment) + offset;
-                if let Ok(header) = RecordHeader::decode(&identity(log), logical, &block[0].0) {
-                    highest = highest.max(header.mark.slot);
-                }
-            }
-        }
-        highest
-    }
-
     fn deliver(&mut self, from: usize, to: usize) {
         // Several at once, as a core that was busy finds them.
         let waiting = self.channels[from][to].len() as u64;
@@ -427,25 +285,8 @@ impl Replica {
         self.run_core(to);
     }
 
-    fn arrive(&mut self, socket: usize) {
-        let most = self.sockets[socket].sent.len() as u64;
-        let count = if self.random.below(2) == 0 { most } else { 1 + self.random.below(most) } as usize;
-        let state = &mut self.sockets[socket];
-        state.arrived.extend(state.sent.drain(..count));
-        if state.arrived.len() < state.needed {
-            return;
-        }
-        let (core, id) = (state.core, state.id);
-        self.touch(core);
-        let state = &mut self.sockets[socket];
-        let (consumed, needed) = self.cores[core].handle_received(id, &state.arrived);
-        state.arrived.drain(..consumed);
-        state.needed = needed.max(1);
-        self.run_core(core);
-    }
-
     /// Lets a core do all it can, and carries out what it asks for.
-    fn run_core(&mut self, core: usize) {
+    pub(crate) fn run_core(&mut self, core: usize) {
         self.touch(core);
         loop {
             let more = self.cores[core].step();
@@ -496,41 +337,6 @@ impl Replica {
         }
     }
 
-    fn give_slots(&mut self) {
-        let control = usize::from(self.shape.layout().control.0);
-        let to_control = &mut self.channels[self.cores.len().max(self.shape.cores())][control];
-        let ahead = 4 * self.shape.window as u64;
-        while let Some(next) = self.boot.slots.front() {
-            if next.ordered.manifest.slot.0 > self.boot.published + ahead {
-                return;
-            }
-            self.seen.replayed += 1;
-            self.seen.digests_compared += next.digests.len() as u64;
-            to_control.extend(self.boot.slots.pop_front().map(CoreMessage::Replay));
-        }
-        to_control.extend(self.boot.ballot.take().map(CoreMessage::ReplayEnd));
-    }
-
-    fn replayed(&mut self, slot: &RecoveredSlot, recovered: &Recovered) -> ReplayedSlot {
-        let device = &mut self.disk.device;
-        let manifest = Accept::parse(&slot.payload).unwrap().manifest;
-        let mut stripes = Vec::new();
-        let mut digests = Vec::new();
-        for (id, location) in &slot.stripes {
-            let payload = StripePayload(Arc::new(read(device, *location)));
-            stripes.push((id.shard, Arc::new(payload) as StripeBytes));
-            if let Some(location) = recovered.outcomes.locate(id.shard, slot.slot) {
-                let chunk = digests_of(&read(device, location));
-                let digest = chunk.get(&slot.slot).copied();
-                digests.extend(digest.map(|Hash(mut digest)| {
-                    digest[31] ^= u8::from(self.falsify_digests);
-                    (id.shard, Hash(digest))
-                }));
-            }
-        }
-        ReplayedSlot { ordered: Ordered { manifest, hash: slot.manifest }, stripes, digests }
-    }
-
     fn next_deadline(&self) -> Option<u64> {
         let running = self.cores.iter().zip(&self.halted).filter(|(_, halted)| !**halted);
         running.filter_map(|(core, _)| core.next_deadline()).min()
@@ -542,7 +348,7 @@ impl Replica {
         self.now = Now { monotonic_ns: monotonic_ns.max(self.now.monotonic_ns), wall_ns };
     }
 
-    fn touch(&mut self, core: usize) {
+    pub(crate) fn touch(&mut self, core: usize) {
         self.cores[core].handle_now(self.now);
     }
 }
@@ -554,29 +360,4 @@ enum Choice {
     Bytes(usize),
     Close(usize),
     Timer,
-}
-
-fn recover_logs(device: &mut MemoryDevice, superblock: &Superblock) -> Result<Recovered, RecoveryError> {
-    recover(device, superblock, &mut |payload| {
-        let accept = Accept::parse(payload).ok()?;
-        Some(accept.manifest.stripes.iter().map(|stripe| stripe.id).collect())
-    })
-}
-
-fn read(device: &mut MemoryDevice, location: RecordLocation) -> BlockBuffer {
-    let mut blocks = vec![Block::ZERO; location.bytes as usize / BLOCK_BYTES];
-    device.read(location.log, location.segment, location.offset, &mut blocks).unwrap();
-    let identity = identity(location.log);
-    check_record(&identity, identity.start_of(location.segment) + location.offset, blocks).unwrap().buffer
-}
-
-fn digests_of(chunk: &BlockBuffer) -> HashMap<Slot, Hash> {
-    let mut rest = chunk.payload();
-    let mut digests = HashMap::new();
-    while !rest.is_empty() {
-        let (stripe, after) = PublishedStripe::parse(rest).unwrap();
-        digests.insert(stripe.slot, stripe.digest);
-        rest = after;
-    }
-    digests
 }

@@ -2,11 +2,10 @@
 
 use assize_wal::memory::Random;
 
-use super::client::World;
-use super::load::check;
-use super::replica::Replica;
-use super::seeds::each_seed;
-use super::shape::Shape;
+use assize_sim::replica::Replica;
+use assize_sim::seeds::each_seed;
+use assize_sim::shape::Shape;
+use assize_sim::world::World;
 
 /// CoreStops, StopAdmitsNothing, CoreDrained, ReplicaHalted: on every seed, with events forwarded between cores
 /// when it comes.
@@ -17,24 +16,24 @@ fn a_stop_drains_and_halts() {
         let mut world = World::new(Replica::serving(Shape::random(&mut random), seed), seed);
         world.rude = random.below(2) == 0;
         world.run(random.below(500));
-        world.replica.stop();
+        world.replicas[0].stop();
         for round in 0.. {
-            assert!(round < 100_000, "it does not halt: {:?}", world.replica.halted);
-            if world.replica.is_halted() {
+            assert!(round < 100_000, "it does not halt: {:?}", world.replicas[0].halted);
+            if world.replicas[0].is_halted() {
                 break;
             }
             world.step();
         }
         // Nobody is left without an answer whose request the cores took in.
-        world.replica.finish_disk();
-        assert_eq!(world.replica.unanswered_at_halt(), 0, "events were taken and not answered");
-        check(&world);
+        world.replicas[0].finish_disk();
+        assert_eq!(world.replicas[0].unanswered_at_halt(), 0, "events were taken and not answered");
+        world.check();
         world.crash();
-        check(&world);
-        world.replica.start().unwrap();
-        world.replica.run_until("it serves again", Replica::is_serving);
+        world.check();
+        world.replicas[0].start().unwrap();
+        world.replicas[0].run_until("it serves again", Replica::is_serving);
         world.finish();
-        check(&world);
+        world.check();
     });
 }
 
@@ -46,14 +45,14 @@ fn a_stop_during_replay_halts() {
         let mut world = World::new(Replica::serving(Shape::random(&mut random), seed), seed);
         world.run(300);
         world.crash();
-        world.replica.start().unwrap();
+        world.replicas[0].start().unwrap();
         (0..random.below(40)).for_each(|_| world.step());
-        world.replica.stop();
-        world.replica.run_until("it halts", Replica::is_halted);
+        world.replicas[0].stop();
+        world.replicas[0].run_until("it halts", Replica::is_halted);
         world.crash();
-        world.replica.start().unwrap();
-        world.replica.run_until("it serves again", Replica::is_serving);
+        world.replicas[0].start().unwrap();
+        world.replicas[0].run_until("it serves again", Replica::is_serving);
         world.finish();
-        check(&world);
+        world.check();
     });
 }

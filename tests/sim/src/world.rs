@@ -1,141 +1,49 @@
-//! Clients of a replica: they speak the protocol's frames, remember what they asked, and draw what to do from a seed.
+//! A replica and everybody who uses it: clients remember what they asked, and draw what to do from a seed.
 
 use std::collections::{BTreeMap, HashMap};
 
-use assize_wire::event::{Event, encode_event};
-use assize_wire::frame::{Frame, FrameKind, FrameWriter, Parsed};
-use assize_wire::message::{
-    Answers, Consistency, EntityRef, Hello, Read, Refused, RefusedCode, States, Submit,
-};
-use assize_wire::outcome::Status;
-use assize_wire::{ClusterId, EntityId, EventKey, StreamTime};
-
-use super::bank::{BANK, Op, VERSION};
-use super::history::{Given, History, ReadSeen, Submitted};
-use super::model::Ended;
-use super::replica::Replica;
-use super::shape::{EPOCH_NS, TTL_NS};
 use assize_wal::memory::Random;
+use assize_wire::Slot;
+use assize_wire::event::Event;
+use assize_wire::message::RefusedCode;
+use assize_wire::outcome::Status;
 
-/// A frame as a client sends it.
-pub fn frame(kind: FrameKind, request: u64, payload: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let writer = FrameWriter::begin(&mut bytes, kind, request);
-    payload(&mut bytes);
-    writer.finish(&mut bytes);
-    bytes
-}
-
-pub fn hello() -> Vec<u8> {
-    frame(FrameKind::Hello, 0, |out| Hello { cluster: ClusterId(0) }.encode(out))
-}
-
-/// A request with these events, each as its bytes.
-pub fn submit(request: u64, events: &[Vec<u8>]) -> Vec<u8> {
-    frame(FrameKind::Submit, request, |out| {
-        out.extend_from_slice(&Submit::header(events.len() as u32));
-        events.iter().for_each(|event| out.extend_from_slice(event));
-    })
-}
-
-pub fn read(request: u64, accounts: &[u128]) -> Vec<u8> {
-    let entities: Vec<_> = accounts.iter().map(|account| EntityRef::new(BANK, EntityId(*account))).collect();
-    let consistency = Consistency::Linearizable;
-    frame(FrameKind::Read, request, |out| Read { consistency, entities: &entities }.encode(out))
-}
-
-/// An event of the bank.
-pub fn event(key: u128, deadline: u64, op: &Op) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    encode_event(&mut bytes, EventKey(key), StreamTime(deadline), BANK, VERSION, &op.encode()).unwrap();
-    bytes
-}
-
-/// What a replica said in one frame.
-#[derive(Debug)]
-pub enum Said {
-    Welcome,
-    Answers { request: u64, answers: Vec<(u32, Ended)> },
-    States { request: u64, slot: assize_wire::Slot, states: Vec<(u32, Option<Vec<u8>>)> },
-    Refused { request: u64, code: RefusedCode },
-    Pong,
-}
-
-/// Takes whole frames off what a client received.
-pub fn parse_frames(received: &mut Vec<u8>) -> Vec<Said> {
-    let mut said = Vec::new();
-    let mut at = 0;
-    while let Parsed::Whole { frame, bytes } = Frame::parse(&received[at..]).expect("a replica sends frames")
-    {
-        at += bytes;
-        let request = frame.request;
-        said.push(match frame.kind {
-            FrameKind::Welcome => Said::Welcome,
-            FrameKind::Pong => Said::Pong,
-            FrameKind::Refused => {
-                Said::Refused { request, code: Refused::parse(frame.payload).unwrap().code }
-            }
-            FrameKind::Answers => {
-                let answers = Answers::parse(frame.payload).unwrap().map(Result::unwrap);
-                let answers = answers.map(|answer| {
-                    let ended = Ended {
-                        key: 0,
-                        status: answer.status,
-                        first_status: answer.first_status,
-                        reason: answer.reason,
-                        position: answer.position,
-                        response: answer.response.to_vec(),
-                    };
-                    (answer.index, ended)
-                });
-                Said::Answers { request, answers: answers.collect() }
-            }
-            FrameKind::States => {
-                let states = States::parse(frame.payload).unwrap();
-                let slot = states.slot;
-                let states = states.map(Result::unwrap);
-                let states = states.map(|state| (state.index, state.state.map(<[u8]>::to_vec)));
-                Said::States { request, slot, states: states.collect() }
-            }
-            kind => panic!("a replica says {kind:?}"),
-        });
-    }
-    received.drain(..at);
-    said
-}
-
-struct Client {
-    socket: usize,
-    received: Vec<u8>,
-    next_request: u64,
-    /// For each request under way its events in the history, those that are answered taken out.
-    submits: HashMap<u64, Vec<Option<usize>>>,
-    /// For each read under way the step of its sending, its accounts, and how many are not told yet.
-    reads: HashMap<u64, (u64, Vec<u128>, usize)>,
-}
+use crate::bank::Op;
+use crate::frames::{Said, event, hello, parse_frames, read, submit};
+use crate::history::{Given, History, ReadSeen, Submitted};
+use crate::model::{Ended, Model};
+use crate::replica::Replica;
+use crate::shape::{EPOCH_NS, TTL_NS};
 
 /// A replica and everybody who uses it.
 pub struct World {
-    pub replica: Replica,
+    /// One for now.
+    pub replicas: Vec<Replica>,
+    /// What clients did and were told.
     pub history: History,
+    /// What clients draw from.
     pub random: Random,
     clients: Vec<Client>,
     /// Events that are to be submitted again, with the same key.
     again: Vec<Vec<u8>>,
     /// Account numbers are below this.
     accounts: u64,
+    /// How often a client was told that it is to come again.
     pub busy: u64,
+    /// Duplicates that were answered with a response that the Warden does not hold.
     pub long_fills: u64,
+    /// How often events ended as which status.
     pub statuses: BTreeMap<u8, u64>,
     /// Whether clients misbehave and leave now and then.
     pub rude: bool,
 }
 
 impl World {
+    /// The replica with no clients yet.
     pub fn new(replica: Replica, seed: u64) -> World {
         let mut random = Random(seed ^ 0x00c1_1e47);
         World {
-            replica,
+            replicas: vec![replica],
             history: History::default(),
             accounts: 1 + random.below(20),
             random,
@@ -151,7 +59,7 @@ impl World {
     /// Clients draw what to do, and the replica works, for this many steps.
     pub fn run(&mut self, steps: u64) {
         for _ in 0..steps {
-            if self.replica.is_serving() && self.random.below(4) == 0 {
+            if self.replicas[0].is_serving() && self.random.below(4) == 0 {
                 self.act();
             }
             self.step();
@@ -160,7 +68,7 @@ impl World {
 
     /// One step of the replica; clients take what came.
     pub fn step(&mut self) {
-        self.replica.step();
+        self.replicas[0].step();
         for at in 0..self.clients.len() {
             self.take(at);
         }
@@ -172,7 +80,7 @@ impl World {
         self.rude = false;
         for round in 0.. {
             assert!(round < 300_000, "{} events wait for an answer", self.unanswered());
-            if !self.again.is_empty() && self.replica.is_serving() && self.random.below(8) == 0 {
+            if !self.again.is_empty() && self.replicas[0].is_serving() && self.random.below(8) == 0 {
                 self.resubmit();
             }
             self.step();
@@ -184,8 +92,21 @@ impl World {
 
     /// The power fails. The fate of what is not answered is open: it is asked again, with the same keys.
     pub fn crash(&mut self) {
-        self.replica.crash();
+        self.replicas[0].crash();
         self.drop_lost();
+    }
+
+    /// What clients were told is what the serial model says of the log that a crash would leave now.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn check(&self) {
+        let replica = &self.replicas[0];
+        let log = replica.log_after_crash(replica.steps());
+        let model = Model::run(&log, replica.routing());
+        if let Err(difference) = self.history.check(&model) {
+            panic!("{difference}");
+        }
     }
 
     /// Events and reads under way.
@@ -204,23 +125,24 @@ impl World {
         let client = &mut self.clients[at];
         client.next_request += 1;
         client.submits.insert(client.next_request, places.iter().copied().map(Some).collect());
-        self.replica.send(client.socket, &submit(client.next_request, events));
+        self.replicas[0].send(client.socket, &submit(client.next_request, events));
         places
     }
 
+    /// A new or an old client reads these accounts.
     pub fn read(&mut self, accounts: &[u128]) {
         let at = self.client();
         let client = &mut self.clients[at];
         client.next_request += 1;
-        let asked = (self.replica.steps(), accounts.to_vec(), accounts.len());
+        let asked = (self.replicas[0].steps(), accounts.to_vec(), accounts.len());
         client.reads.insert(client.next_request, asked);
-        self.replica.send(client.socket, &read(client.next_request, accounts));
+        self.replicas[0].send(client.socket, &read(client.next_request, accounts));
     }
 
     /// The client of `submit` and `read` from now on is one on this core.
     pub fn connect(&mut self, core: usize) {
-        let socket = self.replica.connect(core);
-        self.replica.send(socket, &hello());
+        let socket = self.replicas[0].connect(core);
+        self.replicas[0].send(socket, &hello());
         let (submits, reads) = (HashMap::new(), HashMap::new());
         self.clients.push(Client { socket, received: Vec::new(), next_request: 0, submits, reads });
     }
@@ -231,8 +153,8 @@ impl World {
                 let at = self.client();
                 let socket = self.clients[at].socket;
                 match self.random.below(2) {
-                    0 => self.replica.close(socket),
-                    _ => self.replica.send(socket, b"not a frame at all"),
+                    0 => self.replicas[0].close(socket),
+                    _ => self.replicas[0].send(socket, b"not a frame at all"),
                 }
             }
             1..4 => {
@@ -256,7 +178,7 @@ impl World {
     }
 
     fn draw_event(&mut self) -> Vec<u8> {
-        let now = EPOCH_NS + self.replica.now().monotonic_ns;
+        let now = EPOCH_NS + self.replicas[0].now().monotonic_ns;
         let mut deadline = now + TTL_NS / 2;
         let known = self.history.events.len() as u64;
         let mut key = u128::from(self.random.next_u64());
@@ -296,9 +218,9 @@ impl World {
     /// A client that is connected; a new one now and then.
     fn client(&mut self) -> usize {
         let open: Vec<usize> =
-            (0..self.clients.len()).filter(|at| self.replica.is_open(self.clients[*at].socket)).collect();
+            (0..self.clients.len()).filter(|at| self.replicas[0].is_open(self.clients[*at].socket)).collect();
         if open.is_empty() || (open.len() < 6 && self.random.below(10) == 0) {
-            let core = self.random.below(self.replica.core_count() as u64) as usize;
+            let core = self.random.below(self.replicas[0].core_count() as u64) as usize;
             self.connect(core);
             return self.clients.len() - 1;
         }
@@ -307,7 +229,7 @@ impl World {
 
     fn take(&mut self, at: usize) {
         let client = &mut self.clients[at];
-        let came = self.replica.receive(client.socket);
+        let came = self.replicas[0].receive(client.socket);
         if came.is_empty() {
             return;
         }
@@ -347,17 +269,11 @@ impl World {
         if ended.status == Status::Duplicate && ended.response.len() > 16 {
             self.long_fills += 1;
         }
-        submitted.answers.push(Given { at: self.replica.steps(), ended: Ended { key, ..ended } });
+        submitted.answers.push(Given { at: self.replicas[0].steps(), ended: Ended { key, ..ended } });
     }
 
-    fn note_states(
-        &mut self,
-        at: usize,
-        request: u64,
-        slot: assize_wire::Slot,
-        states: Vec<(u32, Option<Vec<u8>>)>,
-    ) {
-        let published = self.replica.watermarks().published;
+    fn note_states(&mut self, at: usize, request: u64, slot: Slot, states: Vec<(u32, Option<Vec<u8>>)>) {
+        let published = self.replicas[0].watermarks().published;
         assert!(slot <= published, "C8: a read shows slot {slot}, and {published} is published");
         let reads = &mut self.clients[at].reads;
         let (asked, accounts, left) = reads.get_mut(&request).expect("an answer to what was asked");
@@ -380,13 +296,23 @@ impl World {
 
     /// What a client whose connection is gone had under way is open.
     fn drop_lost(&mut self) {
-        for client in self.clients.iter_mut().filter(|client| !self.replica.is_open(client.socket)) {
+        for client in self.clients.iter_mut().filter(|client| !self.replicas[0].is_open(client.socket)) {
             let events = client.submits.drain().flat_map(|(_, events)| events).flatten();
             self.again.extend(events.map(|event| self.history.events[event].bytes.clone()));
             client.reads.clear();
             client.received.clear();
         }
-        let replica = &self.replica;
+        let replica = &self.replicas[0];
         self.clients.retain(|client| replica.is_open(client.socket));
     }
+}
+
+struct Client {
+    socket: usize,
+    received: Vec<u8>,
+    next_request: u64,
+    /// For each request under way its events in the history, those that are answered taken out.
+    submits: HashMap<u64, Vec<Option<usize>>>,
+    /// For each read under way the step of its sending, its accounts, and how many are not told yet.
+    reads: HashMap<u64, (u64, Vec<u128>, usize)>,
 }

@@ -6,12 +6,14 @@ use assize_wire::event::Event;
 use assize_wire::outcome::Status;
 use assize_wire::{Position, Slot};
 
-use super::bank::Op;
-use super::model::{Ended, Model};
+use crate::bank::Op;
+use crate::model::{Ended, Model};
 
 /// One event as it was submitted once.
 pub struct Submitted {
+    /// The event.
     pub bytes: Vec<u8>,
+    /// At most one, if all is well.
     pub answers: Vec<Given>,
 }
 
@@ -20,6 +22,7 @@ pub struct Submitted {
 pub struct Given {
     /// The replica's step in which it came.
     pub at: u64,
+    /// What it said.
     pub ended: Ended,
 }
 
@@ -28,14 +31,18 @@ pub struct Given {
 pub struct ReadSeen {
     /// The step in which the read was sent.
     pub asked: u64,
+    /// As of this slot.
     pub slot: Slot,
+    /// By account.
     pub states: BTreeMap<u128, Option<u64>>,
 }
 
 /// All clients together.
 #[derive(Default)]
 pub struct History {
+    /// Every submission.
     pub events: Vec<Submitted>,
+    /// Every answer to a read.
     pub reads: Vec<ReadSeen>,
 }
 

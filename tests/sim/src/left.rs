@@ -1,0 +1,76 @@
+//! What a crash would leave on the disk now, read as a start reads it.
+
+use assize_wal::log::check_record;
+use assize_wal::memory::MemoryDevice;
+use assize_wal::recovery::{Recovered, RecoveredSlot, RecoveryError, recover};
+use assize_wal::superblock::{Superblock, find};
+use assize_wal::{BLOCK_BYTES, Block, BlockBuffer, RecordHeader, RecordLocation, SegmentReader};
+use assize_wire::accept::Accept;
+use assize_wire::manifest::Ordered;
+use assize_wire::{LogId, ShardId, Slot};
+
+use crate::replica::Replica;
+use crate::shape::identity;
+
+/// A slot of the log: its manifest and its stripes' bytes.
+pub struct LoggedSlot {
+    /// The manifest and its hash.
+    pub ordered: Ordered,
+    /// As the manifest names them.
+    pub stripes: Vec<(ShardId, Vec<u8>)>,
+}
+
+impl Replica {
+    /// The log as a start after a crash would find it now, first to last slot.
+    pub fn log_after_crash(&self, seed: u64) -> Vec<LoggedSlot> {
+        let mut device = self.disk.device.clone();
+        device.crash(seed);
+        let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
+        let superblock = find(copies).unwrap().superblock;
+        let recovered = recover_logs(&mut device, &superblock).unwrap();
+        let stripe = |device: &mut MemoryDevice, location| read(device, location).payload().to_vec();
+        let logged = |slot: &RecoveredSlot| {
+            let manifest = Accept::parse(&slot.payload).unwrap().manifest;
+            let stripes = slot.stripes.iter();
+            let stripes = stripes.map(|(id, location)| (id.shard, stripe(&mut device, *location))).collect();
+            LoggedSlot { ordered: Ordered { manifest, hash: slot.manifest }, stripes }
+        };
+        recovered.accepted.iter().map(logged).collect()
+    }
+
+    /// The highest accepted-through mark in the records of a log.
+    pub fn highest_mark(&self, log: LogId) -> Slot {
+        let mut device = self.disk.device.clone();
+        let mut highest = Slot::ZERO;
+        for (segment, bytes) in device.segments(log).unwrap() {
+            for offset in (0..bytes).step_by(BLOCK_BYTES) {
+                let mut block = [Block::ZERO];
+                device.read(log, segment, offset, &mut block).unwrap();
+                let logical = identity(log).start_of(segment) + offset;
+                if let Ok(header) = RecordHeader::decode(&identity(log), logical, &block[0].0) {
+                    highest = highest.max(header.mark.slot);
+                }
+            }
+        }
+        highest
+    }
+}
+
+/// Recovers the logs of a device.
+pub(crate) fn recover_logs(
+    device: &mut MemoryDevice,
+    superblock: &Superblock,
+) -> Result<Recovered, RecoveryError> {
+    recover(device, superblock, &mut |payload| {
+        let accept = Accept::parse(payload).ok()?;
+        Some(accept.manifest.stripes.iter().map(|stripe| stripe.id).collect())
+    })
+}
+
+/// Reads a record that is whole.
+pub(crate) fn read(device: &mut MemoryDevice, location: RecordLocation) -> BlockBuffer {
+    let mut blocks = vec![Block::ZERO; location.bytes as usize / BLOCK_BYTES];
+    device.read(location.log, location.segment, location.offset, &mut blocks).unwrap();
+    let identity = identity(location.log);
+    check_record(&identity, identity.start_of(location.segment) + location.offset, blocks).unwrap().buffer
+}
