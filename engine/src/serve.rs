@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::thread;
 
 use assize_domain::DomainRegistry;
+use assize_node::CheckpointEnd;
+use assize_node::boot::ReadError;
 use crossbeam_channel::{Sender, select, unbounded};
 
 use crate::boot::{self, BootError, Replica};
@@ -67,6 +69,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
                     }
                 }
                 Ok(Notice::Replayed(slot)) => replica.handle_replayed(slot),
+                Ok(Notice::Checkpoint(end)) => log_checkpoint(&end),
                 Ok(Notice::Halted(_, of_core)) => {
                     halted += 1;
                     stages.add(&of_core);
@@ -90,9 +93,19 @@ fn announce(replica: &Replica, after: std::time::Duration) {
     let _ = writeln!(std::io::stdout(), "serving {address}");
 }
 
+/// A checkpoint that failed leaves the one before it active: the log grows until one succeeds.
+fn log_checkpoint(end: &CheckpointEnd) {
+    let slot = end.slot.0;
+    match &end.result {
+        Ok((entities, keys)) => tracing::info!(slot, entities, keys, "a checkpoint is active"),
+        Err(reason) => tracing::error!(slot, reason, "a checkpoint failed; the one before it stays active"),
+    }
+}
+
 fn fail(core: u16, failure: &Failure) -> Exit {
     let exit = match failure {
-        Failure::Log(_) | Failure::Replay(_) => Exit::Device,
+        Failure::Read(ReadError::NoPart { .. } | ReadError::Restore { .. }) => Exit::DataDirectory,
+        Failure::Log(_) | Failure::Read(_) => Exit::Device,
         Failure::Diverged { .. } => Exit::DataDirectory,
         Failure::Io(_) => Exit::Host,
     };

@@ -289,6 +289,12 @@ impl Shard {
         self.executed
     }
 
+    /// Which shard it is.
+    #[must_use]
+    pub fn id(&self) -> ShardId {
+        self.rules.shard
+    }
+
     /// What the shard has and has done.
     #[must_use]
     pub fn counters(&self) -> &Counters {

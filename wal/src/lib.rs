@@ -44,6 +44,6 @@ pub use log::{
 pub use operation::{
     Completion, Device, DeviceError, Done, Operation, OperationId, SegmentId, SegmentReader,
 };
-pub use outcome_index::OutcomeIndex;
+pub use outcome_index::{OutcomeChunk, OutcomeIndex};
 pub use recovery::{Recovered, RecoveryError, recover};
 pub use superblock::{LogCut, Superblock, SuperblockStore};

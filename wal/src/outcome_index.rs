@@ -2,9 +2,10 @@
 
 use alloc::collections::BTreeMap;
 
-use assize_wire::{ShardId, Slot};
+use assize_wire::{LogId, ShardId, Slot, StreamTime};
 
 use crate::header::{Entry, RecordLocation};
+use crate::operation::SegmentId;
 
 /// A sparse index: one entry per outcomes record, rebuilt by the scan at start.
 #[derive(Clone, Debug, Default)]
@@ -17,9 +18,9 @@ pub struct OutcomeIndex {
 impl OutcomeIndex {
     /// Takes in a record's entry; only outcomes count.
     pub fn insert(&mut self, entry: &Entry, location: RecordLocation) {
-        if let Entry::Outcomes { shard, first, last, .. } = *entry {
+        if let Entry::Outcomes { shard, first, last, time } = *entry {
             assert!(first <= last, "an outcomes record for slots {first} to {last}");
-            self.chunks.insert((shard, first), Chunk { last, location });
+            self.chunks.insert((shard, first), Chunk { last, time, location });
         }
     }
 
@@ -39,6 +40,22 @@ impl OutcomeIndex {
         found.map(|((_, first), chunk)| (*first, chunk.last, chunk.location))
     }
 
+    /// Forgets the records of a log that lie below a segment: they were given up.
+    pub fn forget(&mut self, log: LogId, below: SegmentId) {
+        self.chunks.retain(|_, chunk| chunk.location.log != log || chunk.location.segment >= below);
+    }
+
+    /// Every record, by shard and slot.
+    pub fn iter(&self) -> impl Iterator<Item = OutcomeChunk> {
+        let chunks = self.chunks.iter();
+        chunks.map(|((shard, _), chunk)| OutcomeChunk {
+            shard: *shard,
+            last: chunk.last,
+            time: chunk.time,
+            location: chunk.location,
+        })
+    }
+
     /// The last slot of a shard that has outcomes here.
     #[must_use]
     pub fn last(&self, shard: ShardId) -> Option<Slot> {
@@ -47,17 +64,29 @@ impl OutcomeIndex {
     }
 }
 
+/// A record of outcomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutcomeChunk {
+    /// Whose.
+    pub shard: ShardId,
+    /// The last slot in it.
+    pub last: Slot,
+    /// Stream time of that slot.
+    pub time: StreamTime,
+    /// Where it lies.
+    pub location: RecordLocation,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Chunk {
     last: Slot,
+    time: StreamTime,
     location: RecordLocation,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::SegmentId;
-    use assize_wire::{LogId, StreamTime};
 
     /// SubscriberResumes.
     #[test]

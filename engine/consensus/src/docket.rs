@@ -45,8 +45,23 @@ pub struct Proposal {
     pub ballot: Ballot,
     /// The slot.
     pub slot: Slot,
+    /// Its value.
+    pub manifest: Manifest,
     /// The manifest's bytes.
     pub bytes: Vec<u8>,
+    /// Their hash.
+    pub hash: Hash,
+}
+
+/// Whether a checkpoint is to be taken after the next slot (L6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointFlag {
+    /// No.
+    Lowered,
+    /// Yes, when there is something to order.
+    Raised,
+    /// Yes, at once, even if there is nothing to order.
+    Alone,
 }
 
 /// The replicated log as one replica leads it.
@@ -152,7 +167,12 @@ impl Docket {
         let bit = 1 << shard.0;
         assert!(entry.owing & bit != 0, "shard {shard} published slot {slot} twice or has no stripe in it");
         entry.owing &= !bit;
-        while self.marks.published < self.marks.chosen
+        self.advance_published();
+    }
+
+    /// A slot is published when no shard owes it anything; one that orders nothing as soon as it was told.
+    fn advance_published(&mut self) {
+        while self.marks.published < self.told
             && self.unpublished.front().is_some_and(|entry| entry.owing == 0)
         {
             self.unpublished.pop_front();
@@ -162,22 +182,23 @@ impl Docket {
 
     /// Forms the next slot from every offer that may be named, if it is time: one slot per completed manifest
     /// write, and no more than the window. `clock` is this replica's wall clock (P13); stream time never moves back.
-    pub fn form(&mut self, clock: StreamTime) -> Option<Proposal> {
+    pub fn form(&mut self, clock: StreamTime, flag: CheckpointFlag) -> Option<Proposal> {
         let writing = self.marks.accepted < self.marks.formed;
-        if self.ballot == Ballot::NONE || writing || !self.room() || !self.offers.has_ready() {
+        let something = self.offers.has_ready() || flag == CheckpointFlag::Alone;
+        if self.ballot == Ballot::NONE || writing || !self.room() || !something {
             return None;
         }
         let manifest = Manifest {
             slot: self.tip.slot.next(),
             time: clock.max(self.tip.time),
             previous: self.tip.hash,
-            checkpoint: false,
+            checkpoint: flag != CheckpointFlag::Lowered,
             stripes: self.offers.take_ready(),
         };
         let bytes = manifest.encode();
-        let slot = manifest.slot;
-        self.push(manifest, Hash::of(&bytes));
-        Some(Proposal { ballot: self.ballot, slot, bytes })
+        let (slot, hash) = (manifest.slot, Hash::of(&bytes));
+        self.push(manifest.clone(), hash);
+        Some(Proposal { ballot: self.ballot, slot, manifest, bytes, hash })
     }
 
     /// The next slot that became chosen, in slot order.
@@ -187,7 +208,9 @@ impl Docket {
         }
         self.told = self.told.next();
         let at = (self.told.0 - self.marks.published.0 - 1) as usize;
-        Some(Arc::clone(&self.unpublished[at].ordered))
+        let ordered = Arc::clone(&self.unpublished[at].ordered);
+        self.advance_published();
+        Some(ordered)
     }
 
     /// Whether one more slot may be formed or replayed.
@@ -275,18 +298,26 @@ mod tests {
     fn form_slot_waits_for_stripes_in_other_logs_and_for_the_manifest_write() {
         let mut docket = docket(2, 4);
         docket.handle_offer(offer(1, 0, false));
-        assert_eq!(docket.form(StreamTime(5)), None, "P2: not durable in its own log");
+        assert_eq!(
+            docket.form(StreamTime(5), CheckpointFlag::Lowered),
+            None,
+            "P2: not durable in its own log"
+        );
         docket.handle_stripe_durable(offer(1, 0, false).stripe.id);
         docket.handle_offer(offer(0, 0, true));
-        let first = docket.form(StreamTime(5)).unwrap();
+        let first = docket.form(StreamTime(5), CheckpointFlag::Lowered).unwrap();
         let stripes = Manifest::parse(&first.bytes).unwrap().stripes;
         assert_eq!(stripes.iter().map(|stripe| stripe.id.shard.0).collect::<Vec<_>>(), [0, 1]);
         docket.handle_offer(offer(0, 1, true));
-        assert_eq!(docket.form(StreamTime(6)), None, "one slot per completed manifest write");
+        assert_eq!(
+            docket.form(StreamTime(6), CheckpointFlag::Lowered),
+            None,
+            "one slot per completed manifest write"
+        );
         assert_eq!(docket.poll_chosen(), None, "not chosen before it is durable");
         docket.handle_accept_durable(first.slot, first.ballot);
         assert_eq!(docket.poll_chosen().unwrap().manifest.slot, Slot(1));
-        let second = docket.form(StreamTime(4)).unwrap();
+        let second = docket.form(StreamTime(4), CheckpointFlag::Lowered).unwrap();
         let manifest = Manifest::parse(&second.bytes).unwrap();
         assert_eq!((manifest.time, manifest.previous), (StreamTime(5), Hash::of(&first.bytes)));
     }
@@ -295,7 +326,7 @@ mod tests {
     fn an_offer_is_named_only_under_its_own_ballot() {
         let mut docket = docket(1, 4);
         docket.handle_offer(Offer { ballot: Ballot::new(BALLOT - 1, ReplicaId(0)), ..offer(0, 0, true) });
-        assert_eq!(docket.form(StreamTime(1)), None);
+        assert_eq!(docket.form(StreamTime(1), CheckpointFlag::Lowered), None);
     }
 
     proptest! {
@@ -327,7 +358,7 @@ mod tests {
                         let at = usize::from(shard) % not_durable.len();
                         docket.handle_stripe_durable(not_durable.swap_remove(at));
                     }
-                    2 => if let Some(proposal) = docket.form(StreamTime(100 - u64::from(shard))) {
+                    2 => if let Some(proposal) = docket.form(StreamTime(100 - u64::from(shard)), CheckpointFlag::Lowered) {
                         prop_assert!(writing.is_none());
                         let manifest = Manifest::parse(&proposal.bytes).unwrap();
                         prop_assert_eq!(manifest.previous, *chain.last().unwrap());

@@ -18,6 +18,6 @@ mod docket;
 mod offers;
 mod watermarks;
 
-pub use docket::{Docket, DocketConfig, LogTip, Proposal};
+pub use docket::{CheckpointFlag, Docket, DocketConfig, LogTip, Proposal};
 pub use offers::Offer;
 pub use watermarks::Watermarks;

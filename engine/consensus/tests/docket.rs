@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::catch_unwind;
 
-use assize_consensus::{Docket, DocketConfig, LogTip, Offer, Proposal};
+use assize_consensus::{CheckpointFlag, Docket, DocketConfig, LogTip, Offer, Proposal};
 use assize_wire::manifest::{Manifest, StripeRef};
 use assize_wire::{Ballot, Hash, ReplicaId, ShardId, Slot, StreamTime, StripeId};
 use proptest::prelude::*;
@@ -45,7 +45,7 @@ fn accept(docket: &mut Docket, proposal: &Proposal) {
 /// A slot with a stripe of shard 0, accepted and told.
 fn chosen(docket: &mut Docket, counter: u64) -> Slot {
     docket.handle_offer(offer(0, counter));
-    let proposal = docket.form(StreamTime(counter)).unwrap();
+    let proposal = docket.form(StreamTime(counter), CheckpointFlag::Lowered).unwrap();
     accept(docket, &proposal);
     docket.poll_chosen().unwrap().manifest.slot
 }
@@ -57,14 +57,14 @@ fn a_stripe_in_another_log_is_named_only_when_it_is_durable() {
     let mut docket = leading(8);
     docket.handle_offer(offer(1, 1));
     docket.handle_offer(offer(2, 1));
-    assert!(docket.form(StreamTime(1)).is_none());
+    assert!(docket.form(StreamTime(1), CheckpointFlag::Lowered).is_none());
     docket.handle_offer(offer(0, 1));
     docket.handle_stripe_durable(offer(2, 1).stripe.id);
-    let first = docket.form(StreamTime(1)).unwrap();
+    let first = docket.form(StreamTime(1), CheckpointFlag::Lowered).unwrap();
     assert_eq!(names(&first), [0, 2], "by shard; shard 1 is not durable");
     docket.handle_stripe_durable(offer(1, 1).stripe.id);
     accept(&mut docket, &first);
-    assert_eq!(names(&docket.form(StreamTime(1)).unwrap()), [1]);
+    assert_eq!(names(&docket.form(StreamTime(1), CheckpointFlag::Lowered).unwrap()), [1]);
 }
 
 /// SlotFormed: at most one stripe a shard, in the order of sealing, though a later one is durable first.
@@ -74,12 +74,15 @@ fn a_shards_stripes_are_named_in_the_order_of_sealing() {
     docket.handle_offer(offer(1, 1));
     docket.handle_offer(offer(1, 2));
     docket.handle_stripe_durable(offer(1, 2).stripe.id);
-    assert!(docket.form(StreamTime(1)).is_none(), "the first is not durable");
+    assert!(docket.form(StreamTime(1), CheckpointFlag::Lowered).is_none(), "the first is not durable");
     docket.handle_stripe_durable(offer(1, 1).stripe.id);
     for counter in [1, 2] {
-        let proposal = docket.form(StreamTime(1)).unwrap();
+        let proposal = docket.form(StreamTime(1), CheckpointFlag::Lowered).unwrap();
         assert_eq!(Manifest::parse(&proposal.bytes).unwrap().stripes, [offer(1, counter).stripe]);
-        assert!(docket.form(StreamTime(1)).is_none(), "one slot per completed manifest write");
+        assert!(
+            docket.form(StreamTime(1), CheckpointFlag::Lowered).is_none(),
+            "one slot per completed manifest write"
+        );
         accept(&mut docket, &proposal);
     }
 }
@@ -89,7 +92,7 @@ fn a_shards_stripes_are_named_in_the_order_of_sealing() {
 fn an_offer_of_another_leadership_is_dropped() {
     let mut docket = leading(8);
     docket.handle_offer(Offer { ballot: ballot(2), ..offer(0, 1) });
-    assert!(docket.form(StreamTime(1)).is_none() && docket.is_idle());
+    assert!(docket.form(StreamTime(1), CheckpointFlag::Lowered).is_none() && docket.is_idle());
     assert!(catch_unwind(move || docket.lead(ballot(3))).is_err(), "a ballot is led under once");
     let other = Ballot::new(9, ReplicaId(1));
     assert!(catch_unwind(move || idle(8).lead(other)).is_err(), "another replica's ballot");
@@ -100,7 +103,7 @@ fn an_offer_of_another_leadership_is_dropped() {
 fn only_the_slot_that_was_formed_is_accepted() {
     let mut docket = leading(8);
     docket.handle_offer(offer(0, 1));
-    let proposal = docket.form(StreamTime(1)).unwrap();
+    let proposal = docket.form(StreamTime(1), CheckpointFlag::Lowered).unwrap();
     assert!(docket.poll_chosen().is_none(), "not chosen before it is durable");
     for (slot, under) in [(Slot(2), ballot(3)), (Slot(1), ballot(2))] {
         let mut docket = docket.clone();
@@ -118,7 +121,7 @@ fn published_is_what_every_shard_has_published() {
     let mut docket = leading(8);
     docket.handle_offer(offer(0, 1));
     docket.handle_offer(Offer { in_docket_log: true, ..offer(1, 1) });
-    let proposal = docket.form(StreamTime(1)).unwrap();
+    let proposal = docket.form(StreamTime(1), CheckpointFlag::Lowered).unwrap();
     let early = docket.clone();
     accept(&mut docket, &proposal);
     assert!(docket.poll_chosen().is_some());
@@ -143,9 +146,9 @@ fn no_slot_is_formed_beyond_the_window() {
     chosen(&mut docket, 1);
     chosen(&mut docket, 2);
     docket.handle_offer(offer(0, 3));
-    assert!(docket.form(StreamTime(9)).is_none() && !docket.room());
+    assert!(docket.form(StreamTime(9), CheckpointFlag::Lowered).is_none() && !docket.room());
     docket.handle_published(Slot(1), ShardId(0));
-    assert_eq!(docket.form(StreamTime(9)).unwrap().slot, Slot(3));
+    assert_eq!(docket.form(StreamTime(9), CheckpointFlag::Lowered).unwrap().slot, Slot(3));
 }
 
 /// ReplayedInOrder (P4): what recovery found goes through like what is formed, and the next slot chains to it.
@@ -173,7 +176,8 @@ fn replayed_slots_chain_and_keep_the_window() {
     }
     docket.lead(ballot(7));
     docket.handle_offer(Offer { ballot: ballot(7), ..offer(0, 5) });
-    let manifest = Manifest::parse(&docket.form(StreamTime(1)).unwrap().bytes).unwrap();
+    let manifest =
+        Manifest::parse(&docket.form(StreamTime(1), CheckpointFlag::Lowered).unwrap().bytes).unwrap();
     assert_eq!((manifest.slot, manifest.previous, manifest.time), (Slot(5), slots[3].1, StreamTime(40)));
     let mut unchained = slots[1].0.clone();
     unchained.slot = Slot(1);
@@ -215,7 +219,7 @@ proptest! {
                 2 if !undurable.is_empty() => {
                     docket.handle_stripe_durable(undurable.swap_remove(clock as usize % undurable.len()));
                 }
-                3 => if let Some(proposal) = docket.form(StreamTime(clock)) {
+                3 => if let Some(proposal) = docket.form(StreamTime(clock), CheckpointFlag::Lowered) {
                     prop_assert!(writing.is_none());
                     let manifest = Manifest::parse(&proposal.bytes).unwrap();
                     prop_assert_eq!(manifest.previous, previous);

@@ -5,10 +5,10 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use assize_consensus::{Docket, Offer, Watermarks};
+use assize_consensus::{Docket, DocketConfig, Offer, Watermarks};
 use assize_domain::DomainRegistry;
 use assize_shards::{PanicGuard, Shard, StripeBytes};
-use assize_wal::{Completion, Durable, Entry, Log, LogFailure, Mark, Operation};
+use assize_wal::{Completion, Durable, Entry, Log, LogFailure, Mark, Operation, OperationId};
 use assize_wire::event::Event;
 use assize_wire::frame::{Frame, Parsed};
 use assize_wire::manifest::Ordered;
@@ -16,12 +16,14 @@ use assize_wire::message::{Refused, RefusedCode};
 use assize_wire::routing::Routing;
 use assize_wire::{Ballot, CoreId, Hash, ShardId, Slot, StreamTime};
 
+use crate::boot::CoreStart;
+use crate::checkpoint::{CheckpointEnd, Checkpoints, Coordinator, CoordinatorStart};
 use crate::connections::{ConnectionId, ConnectionRef, Connections};
 use crate::held::{HeldStripe, StripePayload};
 use crate::layout::Layout;
 use crate::limits::IDLE_MARK_NS;
 use crate::message::CoreMessage;
-use crate::outcome_stream::{OutcomeStream, OutcomeStreamStart};
+use crate::outcome_stream::OutcomeStream;
 use crate::publish::Unfilled;
 use crate::reads::Reads;
 use crate::replay::Replay;
@@ -55,12 +57,18 @@ pub struct CoreConfig {
     pub greeting: Greeting,
     /// The shards that the layout gives this core, ascending.
     pub shards: Vec<Shard>,
-    /// This core's log.
-    pub log: Log,
-    /// Its part of the outcome stream.
-    pub outcomes: OutcomeStreamStart,
-    /// On the control core: the Docket.
-    pub docket: Option<Docket>,
+    /// What recovery left for it.
+    pub start: CoreStart,
+    /// On the control core: what the Docket and the checkpoints start with.
+    pub control: Option<ControlStart>,
+}
+
+/// What the control core starts with, beside what every core does.
+pub struct ControlStart {
+    /// Of the Docket.
+    pub docket: DocketConfig,
+    /// Of checkpoints.
+    pub coordinator: CoordinatorStart,
 }
 
 /// What a core wants done.
@@ -84,6 +92,8 @@ pub enum Output {
     Replayed(Slot),
     /// This core serves: connections may be opened.
     Serving,
+    /// The control core: a checkpoint is active, or failed.
+    Checkpoint(CheckpointEnd),
     /// A replayed stripe has another digest than the one published before the restart (C4): this replica's
     /// arithmetic or its disk is wrong. It must stop and publish nothing.
     Diverged {
@@ -114,6 +124,9 @@ pub struct Core {
     pub(crate) log: Log,
     pub(crate) outcomes: OutcomeStream<Unfilled>,
     pub(crate) docket: Option<Docket>,
+    pub(crate) checkpoints: Checkpoints,
+    /// As `docket`.
+    pub(crate) coordinator: Option<Coordinator>,
     pub(crate) replay: Replay,
     pub(crate) reads: Reads,
     /// Cores that asked to be told of a published slot (control core).
@@ -132,6 +145,8 @@ pub struct Core {
     /// When the log last had something appended, until it was given its idle mark.
     pub(crate) log_busy_since: Option<u64>,
     stalled_checked: u64,
+    /// When the control core was last told that this one has no room.
+    pub(crate) short_told: u64,
     pub(crate) stopping: bool,
     pub(crate) drained: bool,
     /// Cores that have drained (control core).
@@ -142,23 +157,21 @@ impl Core {
     /// A core that waits for replay, or for [`CoreMessage::Lead`].
     #[must_use]
     pub fn new(config: CoreConfig) -> Core {
-        let CoreConfig {
-            id,
-            layout,
-            routing,
-            domains,
-            guard,
-            limits,
-            greeting,
-            shards,
-            log,
-            outcomes,
-            docket,
-        } = config;
-        assert_eq!(docket.is_some(), id == layout.control, "the control core runs the Docket, no other does");
-        let usher = Usher::new(id, Arc::clone(&layout), routing, domains, guard, limits, &outcomes.log);
+        let CoreConfig { id, layout, routing, domains, guard, limits, greeting, shards, start, control } =
+            config;
+        assert_eq!(
+            control.is_some(),
+            id == layout.control,
+            "the control core runs the Docket, no other does"
+        );
+        let CoreStart { logs, index, stored, retention, live, tip } = start;
+        let usher = Usher::new(id, Arc::clone(&layout), routing, domains, guard, limits, &logs.outcomes);
         assert_eq!(usher.seats.len(), shards.len(), "core {id} has other shards than the layout gives it");
-        let told_published = docket.as_ref().map_or(Slot::ZERO, |docket| docket.watermarks().published);
+        let executed = shards.iter().all(|shard| shard.executed() == tip.slot);
+        assert!(executed, "core {id} has shards that do not stand at slot {}", tip.slot);
+        let (docket, coordinator) = control
+            .map(|control| (Docket::new(control.docket, tip), Coordinator::new(control.coordinator)))
+            .unzip();
         Core {
             id,
             layout,
@@ -167,21 +180,24 @@ impl Core {
             connections: Connections::default(),
             usher,
             shards,
-            log,
-            outcomes: OutcomeStream::new(outcomes),
+            log: logs.stripes,
+            outcomes: OutcomeStream::new(logs.outcomes, index, stored),
             docket,
+            checkpoints: Checkpoints::new(logs.parts, logs.keys, retention, live),
+            coordinator,
             replay: Replay::default(),
-            reads: Reads::default(),
+            reads: Reads::after(tip.slot),
             watchers: Vec::new(),
             own: VecDeque::new(),
             outputs: VecDeque::new(),
             now: Now::default(),
-            stream_time: StreamTime(0),
-            told_published,
+            stream_time: tip.time,
+            told_published: tip.slot,
             told_open: false,
             ballot: Ballot::NONE,
             log_busy_since: None,
             stalled_checked: 0,
+            short_told: 0,
             stopping: false,
             drained: false,
             drained_cores: Vec::new(),
@@ -247,14 +263,20 @@ impl Core {
     /// # Errors
     /// [`LogFailure`]: the replica must stop at once (L3).
     pub fn handle_completion(&mut self, completion: Completion) -> Result<(), LogFailure> {
-        if completion.id.log == self.log.identity().log {
+        let log = completion.id.log;
+        if log == self.log.identity().log {
             self.log.handle_completion(completion)?;
             while let Some(durable) = self.log.poll_durable() {
                 self.handle_durable(durable);
             }
             Ok(())
-        } else {
+        } else if log == self.outcomes.log.identity().log {
             self.outcomes.log.handle_completion(completion)
+        } else if log == OperationId::SUPERBLOCK {
+            let id = completion.id;
+            self.coordinator().handle_completion(completion).map_err(|error| LogFailure { id, error })
+        } else {
+            self.checkpoints.handle_completion(completion)
         }
     }
 
@@ -262,7 +284,7 @@ impl Core {
     /// called again, after [`Core::handle_now`], so that the times of the stages mean something.
     #[must_use]
     pub fn step(&mut self) -> bool {
-        self.outcomes.handle_durable();
+        self.outcomes.handle_durable(&mut self.checkpoints.retention);
         let mut progress = self.publish_filled();
         while let Some(message) = self.own.pop_front() {
             self.apply(message);
@@ -278,13 +300,18 @@ impl Core {
         }
         self.step_timers();
         self.step_stop();
-        while let Some(operation) = self.log.poll_operation() {
+        self.step_checkpoint();
+        let Checkpoints { parts, keys, .. } = &mut self.checkpoints;
+        for log in [&mut self.log, &mut self.outcomes.log, parts, keys] {
+            while let Some(operation) = log.poll_operation() {
+                self.outputs.push_back(Output::Disk(operation));
+            }
+        }
+        while let Some(operation) = self.coordinator.as_mut().and_then(Coordinator::poll_operation) {
             self.outputs.push_back(Output::Disk(operation));
         }
-        while let Some(operation) = self.outcomes.log.poll_operation() {
-            self.outputs.push_back(Output::Disk(operation));
-        }
-        false
+        // What a checkpoint told this core itself.
+        !self.own.is_empty()
     }
 
     /// The next thing to be done outside.
@@ -319,7 +346,7 @@ impl Core {
     pub fn next_deadline(&self) -> Option<u64> {
         let idle = self.log_busy_since.map(|since| since + IDLE_MARK_NS);
         let stalled = (self.connections.len() > 0).then_some(self.stalled_checked + STALLED_CHECK_NS);
-        [idle, stalled, self.outcomes.next_due()].into_iter().flatten().min()
+        [idle, stalled, self.outcomes.next_due(), self.checkpoint_due()].into_iter().flatten().min()
     }
 
     /// On the control core: how far the replica is.
@@ -339,6 +366,8 @@ impl Core {
         self.shards.iter().for_each(Shard::check_invariants);
         self.log.check_invariants();
         self.outcomes.log.check_invariants();
+        self.checkpoints.parts.check_invariants();
+        self.checkpoints.keys.check_invariants();
         self.docket.iter().for_each(Docket::check_invariants);
     }
 
@@ -370,9 +399,12 @@ impl Core {
             }
             CoreMessage::Offer(offer) => self.docket().handle_offer(offer),
             CoreMessage::StripeDurable(id) => self.docket().handle_stripe_durable(id),
-            CoreMessage::Chosen { ordered, stripes, digests } => {
-                self.take_chosen(&ordered, stripes, &digests)
+            CoreMessage::Chosen { ordered, stripes, digests, checkpoint } => {
+                self.take_chosen(&ordered, stripes, &digests, checkpoint);
             }
+            CoreMessage::Checkpoint(report) => self.take_report(report),
+            CoreMessage::CheckpointActive(active) => self.checkpoint_active(&active),
+            CoreMessage::ShortOfRoom => self.coordinator().handle_short_of_room(),
             CoreMessage::Published { slot, shard } => self.docket().handle_published(slot, shard),
             CoreMessage::Exchange { from, to, message } => {
                 let seat = self.seat_of(to);
@@ -434,8 +466,12 @@ impl Core {
         ordered: &Arc<Ordered>,
         stripes: Vec<(ShardId, StripeBytes)>,
         digests: &[(ShardId, Hash)],
+        checkpoint: bool,
     ) {
         let slot = ordered.manifest.slot;
+        if checkpoint {
+            self.checkpoints.begin(slot, ordered.manifest.time, self.shards.len());
+        }
         let mut replayed = stripes;
         if self.ballot != Ballot::NONE {
             self.mark(Mark { ballot: self.ballot, slot });
@@ -443,7 +479,7 @@ impl Core {
         for seat in 0..self.shards.len() {
             let shard = self.usher.seats[seat].shard;
             let Some(stripe) = ordered.manifest.stripe_of(shard) else {
-                self.shards[seat].handle_chosen(Arc::clone(ordered), None, false);
+                self.shards[seat].handle_chosen(Arc::clone(ordered), None, checkpoint);
                 continue;
             };
             let held = &mut self.usher.seats[seat].held;
@@ -457,6 +493,7 @@ impl Core {
                     runs,
                     stages,
                     bytes: None,
+                    location: None,
                     slot: Some(slot),
                     expected,
                 });
@@ -465,12 +502,15 @@ impl Core {
                 let held = held.find(stripe.id);
                 held.slot = Some(slot);
                 held.stages.chosen = self.now.monotonic_ns;
+                if let Some(location) = held.location {
+                    self.checkpoints.retention.note_slot(location.segment, slot);
+                }
                 let Some(buffer) = &held.bytes else {
                     panic!("slot {slot} is chosen and stripe {:?} is not durable here (P2)", stripe.id);
                 };
                 Arc::new(StripePayload(Arc::clone(buffer))) as StripeBytes
             };
-            self.shards[seat].handle_chosen(Arc::clone(ordered), Some(bytes), false);
+            self.shards[seat].handle_chosen(Arc::clone(ordered), Some(bytes), checkpoint);
         }
         assert!(replayed.is_empty(), "stripes of shards that core {} does not own", self.id);
     }
@@ -481,12 +521,14 @@ impl Core {
                 let seat = self.seat_of(id.shard);
                 let held = self.usher.seats[seat].held.find(id);
                 held.bytes = Some(durable.buffer);
+                held.location = Some(durable.location);
                 held.stages.durable = self.now.monotonic_ns;
                 if self.docket.is_none() {
                     self.send(self.layout.control, CoreMessage::StripeDurable(id));
                 }
             }
             Entry::Accept { slot, ballot, .. } => {
+                self.checkpoints.retention.note_slot(durable.location.segment, slot);
                 self.docket().handle_accept_durable(slot, ballot);
                 self.mark(Mark { ballot, slot });
             }
@@ -499,8 +541,17 @@ impl Core {
 
     /// Every record of either log says how far this replica has accepted (L5).
     fn mark(&mut self, mark: Mark) {
-        self.log.handle_mark(mark);
-        self.outcomes.log.handle_mark(mark);
+        let Checkpoints { parts, keys, .. } = &mut self.checkpoints;
+        for log in [&mut self.log, &mut self.outcomes.log, parts, keys] {
+            log.handle_mark(mark);
+        }
+    }
+
+    pub(crate) fn coordinator(&mut self) -> &mut Coordinator {
+        match &mut self.coordinator {
+            Some(coordinator) => coordinator,
+            None => panic!("core {} is not the control core", self.id),
+        }
     }
 
     pub(crate) fn docket(&mut self) -> &mut Docket {
@@ -549,7 +600,7 @@ impl Core {
             progress = true;
         }
         self.usher.room.measure(&self.log, &self.outcomes.log, self.outcomes.open_bytes());
-        progress | self.tell_docket_open()
+        progress | self.tell_docket_open() | self.tell_short_of_room()
     }
 
     fn step_timers(&mut self) {

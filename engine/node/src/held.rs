@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use assize_wal::BlockBuffer;
+use assize_wal::{BlockBuffer, RecordLocation};
 use assize_wire::{Hash, Slot, StripeId};
 
 use crate::stages::StripeStages;
@@ -29,6 +29,8 @@ pub(crate) struct HeldStripe {
     pub(crate) stages: StripeStages,
     /// Set when its record is durable.
     pub(crate) bytes: Option<Arc<BlockBuffer>>,
+    /// Where its record lies, if it is in this core's log and durable.
+    pub(crate) location: Option<RecordLocation>,
     /// Set when it is chosen.
     pub(crate) slot: Option<Slot>,
     /// The digest published before a restart, to be compared (C4).
@@ -69,6 +71,16 @@ impl HeldStripes {
             Some(stripe) => stripe,
             None => panic!("stripe {id:?} is not held"),
         }
+    }
+
+    /// Whether every stripe of this slot and those below it is published.
+    pub(crate) fn is_published_through(&self, slot: Slot) -> bool {
+        self.stripes.iter().all(|stripe| stripe.slot.is_none_or(|named_by| named_by > slot))
+    }
+
+    /// Where the stripes lie that are durable and that no slot names yet (P8).
+    pub(crate) fn unnamed(&self) -> impl Iterator<Item = RecordLocation> {
+        self.stripes.iter().filter(|stripe| stripe.slot.is_none()).filter_map(|stripe| stripe.location)
     }
 
     /// Takes the stripe that was published at `slot`, the oldest one.

@@ -11,6 +11,8 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod boot;
+mod checkpoint;
 mod connections;
 mod control;
 mod core;
@@ -18,6 +20,7 @@ mod frames;
 mod held;
 mod layout;
 mod limits;
+mod logs;
 mod message;
 mod outcome_stream;
 mod publish;
@@ -28,11 +31,13 @@ mod stages;
 mod stop;
 mod usher;
 
+pub use boot::CoreStart;
+pub use checkpoint::{ActiveCheckpoint, CheckpointEnd, CheckpointReport, CoordinatorStart};
 pub use connections::{ConnectionId, ConnectionRef};
-pub use core::{Core, CoreConfig, Now, Output};
+pub use core::{ControlStart, Core, CoreConfig, Now, Output};
 pub use held::StripePayload;
 pub use layout::Layout;
+pub use logs::{CoreLogs, LogIds};
 pub use message::{CoreMessage, ReplayedSlot};
-pub use outcome_stream::{OutcomeStreamStart, StoredDigest};
 pub use stages::StripeStages;
 pub use usher::{Greeting, UsherLimits};

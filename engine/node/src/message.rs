@@ -8,6 +8,7 @@ use assize_shards::{Exchange, ReadEntity, StripeBytes};
 use assize_wire::manifest::Ordered;
 use assize_wire::{Ballot, CoreId, Hash, ShardId, Slot, StripeId};
 
+use crate::checkpoint::{ActiveCheckpoint, CheckpointReport};
 use crate::connections::ConnectionRef;
 
 /// One message. Between two cores they arrive in the order they were sent.
@@ -49,7 +50,15 @@ pub enum CoreMessage {
         stripes: Vec<(ShardId, StripeBytes)>,
         /// Digests that were published before the restart, to be compared (C4).
         digests: Vec<(ShardId, Hash)>,
+        /// The receiver takes its part of a checkpoint after this slot.
+        checkpoint: bool,
     },
+    /// To the control core: this core has taken its part of a checkpoint.
+    Checkpoint(CheckpointReport),
+    /// From the control core: a checkpoint is active; what it makes superfluous may go.
+    CheckpointActive(ActiveCheckpoint),
+    /// To the control core: this core refuses events because its logs have no room.
+    ShortOfRoom,
     /// Shard to Docket: it published its stripe of this slot.
     Published {
         /// The slot.
@@ -109,6 +118,8 @@ pub enum CoreMessage {
 pub struct ReplayedSlot {
     /// The slot.
     pub ordered: Ordered,
+    /// The ballot under which it was accepted.
+    pub ballot: Ballot,
     /// The bytes of each stripe it names.
     pub stripes: Vec<(ShardId, StripeBytes)>,
     /// For each of its stripes that was published before the restart, the digest in the outcome stream.

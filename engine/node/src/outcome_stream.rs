@@ -5,33 +5,13 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use assize_wal::BlockBuffer;
-use assize_wal::{Durable, Entry, Log, LogFull, OperationId, OutcomeIndex};
+use assize_wal::{Durable, Entry, Log, LogFull, OperationId, OutcomeIndex, RecordSequence};
 use assize_wire::published::PublishedStripe;
-use assize_wire::{Hash, ShardId, Slot, StreamTime};
+use assize_wire::{ShardId, Slot, StreamTime};
 
+use crate::checkpoint::Retention;
 use crate::limits::OUTCOME_CHUNK_AGE_NS;
 use crate::room;
-
-/// A digest that the outcome stream held before the restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoredDigest {
-    /// The stripe's slot.
-    pub slot: Slot,
-    /// Its shard.
-    pub shard: ShardId,
-    /// The digest published.
-    pub digest: Hash,
-}
-
-/// What recovery knows of the outcome stream.
-pub struct OutcomeStreamStart {
-    /// Its log.
-    pub log: Log,
-    /// Where the stored outcomes of this core's shards lie.
-    pub index: OutcomeIndex,
-    /// For each of the core's shards the last slot that is stored.
-    pub stored: Vec<(ShardId, Slot)>,
-}
 
 /// A first response that somebody waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +32,10 @@ pub(crate) struct OutcomeStream<T> {
     chunk_bytes: usize,
     /// Since when the oldest outcomes are in a full chunk for which no flush was asked.
     unflushed_since: Option<u64>,
+    /// The last record that is durable.
+    durable: RecordSequence,
+    /// The last record that a checkpoint waits for.
+    wanted: RecordSequence,
     /// Look-ups whose chunk is not durable yet.
     waiting: Vec<Wanted<T>>,
     /// Look-ups whose chunk is being read.
@@ -75,13 +59,16 @@ struct Chunk {
 }
 
 impl<T: Copy> OutcomeStream<T> {
-    pub(crate) fn new(start: OutcomeStreamStart) -> OutcomeStream<T> {
-        let shards = start.stored.into_iter();
+    /// `index` says where stored outcomes lie, `stored` for each of the core's shards the last slot that is stored.
+    pub(crate) fn new(log: Log, index: OutcomeIndex, stored: Vec<(ShardId, Slot)>) -> OutcomeStream<T> {
+        let shards = stored.into_iter();
         OutcomeStream {
-            chunk_bytes: room::chunk_bytes(&start.log) as usize,
+            chunk_bytes: room::chunk_bytes(&log) as usize,
             unflushed_since: None,
-            log: start.log,
-            index: start.index,
+            log,
+            index,
+            durable: RecordSequence::default(),
+            wanted: RecordSequence::default(),
             shards: shards.map(|(shard, through)| ShardStream { shard, through, chunk: None }).collect(),
             waiting: Vec::new(),
             reading: BTreeMap::new(),
@@ -139,6 +126,31 @@ impl<T: Copy> OutcomeStream<T> {
         }
     }
 
+    /// Everything published so far is to become durable; [`OutcomeStream::is_durable`] says when it is.
+    pub(crate) fn close_all(&mut self) {
+        for at in 0..self.shards.len() {
+            let shard = self.shards[at].shard;
+            self.close_chunk(shard);
+        }
+        self.log.request_flush();
+        self.wanted = self.log.last_sequence();
+    }
+
+    /// Whether what [`OutcomeStream::close_all`] was about is durable.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.durable >= self.wanted
+    }
+
+    /// Whether somebody waits for a response that was published before.
+    pub(crate) fn is_reading(&self) -> bool {
+        !self.waiting.is_empty() || !self.reading.is_empty()
+    }
+
+    /// Forgets where outcomes lay whose segments were given up.
+    pub(crate) fn forget_released(&mut self) {
+        self.index.forget(self.log.identity().log, self.log.first_segment());
+    }
+
     /// When the next chunk is to be closed or flushed.
     pub(crate) fn next_due(&self) -> Option<u64> {
         let opened = self.shards.iter().filter_map(|stream| stream.chunk.as_ref()).map(|chunk| chunk.opened);
@@ -167,11 +179,13 @@ impl<T: Copy> OutcomeStream<T> {
     }
 
     /// Takes note of chunks that became durable.
-    pub(crate) fn handle_durable(&mut self) {
+    pub(crate) fn handle_durable(&mut self, retention: &mut Retention) {
         let mut any = false;
-        while let Some(Durable { entry, location, .. }) = self.log.poll_durable() {
-            if matches!(entry, Entry::Outcomes { .. }) {
+        while let Some(Durable { sequence, entry, location, .. }) = self.log.poll_durable() {
+            self.durable = sequence;
+            if let Entry::Outcomes { last, time, .. } = entry {
                 self.index.insert(&entry, location);
+                retention.note_outcomes(location.segment, last, time);
                 any = true;
             }
         }

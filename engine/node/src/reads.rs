@@ -32,6 +32,13 @@ struct Asked {
     request: u64,
 }
 
+impl Reads {
+    /// None, of a replica that has published through this slot.
+    pub(crate) fn after(published: Slot) -> Reads {
+        Reads { published, ..Reads::default() }
+    }
+}
+
 impl Core {
     /// A client's read: each entity goes to its home.
     pub(crate) fn read(&mut self, id: ConnectionId, request: u64, read: &Read<'_>) {

@@ -16,6 +16,8 @@ pub(crate) struct Brought {
     pub(crate) stripes: Vec<(ShardId, StripeBytes)>,
     /// The digests under which they were published before the restart.
     pub(crate) digests: Vec<(ShardId, Hash)>,
+    /// The ballot under which it was accepted.
+    pub(crate) ballot: Ballot,
 }
 
 /// On the control core: what is still to be replayed, and what to do then.
@@ -41,7 +43,7 @@ impl Replay {
     /// The next slot for the Docket, whose stripes are kept until it is told chosen.
     pub(crate) fn next(&mut self) -> Option<Ordered> {
         let slot = self.waiting.pop_front()?;
-        let brought = Brought { stripes: slot.stripes, digests: slot.digests };
+        let brought = Brought { stripes: slot.stripes, digests: slot.digests, ballot: slot.ballot };
         self.running.push_back((slot.ordered.manifest.slot, brought));
         Some(slot.ordered)
     }

@@ -42,6 +42,8 @@ pub(crate) struct Room {
     outcomes: u64,
     /// Whether the Docket's log takes the accept records of more stripes.
     docket_open: bool,
+    /// Events were refused since this was last asked for.
+    refused: bool,
 }
 
 impl Room {
@@ -66,6 +68,7 @@ impl Room {
             log: 0,
             outcomes: 0,
             docket_open: false,
+            refused: false,
         }
     }
 
@@ -86,12 +89,19 @@ impl Room {
     }
 
     /// Whether events with this many bytes may be admitted beside what is `promised`.
-    pub(crate) fn admits(&self, promised: Promised, events: u64, bytes: u64) -> bool {
+    pub(crate) fn admits(&mut self, promised: Promised, events: u64, bytes: u64) -> bool {
         let log = self.log_wanted(promised) + bytes;
         // Each stripe may come to a chunk of its own, and one chunk a shard is open.
         let chunks = 3 * self.stripes * RECORD_OVERHEAD_BYTES;
         let outcomes = (promised.events + events) * OUTCOME_BYTES_MAX + chunks;
-        self.docket_open && log <= self.log && outcomes <= self.outcomes
+        let admits = self.docket_open && log <= self.log && outcomes <= self.outcomes;
+        self.refused |= !admits;
+        admits
+    }
+
+    /// Whether events were refused since this was last asked.
+    pub(crate) fn take_refused(&mut self) -> bool {
+        core::mem::take(&mut self.refused)
     }
 
     fn log_wanted(&self, promised: Promised) -> u64 {

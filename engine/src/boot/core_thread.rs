@@ -1,4 +1,4 @@
-//! One core's thread: what it is given, what it builds once it is pinned, and its logs as recovery left them.
+//! One core's thread: what it is given, and what it builds once it is pinned.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,21 +6,24 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use assize_consensus::{Docket, DocketConfig, LogTip};
+use assize_consensus::DocketConfig;
 use assize_device::{DirectDevice, DurabilityMode};
 use assize_domain::DomainRegistry;
-use assize_node::{Core, CoreConfig, CoreMessage, Greeting, Layout, OutcomeStreamStart, UsherLimits};
+use assize_node::boot::{ReadError, restore_shard};
+use assize_node::{
+    ControlStart, CoordinatorStart, Core, CoreConfig, CoreMessage, CoreStart, Greeting, Layout, UsherLimits,
+};
 use assize_shards::{Shard, ShardConfig};
-use assize_wal::log::FlushPolicy;
 use assize_wal::recovery::Recovered;
-use assize_wal::{Log, LogConfig, LogIdentity};
+use assize_wal::{LogConfig, LogIdentity, Superblock};
 use assize_wire::routing::Routing;
 use assize_wire::{CoreId, LogId, ShardId};
 use crossbeam_channel::{Receiver, Sender};
 
-use super::{guard::CatchUnwind, outcome_log_of_core};
+use super::guard::CatchUnwind;
+use super::shared::SharedDirectory;
 use crate::config::{Agreed, Config, Idle};
-use crate::reactor::{self, DISK_TAG, IdlePolicy, Listener, Mailbox, Notice, Parker, ReactorParts};
+use crate::reactor::{self, DISK_TAG, Failure, IdlePolicy, Listener, Mailbox, Notice, Parker, ReactorParts};
 
 /// What a core's thread is given.
 pub(super) struct CoreThread {
@@ -58,7 +61,10 @@ impl CoreThread {
                 tracing::warn!(cpu, "the thread cannot be pinned: it runs wherever the kernel puts it");
             }
             let device = DirectDevice::new(&data, DISK_TAG, DurabilityMode::default(), waker);
-            let core = plan.build();
+            let core = match plan.build() {
+                Ok(core) => core,
+                Err(error) => return drop(notices.send(Notice::Failed(id, Failure::Read(error)))),
+            };
             let idle = IdlePolicy { spin };
             reactor::run(ReactorParts { core, id, device, inbox, parker, peers, listener, notices, idle });
         })
@@ -74,13 +80,18 @@ pub(super) struct CorePlan {
     pub(super) layout: Arc<Layout>,
     pub(super) domains: Arc<DomainRegistry>,
     pub(super) greeting: Greeting,
-    pub(super) log: Log,
-    pub(super) outcomes: OutcomeStreamStart,
+    /// What recovery found, and where it is read from.
+    pub(super) recovered: Arc<Recovered>,
+    pub(super) directory: SharedDirectory,
+    /// As this start made it durable.
+    pub(super) superblock: Superblock,
 }
 
 impl CorePlan {
-    fn build(self) -> Core {
-        let CorePlan { id, owned, config, agreed, layout, domains, greeting, log, outcomes } = self;
+    fn build(self) -> Result<Core, ReadError> {
+        let CorePlan { id, owned, config, agreed, layout, domains, greeting, .. } = self;
+        let (recovered, mut directory) = (self.recovered, self.directory);
+        let identity = log_identity(&config, &agreed);
         let routing = Routing { seed: agreed.routing_seed, shards: agreed.shard_count };
         let guard: Arc<dyn assize_shards::PanicGuard> = Arc::new(CatchUnwind);
         let shards = owned
@@ -96,17 +107,24 @@ impl CorePlan {
                     entity_capacity: u32::try_from(agreed.entity_capacity).unwrap_or(u32::MAX),
                     copies: agreed.copies,
                 };
-                Shard::new(config, Arc::clone(&domains), Arc::clone(&guard))
+                let (domains, guard) = (Arc::clone(&domains), Arc::clone(&guard));
+                let checkpoint = recovered.checkpoint.as_ref();
+                restore_shard(&mut directory, identity, checkpoint, config, domains, guard)
             })
-            .collect();
-        let docket = (layout.control == id).then(|| {
-            let docket = DocketConfig {
+            .collect::<Result<Vec<Shard>, ReadError>>()?;
+        let control = (layout.control == id).then(|| ControlStart {
+            docket: DocketConfig {
                 replica: config.replica_id(),
                 shards: agreed.shard_count,
                 window: config.limits.window,
-            };
-            Docket::new(docket, LogTip::START)
+            },
+            coordinator: CoordinatorStart {
+                superblock: self.superblock,
+                checkpoint_bytes: config.log.checkpoint_bytes,
+                cores: layout.cores().count(),
+            },
         });
+        let start = CoreStart::new(id, &layout, identity, log_tuning(&config), &recovered);
         let limits = UsherLimits {
             stripe_bytes: config.limits.stripe_bytes as usize,
             stripe_events: config.limits.stripe_events,
@@ -116,7 +134,7 @@ impl CorePlan {
             event_payload_bytes_max: agreed.event_payload_bytes_max as usize,
             event_entities_max: agreed.event_entities_max as usize,
         };
-        Core::new(CoreConfig {
+        Ok(Core::new(CoreConfig {
             id,
             layout,
             routing,
@@ -125,54 +143,29 @@ impl CorePlan {
             limits,
             greeting,
             shards,
-            log,
-            outcomes,
-            docket,
-        })
+            start,
+            control,
+        }))
     }
 }
 
-/// A core's log as recovery left it.
-pub(super) fn open_log(
-    config: &Config,
-    agreed: &Agreed,
-    recovered: &Recovered,
-    log: LogId,
-    flush: FlushPolicy,
-) -> Log {
-    let tuning = LogConfig {
+/// How the configuration tunes a log.
+fn log_tuning(config: &Config) -> LogConfig {
+    LogConfig {
         writes_in_flight: config.log.writes_in_flight as usize,
         prepare_ahead: u64::from(config.log.segments_ahead),
-        on_demand: false,
         segments_max: config.log.bytes_max / config.log.segment_bytes,
         reserve_bytes: RESERVE_BYTES.min(config.log.segment_bytes / 4),
-        flush,
-    };
-    Log::new(log_identity(config, agreed, log), tuning, recovered.start(log))
-}
-
-/// A core's part of the outcome stream as recovery left it.
-pub(super) fn open_outcomes(
-    config: &Config,
-    agreed: &Agreed,
-    recovered: &Recovered,
-    index: usize,
-    layout: &Layout,
-) -> OutcomeStreamStart {
-    let stored = layout.owned_by(CoreId(index as u16)).into_iter();
-    OutcomeStreamStart {
-        log: open_log(config, agreed, recovered, outcome_log_of_core(index), FlushPolicy::OnRequest),
-        index: recovered.outcomes.clone(),
-        stored: stored.map(|shard| (shard, recovered.outcomes.last(shard).unwrap_or_default())).collect(),
+        ..LogConfig::default()
     }
 }
 
-/// Whose log it is.
-pub(super) fn log_identity(config: &Config, agreed: &Agreed, log: LogId) -> LogIdentity {
+/// Of any log of the replica, but for its number.
+pub(super) fn log_identity(config: &Config, agreed: &Agreed) -> LogIdentity {
     LogIdentity {
         cluster: agreed.cluster,
         replica: config.replica_id(),
-        log,
+        log: LogId(0),
         segment_bytes: config.log.segment_bytes,
     }
 }

@@ -1,23 +1,24 @@
 //! From a formatted data directory to running cores.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use assize_device::DataDirectory;
 use assize_domain::DomainRegistry;
+use assize_node::boot::begin_incarnation;
 use assize_node::{CoreMessage, Greeting, Layout};
 use assize_wal::SegmentReader;
-use assize_wal::log::FlushPolicy;
 use assize_wal::recovery::{Recovered, recover};
 use assize_wal::superblock::{FoundSuperblock, Superblock, SuperblockStore, find};
 use assize_wire::accept::Accept;
-use assize_wire::{Ballot, CoreId, LogId, ShardId, Slot};
+use assize_wire::{Ballot, CoreId, ShardId, Slot};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::core_thread::{CorePlan, CoreThread, log_identity, open_log, open_outcomes};
-use super::replay::Replayer;
-use super::{BootError, domain_versions, log_of_core, outcome_log_of_core};
+use super::core_thread::{CorePlan, CoreThread, log_identity};
+use super::replay::{ReplayPlan, Replayer};
+use super::shared::SharedDirectory;
+use super::{BootError, domain_versions};
 use crate::config::{Agreed, Config, ConfigFile};
 use crate::doctor;
 use crate::reactor::{Listener, Mailbox, Notice, mailbox};
@@ -39,7 +40,7 @@ pub struct Replica {
     replayer: Replayer,
     threads: Vec<JoinHandle<()>>,
     /// Holds the lock of the data directory.
-    _directory: Arc<Mutex<DataDirectory>>,
+    _directory: SharedDirectory,
 }
 
 impl Replica {
@@ -101,10 +102,13 @@ pub fn start(file: &ConfigFile, domains: DomainRegistry) -> Result<Replica, Boot
     for log in recovered.logs.iter().filter(|log| log.records > 0) {
         tracing::info!(log = log.log.0, records = log.records, end = log.end.offset, decision = ?log.decision, "log read");
     }
-    let ballot = begin_incarnation(&directory, found, &recovered, config)?;
+    if let Some(checkpoint) = &recovered.checkpoint {
+        tracing::info!(slot = checkpoint.at.slot.0, "starting from the checkpoint after this slot");
+    }
+    let (superblock, ballot) = begin(&directory, found, &recovered, config)?;
     let mut config = config.clone();
     config.limits.connections_max = connections_max(&config, &host.open_files);
-    run(&config, agreed, Arc::new(domains), directory, recovered, ballot)
+    run(&config, agreed, Arc::new(domains), directory, recovered, superblock, ballot)
 }
 
 /// Clients that one core may have at once. A log that cannot open its next segment stops the replica, so clients get
@@ -156,23 +160,20 @@ fn check(
 }
 
 /// Makes the new incarnation, its cuts and its ballot durable, before anything is appended or promised (L5, P1).
-fn begin_incarnation(
+fn begin(
     directory: &DataDirectory,
     found: FoundSuperblock,
     recovered: &Recovered,
     config: &Config,
-) -> Result<Ballot, BootError> {
-    let ballot = Ballot::new(recovered.ballot_max.round() + 1, config.replica_id());
-    let opened: Vec<LogId> =
-        (0..core_count(config)).flat_map(|index| [log_of_core(index), outcome_log_of_core(index)]).collect();
+) -> Result<(Superblock, Ballot), BootError> {
     let mut store = SuperblockStore::new(found);
+    let cores = (0..core_count(config)).map(|index| CoreId(index as u16));
+    let mut ballot = Ballot::NONE;
     store.handle_update(|superblock| {
-        superblock.incarnation = recovered.incarnation;
-        superblock.cuts = recovered.cuts(&opened);
-        superblock.promised = ballot;
+        ballot = begin_incarnation(superblock, recovered, config.replica_id(), cores);
     });
     store.drive(|copy, blocks| directory.write_superblock(copy, blocks))?;
-    Ok(ballot)
+    Ok((store.current().clone(), ballot))
 }
 
 /// Threads of this replica: one for each assignment, and one more if the control thread is on a CPU of its own.
@@ -186,6 +187,7 @@ fn run(
     domains: Arc<DomainRegistry>,
     directory: DataDirectory,
     recovered: Recovered,
+    superblock: Superblock,
     ballot: Ballot,
 ) -> Result<Replica, BootError> {
     let mut cores: Vec<Vec<ShardId>> =
@@ -220,7 +222,10 @@ fn run(
         mailboxes.push(sender);
         ends.push((receiver, parker));
     }
-    let replay_through = recovered.accepted.last().map_or(Slot::ZERO, |slot| slot.slot);
+    let replay_through = recovered.mark.slot;
+    let recovered = Arc::new(recovered);
+    let directory_root = directory.root().to_owned();
+    let directory = SharedDirectory::new(directory);
     let mut threads = Vec::new();
     for (index, ((receiver, parker), listener)) in ends.into_iter().zip(listeners).enumerate() {
         let id = CoreId(index as u16);
@@ -232,12 +237,13 @@ fn run(
             layout: Arc::clone(&layout),
             domains: Arc::clone(&domains),
             greeting: greeting.clone(),
-            log: open_log(config, &agreed, &recovered, log_of_core(index), FlushPolicy::EachGroup),
-            outcomes: open_outcomes(config, &agreed, &recovered, index, &layout),
+            recovered: Arc::clone(&recovered),
+            directory: directory.clone(),
+            superblock: superblock.clone(),
         };
         let thread = CoreThread {
             cpu: config.cores.pin.then(|| cpus[index]),
-            data: directory.root().to_owned(),
+            data: directory_root.clone(),
             inbox: receiver,
             parker,
             peers: mailboxes.clone(),
@@ -246,17 +252,15 @@ fn run(
         };
         threads.push(thread.start(plan).map_err(|error| BootError::Io("starting a core's thread", error))?);
     }
-    let window = u64::from(config.limits.window);
-    let directory = Arc::new(Mutex::new(directory));
-    let replayer = Replayer::start(
-        Arc::clone(&directory),
-        log_identity(config, &agreed, log_of_core(0)),
+    let replayer = Replayer::start(ReplayPlan {
+        directory: directory.clone(),
+        identity: log_identity(config, &agreed),
         recovered,
-        mailboxes[usize::from(control.0)].clone(),
+        control: mailboxes[usize::from(control.0)].clone(),
         ballot,
-        window,
+        window: u64::from(config.limits.window),
         notices,
-    )?;
+    })?;
     Ok(Replica {
         mailboxes,
         notices: inbox,

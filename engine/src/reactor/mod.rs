@@ -14,13 +14,13 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use assize_device::DirectDevice;
-use assize_node::{Core, CoreMessage, Now, Output};
+use assize_node::boot::ReadError;
+use assize_node::{CheckpointEnd, Core, CoreMessage, Now, Output};
 use assize_wal::LogFailure;
 use assize_wire::message::Refused;
 use assize_wire::{CoreId, Hash, ShardId, Slot};
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::boot::ReplayError;
 use crate::logging::RateLimited;
 use ring::{Ring, TAG_ACCEPT, TAG_DISK, TAG_RECEIVE, TAG_SEND, TAG_WAKE};
 pub use sockets::Listener;
@@ -35,6 +35,8 @@ pub enum Notice {
     Serving(CoreId),
     /// The control core: replayed slots are published through this one.
     Replayed(Slot),
+    /// The control core: a checkpoint is active, or failed.
+    Checkpoint(CheckpointEnd),
     /// The core has ended in good order; with its latencies.
     Halted(CoreId, Box<StageHistograms>),
     /// The core cannot go on; the process must end.
@@ -57,8 +59,8 @@ pub enum Failure {
         /// The digest computed now.
         found: Hash,
     },
-    /// A recovered slot cannot be read back.
-    Replay(ReplayError),
+    /// A recovered slot or a checkpoint cannot be read back.
+    Read(ReadError),
     /// The ring or a listening socket does not work.
     Io(io::Error),
 }
@@ -73,7 +75,7 @@ impl fmt::Display for Failure {
                  same stripe now gives {found}: this machine's memory, CPU or disk is not to be trusted; nothing more \
                  is published"
             ),
-            Failure::Replay(error) => error.fmt(f),
+            Failure::Read(error) => error.fmt(f),
             Failure::Io(error) => write!(f, "io_uring or a socket does not work: {error}"),
         }
     }
@@ -226,6 +228,7 @@ impl Reactor {
                 Output::Diverged { slot, shard, expected, found } => {
                     return Err(Failure::Diverged { slot, shard, expected, found });
                 }
+                Output::Checkpoint(end) => drop(self.notices.send(Notice::Checkpoint(end))),
                 Output::Halted => {
                     self.sockets.stop_accepting();
                     self.halted_at = Some(self.clock.now().monotonic_ns);

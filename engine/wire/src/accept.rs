@@ -29,7 +29,7 @@ impl Accept {
             manifest_bytes: U32::new(manifest.len() as u32),
             fresh: U32::new(fresh.into()),
         };
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + manifest.len());
+        let mut bytes = Vec::with_capacity(ACCEPT_HEADER_BYTES + manifest.len());
         bytes.extend_from_slice(header.as_bytes());
         bytes.extend_from_slice(manifest);
         bytes
@@ -86,4 +86,5 @@ struct AcceptHeader {
     fresh: U32,
 }
 
-const HEADER_BYTES: usize = size_of::<AcceptHeader>();
+/// Bytes before the manifest.
+pub const ACCEPT_HEADER_BYTES: usize = size_of::<AcceptHeader>();

@@ -14,11 +14,21 @@ pub enum Canary {
     NoPreImage = 50,
     /// D5: a start takes every home to have room, whatever the checkpoint says.
     RoomNotRestored = 51,
+    /// C7: what is read back of a checkpoint is not compared with what was in memory.
+    CheckpointNotCompared = 52,
+    /// P1: a start leads under a ballot that was used before.
+    ReuseBallot = 53,
 }
 
 impl Canary {
     /// All of them.
-    pub const ALL: &[Canary] = &[Canary::GrantOutOfOrder, Canary::NoPreImage, Canary::RoomNotRestored];
+    pub const ALL: &[Canary] = &[
+        Canary::GrantOutOfOrder,
+        Canary::NoPreImage,
+        Canary::RoomNotRestored,
+        Canary::CheckpointNotCompared,
+        Canary::ReuseBallot,
+    ];
 }
 
 /// Whether this fault is to be committed now.

@@ -46,6 +46,12 @@ impl Manifest {
         self.stripes.iter().find(|stripe| stripe.id.shard == shard)
     }
 
+    /// How many bytes it takes.
+    #[must_use]
+    pub fn encoded_bytes(&self) -> usize {
+        MANIFEST_HEADER_BYTES + self.stripes.len() * ENTRY_BYTES
+    }
+
     /// Its bytes.
     ///
     /// # Panics

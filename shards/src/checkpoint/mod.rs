@@ -122,6 +122,12 @@ impl Shard {
         self.taking.is_some()
     }
 
+    /// Whether a step of a checkpoint has something to do now.
+    #[must_use]
+    pub fn is_checkpoint_due(&self) -> bool {
+        self.taking.as_ref().is_some_and(|taking| taking.finished.is_some())
+    }
+
     /// The checkpoint with this part is active: its keys need not be written again.
     pub fn handle_checkpoint_active(&mut self, head: &PartHead) {
         assert_eq!(head.shard, self.rules.shard, "the part of another shard");

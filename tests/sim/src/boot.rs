@@ -1,21 +1,17 @@
 //! What the engine's boot does: it recovers, writes the superblock, builds the cores and gives them slots to replay.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 
-use assize_node::{CoreMessage, ReplayedSlot, StripePayload};
-use assize_shards::StripeBytes;
-use assize_wal::recovery::{Recovered, RecoveredSlot, RecoveryError};
+use assize_node::boot::{SlotReader, begin_incarnation};
+use assize_node::{CoreMessage, ReplayedSlot};
+use assize_wal::recovery::{RecoveredSlot, RecoveryError};
 use assize_wal::superblock::{SuperblockStore, find};
-use assize_wal::{BlockBuffer, DeviceError, SegmentReader};
-use assize_wire::accept::Accept;
-use assize_wire::manifest::Ordered;
-use assize_wire::published::PublishedStripe;
-use assize_wire::{Ballot, Hash, LogId, ReplicaId, Slot};
+use assize_wal::{DeviceError, SegmentReader};
+use assize_wire::{Ballot, CoreId, LogId, ReplicaId};
 
-use crate::left::{read, recover_logs};
+use crate::left::recover_logs;
 use crate::replica::Replica;
-use crate::shape::build_core;
+use crate::shape::{build_core, identity};
 
 /// What the boot thread still has to give to the Docket.
 #[derive(Default)]
@@ -29,18 +25,16 @@ impl Replica {
     /// Recovers as the engine's boot does, and begins to replay.
     pub fn start(&mut self) -> Result<(), RecoveryError> {
         assert!(self.cores.is_empty(), "it runs");
-        let (recovered, ballot) = loop {
+        let (recovered, superblock, ballot) = loop {
             let device = &mut self.disk.device;
             let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
             let found = find(copies).unwrap();
             let recovered = recover_logs(device, &found.superblock)?;
-            let ballot = Ballot::new(recovered.ballot_max.round() + 1, ReplicaId(0));
-            let opened: Vec<LogId> = (0..2 * self.shape.cores() as u16).map(LogId).collect();
+            let cores = (0..self.shape.cores() as u16).map(CoreId);
+            let mut ballot = Ballot::NONE;
             let mut store = SuperblockStore::new(found);
             store.handle_update(|superblock| {
-                superblock.incarnation = recovered.incarnation;
-                superblock.cuts = recovered.cuts(&opened);
-                superblock.promised = ballot;
+                ballot = begin_incarnation(superblock, &recovered, ReplicaId(0), cores);
             });
             // Sometimes the power fails between the two copies (L7).
             let halved = self.random.below(16) == 0;
@@ -53,14 +47,19 @@ impl Replica {
                 device.write_superblock(copy, blocks)
             });
             if ended.is_ok() {
-                break (recovered, ballot);
+                break (recovered, store.current().clone(), ballot);
             }
             self.seen.superblocks_halved += 1;
         };
-        let slots = recovered.accepted.iter().map(|slot| self.replayed(slot, &recovered)).collect();
-        self.boot = Boot { slots, ballot: Some(ballot), published: 0 };
+        let mut reader = SlotReader::new(identity(LogId(0)), recovered.outcomes.clone());
+        let slots = recovered.accepted.iter().map(|slot| self.replayed(slot, &mut reader)).collect();
+        let published = recovered.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.at.slot.0);
+        self.seen.from_checkpoint += u64::from(published > 0);
+        self.boot = Boot { slots, ballot: Some(ballot), published };
         let cores = self.shape.cores();
-        self.cores = (0..cores).map(|core| build_core(&self.shape, core, &recovered)).collect();
+        let device = &mut self.disk.device;
+        let build = |core| build_core(&self.shape, core, &recovered, &superblock, device);
+        self.cores = (0..cores).map(build).collect();
         self.channels = (0..=cores).map(|_| (0..cores).map(|_| VecDeque::new()).collect()).collect();
         (self.serving, self.halted) = (vec![false; cores], vec![false; cores]);
         self.give_slots();
@@ -85,34 +84,11 @@ impl Replica {
         to_control.extend(self.boot.ballot.take().map(CoreMessage::ReplayEnd));
     }
 
-    fn replayed(&mut self, slot: &RecoveredSlot, recovered: &Recovered) -> ReplayedSlot {
-        let device = &mut self.disk.device;
-        let manifest = Accept::parse(&slot.payload).unwrap().manifest;
-        let mut stripes = Vec::new();
-        let mut digests = Vec::new();
-        for (id, location) in &slot.stripes {
-            let payload = StripePayload(Arc::new(read(device, *location)));
-            stripes.push((id.shard, Arc::new(payload) as StripeBytes));
-            if let Some(location) = recovered.outcomes.locate(id.shard, slot.slot) {
-                let chunk = digests_of(&read(device, location));
-                let digest = chunk.get(&slot.slot).copied();
-                digests.extend(digest.map(|Hash(mut digest)| {
-                    digest[31] ^= u8::from(self.falsify_digests);
-                    (id.shard, Hash(digest))
-                }));
-            }
+    fn replayed(&mut self, slot: &RecoveredSlot, reader: &mut SlotReader) -> ReplayedSlot {
+        let mut replayed = reader.slot(&mut self.disk.device, slot).unwrap();
+        for (_, digest) in &mut replayed.digests {
+            digest.0[31] ^= u8::from(self.falsify_digests);
         }
-        ReplayedSlot { ordered: Ordered { manifest, hash: slot.manifest }, stripes, digests }
+        replayed
     }
-}
-
-fn digests_of(chunk: &BlockBuffer) -> HashMap<Slot, Hash> {
-    let mut rest = chunk.payload();
-    let mut digests = HashMap::new();
-    while !rest.is_empty() {
-        let (stripe, after) = PublishedStripe::parse(rest).unwrap();
-        digests.insert(stripe.slot, stripe.digest);
-        rest = after;
-    }
-    digests
 }

@@ -6,7 +6,8 @@
 use std::collections::VecDeque;
 
 use assize_consensus::Watermarks;
-use assize_node::{Core, CoreMessage, Now, Output};
+use assize_node::{Core, CoreMessage, LogIds, Now, Output};
+use assize_wal::OperationId;
 use assize_wal::memory::Random;
 use assize_wal::superblock::{Superblock, SuperblockStore};
 use assize_wire::routing::Routing;
@@ -28,6 +29,10 @@ pub struct Seen {
     pub digests_compared: u64,
     /// Starts in which the power failed between the superblock's two copies.
     pub superblocks_halved: u64,
+    /// Checkpoints that became active.
+    pub checkpoints: u64,
+    /// Starts from a checkpoint.
+    pub from_checkpoint: u64,
     /// Stripes whose times were told.
     pub stages: u64,
     /// Connections refused.
@@ -179,7 +184,7 @@ impl Replica {
     pub fn finish_disk(&mut self) {
         while self.disk.under_way() > 0 {
             if let Some(completion) = self.disk.step() {
-                let core = usize::from(completion.id.log.0 / 2);
+                let core = self.owner(completion.id);
                 self.touch(core);
                 self.cores[core].handle_completion(completion).expect("no write fails here");
             }
@@ -251,7 +256,7 @@ impl Replica {
             Choice::Message { from, to } => self.deliver(from, to),
             Choice::Disk => {
                 if let Some(completion) = self.disk.step() {
-                    let core = usize::from(completion.id.log.0 / 2);
+                    let core = self.owner(completion.id);
                     self.touch(core);
                     self.cores[core].handle_completion(completion).expect("no write fails here");
                     self.run_core(core);
@@ -325,6 +330,10 @@ impl Replica {
                     self.seen.diverged += 1;
                     panic!("slot {slot} of shard {shard} diverged");
                 }
+                Output::Checkpoint(end) => match end.result {
+                    Ok(_) => self.seen.checkpoints += 1,
+                    Err(reason) => panic!("a checkpoint after slot {} failed: {reason}", end.slot),
+                },
                 Output::Halted => self.halted[core] = true,
             }
         }
@@ -346,6 +355,10 @@ impl Replica {
         // The wall clock is set back and forth by up to two milliseconds.
         let wall_ns = EPOCH_NS + monotonic_ns + self.random.below(4_000_000);
         self.now = Now { monotonic_ns: monotonic_ns.max(self.now.monotonic_ns), wall_ns };
+    }
+
+    fn owner(&self, operation: OperationId) -> usize {
+        usize::from(LogIds::owner(operation, &self.shape.layout()).0)
     }
 
     pub(crate) fn touch(&mut self, core: usize) {

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use assize_consensus::{Docket, DocketConfig, LogTip};
+use assize_consensus::DocketConfig;
 use assize_domain::DomainRegistry;
-use assize_node::{Core, CoreConfig, Greeting, Layout, OutcomeStreamStart, UsherLimits};
-use assize_shards::{PanicGuard, Shard, ShardConfig};
-use assize_wal::log::FlushPolicy;
-use assize_wal::memory::Random;
+use assize_node::boot::restore_shard;
+use assize_node::{
+    ControlStart, CoordinatorStart, Core, CoreConfig, CoreStart, Greeting, Layout, UsherLimits,
+};
+use assize_shards::{PanicGuard, ShardConfig};
+use assize_wal::memory::{MemoryDevice, Random};
 use assize_wal::recovery::Recovered;
-use assize_wal::{Log, LogConfig, LogIdentity};
+use assize_wal::{LogConfig, LogIdentity, Superblock};
 use assize_wire::routing::Routing;
-use assize_wire::{ClusterId, CoreId, LogId, ReplicaId, ShardId, Slot};
+use assize_wire::{ClusterId, CoreId, LogId, ReplicaId, ShardId};
 
 use crate::bank::Bank;
 use crate::disk::Honesty;
@@ -47,6 +49,8 @@ pub struct Shape {
     pub connections_max: usize,
     /// Segments of each log.
     pub segments_max: u64,
+    /// Log bytes after which a checkpoint is taken.
+    pub checkpoint_bytes: u64,
     /// What the disk makes of its promises.
     pub honesty: Honesty,
 }
@@ -65,6 +69,7 @@ impl Shape {
             credit_events: 64,
             connections_max: 64,
             segments_max: 1000,
+            checkpoint_bytes: u64::MAX,
             honesty: Honesty::Honest,
         }
     }
@@ -111,20 +116,24 @@ pub fn identity(log: LogId) -> LogIdentity {
     LogIdentity { cluster: CLUSTER, replica: ReplicaId(0), log, segment_bytes: SEGMENT_BYTES }
 }
 
-fn open_log(shape: &Shape, recovered: &Recovered, log: LogId, flush: FlushPolicy) -> Log {
-    let config = LogConfig {
-        writes_in_flight: 4,
+/// How its logs are tuned.
+fn log_tuning(shape: &Shape) -> LogConfig {
+    LogConfig {
         prepare_ahead: 8,
-        on_demand: false,
         segments_max: shape.segments_max,
         reserve_bytes: SEGMENT_BYTES / 4,
-        flush,
-    };
-    Log::new(identity(log), config, recovered.start(log))
+        ..LogConfig::default()
+    }
 }
 
 /// A core as a start builds it.
-pub fn build_core(shape: &Shape, core: usize, recovered: &Recovered) -> Core {
+pub fn build_core(
+    shape: &Shape,
+    core: usize,
+    recovered: &Recovered,
+    superblock: &Superblock,
+    device: &mut MemoryDevice,
+) -> Core {
     let mut domains = DomainRegistry::new();
     domains.register(Bank).unwrap();
     let domains = Arc::new(domains);
@@ -132,7 +141,7 @@ pub fn build_core(shape: &Shape, core: usize, recovered: &Recovered) -> Core {
     let id = CoreId(core as u16);
     let owned: Vec<ShardId> =
         (0..shape.shards).map(ShardId).filter(|shard| layout.owner(*shard) == id).collect();
-    let shard = |shard: &ShardId| {
+    let mut shard = |shard: &ShardId| {
         let config = ShardConfig {
             shard: *shard,
             replica: ReplicaId(0),
@@ -143,7 +152,9 @@ pub fn build_core(shape: &Shape, core: usize, recovered: &Recovered) -> Core {
             entity_capacity: 1000,
             copies: 1,
         };
-        Shard::new(config, Arc::clone(&domains), Arc::new(Guard))
+        let (domains, guard) = (Arc::clone(&domains), Arc::new(Guard));
+        restore_shard(device, identity(LogId(0)), recovered.checkpoint.as_ref(), config, domains, guard)
+            .unwrap()
     };
     let docket = DocketConfig { replica: ReplicaId(0), shards: shape.shards, window: shape.window as u32 };
     Core::new(CoreConfig {
@@ -167,17 +178,16 @@ pub fn build_core(shape: &Shape, core: usize, recovered: &Recovered) -> Core {
             durable: true,
             ports: (0..shape.shards).collect(),
         },
-        shards: owned.iter().map(shard).collect(),
-        log: open_log(shape, recovered, LogId(2 * id.0), FlushPolicy::EachGroup),
-        outcomes: OutcomeStreamStart {
-            log: open_log(shape, recovered, LogId(2 * id.0 + 1), FlushPolicy::OnRequest),
-            index: recovered.outcomes.clone(),
-            stored: owned
-                .iter()
-                .map(|shard| (*shard, recovered.outcomes.last(*shard).unwrap_or(Slot::ZERO)))
-                .collect(),
-        },
-        docket: (layout.control == id).then(|| Docket::new(docket, LogTip::START)),
+        shards: owned.iter().map(&mut shard).collect(),
+        start: CoreStart::new(id, &layout, identity(LogId(0)), log_tuning(shape), recovered),
+        control: (layout.control == id).then(|| ControlStart {
+            docket,
+            coordinator: CoordinatorStart {
+                superblock: superblock.clone(),
+                checkpoint_bytes: shape.checkpoint_bytes,
+                cores: shape.cores(),
+            },
+        }),
         domains,
         guard: Arc::new(Guard),
         layout,

@@ -72,7 +72,12 @@ pub struct LogFailure {
 
 impl fmt::Display for LogFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "log {} failed and the replica stops: {}", self.id.log, self.error)
+        match self.id.log {
+            OperationId::SUPERBLOCK => {
+                write!(f, "the superblock failed and the replica stops: {}", self.error)
+            }
+            log => write!(f, "log {log} failed and the replica stops: {}", self.error),
+        }
     }
 }
 

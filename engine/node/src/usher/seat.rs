@@ -124,7 +124,15 @@ impl Seat {
         buffer.payload_mut()[..STRIPE_HEADER_BYTES].copy_from_slice(&head.encode());
         let id = StripeId { shard: self.shard, hash: Hash::of(buffer.payload()) };
         let stages = StripeStages { events, accepted, sealed: now, ..StripeStages::default() };
-        self.held.push(HeldStripe { id, runs, stages, bytes: None, slot: None, expected: None });
+        self.held.push(HeldStripe {
+            id,
+            runs,
+            stages,
+            bytes: None,
+            location: None,
+            slot: None,
+            expected: None,
+        });
         let bytes = buffer.payload_len() as u32;
         let stripe = StripeRef { id, home_mask, events, bytes };
         Some(Sealed { buffer, offer: Offer { ballot, stripe, in_docket_log: false } })

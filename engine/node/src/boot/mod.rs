@@ -1,0 +1,99 @@
+//! From what recovery found to a core that can run: everything of a start that is not I/O, so that the simulator starts
+//! replicas as the engine does.
+//!
+//! Order of a start: recovery; [`begin_incarnation`] into the superblock; for each core a [`CoreStart`] and its shards
+//! by [`restore_shard`]; then the slots above the checkpoint, read by a [`SlotReader`], as [`crate::CoreMessage::Replay`].
+
+mod reader;
+
+pub use reader::{ReadError, SlotReader, restore_shard};
+
+use alloc::vec::Vec;
+
+use assize_consensus::LogTip;
+use assize_wal::log::LogConfig;
+use assize_wal::{LogIdentity, OutcomeIndex, Recovered, Superblock};
+use assize_wire::canary::{self, Canary};
+use assize_wire::{Ballot, CoreId, LogId, ReplicaId, ShardId, Slot};
+
+use crate::checkpoint::Retention;
+use crate::layout::Layout;
+use crate::logs::{CoreLogs, LogIds};
+
+/// What recovery left for one core.
+pub struct CoreStart {
+    pub(crate) logs: CoreLogs,
+    pub(crate) index: OutcomeIndex,
+    /// For each of the core's shards the last slot whose outcomes are stored.
+    pub(crate) stored: Vec<(ShardId, Slot)>,
+    pub(crate) retention: Retention,
+    /// By shard, the number of the oldest key that was live at the checkpoint.
+    pub(crate) live: Vec<(ShardId, u64)>,
+    pub(crate) tip: LogTip,
+}
+
+impl CoreStart {
+    /// Opens a core's logs. `identity` is that of any log of the replica.
+    #[must_use]
+    pub fn new(
+        core: CoreId,
+        layout: &Layout,
+        identity: LogIdentity,
+        tuning: LogConfig,
+        recovered: &Recovered,
+    ) -> CoreStart {
+        let ids = LogIds::of(core);
+        let mut retention = Retention::default();
+        for slot in &recovered.accepted {
+            let stripes = slot.stripes.iter().map(|(_, location)| *location);
+            for location in stripes.chain([slot.location]).filter(|location| location.log == ids.stripes) {
+                retention.note_slot(location.segment, slot.slot);
+            }
+        }
+        for chunk in recovered.outcomes.iter().filter(|chunk| chunk.location.log == ids.outcomes) {
+            retention.note_outcomes(chunk.location.segment, chunk.last, chunk.time);
+        }
+        recovered
+            .keys
+            .iter()
+            .filter(|keys| keys.location.log == ids.keys)
+            .for_each(|keys| retention.note_keys(keys));
+        let parts = recovered.checkpoint.iter().flat_map(|checkpoint| &checkpoint.parts);
+        let stored = layout.owned_by(core).into_iter();
+        CoreStart {
+            logs: CoreLogs::open(core, identity, tuning, recovered),
+            index: recovered.outcomes.clone(),
+            stored: stored.map(|shard| (shard, recovered.outcomes.last(shard).unwrap_or_default())).collect(),
+            retention,
+            live: parts.map(|part| (part.head.shard, part.head.keys_from)).collect(),
+            tip: tip(recovered),
+        }
+    }
+}
+
+/// Where the log stands before anything is replayed: at the checkpoint, or at the beginning.
+#[must_use]
+pub fn tip(recovered: &Recovered) -> LogTip {
+    recovered.checkpoint.as_ref().map_or(LogTip::START, |checkpoint| LogTip {
+        slot: checkpoint.at.slot,
+        hash: checkpoint.at.manifest,
+        time: checkpoint.at.time,
+    })
+}
+
+/// What the superblock must say, durably, before this start appends or promises anything: the incarnation, its cuts (L5)
+/// and a ballot that was never used (P1), which is returned.
+pub fn begin_incarnation(
+    superblock: &mut Superblock,
+    recovered: &Recovered,
+    replica: ReplicaId,
+    cores: impl Iterator<Item = CoreId>,
+) -> Ballot {
+    let used = recovered.ballot_max.round();
+    let ballot = Ballot::new(used + u64::from(!canary::armed(Canary::ReuseBallot)), replica);
+    let opened: Vec<LogId> = cores.flat_map(|core| LogIds::of(core).all()).collect();
+    superblock.incarnation = recovered.incarnation;
+    superblock.cuts = recovered.cuts(&opened);
+    superblock.promised = ballot;
+    ballot
+}

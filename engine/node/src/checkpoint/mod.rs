@@ -1,0 +1,237 @@
+//! One core's work for a **checkpoint** (L6): it writes what its shards give out, reads all of it back, and says what of
+//! its logs may go.
+//!
+//! | file | is |
+//! |---|---|
+//! | `mod.rs` | the core's part: from the shards' steps to a report |
+//! | `part.rs` | one shard's records: written, durable, read back and compared |
+//! | `coordinator.rs` | the control core's part: when one is taken, and that it becomes active |
+//! | `retention.rs` | which segments are still wanted |
+//!
+//! Nothing waits for a checkpoint, so each turn of the core takes one step of it at most, after everything else.
+
+mod coordinator;
+mod part;
+mod retention;
+
+pub(crate) use coordinator::Coordinator;
+pub use coordinator::{CheckpointEnd, CoordinatorStart};
+pub(crate) use retention::Retention;
+
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use assize_shards::Shard;
+use assize_wal::recovery::KeysRecord;
+use assize_wal::{Completion, Durable, Log, LogCut, LogFailure};
+use assize_wire::checkpoint::PartHead;
+use assize_wire::{CoreId, ShardId, Slot, StreamTime};
+
+use crate::core::Core;
+use crate::message::CoreMessage;
+use part::{Part, Progress};
+
+/// What a core has to say of a checkpoint.
+#[derive(Clone, Debug)]
+pub struct CheckpointReport {
+    /// The checkpoint's slot.
+    pub slot: Slot,
+    /// Who reports.
+    pub core: CoreId,
+    /// The heads of its shards' parts, all durable and read back, and what a start may expect of its logs once the
+    /// checkpoint is active; or why its part failed.
+    pub part: Result<(Vec<PartHead>, Vec<LogCut>), String>,
+}
+
+/// A checkpoint that is active: the superblock names it.
+#[derive(Clone, Debug)]
+pub struct ActiveCheckpoint {
+    /// Its slot.
+    pub slot: Slot,
+    /// Every shard's head, by shard.
+    pub heads: Arc<Vec<PartHead>>,
+    /// What the superblock says of the logs.
+    pub cuts: Arc<Vec<LogCut>>,
+}
+
+/// One core's checkpoints.
+pub(crate) struct Checkpoints {
+    pub(crate) parts: Log,
+    pub(crate) keys: Log,
+    pub(crate) retention: Retention,
+    /// By shard, the number of the oldest key that was live at the last active checkpoint.
+    live: Vec<(ShardId, u64)>,
+    taking: Option<Taking>,
+}
+
+/// A checkpoint that this core takes its part of.
+struct Taking {
+    slot: Slot,
+    time: StreamTime,
+    /// By seat.
+    parts: Vec<Part>,
+    failed: Option<String>,
+    /// The outcome stream was asked to make everything through the slot durable.
+    outcomes_asked: bool,
+}
+
+impl Checkpoints {
+    /// With the logs as recovery left them.
+    pub(crate) fn new(parts: Log, keys: Log, retention: Retention, live: Vec<(ShardId, u64)>) -> Checkpoints {
+        Checkpoints { parts, keys, retention, live, taking: None }
+    }
+
+    /// The shards begin to take their parts, one for each of `shards`.
+    pub(crate) fn begin(&mut self, slot: Slot, time: StreamTime, shards: usize) {
+        let before = self.taking.as_ref().map(|taking| taking.slot);
+        assert!(before.is_none(), "a checkpoint after slot {slot} beside the one after slot {before:?}");
+        let parts = (0..shards).map(|_| Part::default()).collect();
+        self.taking = Some(Taking { slot, time, parts, failed: None, outcomes_asked: false });
+    }
+
+    pub(crate) fn handle_completion(&mut self, completion: Completion) -> Result<(), LogFailure> {
+        let log =
+            if completion.id.log == self.parts.identity().log { &mut self.parts } else { &mut self.keys };
+        log.handle_completion(completion)
+    }
+
+    /// Takes in what became durable and what was read back.
+    fn take_in(&mut self) {
+        let Checkpoints { parts, keys, retention, taking, .. } = self;
+        while let Some(Durable { sequence, location, .. }) = parts.poll_durable() {
+            let own = taking.iter_mut().flat_map(|taking| &mut taking.parts);
+            own.for_each(|part| part.handle_durable(false, sequence, location));
+        }
+        while let Some(Durable { sequence, entry, location, .. }) = keys.poll_durable() {
+            if let assize_wal::Entry::Keys { shard, first, next } = entry {
+                retention.note_keys(&KeysRecord { shard, first, next, location });
+            }
+            let own = taking.iter_mut().flat_map(|taking| &mut taking.parts);
+            own.for_each(|part| part.handle_durable(true, sequence, location));
+        }
+        for log in [parts, keys] {
+            while let Some((id, read)) = log.poll_read() {
+                let Some(taking) = taking else { continue };
+                for part in &mut taking.parts {
+                    if let Err(fault) = part.handle_read(id, &read) {
+                        taking.failed.get_or_insert(fault.to_string());
+                    }
+                }
+            }
+        }
+    }
+
+    /// One step of one of the shards' parts. True if there may be another one at once.
+    fn step_part(&mut self, shards: &mut [Shard]) -> bool {
+        let Checkpoints { parts, keys, taking, .. } = self;
+        let Some(taking) = taking else { return false };
+        let failed = taking.failed.is_some();
+        for (part, shard) in taking.parts.iter_mut().zip(shards) {
+            match part.step(shard, taking.slot, failed, parts, keys) {
+                Ok(Progress::Waits | Progress::Complete) => {}
+                Ok(Progress::Moved) => return true,
+                Err(fault) => {
+                    taking.failed.get_or_insert(fault.to_string());
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether the next step need not wait for the disk.
+    fn is_due(&self, shards: &[Shard]) -> bool {
+        let Some(taking) = &self.taking else { return false };
+        taking.parts.iter().zip(shards).any(|(part, shard)| part.is_due(shard, taking.failed.is_some()))
+    }
+}
+
+impl Core {
+    /// At most one step of a checkpoint, when there is nothing else to do.
+    pub(crate) fn step_checkpoint(&mut self) {
+        self.checkpoints.take_in();
+        if self.drained {
+            // This start is over: the checkpoint before this one stays active.
+            return;
+        }
+        self.checkpoints.step_part(&mut self.shards);
+        let Some(taking) = &mut self.checkpoints.taking else { return };
+        let slot = taking.slot;
+        let published = self.usher.seats.iter().all(|seat| seat.held.is_published_through(slot));
+        let finished = published && self.shards.iter().all(|shard| shard.executed() >= slot);
+        if finished && !taking.outcomes_asked {
+            taking.outcomes_asked = true;
+            self.outcomes.close_all();
+        }
+        let complete = taking.parts.iter().all(Part::is_over) || taking.failed.is_some();
+        let shards_done = self.shards.iter().all(|shard| !shard.is_taking_checkpoint());
+        // L6: only when the outcome stream is durable through the slot.
+        if !(finished && complete && shards_done && self.outcomes.is_durable()) {
+            return;
+        }
+        let report = self.report();
+        self.checkpoints.taking = None;
+        self.send(self.layout.control, CoreMessage::Checkpoint(report));
+    }
+
+    /// When the next step of a checkpoint is due: at once, or when the disk has done something.
+    pub(crate) fn checkpoint_due(&self) -> Option<u64> {
+        self.checkpoints.is_due(&self.shards).then_some(self.now.monotonic_ns)
+    }
+
+    /// A checkpoint is active: what it makes superfluous is given up.
+    pub(crate) fn checkpoint_active(&mut self, active: &ActiveCheckpoint) {
+        for (seat, shard) in self.usher.seats.iter().zip(&mut self.shards) {
+            let head = active.heads.iter().find(|head| head.shard == seat.shard);
+            let head = head.unwrap_or_else(|| panic!("shard {} has no head", seat.shard));
+            shard.handle_checkpoint_active(head);
+        }
+        let Checkpoints { parts, keys, retention, live, .. } = &mut self.checkpoints;
+        *live = active.heads.iter().map(|head| (head.shard, head.keys_from)).collect();
+        for log in [&mut self.log, &mut self.outcomes.log, parts, keys] {
+            if let Some(cut) = active.cuts.iter().find(|cut| cut.log == log.identity().log) {
+                log.release(cut);
+            }
+        }
+        self.outcomes.forget_released();
+        let (stripes, outcomes) = (self.log.first_segment(), self.outcomes.log.first_segment());
+        retention.forget(stripes, outcomes, keys.first_segment());
+    }
+
+    fn report(&self) -> CheckpointReport {
+        let Checkpoints { parts, keys, retention, live, taking } = &self.checkpoints;
+        let Some(taking) = taking else {
+            panic!("core {} reports a checkpoint that it does not take", self.id)
+        };
+        let (slot, core) = (taking.slot, self.id);
+        if let Some(failed) = &taking.failed {
+            return CheckpointReport { slot, core, part: Err(failed.clone()) };
+        }
+        let heads: Vec<PartHead> = taking.parts.iter().map(Part::head).collect();
+        // Of other shards whose keys lie here the last active checkpoint told.
+        let mut live: Vec<(ShardId, u64)> = live.clone();
+        live.retain(|(shard, _)| heads.iter().all(|head| head.shard != *shard));
+        live.extend(heads.iter().map(|head| (head.shard, head.keys_from)));
+        let unnamed = self.usher.seats.iter().flat_map(|seat| seat.held.unnamed());
+        let ttl_ns = self.greeting.warden_ttl_ns;
+        let oldest = StreamTime(taking.time.0.saturating_sub(ttl_ns));
+        let cut = |log: &Log, wanted| {
+            let durable = log.durable_segment();
+            log.cut(core::cmp::min(durable, Option::unwrap_or(wanted, durable)))
+        };
+        let outcomes = match self.outcomes.is_reading() {
+            // Somebody reads what may be old.
+            true => Some(self.outcomes.log.first_segment()),
+            false => retention.first_of_outcomes(slot, oldest),
+        };
+        let first_of_part = taking.parts.iter().filter_map(Part::first_segment).min();
+        let cuts = Vec::from([
+            cut(&self.log, retention.first_of_stripes(slot, unnamed)),
+            cut(&self.outcomes.log, outcomes),
+            cut(parts, first_of_part),
+            cut(keys, retention.first_of_keys(&live)),
+        ]);
+        CheckpointReport { slot, core, part: Ok((heads, cuts)) }
+    }
+}

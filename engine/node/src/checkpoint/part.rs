@@ -1,0 +1,242 @@
+//! One shard's part of a checkpoint on its way to the disk and back.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use assize_shards::{CheckpointStep, PartRecord, Shard};
+use assize_wal::{
+    BlockBuffer, Entry, Log, LogFull, OperationId, ReadFault, ReadRecord, RecordLocation, RecordSequence,
+    SegmentId,
+};
+use assize_wire::ShardId;
+use assize_wire::Slot;
+use assize_wire::canary::{self, Canary};
+use assize_wire::checkpoint::{PartHead, SAVED_KEY_BYTES, SavedEntity, SumDigest};
+
+/// The records of a part.
+#[derive(Default)]
+pub(super) struct Part {
+    records: Vec<Written>,
+    /// Of `records`, how many are durable; and all below this one are.
+    durable: usize,
+    durable_below: usize,
+    head: Option<PartHead>,
+    /// Bytes appended and not durable.
+    unflushed_bytes: usize,
+    /// Bytes appended since a flush was asked for.
+    unasked_bytes: usize,
+    /// Of `records`, how many were read back.
+    read: usize,
+    reading: Option<OperationId>,
+    /// Of what was read back.
+    entities: u64,
+    entities_digest: SumDigest,
+    keys_digest: SumDigest,
+}
+
+struct Written {
+    record: PartRecord,
+    sequence: RecordSequence,
+    location: Option<RecordLocation>,
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It waits for the disk, or for the shard.
+    Waits,
+    /// Something was done.
+    Moved,
+    /// Everything is written, durable, read back and the same.
+    Complete,
+}
+
+/// Why a part failed. The checkpoint before it stays active.
+#[derive(Debug)]
+pub(super) enum PartFault {
+    /// The log has no space.
+    Full(ShardId),
+    /// A record cannot be read back.
+    Read(ReadFault),
+    /// What was read back is not what the memory said.
+    Differs(ShardId),
+}
+
+impl Part {
+    /// Takes one step: gives the log a record that the shard has for it, or reads one back. After a failure it only
+    /// lets the shard come to its end.
+    pub(super) fn step(
+        &mut self,
+        shard: &mut Shard,
+        slot: Slot,
+        failed: bool,
+        parts: &mut Log,
+        keys: &mut Log,
+    ) -> Result<Progress, PartFault> {
+        if shard.is_taking_checkpoint() {
+            if !failed && self.unflushed_bytes >= UNFLUSHED_BYTES_MAX {
+                return Ok(Progress::Waits);
+            }
+            return self.write(shard, slot, failed, parts, keys);
+        }
+        let whole = self.head.is_some() && self.durable == self.records.len();
+        if failed || !whole || self.reading.is_some() {
+            return Ok(Progress::Waits);
+        }
+        let Some(next) = self.records.get(self.read) else { return Ok(Progress::Complete) };
+        let location = next.location.expect("it is durable");
+        let log = if matches!(next.record, PartRecord::Keys { .. }) { keys } else { parts };
+        self.reading = Some(log.read(location));
+        Ok(Progress::Moved)
+    }
+
+    /// Whether a step would do something now.
+    pub(super) fn is_due(&self, shard: &Shard, failed: bool) -> bool {
+        if shard.is_taking_checkpoint() {
+            return shard.is_checkpoint_due() && (failed || self.unflushed_bytes < UNFLUSHED_BYTES_MAX);
+        }
+        let whole = self.head.is_some() && self.durable == self.records.len();
+        whole && !failed && self.reading.is_none() && self.read < self.records.len()
+    }
+
+    fn write(
+        &mut self,
+        shard: &mut Shard,
+        slot: Slot,
+        failed: bool,
+        parts: &mut Log,
+        keys: &mut Log,
+    ) -> Result<Progress, PartFault> {
+        let mut payload = Vec::new();
+        let record = match shard.checkpoint_step(&mut payload) {
+            CheckpointStep::Idle => return Ok(Progress::Waits),
+            CheckpointStep::Walked => return Ok(Progress::Moved),
+            CheckpointStep::Record(record) => record,
+        };
+        if failed {
+            return Ok(Progress::Moved);
+        }
+        let id = shard.id();
+        let (log, entry) = match record {
+            PartRecord::Keys { first, next } => (&mut *keys, Entry::Keys { shard: id, first, next }),
+            PartRecord::Entities { number } => (&mut *parts, Entry::Entities { slot, shard: id, number }),
+            PartRecord::Head { head, records } => {
+                self.head = Some(head);
+                (&mut *parts, Entry::Part { slot, shard: id, records })
+            }
+        };
+        let mut buffer = BlockBuffer::for_record(payload.len());
+        buffer.extend_from_slice(&payload);
+        let bytes = buffer.as_blocks_bytes().len();
+        let sequence = log.append(entry, buffer).map_err(|LogFull { .. }| PartFault::Full(id))?;
+        self.records.push(Written { record, sequence, location: None });
+        self.unflushed_bytes += bytes;
+        self.unasked_bytes += bytes;
+        if self.unasked_bytes >= FLUSH_BYTES || self.head.is_some() {
+            self.unasked_bytes = 0;
+            parts.request_flush();
+            keys.request_flush();
+        }
+        Ok(Progress::Moved)
+    }
+
+    /// A record of the log of keys, or of the other one, is durable.
+    pub(super) fn handle_durable(
+        &mut self,
+        of_keys: bool,
+        sequence: RecordSequence,
+        location: RecordLocation,
+    ) {
+        let is_it = |written: &&mut Written| {
+            let keys = matches!(written.record, PartRecord::Keys { .. });
+            keys == of_keys && written.sequence == sequence && written.location.is_none()
+        };
+        if let Some(written) = self.records[self.durable_below..].iter_mut().find(is_it) {
+            written.location = Some(location);
+            self.durable += 1;
+            self.unflushed_bytes -= location.bytes as usize;
+        }
+        while self.records.get(self.durable_below).is_some_and(|written| written.location.is_some()) {
+            self.durable_below += 1;
+        }
+    }
+
+    /// Takes in a record that was read back, if it is this part's.
+    pub(super) fn handle_read(
+        &mut self,
+        id: OperationId,
+        read: &Result<ReadRecord, ReadFault>,
+    ) -> Result<(), PartFault> {
+        if self.reading != Some(id) {
+            return Ok(());
+        }
+        self.reading = None;
+        let payload = match read {
+            Ok(record) => record.buffer.payload(),
+            Err(fault) => return Err(PartFault::Read(fault.clone())),
+        };
+        let head = self.head.expect("records are read back once the head is written");
+        let differs = PartFault::Differs(head.shard);
+        match self.records[self.read].record {
+            PartRecord::Keys { .. } => {
+                payload.chunks(SAVED_KEY_BYTES).for_each(|key| self.keys_digest.add(key));
+            }
+            PartRecord::Entities { .. } => {
+                let mut rest = payload;
+                while !rest.is_empty() {
+                    let Ok((_, own, after)) = SavedEntity::parse(rest) else { return Err(differs) };
+                    self.entities_digest.add(own);
+                    self.entities += 1;
+                    rest = after;
+                }
+            }
+            PartRecord::Head { .. } if PartHead::parse(payload) != Ok(head) => return Err(differs),
+            PartRecord::Head { .. } => {}
+        }
+        self.read += 1;
+        // C7: from the bytes at rest, compared with what was taken from memory.
+        let found = (self.entities, self.entities_digest, self.keys_digest);
+        let expected = (head.entities, head.entities_digest, head.keys_digest);
+        let all = self.read == self.records.len();
+        if all && found != expected && !canary::armed(Canary::CheckpointNotCompared) {
+            return Err(differs);
+        }
+        Ok(())
+    }
+
+    /// Whether everything is written, durable, read back and the same.
+    pub(super) fn is_over(&self) -> bool {
+        self.head.is_some() && self.read == self.records.len()
+    }
+
+    pub(super) fn head(&self) -> PartHead {
+        self.head.expect("the part is over")
+    }
+
+    /// Where the part begins in its log.
+    pub(super) fn first_segment(&self) -> Option<SegmentId> {
+        let of_parts =
+            self.records.iter().filter(|written| !matches!(written.record, PartRecord::Keys { .. }));
+        of_parts.filter_map(|written| written.location).map(|location| location.segment).min()
+    }
+}
+
+impl fmt::Display for PartFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PartFault::Full(shard) => write!(f, "there is no space for the part of shard {shard}"),
+            PartFault::Read(fault) => write!(f, "what was written cannot be read back: {fault}"),
+            PartFault::Differs(shard) => write!(
+                f,
+                "the part of shard {shard} was read back and is not what was in memory: this machine's memory or disk \
+                 is not to be trusted"
+            ),
+        }
+    }
+}
+
+/// Bytes that are flushed together.
+const FLUSH_BYTES: usize = 2 << 20;
+
+/// Bytes that may be appended and not durable, so that a checkpoint keeps little memory.
+const UNFLUSHED_BYTES_MAX: usize = 2 * FLUSH_BYTES;
