@@ -1,6 +1,6 @@
 //! `assize format`: makes a data directory a replica's.
 
-use assize_device::DataDirectory;
+use assize_device::{DataDirectory, DeviceOptions};
 use assize_domain::DomainRegistry;
 use assize_wal::SegmentReader;
 use assize_wal::superblock::{Superblock, SuperblockStore};
@@ -28,6 +28,19 @@ pub fn format(
     args: &FormatArgs,
     domains: &DomainRegistry,
 ) -> Result<Formatted, BootError> {
+    format_on(config, args, domains, &DeviceOptions::default())
+}
+
+/// The same on files that are watched.
+///
+/// # Errors
+/// As [`format`].
+pub fn format_on(
+    config: &ConfigFile,
+    args: &FormatArgs,
+    domains: &DomainRegistry,
+    device: &DeviceOptions,
+) -> Result<Formatted, BootError> {
     let entropy = Entropy::draw()
         .map_err(|error| BootError::Io("drawing random seeds", std::io::Error::other(error.to_string())))?;
     let shards = config.config.cores.shard_count() as u16;
@@ -35,6 +48,7 @@ pub fn format(
     config.validate(&doctor::allowed_cpus(), Some(&agreed))?;
     let root = &config.config.data_directory;
     let mut directory = DataDirectory::open(root, true)?;
+    directory.trace(device.tracer.clone());
     // A crash between the two copies of a first superblock leaves one: that is a format that was not acknowledged,
     // and it is the operator who removes it.
     if directory.read_superblock(0)?.is_some() || directory.read_superblock(1)?.is_some() {

@@ -17,9 +17,9 @@ mod replay;
 mod start;
 
 pub use error::BootError;
-pub use format::{Formatted, format};
+pub use format::{Formatted, format, format_on};
 pub use replay::ReplayError;
-pub use start::{Replica, start};
+pub use start::{Replica, start, start_on};
 
 use assize_domain::DomainRegistry;
 use assize_wire::LogId;

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use assize_device::DataDirectory;
+use assize_device::{DataDirectory, DeviceOptions};
 use assize_domain::DomainRegistry;
 use assize_node::{CoreMessage, Greeting, Layout};
 use assize_wal::SegmentReader;
@@ -79,6 +79,18 @@ impl Replica {
 /// # Errors
 /// [`BootError`]: nothing was changed but, at most, what recovery repairs of the superblock.
 pub fn start(file: &ConfigFile, domains: DomainRegistry) -> Result<Replica, BootError> {
+    start_on(file, domains, &DeviceOptions::default())
+}
+
+/// The same on files that are written otherwise, or watched.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_on(
+    file: &ConfigFile,
+    domains: DomainRegistry,
+    device: &DeviceOptions,
+) -> Result<Replica, BootError> {
     let config = &file.config;
     file.check_cpus(&doctor::allowed_cpus())?;
     let host = doctor::collect(&config.data_directory, false);
@@ -87,6 +99,7 @@ pub fn start(file: &ConfigFile, domains: DomainRegistry) -> Result<Replica, Boot
         return Err(BootError::Host(doctor::table(&fatal)));
     }
     let mut directory = DataDirectory::open(&config.data_directory, false)?;
+    directory.trace(device.tracer.clone());
     let copies = [directory.read_superblock(0)?, directory.read_superblock(1)?];
     let found = find(copies).map_err(|error| BootError::Superblock(config.data_directory.clone(), error))?;
     let agreed = Agreed::decode(&found.superblock.parameters).map_err(BootError::Agreed)?;
@@ -104,7 +117,7 @@ pub fn start(file: &ConfigFile, domains: DomainRegistry) -> Result<Replica, Boot
     let ballot = begin_incarnation(&directory, found, &recovered, config)?;
     let mut config = config.clone();
     config.limits.connections_max = connections_max(&config, &host.open_files);
-    run(&config, agreed, Arc::new(domains), directory, recovered, ballot)
+    run(&config, agreed, Arc::new(domains), directory, recovered, ballot, device)
 }
 
 /// Clients that one core may have at once. A log that cannot open its next segment stops the replica, so clients get
@@ -187,6 +200,7 @@ fn run(
     directory: DataDirectory,
     recovered: Recovered,
     ballot: Ballot,
+    device: &DeviceOptions,
 ) -> Result<Replica, BootError> {
     let mut cores: Vec<Vec<ShardId>> =
         config.cores.assignments.iter().map(|assignment| assignment.shards.clone()).collect();
@@ -238,6 +252,7 @@ fn run(
         let thread = CoreThread {
             cpu: config.cores.pin.then(|| cpus[index]),
             data: directory.root().to_owned(),
+            device: device.clone(),
             inbox: receiver,
             parker,
             peers: mailboxes.clone(),

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -14,7 +14,8 @@ use assize_wal::operation::DeviceError;
 use assize_wal::{BLOCK_BYTES, Block, OperationId, SegmentId};
 use zerocopy::IntoBytes;
 
-use crate::directory::{device_error, direct_options, hold, log_path, segment_path, sync_directory};
+use crate::directory::{Place, device_error, direct_options, hold, log_path, sync_directory};
+use crate::trace::{DiskEvent, Tracer, tell};
 
 /// Wakes whoever polls the preparer's device, from the preparer's thread.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -27,15 +28,15 @@ pub struct Preparer {
 }
 
 impl Preparer {
-    /// Starts the thread. It calls `wake` after each answer.
+    /// Starts the thread. It calls `wake` after each answer, and tells `tracer` of each name that it gives.
     #[must_use]
-    pub fn start(root: &Path, wake: Wake) -> Preparer {
+    pub fn start(root: &Path, wake: Wake, tracer: Option<Arc<dyn Tracer>>) -> Preparer {
         let (requests, inbox) = channel::<Request>();
         let (outbox, answers) = channel();
         let root = root.to_owned();
         let work = move || {
             for request in inbox {
-                let result = prepare(&root, &request);
+                let result = prepare(&root, &request, tracer.as_ref());
                 if outbox.send(Prepared { id: request.id, segment: request.segment, result }).is_err() {
                     return;
                 }
@@ -99,15 +100,20 @@ struct Request {
     bytes: u64,
 }
 
-fn prepare(root: &Path, request: &Request) -> Result<File, DeviceError> {
-    let folder = log_path(root, request.id.log);
-    let final_path = segment_path(root, request.id.log, request.segment);
-    write_zeros(root, &folder, &final_path, request.bytes)
-        .map_err(|error| device_error(&error, "preparing", &final_path))
+fn prepare(root: &Path, request: &Request, tracer: Option<&Arc<dyn Tracer>>) -> Result<File, DeviceError> {
+    let place = Place::Segment(request.id.log, request.segment);
+    write_zeros(root, &log_path(root, request.id.log), place, request.bytes, tracer)
+        .map_err(|error| device_error(&error, "preparing", &place.path(root)))
 }
 
 /// The segment gets its name only when all of it is durable: a segment that is listed is whole.
-fn write_zeros(root: &Path, folder: &Path, final_path: &PathBuf, bytes: u64) -> io::Result<File> {
+fn write_zeros(
+    root: &Path,
+    folder: &Path,
+    place: Place,
+    bytes: u64,
+    tracer: Option<&Arc<dyn Tracer>>,
+) -> io::Result<File> {
     if !folder.exists() {
         std::fs::create_dir_all(folder)?;
         sync_directory(root)?;
@@ -120,8 +126,10 @@ fn write_zeros(root: &Path, folder: &Path, final_path: &PathBuf, bytes: u64) -> 
         return Err(error);
     }
     hold(&file)?;
-    std::fs::rename(&draft, final_path)?;
+    tell(tracer, || DiskEvent::Named { place, bytes });
+    std::fs::rename(&draft, place.path(root))?;
     sync_directory(folder)?;
+    tell(tracer, || DiskEvent::NameDurable { place });
     Ok(file)
 }
 
