@@ -34,6 +34,10 @@ pub fn check<'a>(
 ) -> Result<Found, String> {
     let copies = [image.read_superblock(0), image.read_superblock(1)].map(|copy| copy.expect("it is read"));
     let superblock = find(copies).map_err(|error| error.to_string())?.superblock;
+    // L5: every start records its cuts with its incarnation.
+    if let Some(cut) = superblock.cuts.iter().find(|cut| cut.incarnation != superblock.incarnation) {
+        return Err(format!("{cut:?} is not of incarnation {}, the last one begun", superblock.incarnation));
+    }
     let recovered = recover(image, &superblock, Slot(1), &mut |payload| {
         let accept = Accept::parse(payload).ok()?;
         Some(accept.manifest.stripes.iter().map(|stripe| stripe.id).collect())

@@ -15,6 +15,9 @@ use crate::rng::Rng;
 /// What a disk writes atomically.
 const SECTOR_BYTES: usize = 512;
 
+/// Operations of a killed process are numbered anew from here on.
+const OF_THE_DEAD: u64 = 1 << 62;
+
 /// The files that are there after a cut. Copies share what is the same.
 #[derive(Clone, Debug, Default)]
 pub struct Image {
@@ -68,6 +71,18 @@ impl Disk {
             put(&mut image, write, 0..write.bytes.len().div_ceil(SECTOR_BYTES));
         }
         image
+    }
+
+    /// The process is killed, and the power stays: of what was submitted any part is there, and none of it is durable
+    /// that was not. What comes next is told by another process, which counts its operations anew.
+    pub fn kill(&self, rng: &mut Rng) -> Disk {
+        let mut disk = Disk { flushes: BTreeMap::new(), ..self.clone() };
+        disk.writes.retain(|write| write.completed || rng.below(2) == 0);
+        for (number, write) in (OF_THE_DEAD..).zip(&mut disk.writes) {
+            write.id.number = number;
+            write.completed = true;
+        }
+        disk
     }
 
     /// Goes on by one event.

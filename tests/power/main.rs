@@ -8,6 +8,7 @@
 //! | file | is |
 //! |---|---|
 //! | `cuts.rs` | the tests: cut, recover, start, cut again |
+//! | `beginnings.rs` | the tests of a format and a first start, cut off at each step |
 //! | `record.rs` | what the device did and what clients were answered, in one order |
 //! | `disk.rs` | the files as they are at a moment of the record, and as a cut leaves them |
 //! | `checks.rs` | what a recovered image must hold |
@@ -16,6 +17,7 @@
 //! `ASSIZE_POWER_RUNS=100` makes a long run: so many recorded runs of each layout, each with its cuts (default 1).
 //! `ASSIZE_PROCESS_SEED` makes the same choices again; what the disk completes first is not in its power.
 
+mod beginnings;
 mod checks;
 mod cuts;
 mod disk;

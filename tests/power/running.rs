@@ -63,10 +63,16 @@ impl Site {
 
     /// Formats it with small tables, recorded from the first write on.
     pub fn format(&self, recorder: &Arc<Recorder>) {
+        self.try_format(recorder).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// The same, if it can be formatted.
+    pub fn try_format(&self, recorder: &Arc<Recorder>) -> Result<(), String> {
         let args = FormatArgs { warden_capacity: 1 << 16, entity_capacity: 1 << 12, ..FormatArgs::default() };
         let device = options(recorder, DurabilityMode::default());
-        format_on(&self.config(), &args, &domains(), &device).unwrap_or_else(|error| panic!("{error}"));
+        format_on(&self.config(), &args, &domains(), &device).map_err(|error| error.to_string())?;
         recorder.note(Entry::Formatted);
+        Ok(())
     }
 }
 
@@ -127,6 +133,7 @@ fn run(
     let (mut served, mut halted) = (0, 0);
     while halted < replica.mailboxes.len() {
         crossbeam_channel::select! {
+            default(DEADLINE) => panic!("nothing was heard of it for {DEADLINE:?}: a core's thread is gone"),
             recv(stop) -> _ => replica.stop(),
             recv(replica.notices) -> notice => match notice.expect("a core lives until it halts") {
                 Notice::Serving(_) => {

@@ -17,7 +17,7 @@ mod replay;
 mod start;
 
 pub use error::BootError;
-pub use format::{Formatted, format, format_on};
+pub use format::{FormatReport, format, format_on};
 pub use replay::ReplayError;
 pub use start::{Replica, start, start_on};
 

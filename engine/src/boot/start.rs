@@ -7,10 +7,10 @@ use std::thread::JoinHandle;
 use assize_device::{DataDirectory, DeviceOptions};
 use assize_domain::DomainRegistry;
 use assize_node::{CoreMessage, Greeting, Layout};
-use assize_wal::SegmentReader;
+use assize_wal::formatted::{Formatted, formatted};
 use assize_wal::log::FlushPolicy;
 use assize_wal::recovery::{Recovered, recover};
-use assize_wal::superblock::{FoundSuperblock, Superblock, SuperblockStore, find};
+use assize_wal::superblock::{FoundSuperblock, Superblock, SuperblockError, SuperblockStore};
 use assize_wire::accept::Accept;
 use assize_wire::{Ballot, CoreId, LogId, ShardId, Slot};
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -100,8 +100,13 @@ pub fn start_on(
     }
     let mut directory = DataDirectory::open(&config.data_directory, false)?;
     directory.trace(device.tracer.clone());
-    let copies = [directory.read_superblock(0)?, directory.read_superblock(1)?];
-    let found = find(copies).map_err(|error| BootError::Superblock(config.data_directory.clone(), error))?;
+    let refuse = |error| BootError::Superblock(config.data_directory.clone(), error);
+    let found = match formatted(&mut directory)? {
+        Formatted::Yes(found) => found,
+        Formatted::No => return Err(refuse(SuperblockError::NotFormatted)),
+        Formatted::Unfinished => return Err(BootError::FormatUnfinished(config.data_directory.clone())),
+        Formatted::Corrupt(error) => return Err(refuse(error)),
+    };
     let agreed = Agreed::decode(&found.superblock.parameters).map_err(BootError::Agreed)?;
     check(file, &found.superblock, &agreed, &domains)?;
 

@@ -156,13 +156,25 @@ impl SegmentReader for DataDirectory {
         }
         let folder = log_path(&self.root, log);
         let names = || sync_directory(&folder).and_then(|()| sync_directory(&self.root));
-        names().map_err(|error| device_error(&error, "flushing", &folder))
+        names().map_err(|error| device_error(&error, "flushing", &folder))?;
+        for (segment, _) in self.segments(log)? {
+            self.tell(|| DiskEvent::NameDurable { place: Place::Segment(log, segment) });
+        }
+        Ok(())
     }
 
     fn read_superblock(&mut self, copy: u8) -> Result<Option<Vec<Block>>, DeviceError> {
-        let path = superblock_path(&self.root, copy);
+        let (place, id) = (Place::Superblock(copy), self.operation());
+        let path = place.path(&self.root);
         let read = || {
             let file = direct_options().open(&path)?;
+            // A process that was killed may have written it and not flushed it. The other copy is overwritten on the
+            // strength of this one: if the power failed then, neither would be whole.
+            self.tell(|| DiskEvent::FlushSubmitted { id, place });
+            file.sync_all()?;
+            self.tell(|| DiskEvent::FlushCompleted { id });
+            sync_directory(&self.root)?;
+            self.tell(|| DiskEvent::NameDurable { place });
             let mut blocks =
                 vec![Block::ZERO; assize_wal::limits::SUPERBLOCK_COPY_BYTES / assize_wal::BLOCK_BYTES];
             let bytes = blocks.as_mut_slice().as_mut_bytes();
