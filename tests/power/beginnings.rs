@@ -23,7 +23,7 @@ fn l7_a_format_is_cut_off_at_any_step() {
     let done = position(&entries, |entry| matches!(entry, Entry::Formatted));
     let mut disk = Disk::default();
     let (mut started_over, mut was_done) = (0, 0);
-    for at in 0..=done {
+    for (at, entry) in entries.iter().enumerate().take(done + 1) {
         for _ in 0..CUTS {
             let mut image = disk.cut(&mut rng);
             let site = Site::new(1);
@@ -47,7 +47,7 @@ fn l7_a_format_is_cut_off_at_any_step() {
                 panic!("after a cut before entry {at} it does not serve: {error}");
             }
         }
-        if let Entry::Disk(event) = &entries[at] {
+        if let Entry::Disk(event) = entry {
             disk.apply(event);
         }
     }

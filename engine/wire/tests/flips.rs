@@ -1,6 +1,6 @@
-//! Every bit of every layout, flipped in turn: refused, or another value that its hash tells apart; never the same value
-//! read from other bytes, never a panic. Everything that is hashed has one way to be written, so that whoever compares
-//! the hash of the bytes with the one that names them misses nothing.
+//! Every bit of every layout, flipped in turn: refused, or another value that its hash tells apart; never the same
+//! value read from other bytes, never a panic. Everything that is hashed has one way to be written, so that whoever
+//! compares the hash of the bytes with the one that names them misses nothing.
 
 use assize_wire::accept::Accept;
 use assize_wire::event::encode_event;
