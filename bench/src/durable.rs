@@ -121,6 +121,7 @@ impl Way for Ring {
         match self.mode {
             DurabilityMode::LinkedFdatasync => "ring: write -> fdatasync",
             DurabilityMode::WriteDsync => "ring: write RWF_DSYNC",
+            DurabilityMode::Unflushed => "ring: write, not durable",
         }
     }
 

@@ -12,6 +12,7 @@
 //! | [`log`] | group commit: records in, operations out, durable records out in append order |
 //! | [`recovery`] | scan of every log, the decision tables, what a start resumes from |
 //! | [`superblock`] | its bytes, its two-copy table and its update |
+//! | [`mod@formatted`] | whether a device holds a replica |
 //! | [`outcome_index`] | where the published outcomes of (shard, slot) lie (L9) |
 //! | [`memory`] | the device in memory, with faults |
 //! | [`conformance`] | the one suite that every device must pass |
@@ -25,6 +26,7 @@ extern crate std;
 
 pub mod block;
 pub mod conformance;
+pub mod formatted;
 pub mod header;
 pub mod limits;
 pub mod log;

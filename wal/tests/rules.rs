@@ -7,7 +7,8 @@ use assize_wal::operation::{Completion, Done};
 use assize_wal::recovery::{LogDecision, Loss};
 use assize_wal::superblock::find;
 use assize_wal::{
-    BlockBuffer, Entry, Log, LogConfig, LogStart, Operation, RecoveryError, SegmentId, SegmentReader,
+    BlockBuffer, Entry, FlushPolicy, Log, LogConfig, LogStart, Operation, RecoveryError, SegmentId,
+    SegmentReader,
 };
 use assize_wire::{Hash, Incarnation, LogId, ShardId, Slot, StripeId};
 use common::{LOGS, Replica, SEGMENT_BYTES, recover_from};
@@ -149,4 +150,75 @@ fn one_accepted_slot() -> (Replica, assize_wal::Superblock) {
 fn superblock_of(replica: &mut Replica) -> assize_wal::Superblock {
     let copies = [0, 1].map(|copy| replica.device.read_superblock(copy).unwrap());
     find(copies).unwrap().superblock
+}
+
+/// FlushCompleted: a flush makes durable only what had been written when it was submitted (L3).
+///
+/// 1. Group 1 is written, and a flush is submitted.
+/// 2. Group 2, which was in flight meanwhile, is written.
+/// 3. The flush completes. The disk may have begun it before step 2: group 2 can still be lost.
+#[test]
+fn l3_a_flush_submitted_before_a_write_completed_does_not_cover_it() {
+    let config = LogConfig { flush: FlushPolicy::OnRequest, ..LogConfig::default() };
+    let start = LogStart { prepared_end: SegmentId(8), ..LogStart::fresh(Incarnation(1)) };
+    let mut log = Log::new(common::identity(LogId(2)), config, start);
+    let append = |log: &mut Log, byte| {
+        let (entry, buffer) = stripe(byte);
+        log.append(entry, buffer).unwrap();
+        log.poll_operation().unwrap()
+    };
+    let (first, second) = (append(&mut log, 1), append(&mut log, 2));
+    log.request_flush();
+    assert!(log.poll_operation().is_none(), "nothing is written yet");
+    log.handle_completion(done(&first)).unwrap();
+    let flush = log.poll_operation().unwrap();
+    assert!(matches!(flush, Operation::Flush { .. }));
+    log.handle_completion(done(&second)).unwrap();
+    assert!(log.poll_operation().is_none(), "one flush of a segment at a time");
+    log.handle_completion(done(&flush)).unwrap();
+    assert_eq!(log.poll_durable().map(|record| record.sequence.0), Some(1));
+    assert!(log.poll_durable().is_none(), "what was written after the flush began is called durable");
+    let again = log.poll_operation().unwrap();
+    assert!(matches!(again, Operation::Flush { .. }));
+    log.handle_completion(done(&again)).unwrap();
+    assert_eq!(log.poll_durable().map(|record| record.sequence.0), Some(2));
+}
+
+/// OldRecordsVoid (L5): what a start did not find stays away, also if a later start could read it.
+///
+/// 1. Incarnation 1 writes the accept of slot 1, whole, and crashes before anybody is told.
+/// 2. Incarnation 2 cannot read its blocks. Nothing proves that it was durable: the log is cut before it, and from now
+///    on slot 1 is empty, for clients and peers alike. Incarnation 2 crashes before it writes there.
+/// 3. Incarnation 3 can read the blocks again: a whole record that follows the last one. It is void.
+#[test]
+fn l5_a_record_beyond_the_cut_of_a_second_crash_is_void() {
+    let mut replica = Replica::format(1);
+    replica.pump(60).unwrap();
+    replica.stripe(0, 100);
+    replica.quiesce().unwrap();
+    let accept_at = replica.logs[&LOGS[0]].durable_through();
+    replica.accept();
+    while replica.logs[&LOGS[0]].has_unwritten()
+        && replica.device.bytes(LOGS[0], SegmentId(0))[accept_at as usize] == 0
+    {
+        replica.pump(1).unwrap();
+    }
+    SegmentReader::flush(&mut replica.device, LOGS[0]).unwrap();
+    replica.device.crash(0);
+    let readable = replica.device.clone();
+    (0..2).for_each(|copy| replica.device.make_unreadable(LOGS[0], SegmentId(0), accept_at + copy * 4096));
+    let before = superblock_of(&mut replica);
+    assert_eq!(
+        recover_from(&mut readable.clone(), &before).unwrap().accepted.len(),
+        1,
+        "step 1 wrote it whole"
+    );
+    replica.model.promised = 0;
+    replica.start().unwrap();
+    let superblock = superblock_of(&mut replica);
+    assert_eq!(superblock.cut(LOGS[0]).map(|cut| cut.offset), Some(accept_at));
+    let recovered = recover_from(&mut readable.clone(), &superblock).unwrap();
+    assert_eq!(recovered.accepted.len(), 0, "slot 1 was empty at the start before");
+    assert_eq!(recovered.logs[0].decision, LogDecision::IgnoreVoid);
+    assert_eq!(recovered.logs[0].end.offset, accept_at);
 }

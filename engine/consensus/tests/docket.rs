@@ -158,7 +158,7 @@ fn replayed_slots_chain_and_keep_the_window() {
     let mut slots = Vec::new();
     for counter in 1..=4 {
         source.handle_offer(offer(0, counter));
-        let proposal = source.form(StreamTime(counter * 10)).unwrap();
+        let proposal = source.form(StreamTime(counter * 10), CheckpointFlag::Lowered).unwrap();
         accept(&mut source, &proposal);
         slots.push((Manifest::parse(&proposal.bytes).unwrap(), Hash::of(&proposal.bytes)));
     }

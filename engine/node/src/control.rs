@@ -119,7 +119,7 @@ impl Core {
     /// Tells the control core, now and then, that this core refuses events for want of room.
     pub(crate) fn tell_short_of_room(&mut self) -> bool {
         let due = self.short_told == 0 || self.now.monotonic_ns >= self.short_told + SHORT_OF_ROOM_NS;
-        if !self.usher.room.take_refused() || !due {
+        if !self.usher.room.take_wanted() || !due {
             return false;
         }
         self.short_told = self.now.monotonic_ns;
@@ -129,8 +129,12 @@ impl Core {
 
     /// On the control core: tells every core when the room for accept records falls short, and when it is there again.
     pub(crate) fn tell_docket_open(&mut self) -> bool {
-        let open = self.usher.room.takes_slots(self.usher.promised());
-        if self.docket.is_none() || self.ballot == Ballot::NONE || open == self.told_open {
+        if self.docket.is_none() {
+            return false;
+        }
+        let promised = self.usher.promised();
+        let open = self.usher.room.takes_slots(promised);
+        if self.ballot == Ballot::NONE || open == self.told_open {
             return false;
         }
         self.told_open = open;

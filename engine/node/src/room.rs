@@ -42,8 +42,11 @@ pub(crate) struct Room {
     outcomes: u64,
     /// Whether the Docket's log takes the accept records of more stripes.
     docket_open: bool,
-    /// Events were refused since this was last asked for.
-    refused: bool,
+    /// The log, and the outcome stream's, get no more segments unless they give up old ones.
+    log_at_limit: bool,
+    outcomes_at_limit: bool,
+    /// Room was wanted since this was last asked for that only a checkpoint can make.
+    wanted: bool,
 }
 
 impl Room {
@@ -68,7 +71,9 @@ impl Room {
             log: 0,
             outcomes: 0,
             docket_open: false,
-            refused: false,
+            log_at_limit: false,
+            outcomes_at_limit: false,
+            wanted: false,
         }
     }
 
@@ -76,12 +81,16 @@ impl Room {
     pub(crate) fn measure(&mut self, log: &Log, outcomes: &Log, open_bytes: u64) {
         self.log = log.room_bytes(self.stripe_record_bytes);
         self.outcomes = outcomes.room_bytes(self.chunk_record_bytes).saturating_sub(open_bytes);
+        self.log_at_limit = log.is_at_limit();
+        self.outcomes_at_limit = outcomes.is_at_limit();
     }
 
     /// On the Docket's core: whether its log takes the accept records of all that may be under way, beside what is
     /// `promised` here.
-    pub(crate) fn takes_slots(&self, promised: Promised) -> bool {
-        self.log >= self.log_wanted(promised) + SPARE_BYTES
+    pub(crate) fn takes_slots(&mut self, promised: Promised) -> bool {
+        let takes = self.log >= self.log_wanted(promised) + SPARE_BYTES;
+        self.wanted |= !takes && self.log_at_limit;
+        takes
     }
 
     pub(crate) fn set_docket_open(&mut self, open: bool) {
@@ -94,14 +103,15 @@ impl Room {
         // Each stripe may come to a chunk of its own, and one chunk a shard is open.
         let chunks = 3 * self.stripes * RECORD_OVERHEAD_BYTES;
         let outcomes = (promised.events + events) * OUTCOME_BYTES_MAX + chunks;
-        let admits = self.docket_open && log <= self.log && outcomes <= self.outcomes;
-        self.refused |= !admits;
-        admits
+        let (log_short, outcomes_short) = (log > self.log, outcomes > self.outcomes);
+        self.wanted |= log_short && self.log_at_limit || outcomes_short && self.outcomes_at_limit;
+        self.docket_open && !log_short && !outcomes_short
     }
 
-    /// Whether events were refused since this was last asked.
-    pub(crate) fn take_refused(&mut self) -> bool {
-        core::mem::take(&mut self.refused)
+    /// Whether room was wanted since this was last asked that only a checkpoint can make. What segments that are being
+    /// prepared will make is not.
+    pub(crate) fn take_wanted(&mut self) -> bool {
+        core::mem::take(&mut self.wanted)
     }
 
     fn log_wanted(&self, promised: Promised) -> u64 {

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use assize_consensus::DocketConfig;
-use assize_device::{DirectDevice, DurabilityMode};
+use assize_device::{DeviceOptions, DirectDevice};
 use assize_domain::DomainRegistry;
 use assize_node::boot::{ReadError, restore_shard};
 use assize_node::{
@@ -31,6 +31,8 @@ pub(super) struct CoreThread {
     pub(super) cpu: Option<u32>,
     /// The data directory.
     pub(super) data: PathBuf,
+    /// How its files are written.
+    pub(super) device: DeviceOptions,
     /// Messages for it.
     pub(super) inbox: Receiver<CoreMessage>,
     /// Where it sleeps.
@@ -46,7 +48,7 @@ pub(super) struct CoreThread {
 impl CoreThread {
     /// Starts it.
     pub(super) fn start(self, plan: CorePlan) -> io::Result<JoinHandle<()>> {
-        let CoreThread { cpu, data, inbox, parker, peers, listener, notices } = self;
+        let CoreThread { cpu, data, device, inbox, parker, peers, listener, notices } = self;
         let id = plan.id;
         let cores = &plan.config.cores;
         let spin = match cores.idle {
@@ -60,7 +62,7 @@ impl CoreThread {
             {
                 tracing::warn!(cpu, "the thread cannot be pinned: it runs wherever the kernel puts it");
             }
-            let device = DirectDevice::new(&data, DISK_TAG, DurabilityMode::default(), waker);
+            let device = DirectDevice::new(&data, DISK_TAG, device, waker);
             let core = match plan.build() {
                 Ok(core) => core,
                 Err(error) => return drop(notices.send(Notice::Failed(id, Failure::Read(error)))),

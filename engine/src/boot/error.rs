@@ -25,6 +25,8 @@ pub enum BootError {
     Directory(DirectoryError),
     /// It holds a replica already.
     AlreadyFormatted(PathBuf),
+    /// A format of it was cut off before anything could be served from it.
+    FormatUnfinished(PathBuf),
     /// Its superblock cannot be used.
     Superblock(PathBuf, SuperblockError),
     /// This replica is quarantined (C5).
@@ -55,6 +57,7 @@ impl BootError {
             BootError::Host(_) | BootError::Io(..) => Exit::Host,
             BootError::Directory(_)
             | BootError::AlreadyFormatted(_)
+            | BootError::FormatUnfinished(_)
             | BootError::Superblock(..)
             | BootError::Quarantined(_)
             | BootError::Domains { .. }
@@ -86,6 +89,12 @@ impl fmt::Display for BootError {
                 f,
                 "{} holds a replica already: its state would be lost. Choose another data_directory, or remove this \
                  one yourself if you are sure",
+                path.display()
+            ),
+            BootError::FormatUnfinished(path) => write!(
+                f,
+                "{} is not formatted: an `assize format` was cut off there, and nothing was ever served from it. Run \
+                 `assize format --config FILE` again",
                 path.display()
             ),
             BootError::Superblock(path, error) => write!(f, "{}: {error}", path.display()),

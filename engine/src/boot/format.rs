@@ -1,8 +1,8 @@
 //! `assize format`: makes a data directory a replica's.
 
-use assize_device::DataDirectory;
+use assize_device::{DataDirectory, DeviceOptions};
 use assize_domain::DomainRegistry;
-use assize_wal::SegmentReader;
+use assize_wal::formatted::{Formatted, formatted};
 use assize_wal::superblock::{Superblock, SuperblockStore};
 use assize_wire::{Ballot, Incarnation};
 
@@ -12,14 +12,15 @@ use crate::doctor;
 
 /// What `format` did.
 #[derive(Debug)]
-pub struct Formatted {
+pub struct FormatReport {
     /// What all replicas agree on.
     pub agreed: Agreed,
     /// What an operator should know of these parameters.
     pub warnings: Vec<String>,
 }
 
-/// Writes the first superblock of the replica that `config` describes. Nothing that is there is touched.
+/// Writes the first superblock of the replica that `config` describes. A format that was cut off before its first copy
+/// was whole is started over; nothing else that is there is touched.
 ///
 /// # Errors
 /// [`BootError`]
@@ -27,7 +28,20 @@ pub fn format(
     config: &ConfigFile,
     args: &FormatArgs,
     domains: &DomainRegistry,
-) -> Result<Formatted, BootError> {
+) -> Result<FormatReport, BootError> {
+    format_on(config, args, domains, &DeviceOptions::default())
+}
+
+/// The same on files that are watched.
+///
+/// # Errors
+/// As [`format()`].
+pub fn format_on(
+    config: &ConfigFile,
+    args: &FormatArgs,
+    domains: &DomainRegistry,
+    device: &DeviceOptions,
+) -> Result<FormatReport, BootError> {
     let entropy = Entropy::draw()
         .map_err(|error| BootError::Io("drawing random seeds", std::io::Error::other(error.to_string())))?;
     let shards = config.config.cores.shard_count() as u16;
@@ -35,10 +49,10 @@ pub fn format(
     config.validate(&doctor::allowed_cpus(), Some(&agreed))?;
     let root = &config.config.data_directory;
     let mut directory = DataDirectory::open(root, true)?;
-    // A crash between the two copies of a first superblock leaves one: that is a format that was not acknowledged,
-    // and it is the operator who removes it.
-    if directory.read_superblock(0)?.is_some() || directory.read_superblock(1)?.is_some() {
-        return Err(BootError::AlreadyFormatted(root.clone()));
+    directory.trace(device.tracer.clone());
+    match formatted(&mut directory)? {
+        Formatted::No | Formatted::Unfinished => {}
+        Formatted::Yes(_) | Formatted::Corrupt(_) => return Err(BootError::AlreadyFormatted(root.clone())),
     }
     let first = Superblock {
         cluster: agreed.cluster,
@@ -54,5 +68,5 @@ pub fn format(
     };
     SuperblockStore::format(first).drive(|copy, blocks| directory.write_superblock(copy, blocks))?;
     let warnings = agreed.warnings();
-    Ok(Formatted { agreed, warnings })
+    Ok(FormatReport { agreed, warnings })
 }

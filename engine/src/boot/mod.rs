@@ -19,8 +19,8 @@ mod shared;
 mod start;
 
 pub use error::BootError;
-pub use format::{Formatted, format};
-pub use start::{Replica, start};
+pub use format::{FormatReport, format, format_on};
+pub use start::{Replica, start, start_on};
 
 use assize_domain::DomainRegistry;
 

@@ -4,13 +4,13 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use assize_device::DataDirectory;
+use assize_device::{DataDirectory, DeviceOptions};
 use assize_domain::DomainRegistry;
 use assize_node::boot::begin_incarnation;
 use assize_node::{CoreMessage, Greeting, Layout};
-use assize_wal::SegmentReader;
+use assize_wal::formatted::{Formatted, formatted};
 use assize_wal::recovery::{Recovered, recover};
-use assize_wal::superblock::{FoundSuperblock, Superblock, SuperblockStore, find};
+use assize_wal::superblock::{FoundSuperblock, Superblock, SuperblockError, SuperblockStore};
 use assize_wire::accept::Accept;
 use assize_wire::{Ballot, CoreId, ShardId, Slot};
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -80,6 +80,18 @@ impl Replica {
 /// # Errors
 /// [`BootError`]: nothing was changed but, at most, what recovery repairs of the superblock.
 pub fn start(file: &ConfigFile, domains: DomainRegistry) -> Result<Replica, BootError> {
+    start_on(file, domains, &DeviceOptions::default())
+}
+
+/// The same on files that are written otherwise, or watched.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_on(
+    file: &ConfigFile,
+    domains: DomainRegistry,
+    device: &DeviceOptions,
+) -> Result<Replica, BootError> {
     let config = &file.config;
     file.check_cpus(&doctor::allowed_cpus())?;
     let host = doctor::collect(&config.data_directory, false);
@@ -88,8 +100,14 @@ pub fn start(file: &ConfigFile, domains: DomainRegistry) -> Result<Replica, Boot
         return Err(BootError::Host(doctor::table(&fatal)));
     }
     let mut directory = DataDirectory::open(&config.data_directory, false)?;
-    let copies = [directory.read_superblock(0)?, directory.read_superblock(1)?];
-    let found = find(copies).map_err(|error| BootError::Superblock(config.data_directory.clone(), error))?;
+    directory.trace(device.tracer.clone());
+    let refuse = |error| BootError::Superblock(config.data_directory.clone(), error);
+    let found = match formatted(&mut directory)? {
+        Formatted::Yes(found) => found,
+        Formatted::No => return Err(refuse(SuperblockError::NotFormatted)),
+        Formatted::Unfinished => return Err(BootError::FormatUnfinished(config.data_directory.clone())),
+        Formatted::Corrupt(error) => return Err(refuse(error)),
+    };
     let agreed = Agreed::decode(&found.superblock.parameters).map_err(BootError::Agreed)?;
     check(file, &found.superblock, &agreed, &domains)?;
 
@@ -105,10 +123,10 @@ pub fn start(file: &ConfigFile, domains: DomainRegistry) -> Result<Replica, Boot
     if let Some(checkpoint) = &recovered.checkpoint {
         tracing::info!(slot = checkpoint.at.slot.0, "starting from the checkpoint after this slot");
     }
-    let (superblock, ballot) = begin(&directory, found, &recovered, config)?;
+    let begun = begin(&directory, found, &recovered, config)?;
     let mut config = config.clone();
     config.limits.connections_max = connections_max(&config, &host.open_files);
-    run(&config, agreed, Arc::new(domains), directory, recovered, superblock, ballot)
+    run(&config, agreed, Arc::new(domains), directory, recovered, begun, device)
 }
 
 /// Clients that one core may have at once. A log that cannot open its next segment stops the replica, so clients get
@@ -187,8 +205,8 @@ fn run(
     domains: Arc<DomainRegistry>,
     directory: DataDirectory,
     recovered: Recovered,
-    superblock: Superblock,
-    ballot: Ballot,
+    (superblock, ballot): (Superblock, Ballot),
+    device: &DeviceOptions,
 ) -> Result<Replica, BootError> {
     let mut cores: Vec<Vec<ShardId>> =
         config.cores.assignments.iter().map(|assignment| assignment.shards.clone()).collect();
@@ -244,6 +262,7 @@ fn run(
         let thread = CoreThread {
             cpu: config.cores.pin.then(|| cpus[index]),
             data: directory_root.clone(),
+            device: device.clone(),
             inbox: receiver,
             parker,
             peers: mailboxes.clone(),

@@ -47,6 +47,9 @@ impl<'a> PublishedStripe<'a> {
     /// [`PublishedError`]
     pub fn parse(bytes: &'a [u8]) -> Result<(PublishedStripe<'a>, &'a [u8]), PublishedError> {
         let (header, rest) = Header::ref_from_prefix(bytes).map_err(|_| PublishedError::Truncated)?;
+        if header.reserved != [0; 8] {
+            return Err(PublishedError::UnknownContent);
+        }
         let length = header.outcomes_bytes.get() as usize;
         if rest.len() < length {
             return Err(PublishedError::Truncated);
@@ -83,6 +86,8 @@ impl<'a> PublishedStripe<'a> {
 pub enum PublishedError {
     /// It ends before what it names does.
     Truncated,
+    /// Bytes that this version leaves zero are not.
+    UnknownContent,
     /// An outcome in it is not one, or the one asked for is not there.
     Outcome(OutcomeError),
 }
@@ -91,6 +96,9 @@ impl fmt::Display for PublishedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PublishedError::Truncated => f.write_str("an entry of the outcome stream ends early"),
+            PublishedError::UnknownContent => {
+                f.write_str("an entry of the outcome stream has content that this version does not know")
+            }
             PublishedError::Outcome(error) => write!(f, "in the outcome stream: {error}"),
         }
     }

@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use assize_wal::operation::{Completion, DeviceError, Done, Operation, OperationId};
-use assize_wal::{BLOCK_BYTES, Block, BlockBuffer, SegmentId};
-use assize_wire::LogId;
+use assize_wal::{BLOCK_BYTES, Block, BlockBuffer};
 use io_uring::{opcode, squeue, types};
 use zerocopy::IntoBytes;
 
-use crate::directory::{device_error, direct_options, hold, segment_path, superblock_path};
+use crate::directory::{Place, device_error, direct_options, hold};
 use crate::preparer::{Preparer, Wake};
+use crate::trace::{DeviceOptions, DiskEvent, tell};
 
 /// The O_DIRECT device of one data directory, for use with a foreign ring.
 ///
@@ -31,7 +31,7 @@ pub struct DirectDevice {
     root: PathBuf,
     /// The high byte of every user data.
     tag: u8,
-    mode: DurabilityMode,
+    options: DeviceOptions,
     files: HashMap<Place, Arc<File>>,
     in_flight: Vec<Option<InFlight>>,
     free: Vec<u32>,
@@ -45,16 +45,16 @@ impl DirectDevice {
     /// A device whose user data all begin with `tag`. `wake` is called from another thread when a segment has been
     /// prepared.
     #[must_use]
-    pub fn new(root: &Path, tag: u8, mode: DurabilityMode, wake: Wake) -> DirectDevice {
+    pub fn new(root: &Path, tag: u8, options: DeviceOptions, wake: Wake) -> DirectDevice {
         DirectDevice {
             root: root.to_owned(),
             tag,
-            mode,
+            preparer: Preparer::start(root, wake, options.tracer.clone()),
+            options,
             files: HashMap::new(),
             in_flight: Vec::new(),
             free: Vec::new(),
             ready: VecDeque::new(),
-            preparer: Preparer::start(root, wake),
             preparing: 0,
         }
     }
@@ -85,6 +85,10 @@ impl DirectDevice {
         // A write that fails or falls short cancels its linked flush: the write's own error is the one to report.
         if operation.error.is_none() {
             operation.error = operation.check(is_flush, result);
+            if operation.error.is_none() {
+                let event = operation.completed(is_flush);
+                event.into_iter().for_each(|event| tell(self.options.tracer.as_ref(), || event));
+            }
         }
         if operation.completions_left > 0 {
             return None;
@@ -144,20 +148,25 @@ impl DirectDevice {
             Operation::Write { id, segment, offset, buffers, flush } => {
                 let file = self.file(Place::Segment(id.log, segment))?;
                 let iovecs = buffers.iter().map(|buffer| iovec(buffer.as_blocks_bytes())).collect();
-                let memory = Memory::Group { iovecs, _buffers: buffers };
+                let memory = Memory::Group { iovecs, buffers };
                 self.start_write(id, file, Place::Segment(id.log, segment), offset, memory, flush, push);
             }
             Operation::WriteSuperblock { id, copy, blocks } => {
                 let file = self.file(Place::Superblock(copy))?;
                 let iovecs = Box::new([iovec(blocks.as_slice().as_bytes())]);
-                let memory = Memory::Superblock { iovecs, _blocks: blocks };
+                let memory = Memory::Superblock { iovecs, blocks };
                 self.start_write(id, file, Place::Superblock(copy), 0, memory, true, push);
             }
             Operation::Flush { id, segment } => {
+                if self.options.mode == DurabilityMode::Unflushed {
+                    self.ready.push_back(Completion { id, result: Ok(Done::Complete) });
+                    return Ok(());
+                }
                 let place = Place::Segment(id.log, segment);
                 let file = self.file(place)?;
                 let fd = types::Fd(file.as_raw_fd());
                 let slot = self.insert(InFlight::new(id, place, file, Memory::None, 0, 1));
+                tell(self.options.tracer.as_ref(), || DiskEvent::FlushSubmitted { id, place });
                 push(fdatasync(fd).user_data(self.user_data(slot) | FLUSH_PART));
             }
             Operation::Read { id, location } => {
@@ -200,15 +209,26 @@ impl DirectDevice {
         let iovecs = memory.iovecs();
         let (pointer, count) = (iovecs.as_ptr(), iovecs.len() as u32);
         let bytes = iovecs.iter().map(|part| part.iov_len as u64).sum();
-        let linked = flush && self.mode == DurabilityMode::LinkedFdatasync;
-        let slot = self.insert(InFlight::new(id, place, file, memory, bytes, 1 + u8::from(linked)));
+        let linked = flush && self.options.mode == DurabilityMode::LinkedFdatasync;
+        let synced = flush && self.options.mode == DurabilityMode::WriteDsync;
+        tell(self.options.tracer.as_ref(), || {
+            let bytes = memory.written().concat();
+            DiskEvent::WriteSubmitted { id, place, offset, bytes }
+        });
+        if linked {
+            tell(self.options.tracer.as_ref(), || DiskEvent::FlushSubmitted { id, place });
+        }
+        let slot = self.insert(InFlight {
+            synced,
+            ..InFlight::new(id, place, file, memory, bytes, 1 + u8::from(linked))
+        });
         let user_data = self.user_data(slot);
         let write = opcode::Writev::new(fd, pointer, count).offset(offset);
         if linked {
             push(write.build().flags(squeue::Flags::IO_LINK).user_data(user_data));
             push(fdatasync(fd).user_data(user_data | FLUSH_PART));
         } else {
-            let rw_flags = if flush { libc::RWF_DSYNC } else { 0 };
+            let rw_flags = if synced { libc::RWF_DSYNC } else { 0 };
             push(write.rw_flags(rw_flags).build().user_data(user_data));
         }
     }
@@ -271,6 +291,9 @@ pub enum DurabilityMode {
     LinkedFdatasync,
     /// One write with RWF_DSYNC.
     WriteDsync,
+    /// Not at all, and it is called durable all the same: what the power-cut test must find out.
+    #[doc(hidden)]
+    Unflushed,
 }
 
 struct InFlight {
@@ -279,6 +302,8 @@ struct InFlight {
     _file: Arc<File>,
     memory: Memory,
     bytes: u64,
+    /// The write makes itself durable.
+    synced: bool,
     completions_left: u8,
     error: Option<DeviceError>,
 }
@@ -292,7 +317,25 @@ impl InFlight {
         bytes: u64,
         completions: u8,
     ) -> InFlight {
-        InFlight { id, place, _file: file, memory, bytes, completions_left: completions, error: None }
+        InFlight {
+            id,
+            place,
+            _file: file,
+            memory,
+            bytes,
+            synced: false,
+            completions_left: completions,
+            error: None,
+        }
+    }
+
+    /// What a tracer is told of one of its completions.
+    fn completed(&self, is_flush: bool) -> Option<DiskEvent> {
+        match (is_flush, &self.memory) {
+            (true, _) => Some(DiskEvent::FlushCompleted { id: self.id }),
+            (false, Memory::Read(_)) => None,
+            (false, _) => Some(DiskEvent::WriteCompleted { id: self.id, durable: self.synced }),
+        }
     }
 
     fn check(&self, is_flush: bool, result: i32) -> Option<DeviceError> {
@@ -317,8 +360,8 @@ impl InFlight {
 /// Memory that the kernel reads or writes while the operation is in flight.
 enum Memory {
     None,
-    Group { iovecs: Box<[libc::iovec]>, _buffers: Vec<Arc<BlockBuffer>> },
-    Superblock { iovecs: Box<[libc::iovec; 1]>, _blocks: Arc<Vec<Block>> },
+    Group { iovecs: Box<[libc::iovec]>, buffers: Vec<Arc<BlockBuffer>> },
+    Superblock { iovecs: Box<[libc::iovec; 1]>, blocks: Arc<Vec<Block>> },
     Read(Vec<Block>),
 }
 
@@ -330,19 +373,13 @@ impl Memory {
             Memory::None | Memory::Read(_) => &[],
         }
     }
-}
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Place {
-    Segment(LogId, SegmentId),
-    Superblock(u8),
-}
-
-impl Place {
-    fn path(self, root: &Path) -> PathBuf {
+    /// What is written.
+    fn written(&self) -> Vec<&[u8]> {
         match self {
-            Place::Segment(log, segment) => segment_path(root, log, segment),
-            Place::Superblock(copy) => superblock_path(root, copy),
+            Memory::Group { buffers, .. } => buffers.iter().map(|buffer| buffer.as_blocks_bytes()).collect(),
+            Memory::Superblock { blocks, .. } => vec![blocks.as_slice().as_bytes()],
+            Memory::None | Memory::Read(_) => Vec::new(),
         }
     }
 }

@@ -5,12 +5,16 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use assize_wal::operation::DeviceError;
-use assize_wal::{Block, SegmentId, SegmentReader};
+use assize_wal::{Block, OperationId, SegmentId, SegmentReader};
 use assize_wire::LogId;
 use core::fmt;
 use zerocopy::IntoBytes;
+
+use crate::trace::{DiskEvent, Tracer, tell};
 
 /// A data directory that this process holds.
 #[derive(Debug)]
@@ -18,6 +22,9 @@ pub struct DataDirectory {
     root: PathBuf,
     /// Held as long as this lives; the kernel lets go of it when the process dies.
     _lock: File,
+    tracer: Option<Arc<dyn Tracer>>,
+    /// Names for a tracer what is done here.
+    operations: AtomicU64,
 }
 
 impl DataDirectory {
@@ -25,14 +32,22 @@ impl DataDirectory {
     pub fn open(root: &Path, create: bool) -> Result<DataDirectory, DirectoryError> {
         let failed = |doing| move |error| DirectoryError::Io { doing, root: root.to_owned(), error };
         if create {
+            let absent: Vec<&Path> = root.ancestors().skip(1).take_while(|above| !above.exists()).collect();
             std::fs::create_dir_all(root).map_err(failed("creating"))?;
-            let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty());
-            sync_directory(parent.unwrap_or(Path::new("."))).map_err(failed("making durable the name of"))?;
+            // Each folder that was made has its name in the one above it.
+            for named in std::iter::once(root).chain(absent) {
+                let above = named.parent().filter(|above| !above.as_os_str().is_empty());
+                sync_directory(above.unwrap_or(Path::new(".")))
+                    .map_err(failed("making durable the name of"))?;
+            }
         }
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(root.join("lock"));
         let lock = lock.map_err(failed("opening the lock of"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(DataDirectory { root: root.to_owned(), _lock: lock }),
+            Ok(()) => {
+                let operations = AtomicU64::new(BLOCKING_OPERATIONS);
+                Ok(DataDirectory { root: root.to_owned(), _lock: lock, tracer: None, operations })
+            }
             Err(TryLockError::WouldBlock) => Err(DirectoryError::InUse { root: root.to_owned() }),
             Err(TryLockError::Error(error)) => Err(failed("locking")(error)),
         }
@@ -44,16 +59,41 @@ impl DataDirectory {
         &self.root
     }
 
+    /// Tells `tracer` from here on what is written and flushed.
+    pub fn trace(&mut self, tracer: Option<Arc<dyn Tracer>>) {
+        self.tracer = tracer;
+    }
+
     /// Writes one copy of the superblock and flushes it, name included. For boot: it blocks.
     pub fn write_superblock(&self, copy: u8, blocks: &[Block]) -> Result<(), DeviceError> {
-        let path = superblock_path(&self.root, copy);
+        let (place, id) = (Place::Superblock(copy), self.operation());
+        let path = place.path(&self.root);
         let write = || {
+            if !path.exists() {
+                self.tell(|| DiskEvent::Named { place, bytes: 0 });
+            }
             let file = direct_options().create(true).truncate(false).open(&path)?;
-            file.write_all_at(blocks.as_bytes(), 0)?;
+            let bytes = blocks.as_bytes();
+            self.tell(|| DiskEvent::WriteSubmitted { id, place, offset: 0, bytes: bytes.to_vec() });
+            file.write_all_at(bytes, 0)?;
+            self.tell(|| DiskEvent::WriteCompleted { id, durable: false });
+            self.tell(|| DiskEvent::FlushSubmitted { id, place });
             file.sync_all()?;
-            sync_directory(&self.root)
+            self.tell(|| DiskEvent::FlushCompleted { id });
+            sync_directory(&self.root)?;
+            self.tell(|| DiskEvent::NameDurable { place });
+            Ok(())
         };
         write().map_err(|error| device_error(&error, "writing", &path))
+    }
+
+    fn operation(&self) -> OperationId {
+        let number = self.operations.fetch_add(1, Ordering::Relaxed);
+        OperationId { log: OperationId::SUPERBLOCK, number }
+    }
+
+    fn tell(&self, event: impl FnOnce() -> DiskEvent) {
+        tell(self.tracer.as_ref(), event);
     }
 }
 
@@ -100,25 +140,41 @@ impl SegmentReader for DataDirectory {
 
     fn flush(&mut self, log: LogId) -> Result<(), DeviceError> {
         for (segment, _) in self.segments(log)? {
-            let path = segment_path(&self.root, log, segment);
+            let (place, id) = (Place::Segment(log, segment), self.operation());
+            let path = place.path(&self.root);
             let flush = || {
                 let file = direct_options().open(&path)?;
                 // A killed process lets go of the directory's lock before the disk is done with its last writes. Those
                 // hold their segment's lock (`hold`): what is read and written from here on must not be overtaken.
                 file.lock()?;
-                file.sync_all()
+                self.tell(|| DiskEvent::FlushSubmitted { id, place });
+                file.sync_all()?;
+                self.tell(|| DiskEvent::FlushCompleted { id });
+                Ok(())
             };
             flush().map_err(|error| device_error(&error, "flushing", &path))?;
         }
         let folder = log_path(&self.root, log);
         let names = || sync_directory(&folder).and_then(|()| sync_directory(&self.root));
-        names().map_err(|error| device_error(&error, "flushing", &folder))
+        names().map_err(|error| device_error(&error, "flushing", &folder))?;
+        for (segment, _) in self.segments(log)? {
+            self.tell(|| DiskEvent::NameDurable { place: Place::Segment(log, segment) });
+        }
+        Ok(())
     }
 
     fn read_superblock(&mut self, copy: u8) -> Result<Option<Vec<Block>>, DeviceError> {
-        let path = superblock_path(&self.root, copy);
+        let (place, id) = (Place::Superblock(copy), self.operation());
+        let path = place.path(&self.root);
         let read = || {
             let file = direct_options().open(&path)?;
+            // A process that was killed may have written it and not flushed it. The other copy is overwritten on the
+            // strength of this one: if the power failed then, neither would be whole.
+            self.tell(|| DiskEvent::FlushSubmitted { id, place });
+            file.sync_all()?;
+            self.tell(|| DiskEvent::FlushCompleted { id });
+            sync_directory(&self.root)?;
+            self.tell(|| DiskEvent::NameDurable { place });
             let mut blocks =
                 vec![Block::ZERO; assize_wal::limits::SUPERBLOCK_COPY_BYTES / assize_wal::BLOCK_BYTES];
             let bytes = blocks.as_mut_slice().as_mut_bytes();
@@ -136,6 +192,26 @@ impl SegmentReader for DataDirectory {
             Ok(blocks) => Ok(Some(blocks)),
             Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(device_error(&error, "reading", &path)),
+        }
+    }
+}
+
+/// A file of a data directory that bytes are written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// A segment of a log.
+    Segment(LogId, SegmentId),
+    /// A copy of the superblock.
+    Superblock(u8),
+}
+
+impl Place {
+    /// Where it is below the data directory `root`.
+    #[must_use]
+    pub fn path(self, root: &Path) -> PathBuf {
+        match self {
+            Place::Segment(log, segment) => segment_path(root, log, segment),
+            Place::Superblock(copy) => superblock_path(root, copy),
         }
     }
 }
@@ -174,15 +250,18 @@ impl fmt::Display for DirectoryError {
 
 impl std::error::Error for DirectoryError {}
 
+/// Numbers from here on name for a tracer what boot does; devices and the superblock count from 1.
+const BLOCKING_OPERATIONS: u64 = 1 << 63;
+
 pub(crate) fn log_path(root: &Path, log: LogId) -> PathBuf {
     root.join(format!("log-{:05}", log.0))
 }
 
-pub(crate) fn segment_path(root: &Path, log: LogId, segment: SegmentId) -> PathBuf {
+fn segment_path(root: &Path, log: LogId, segment: SegmentId) -> PathBuf {
     log_path(root, log).join(format!("segment-{:016x}", segment.0))
 }
 
-pub(crate) fn superblock_path(root: &Path, copy: u8) -> PathBuf {
+fn superblock_path(root: &Path, copy: u8) -> PathBuf {
     root.join(format!("superblock.{copy}"))
 }
 

@@ -8,6 +8,7 @@
 //! | [`direct`] | operations as io_uring entries for a ring that somebody else owns |
 //! | [`ring`] | the same with a ring of its own |
 //! | [`preparer`] | the thread that preallocates and pre-writes segments |
+//! | [`trace`] | what happened to the files, for tests that cut the power |
 //!
 //! ```text
 //! DIR/lock                              held while a process uses the directory
@@ -21,8 +22,10 @@ pub mod direct;
 pub mod directory;
 pub mod preparer;
 pub mod ring;
+pub mod trace;
 
 pub use direct::{DirectDevice, DurabilityMode};
-pub use directory::{DataDirectory, DirectoryError};
+pub use directory::{DataDirectory, DirectoryError, Place};
 pub use preparer::{Preparer, Wake};
 pub use ring::RingDevice;
+pub use trace::{DeviceOptions, DiskEvent, Tracer};

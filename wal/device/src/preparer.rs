@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -15,7 +15,8 @@ use assize_wal::operation::DeviceError;
 use assize_wal::{BLOCK_BYTES, Block, OperationId, SegmentId};
 use zerocopy::IntoBytes;
 
-use crate::directory::{device_error, direct_options, hold, log_path, segment_path, sync_directory};
+use crate::directory::{Place, device_error, direct_options, hold, log_path, sync_directory};
+use crate::trace::{DiskEvent, Tracer, tell};
 
 /// Wakes whoever polls the preparer's device, from the preparer's thread.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -28,15 +29,15 @@ pub struct Preparer {
 }
 
 impl Preparer {
-    /// Starts the thread. It calls `wake` after each answer.
+    /// Starts the thread. It calls `wake` after each answer, and tells `tracer` of each name that it gives.
     #[must_use]
-    pub fn start(root: &Path, wake: Wake) -> Preparer {
+    pub fn start(root: &Path, wake: Wake, tracer: Option<Arc<dyn Tracer>>) -> Preparer {
         let (requests, inbox) = channel::<Request>();
         let (outbox, answers) = channel();
         let root = root.to_owned();
         let work = move || {
             for request in inbox {
-                let result = prepare(&root, &request);
+                let result = prepare(&root, &request, tracer.as_ref());
                 if outbox.send(Prepared { id: request.id, segment: request.segment, result }).is_err() {
                     return;
                 }
@@ -101,20 +102,27 @@ struct Request {
     recycled: Option<SegmentId>,
 }
 
-fn prepare(root: &Path, request: &Request) -> Result<File, DeviceError> {
+fn prepare(root: &Path, request: &Request, tracer: Option<&Arc<dyn Tracer>>) -> Result<File, DeviceError> {
+    let place = Place::Segment(request.id.log, request.segment);
     let folder = log_path(root, request.id.log);
-    let final_path = segment_path(root, request.id.log, request.segment);
     match request.recycled {
         Some(recycled) => {
-            recycle(&folder, &segment_path(root, request.id.log, recycled), &final_path, request.bytes)
+            let from = Place::Segment(request.id.log, recycled);
+            recycle(root, &folder, from, place, request.bytes, tracer)
         }
-        None => write_zeros(root, &folder, &final_path, request.bytes),
+        None => write_zeros(root, &folder, place, request.bytes, tracer),
     }
-    .map_err(|error| device_error(&error, "preparing", &final_path))
+    .map_err(|error| device_error(&error, "preparing", &place.path(root)))
 }
 
 /// The segment gets its name only when all of it is durable: a segment that is listed is whole.
-fn write_zeros(root: &Path, folder: &Path, final_path: &PathBuf, bytes: u64) -> io::Result<File> {
+fn write_zeros(
+    root: &Path,
+    folder: &Path,
+    place: Place,
+    bytes: u64,
+    tracer: Option<&Arc<dyn Tracer>>,
+) -> io::Result<File> {
     if !folder.exists() {
         std::fs::create_dir_all(folder)?;
         sync_directory(root)?;
@@ -127,22 +135,33 @@ fn write_zeros(root: &Path, folder: &Path, final_path: &PathBuf, bytes: u64) -> 
         return Err(error);
     }
     hold(&file)?;
-    std::fs::rename(&draft, final_path)?;
+    tell(tracer, || DiskEvent::Named { place, bytes });
+    std::fs::rename(&draft, place.path(root))?;
     sync_directory(folder)?;
+    tell(tracer, || DiskEvent::NameDurable { place });
     Ok(file)
 }
 
 /// A segment that is no longer wanted gets the name of the next one: its blocks were written before.
-fn recycle(folder: &Path, old_path: &Path, final_path: &Path, bytes: u64) -> io::Result<File> {
-    let file = direct_options().open(old_path)?;
+fn recycle(
+    root: &Path,
+    folder: &Path,
+    from: Place,
+    place: Place,
+    bytes: u64,
+    tracer: Option<&Arc<dyn Tracer>>,
+) -> io::Result<File> {
+    let file = direct_options().open(from.path(root))?;
     let found = file.metadata()?.len();
     if found != bytes {
         let says = format!("the segment has {found} bytes, all of this replica's have {bytes}");
         return Err(io::Error::other(says));
     }
     hold(&file)?;
-    std::fs::rename(old_path, final_path)?;
+    tell(tracer, || DiskEvent::Renamed { from, place });
+    std::fs::rename(from.path(root), place.path(root))?;
     sync_directory(folder)?;
+    tell(tracer, || DiskEvent::NameDurable { place });
     Ok(file)
 }
 

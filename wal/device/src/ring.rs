@@ -9,6 +9,7 @@ use assize_wal::operation::{Completion, Device, Operation};
 use io_uring::{IoUring, squeue};
 
 use crate::direct::{DirectDevice, DurabilityMode};
+use crate::trace::DeviceOptions;
 
 /// A [`DirectDevice`] and its ring.
 #[derive(Debug)]
@@ -21,7 +22,12 @@ pub struct RingDevice {
 impl RingDevice {
     /// Opens a ring for the data directory `root`.
     pub fn new(root: &Path, mode: DurabilityMode) -> io::Result<RingDevice> {
-        let device = DirectDevice::new(root, 0, mode, Arc::new(|| ()));
+        RingDevice::with(root, DeviceOptions { mode, tracer: None })
+    }
+
+    /// The same with all that can be chosen.
+    pub fn with(root: &Path, options: DeviceOptions) -> io::Result<RingDevice> {
+        let device = DirectDevice::new(root, 0, options, Arc::new(|| ()));
         Ok(RingDevice { device, ring: Ring(IoUring::new(ENTRIES)?), completed: VecDeque::new() })
     }
 

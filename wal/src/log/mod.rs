@@ -276,6 +276,12 @@ impl Log {
             && !self.wants_preparation()
     }
 
+    /// Whether no more segments are prepared until old ones are given up.
+    #[must_use]
+    pub fn is_at_limit(&self) -> bool {
+        self.segments.prepared_end() >= self.segments_limit()
+    }
+
     /// Whether a record appended now could be written at once: its segment is prepared.
     #[must_use]
     pub fn is_ready(&self) -> bool {
