@@ -162,7 +162,7 @@ fn begin_incarnation(
     recovered: &Recovered,
     config: &Config,
 ) -> Result<Ballot, BootError> {
-    let ballot = Ballot::new(recovered.ballot_max.round() + 1, config.replica_id());
+    let ballot = recovered.next_ballot(config.replica_id());
     let opened: Vec<LogId> =
         (0..core_count(config)).flat_map(|index| [log_of_core(index), outcome_log_of_core(index)]).collect();
     let mut store = SuperblockStore::new(found);

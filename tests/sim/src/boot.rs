@@ -34,7 +34,7 @@ impl Replica {
             let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
             let found = find(copies).unwrap();
             let recovered = recover_logs(device, &found.superblock)?;
-            let ballot = Ballot::new(recovered.ballot_max.round() + 1, ReplicaId(0));
+            let ballot = recovered.next_ballot(ReplicaId(0));
             let opened: Vec<LogId> = (0..2 * self.shape.cores() as u16).map(LogId).collect();
             let mut store = SuperblockStore::new(found);
             store.handle_update(|superblock| {

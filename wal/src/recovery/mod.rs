@@ -20,7 +20,7 @@ mod table;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use assize_wire::{Ballot, Incarnation, LogId, Slot, StripeId};
+use assize_wire::{Ballot, Incarnation, LogId, ReplicaId, Slot, StripeId};
 
 pub use report::{Loss, RecoveryError};
 pub use scan::{LogScan, ScannedRecord};
@@ -82,6 +82,13 @@ impl Recovered {
             self.logs.iter().map(|log| log.log).chain(opened.iter().copied()).collect();
         let cut = |log| LogCut { log, incarnation: self.incarnation, offset: self.start(log).end.offset };
         logs.into_iter().map(cut).collect()
+    }
+
+    /// The ballot that `replica` leads under from now on: above every one that was ever used or promised (P1). It goes
+    /// into the superblock with the cuts.
+    #[must_use]
+    pub fn next_ballot(&self, replica: ReplicaId) -> Ballot {
+        Ballot::new(self.ballot_max.round() + 1, replica)
     }
 
     /// From where a log resumes; a log that is new resumes at its beginning.
