@@ -304,12 +304,6 @@ impl Log {
         self.durable_through
     }
 
-    /// The sequence of the last record appended.
-    #[must_use]
-    pub fn last_sequence(&self) -> RecordSequence {
-        self.last_sequence
-    }
-
     /// Whose log it is.
     #[must_use]
     pub fn identity(&self) -> &LogIdentity {
