@@ -13,7 +13,9 @@ use assize_wire::manifest::Ordered;
 use assize_wire::published::PublishedStripe;
 use assize_wire::{Ballot, Hash, LogId, ReplicaId, Slot};
 
+use crate::disk::Down;
 use crate::left::{read, recover_logs};
+use crate::power::ShortPower;
 use crate::replica::Replica;
 use crate::shape::build_core;
 
@@ -33,7 +35,18 @@ impl Replica {
             let device = &mut self.disk.device;
             let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
             let found = find(copies).unwrap();
-            let recovered = recover_logs(device, &found.superblock)?;
+            let lasts = self.random.below(100) >= self.faults.in_recovery_percent;
+            let mut power = ShortPower::new(device, (!lasts).then(|| self.random.below(60)));
+            let recovered = recover_logs(&mut power, &found.superblock);
+            if power.failed() {
+                // Whatever it made of what it could read: nobody is there to go on.
+                let seed = self.random.next_u64();
+                self.disk.down(Down::Power, seed);
+                self.seen.recoveries_cut += 1;
+                continue;
+            }
+            let recovered = recovered?;
+            let device = &mut self.disk.device;
             let ballot = recovered.next_ballot(ReplicaId(0));
             let opened: Vec<LogId> = (0..2 * self.shape.cores() as u16).map(LogId).collect();
             let mut store = SuperblockStore::new(found);
@@ -58,11 +71,13 @@ impl Replica {
             self.seen.superblocks_halved += 1;
         };
         let slots = recovered.accepted.iter().map(|slot| self.replayed(slot, &recovered)).collect();
+        self.disk.recorder.note_recovered(&recovered, &slots);
         self.boot = Boot { slots, ballot: Some(ballot), published: 0 };
         let cores = self.shape.cores();
         self.cores = (0..cores).map(|core| build_core(&self.shape, core, &recovered)).collect();
         self.channels = (0..=cores).map(|_| (0..cores).map(|_| VecDeque::new()).collect()).collect();
         (self.serving, self.halted) = (vec![false; cores], vec![false; cores]);
+        self.failed = false;
         self.give_slots();
         for core in 0..cores {
             self.run_core(core);
@@ -91,10 +106,10 @@ impl Replica {
         let mut stripes = Vec::new();
         let mut digests = Vec::new();
         for (id, location) in &slot.stripes {
-            let payload = StripePayload(Arc::new(read(device, *location)));
+            let payload = StripePayload(Arc::new(read(&self.shape, device, *location)));
             stripes.push((id.shard, Arc::new(payload) as StripeBytes));
             if let Some(location) = recovered.outcomes.locate(id.shard, slot.slot) {
-                let chunk = digests_of(&read(device, location));
+                let chunk = digests_of(&read(&self.shape, device, location));
                 let digest = chunk.get(&slot.slot).copied();
                 digests.extend(digest.map(|Hash(mut digest)| {
                     digest[31] ^= u8::from(self.falsify_digests);

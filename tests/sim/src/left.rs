@@ -10,7 +10,7 @@ use assize_wire::manifest::Ordered;
 use assize_wire::{LogId, ShardId, Slot};
 
 use crate::replica::Replica;
-use crate::shape::identity;
+use crate::shape::Shape;
 
 /// A slot of the log: its manifest and its stripes' bytes.
 pub struct LoggedSlot {
@@ -28,7 +28,8 @@ impl Replica {
         let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
         let superblock = find(copies).unwrap().superblock;
         let recovered = recover_logs(&mut device, &superblock).unwrap();
-        let stripe = |device: &mut MemoryDevice, location| read(device, location).payload().to_vec();
+        let stripe =
+            |device: &mut MemoryDevice, location| read(&self.shape, device, location).payload().to_vec();
         let logged = |slot: &RecoveredSlot| {
             let manifest = Accept::parse(&slot.payload).unwrap().manifest;
             let stripes = slot.stripes.iter();
@@ -41,13 +42,14 @@ impl Replica {
     /// The highest accepted-through mark in the records of a log.
     pub fn highest_mark(&self, log: LogId) -> Slot {
         let mut device = self.disk.device.clone();
+        let identity = self.shape.identity(log);
         let mut highest = Slot::ZERO;
         for (segment, bytes) in device.segments(log).unwrap() {
             for offset in (0..bytes).step_by(BLOCK_BYTES) {
                 let mut block = [Block::ZERO];
                 device.read(log, segment, offset, &mut block).unwrap();
-                let logical = identity(log).start_of(segment) + offset;
-                if let Ok(header) = RecordHeader::decode(&identity(log), logical, &block[0].0) {
+                let logical = identity.start_of(segment) + offset;
+                if let Ok(header) = RecordHeader::decode(&identity, logical, &block[0].0) {
                     highest = highest.max(header.mark.slot);
                 }
             }
@@ -56,21 +58,21 @@ impl Replica {
     }
 }
 
-/// Recovers the logs of a device.
+/// Recovers the logs that a reader finds.
 pub(crate) fn recover_logs(
-    device: &mut MemoryDevice,
+    reader: &mut dyn SegmentReader,
     superblock: &Superblock,
 ) -> Result<Recovered, RecoveryError> {
-    recover(device, superblock, Slot(1), &mut |payload| {
+    recover(reader, superblock, Slot(1), &mut |payload| {
         let accept = Accept::parse(payload).ok()?;
         Some(accept.manifest.stripes.iter().map(|stripe| stripe.id).collect())
     })
 }
 
 /// Reads a record that is whole.
-pub(crate) fn read(device: &mut MemoryDevice, location: RecordLocation) -> BlockBuffer {
+pub(crate) fn read(shape: &Shape, device: &mut MemoryDevice, location: RecordLocation) -> BlockBuffer {
     let mut blocks = vec![Block::ZERO; location.bytes as usize / BLOCK_BYTES];
     device.read(location.log, location.segment, location.offset, &mut blocks).unwrap();
-    let identity = identity(location.log);
+    let identity = shape.identity(location.log);
     check_record(&identity, identity.start_of(location.segment) + location.offset, blocks).unwrap().buffer
 }

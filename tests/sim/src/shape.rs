@@ -19,12 +19,10 @@ use crate::seeds::silently;
 
 /// The cluster.
 pub const CLUSTER: ClusterId = ClusterId(77);
-/// How long a key is live.
+/// How long a key is live where nothing else is said, longer than any run takes.
 pub const TTL_NS: u64 = 2_000_000_000;
 /// Wall time at the start, in nanoseconds.
 pub const EPOCH_NS: u64 = 1_000_000_000_000;
-/// Bytes of a segment.
-pub const SEGMENT_BYTES: u64 = 256 << 10;
 
 /// What a replica is made of.
 #[derive(Clone, Copy, Debug)]
@@ -45,14 +43,37 @@ pub struct Shape {
     pub credit_events: u32,
     /// Connections of a core.
     pub connections_max: usize,
+    /// Bytes of a segment.
+    pub segment_bytes: u64,
     /// Segments of each log.
     pub segments_max: u64,
+    /// Writes of a log that may be under way.
+    pub writes_in_flight: usize,
+    /// How long a key is live.
+    pub ttl_ns: u64,
+    /// Live keys of a shard.
+    pub warden_capacity: u32,
+    /// Entities at which a shard takes no new ones.
+    pub entity_capacity: u32,
     /// What the disk makes of its promises.
     pub honesty: Honesty,
 }
 
+/// What replicas agree on and evaluation can see (D2).
+#[derive(Clone, Copy, Debug)]
+pub struct Agreed {
+    /// Which shard owns what.
+    pub routing: Routing,
+    /// How long a key is live.
+    pub ttl_ns: u64,
+    /// Live keys of a shard.
+    pub warden_capacity: u32,
+    /// Entities at which a shard takes no new ones.
+    pub entity_capacity: u32,
+}
+
 impl Shape {
-    /// One drawn from the seed.
+    /// One drawn from the seed, with capacities that are never reached.
     pub fn random(random: &mut Random) -> Shape {
         let shards = 1 + random.below(8) as u16;
         Shape {
@@ -64,7 +85,12 @@ impl Shape {
             stripe_events: 1 + random.below(20) as u32,
             credit_events: 64,
             connections_max: 64,
+            segment_bytes: 256 << 10,
             segments_max: 1000,
+            writes_in_flight: 4,
+            ttl_ns: TTL_NS,
+            warden_capacity: 10_000,
+            entity_capacity: 1000,
             honesty: Honesty::Honest,
         }
     }
@@ -75,6 +101,12 @@ impl Shape {
         (shape.cores, shape.shards, shape.control_apart, shape.window) = (1, 1, false, 2);
         (shape.stripe_bytes, shape.stripe_events) = (8000, 16);
         shape
+    }
+
+    /// What replicas agree on.
+    pub fn agreed(&self) -> Agreed {
+        let Shape { ttl_ns, warden_capacity, entity_capacity, .. } = *self;
+        Agreed { routing: self.routing(), ttl_ns, warden_capacity, entity_capacity }
     }
 
     /// Which shard owns what.
@@ -96,6 +128,24 @@ impl Shape {
         let control = if self.control_apart { self.cores } else { 0 };
         Layout::new(&cores, CoreId(control))
     }
+
+    /// What the records of a log carry.
+    pub fn identity(&self, log: LogId) -> LogIdentity {
+        LogIdentity { cluster: CLUSTER, replica: ReplicaId(0), log, segment_bytes: self.segment_bytes }
+    }
+
+    /// Segments kept prepared: as many as let every shard have a window under way, whatever the others do. With fewer
+    /// the Usher may be busy for ever.
+    pub(crate) fn prepare_ahead(&self) -> u64 {
+        let window = self.window as u64;
+        let of_core = u64::from(self.shards.div_ceil(self.cores));
+        let accepts = 3 * window * u64::from(self.shards) * 8192;
+        let stripes = 2 * window * of_core * (self.stripe_bytes as u64 + 8192);
+        // A segment's rest that the next record does not fit is lost.
+        let outcomes = self.segment_bytes / 8 + u64::from(self.stripe_events) * 304;
+        let lost = (self.stripe_bytes as u64).max(outcomes) + 8192;
+        (accepts + stripes + (512 << 10)).div_ceil(self.segment_bytes - lost) + 1
+    }
 }
 
 struct Guard;
@@ -106,20 +156,15 @@ impl PanicGuard for Guard {
     }
 }
 
-/// What the records of a log carry.
-pub fn identity(log: LogId) -> LogIdentity {
-    LogIdentity { cluster: CLUSTER, replica: ReplicaId(0), log, segment_bytes: SEGMENT_BYTES }
-}
-
 fn open_log(shape: &Shape, recovered: &Recovered, log: LogId, flush: FlushPolicy) -> Log {
     let config = LogConfig {
-        writes_in_flight: 4,
-        prepare_ahead: 8,
+        writes_in_flight: shape.writes_in_flight,
+        prepare_ahead: shape.prepare_ahead(),
         segments_max: shape.segments_max,
-        reserve_bytes: SEGMENT_BYTES / 4,
+        reserve_bytes: shape.segment_bytes / 4,
         flush,
     };
-    Log::new(identity(log), config, recovered.start(log))
+    Log::new(shape.identity(log), config, recovered.start(log))
 }
 
 /// A core as a start builds it.
@@ -137,9 +182,9 @@ pub fn build_core(shape: &Shape, core: usize, recovered: &Recovered) -> Core {
             replica: ReplicaId(0),
             routing: shape.routing(),
             body_seed: 11,
-            ttl_ns: TTL_NS,
-            warden_capacity: 10_000,
-            entity_capacity: 1000,
+            ttl_ns: shape.ttl_ns,
+            warden_capacity: shape.warden_capacity,
+            entity_capacity: shape.entity_capacity,
             copies: 1,
         };
         Shard::new(config, Arc::clone(&domains), Arc::new(Guard))
@@ -160,7 +205,7 @@ pub fn build_core(shape: &Shape, core: usize, recovered: &Recovered) -> Core {
         greeting: Greeting {
             cluster: CLUSTER,
             replica: ReplicaId(0),
-            warden_ttl_ns: TTL_NS,
+            warden_ttl_ns: shape.ttl_ns,
             replicas: 1,
             copies: 1,
             durable: true,
