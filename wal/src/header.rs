@@ -27,6 +27,7 @@
 
 use core::fmt;
 
+use assize_wire::canary::{self, Canary};
 use assize_wire::{Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StripeId};
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -217,6 +218,14 @@ impl LogIdentity {
     pub fn location(&self, offset: u64, bytes: u32) -> RecordLocation {
         let segment = self.segment_of(offset);
         RecordLocation { log: self.log, segment, offset: offset - self.start_of(segment), bytes }
+    }
+}
+
+impl Mark {
+    /// As a record carries it: itself, unless a canary is armed.
+    pub(crate) fn as_written(self) -> Mark {
+        let too_high = u64::from(canary::armed(Canary::MarkTooHigh));
+        Mark { slot: Slot(self.slot.0 + too_high), ..self }
     }
 }
 

@@ -20,7 +20,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use assize_wire::Incarnation;
+use assize_wire::{Incarnation, canary};
 
 use crate::block::BlockBuffer;
 use crate::header::{Entry, LogIdentity, Mark, RecordFault, RecordHeader, RecordLocation};
@@ -372,6 +372,7 @@ impl Log {
         self.writes_in_flight += 1;
         self.groups.push_back(Group { number, segment, start, end, records, flush, state });
         let offset = start - self.identity.start_of(segment);
+        let flush = flush && !canary::armed(canary::Canary::AnswerBeforeFlush);
         Some(Operation::Write { id: self.id(number), segment, offset, buffers, flush })
     }
 
@@ -392,7 +393,7 @@ impl Log {
             segment: self.identity.segment_of(offset),
             incarnation: self.incarnation,
             payload_bytes: buffer.payload_len() as u32,
-            mark: self.mark,
+            mark: self.mark.as_written(),
             group_blocks: ((offset - group_start) / BLOCK_BYTES as u64) as u32,
             durable_through: self.durable_through,
         };
