@@ -1,5 +1,6 @@
 //! The bounds of this crate and how they depend on each other.
 
+use assize_wire::checkpoint::ENTITY_HEAD_BYTES;
 use assize_wire::limits::{ENTITY_STATE_BYTES_MAX, SHARDS_MAX, STRIPE_EVENTS_MAX};
 
 /// Slots that a shard has under way at most. A slot waits until the one this many below it is finished here, so that
@@ -16,10 +17,16 @@ pub const fn warden_reserve(capacity: u32) -> usize {
     WINDOW_SLOTS_MAX as usize * stripe
 }
 
-/// Records of entities that one step of a checkpoint looks at: below a millisecond even where each is a cache miss.
+/// Records of entities that one step of a checkpoint looks at at most: below a millisecond even where each is a cache miss.
 pub const CHECKPOINT_STEP_ENTITIES: u32 = 1024;
 
-/// Keys that one step of a checkpoint writes.
+/// Bytes of pre-images that one step of a checkpoint writes, and one entity more.
+pub const CHECKPOINT_STEP_PRE_IMAGE_BYTES: usize = 32 << 10;
+
+/// The records that a checkpoint is written in are at least this large.
+pub const CHECKPOINT_RECORD_BYTES_MIN: usize = 48 << 10;
+
+/// Keys that one step of a checkpoint writes at most.
 pub const CHECKPOINT_STEP_KEYS: u64 = 2048;
 
 /// Slots above the one last published for which the Clerk holds other replicas' copies; those above are asked for
@@ -31,3 +38,8 @@ const _: () = assert!(
     "a state list keeps a length in a byte, two values of which mean absent and unchanged"
 );
 const _: () = assert!(SHARDS_MAX <= 64, "the homes with room for new entities are a mask of 64 bits");
+const _: () = assert!(
+    CHECKPOINT_STEP_PRE_IMAGE_BYTES + ENTITY_HEAD_BYTES + ENTITY_STATE_BYTES_MAX
+        <= CHECKPOINT_RECORD_BYTES_MIN,
+    "the pre-images of a step fit a record"
+);

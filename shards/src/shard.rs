@@ -25,6 +25,7 @@ use core::hint::black_box;
 use core::iter::repeat_n;
 
 use assize_domain::{DomainRegistry, Entities as EntityList};
+use assize_wire::canary::{self, Canary};
 use assize_wire::routing::Routing;
 use assize_wire::{DomainId, EntityId, ReplicaId, ShardId, Slot};
 
@@ -610,6 +611,9 @@ impl Shard {
             "slot {slot} is not under way after {}",
             self.executed
         );
+        if canary::armed(Canary::RoomReadLate) {
+            return self.entities.present() < self.entity_capacity;
+        }
         self.room[(slot.0 % WINDOW_SLOTS_MAX) as usize]
     }
 }

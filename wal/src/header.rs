@@ -27,6 +27,7 @@
 
 use core::fmt;
 
+use assize_wire::canary::{self, Canary};
 use assize_wire::{
     Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StreamTime, StripeId,
 };
@@ -264,6 +265,14 @@ impl LogIdentity {
     }
 }
 
+impl Mark {
+    /// As a record carries it: itself, unless a canary is armed.
+    pub(crate) fn as_written(self) -> Mark {
+        let too_high = u64::from(canary::armed(Canary::MarkTooHigh));
+        Mark { slot: Slot(self.slot.0 + too_high), ..self }
+    }
+}
+
 impl RecordHeader {
     /// Bytes on the device.
     #[must_use]
@@ -290,7 +299,7 @@ impl RecordHeader {
     pub fn decode(identity: &LogIdentity, offset: u64, block: &[u8]) -> Result<RecordHeader, RecordFault> {
         let (raw, _) = RawHeader::ref_from_prefix(block).expect("a block is longer than a header");
         if raw.magic.get() != MAGIC {
-            let blank = block.iter().all(|byte| *byte == 0);
+            let blank = block.chunks(64).all(|part| part.iter().fold(0, |all, byte| all | byte) == 0);
             return Err(if blank { RecordFault::Blank } else { RecordFault::NotARecord });
         }
         if raw.version.get() != VERSION {

@@ -3,6 +3,7 @@
 //! Faults that recovery must survive, losing nothing acknowledged:
 //! * *lost and torn unflushed writes*: [`MemoryDevice::crash`] keeps any subset of the 512-byte sectors of every write
 //!   that no completed flush covers, in flight or completed;
+//! * *a killed process*: [`MemoryDevice::kill`] keeps what was written, and leaves it unflushed;
 //! * *full disk*: [`MemoryDevice::set_segments_left`];
 //! * *I/O error on a write or flush*: [`MemoryDevice::fail_operation`]; the replica stops, a crash follows.
 //!
@@ -80,6 +81,20 @@ impl MemoryDevice {
         }
         for file in self.segments.values_mut().chain(self.superblocks.iter_mut().flatten()) {
             file.crash(&mut random);
+        }
+        self.ready.clear();
+        self.fails_at = None;
+        self.random = random;
+    }
+
+    /// The process dies and the power stays: each write in flight lands or not, chosen by `seed`, and what was not
+    /// flushed still is not. Nothing in flight completes. A power failure that follows may take what was read since.
+    pub fn kill(&mut self, seed: u64) {
+        let mut random = Random(seed);
+        for operation in core::mem::take(&mut self.in_flight) {
+            if operation.stage == Stage::Write && random.below(2) == 0 {
+                self.apply(&operation.operation);
+            }
         }
         self.ready.clear();
         self.fails_at = None;
@@ -305,8 +320,9 @@ impl SegmentReader for MemoryDevice {
     }
 
     fn read_superblock(&mut self, copy: u8) -> Result<Option<Vec<Block>>, DeviceError> {
-        let file = self.superblocks[usize::from(copy)].as_ref();
+        let file = self.superblocks[usize::from(copy)].as_mut();
         Ok(file.map(|file| {
+            file.flush();
             let mut blocks = vec![Block::ZERO; file.visible.len() / BLOCK_BYTES];
             blocks.as_mut_slice().as_mut_bytes().copy_from_slice(&file.visible);
             blocks
@@ -382,13 +398,15 @@ impl File {
         for (offset, bytes) in self.unflushed.drain(..) {
             let fate = random.below(3);
             for (index, sector) in bytes.chunks(SECTOR_BYTES).enumerate() {
+                let at = offset as usize + index * SECTOR_BYTES;
+                let place = at..at + sector.len();
                 if fate == 0 || (fate == 1 && random.below(2) == 0) {
-                    let at = offset as usize + index * SECTOR_BYTES;
-                    self.durable[at..at + sector.len()].copy_from_slice(sector);
+                    self.durable[place.clone()].copy_from_slice(sector);
                 }
+                // Only here a read may have seen something else than what stays.
+                self.visible[place.clone()].copy_from_slice(&self.durable[place]);
             }
         }
-        self.visible.copy_from_slice(&self.durable);
     }
 }
 

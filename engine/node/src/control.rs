@@ -29,7 +29,8 @@ impl Core {
             docket.replay(ordered.manifest, ordered.hash);
             progress = true;
         }
-        let flag = match (coordinator.wants_flag(), coordinator.wants_slot()) {
+        let alone = coordinator.wants_slot() && self.usher.room.takes_flag(self.usher.promised());
+        let flag = match (coordinator.wants_flag(), alone) {
             (_, true) => CheckpointFlag::Alone,
             (true, false) => CheckpointFlag::Raised,
             (false, false) => CheckpointFlag::Lowered,

@@ -38,6 +38,8 @@ pub(crate) struct Room {
     runs_docket: bool,
     /// Record bytes that the log surely still takes.
     log: u64,
+    /// Record bytes that the log surely still takes, its reserve included.
+    log_in_all: u64,
     /// Record bytes that the outcome stream surely still takes.
     outcomes: u64,
     /// Whether the Docket's log takes the accept records of more stripes.
@@ -69,6 +71,7 @@ impl Room {
             accepts: slots * SLOT_BLOCKS * BLOCK_BYTES as u64,
             runs_docket,
             log: 0,
+            log_in_all: 0,
             outcomes: 0,
             docket_open: false,
             log_at_limit: false,
@@ -80,6 +83,7 @@ impl Room {
     /// The logs as they are after what was appended. `open_bytes` wait in chunks of the outcome stream.
     pub(crate) fn measure(&mut self, log: &Log, outcomes: &Log, open_bytes: u64) {
         self.log = log.room_bytes(self.stripe_record_bytes);
+        self.log_in_all = log.room_bytes_in_all(self.stripe_record_bytes);
         self.outcomes = outcomes.room_bytes(self.chunk_record_bytes).saturating_sub(open_bytes);
         self.log_at_limit = log.is_at_limit();
         self.outcomes_at_limit = outcomes.is_at_limit();
@@ -91,6 +95,12 @@ impl Room {
         let takes = self.log >= self.log_wanted(promised) + SPARE_BYTES;
         self.wanted |= !takes && self.log_at_limit;
         takes
+    }
+
+    /// On the Docket's core: whether its log takes the accept record of a slot that is formed for a checkpoint alone,
+    /// beside all that is promised. The reserve is there for it.
+    pub(crate) fn takes_flag(&self, promised: Promised) -> bool {
+        self.log_in_all >= self.log_wanted(promised) + SLOT_BLOCKS * BLOCK_BYTES as u64
     }
 
     pub(crate) fn set_docket_open(&mut self, open: bool) {

@@ -10,24 +10,63 @@
 pub enum Canary {
     /// X1: a home lends to whoever claims first, not in (slot, shard) order.
     GrantOutOfOrder = 1,
+    /// L3: a record is durable when its write completes, flush or not.
+    AnswerBeforeFlush = 32,
+    /// L5: records of earlier incarnations beyond the cut are taken.
+    IgnoreCut,
+    /// L5: recovery does not flush before it reports.
+    SkipRecoveryFlush,
+    /// L5: a record's mark names a slot that is only about to be accepted.
+    MarkTooHigh,
+    /// P1: a start takes the round that it had.
+    ReuseBallot,
+    /// W1: a key is live while its age is at most the TTL.
+    TtlOffByOne,
+    /// W1: a duplicate renews its key.
+    RenewOnDuplicate,
+    /// W1: the deadline is not looked at.
+    DeadlineIgnored,
+    /// W2: a key is a duplicate whatever its body.
+    ConflictAsDuplicate,
+    /// W2: a long first response is read one event off.
+    WrongFirstResponse,
+    /// W3: at capacity the oldest live key goes.
+    EvictLive,
+    /// D5: whether there is room is read while running.
+    RoomReadLate,
+    /// C3: a shard publishes the last slot that it ran first.
+    PublishOutOfOrder,
+    /// C8: a read is answered before its slot is published.
+    ReadBeforePublished,
     /// X5: a checkpoint takes the state that it finds, whatever slots above it have done.
     NoPreImage = 50,
     /// D5: a start takes every home to have room, whatever the checkpoint says.
     RoomNotRestored = 51,
     /// C7: what is read back of a checkpoint is not compared with what was in memory.
     CheckpointNotCompared = 52,
-    /// P1: a start leads under a ballot that was used before.
-    ReuseBallot = 53,
 }
 
 impl Canary {
     /// All of them.
     pub const ALL: &[Canary] = &[
         Canary::GrantOutOfOrder,
+        Canary::AnswerBeforeFlush,
+        Canary::IgnoreCut,
+        Canary::SkipRecoveryFlush,
+        Canary::MarkTooHigh,
+        Canary::ReuseBallot,
+        Canary::TtlOffByOne,
+        Canary::RenewOnDuplicate,
+        Canary::DeadlineIgnored,
+        Canary::ConflictAsDuplicate,
+        Canary::WrongFirstResponse,
+        Canary::EvictLive,
+        Canary::RoomReadLate,
+        Canary::PublishOutOfOrder,
+        Canary::ReadBeforePublished,
         Canary::NoPreImage,
         Canary::RoomNotRestored,
         Canary::CheckpointNotCompared,
-        Canary::ReuseBallot,
     ];
 }
 

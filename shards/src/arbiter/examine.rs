@@ -8,6 +8,7 @@
 use core::hint::black_box;
 
 use assize_domain::{EngineReason, Entities as EntityList, Event};
+use assize_wire::canary::{self, Canary};
 use assize_wire::routing::body_hash;
 use assize_wire::stripe::{STRIPE_HEADER_BYTES, Stripe};
 use assize_wire::{DomainId, ShardId};
@@ -99,7 +100,12 @@ impl Rules {
             Decision::Invalid(EngineReason::WrongShard as u16)
         } else {
             match warden.look(read.hash, key, read.body) {
-                Look::Duplicate(first) => Decision::Duplicate(first),
+                Look::Duplicate(first) => {
+                    if canary::armed(Canary::RenewOnDuplicate) {
+                        warden.renew(first);
+                    }
+                    Decision::Duplicate(first)
+                }
                 Look::Conflict => Decision::Conflict,
                 Look::Absent(vacancy) => {
                     return self.decide_absent(read, step, vacancy, plan, warden, entities, mask);

@@ -15,11 +15,13 @@ pub use restore::{RestoreError, ShardRestore};
 
 use alloc::vec::Vec;
 
-use assize_wire::checkpoint::{PartHead, SumDigest};
+use assize_wire::checkpoint::{ENTITY_HEAD_BYTES, PartHead, SAVED_KEY_BYTES, SumDigest};
 use assize_wire::{Slot, StreamTime};
 
 use crate::Shard;
-use crate::limits::{CHECKPOINT_STEP_ENTITIES, CHECKPOINT_STEP_KEYS, WINDOW_SLOTS_MAX};
+use crate::limits::{
+    CHECKPOINT_RECORD_BYTES_MIN, CHECKPOINT_STEP_ENTITIES, CHECKPOINT_STEP_KEYS, WINDOW_SLOTS_MAX,
+};
 
 /// One record of a part, its payload given apart. In this order: keys, entities, the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,19 +74,26 @@ pub(crate) struct Taking {
 }
 
 impl Shard {
-    /// The next step of a checkpoint's part, which may append a record's payload to `out`.
-    pub fn checkpoint_step(&mut self, out: &mut Vec<u8>) -> CheckpointStep {
+    /// The next step of a checkpoint's part, which may append a record's payload of at most `bytes_max` bytes to `out`.
+    ///
+    /// # Panics
+    /// When `bytes_max` is below [`CHECKPOINT_RECORD_BYTES_MIN`].
+    pub fn checkpoint_step(&mut self, bytes_max: usize, out: &mut Vec<u8>) -> CheckpointStep {
+        assert!(bytes_max >= CHECKPOINT_RECORD_BYTES_MIN, "records of {bytes_max} bytes are too small");
         let Some(mut taking) = self.taking.take() else { return CheckpointStep::Idle };
         let Some((rooms, count)) = taking.finished else {
             self.taking = Some(taking);
             return CheckpointStep::Idle;
         };
-        if let Some(keys) = self.warden.save_next(CHECKPOINT_STEP_KEYS, out, &mut taking.keys_digest) {
+        let keys = CHECKPOINT_STEP_KEYS.min((bytes_max / SAVED_KEY_BYTES) as u64);
+        if let Some(keys) = self.warden.save_next(keys, out, &mut taking.keys_digest) {
             self.taking = Some(taking);
             return CheckpointStep::Record(PartRecord::Keys { first: keys.first, next: keys.next });
         }
         let from = out.len();
-        if let Some(saved) = self.entities.save_next(CHECKPOINT_STEP_ENTITIES, out) {
+        let entity_bytes = ENTITY_HEAD_BYTES + self.state_bytes_max;
+        let entities = CHECKPOINT_STEP_ENTITIES.min((bytes_max / entity_bytes) as u32);
+        if let Some(saved) = self.entities.save_next(entities, out) {
             let number = taking.records;
             taking.entities += saved;
             taking.records += u64::from(saved > 0);

@@ -18,6 +18,8 @@ use assize_wire::Slot;
 use assize_wire::canary::{self, Canary};
 use assize_wire::checkpoint::SavedEntity;
 
+use crate::limits::CHECKPOINT_STEP_PRE_IMAGE_BYTES;
+
 use super::entities::{Entities, FLAGS, IN_USE, SAVED};
 
 /// A checkpoint of a home's entities that is being taken.
@@ -33,7 +35,7 @@ pub(super) struct Saving {
     pre_images: Vec<PreImages>,
 }
 
-/// Some pre-images, at most about [`PRE_IMAGES_BYTES`].
+/// Some pre-images, at most about [`CHECKPOINT_STEP_PRE_IMAGE_BYTES`].
 #[derive(Debug, Default)]
 struct PreImages {
     encoded: Vec<u8>,
@@ -95,7 +97,7 @@ impl Entities {
             return;
         }
         let Some(mut saving) = self.saving.take() else { return };
-        if saving.pre_images.last().is_none_or(|last| last.encoded.len() >= PRE_IMAGES_BYTES) {
+        if saving.pre_images.last().is_none_or(|last| last.encoded.len() >= CHECKPOINT_STEP_PRE_IMAGE_BYTES) {
             saving.pre_images.push(PreImages::default());
         }
         if let Some(last) = saving.pre_images.last_mut() {
@@ -123,6 +125,3 @@ impl Entities {
         exists
     }
 }
-
-/// Pre-images that are given out together.
-const PRE_IMAGES_BYTES: usize = 64 << 10;

@@ -89,7 +89,7 @@ impl Entry {
     }
 
     pub(crate) fn time(&self) -> StreamTime {
-        StreamTime(self.words[3])
+        StreamTime(self.words[TIME_WORD])
     }
 
     /// Adds how the event ended.
@@ -152,6 +152,9 @@ fn bytes_of([low, high]: [u64; 2]) -> [u8; 16] {
 
 /// Words of an entry.
 pub(crate) const ENTRY_WORDS: usize = 7;
+
+/// The word that is the time.
+pub(crate) const TIME_WORD: usize = 3;
 
 const SLOT_BITS: u32 = 43;
 const INDEX_BITS: u32 = 13;

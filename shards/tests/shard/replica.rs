@@ -175,7 +175,7 @@ impl Replica {
     /// Takes a step of a shard's checkpoint, and says whether there was one to take.
     fn checkpoint_step(&mut self, shard: usize) -> bool {
         let mut payload = Vec::new();
-        match self.shards[shard].checkpoint_step(&mut payload) {
+        match self.shards[shard].checkpoint_step(1 << 16, &mut payload) {
             CheckpointStep::Idle => return false,
             CheckpointStep::Walked => {}
             CheckpointStep::Record(record) => self.parts[shard].push((record, payload)),

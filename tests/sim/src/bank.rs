@@ -13,6 +13,8 @@ pub const BANK: DomainId = DomainId(3);
 pub const VERSION: u16 = 1;
 /// Why a transfer is rejected: there is not enough.
 pub const INSUFFICIENT: u16 = 9;
+/// Why a closing is rejected: there is no such account.
+pub const NO_ACCOUNT: u16 = 10;
 /// Why an event is invalid: it is none of the bank's.
 pub const UNREADABLE: u16 = 4;
 
@@ -39,6 +41,11 @@ pub enum Op {
         /// Bytes more in the response.
         extra: u8,
     },
+    /// Takes out all that there is, which it answers, and the account is no more; or is rejected if there is none.
+    Close {
+        /// Which.
+        account: u128,
+    },
     /// Panics when it is evaluated.
     PanicLate {
         /// What it touches.
@@ -59,6 +66,7 @@ impl Op {
             Op::Transfer { from, to, amount, extra } => (1, from, to, amount, extra),
             Op::PanicLate { account } => (2, account, 0, 0, 0),
             Op::PanicEarly { account } => (3, account, 0, 0, 0),
+            Op::Close { account } => (4, account, 0, 0, 0),
         };
         let mut bytes = vec![kind, extra];
         bytes.extend_from_slice(&amount.to_le_bytes());
@@ -79,6 +87,7 @@ impl Op {
             1 => Some(Op::Transfer { from, to, amount, extra }),
             2 => Some(Op::PanicLate { account: from }),
             3 => Some(Op::PanicEarly { account: from }),
+            4 => Some(Op::Close { account: from }),
             _ => None,
         }
     }
@@ -87,9 +96,10 @@ impl Op {
     pub fn accounts(&self) -> Vec<u128> {
         match *self {
             Op::Transfer { from, to, .. } => vec![from, to],
-            Op::Deposit { account, .. } | Op::PanicLate { account } | Op::PanicEarly { account } => {
-                vec![account]
-            }
+            Op::Deposit { account, .. }
+            | Op::Close { account }
+            | Op::PanicLate { account }
+            | Op::PanicEarly { account } => vec![account],
         }
     }
 }
@@ -146,6 +156,14 @@ impl Domain for Bank {
                 response.extend_from_slice(&(from - amount).to_le_bytes());
                 response.extend_from_slice(&(to + amount).to_le_bytes());
                 extra
+            }
+            Op::Close { .. } => {
+                if states.get(0).is_none() {
+                    return Verdict::Rejected(NO_ACCOUNT);
+                }
+                response.extend_from_slice(&balance(states, 0).to_le_bytes());
+                states.remove(0);
+                0
             }
             Op::PanicLate { .. } | Op::PanicEarly { .. } => panic!("bank: evaluated"),
         };

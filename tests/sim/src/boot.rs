@@ -9,9 +9,11 @@ use assize_wal::superblock::{SuperblockStore, find};
 use assize_wal::{DeviceError, SegmentReader};
 use assize_wire::{Ballot, CoreId, LogId, ReplicaId};
 
+use crate::disk::Down;
 use crate::left::recover_logs;
+use crate::power::ShortPower;
 use crate::replica::Replica;
-use crate::shape::{build_core, identity};
+use crate::shape::build_core;
 
 /// What the boot thread still has to give to the Docket.
 #[derive(Default)]
@@ -29,7 +31,18 @@ impl Replica {
             let device = &mut self.disk.device;
             let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
             let found = find(copies).unwrap();
-            let recovered = recover_logs(device, &found.superblock)?;
+            let lasts = self.random.below(100) >= self.faults.in_recovery_percent;
+            let mut power = ShortPower::new(device, (!lasts).then(|| self.random.below(60)));
+            let recovered = recover_logs(&mut power, &found.superblock);
+            if power.failed() {
+                // Whatever it made of what it could read: nobody is there to go on.
+                let seed = self.random.next_u64();
+                self.disk.down(Down::Power, seed);
+                self.seen.recoveries_cut += 1;
+                continue;
+            }
+            let recovered = recovered?;
+            let device = &mut self.disk.device;
             let cores = (0..self.shape.cores() as u16).map(CoreId);
             let mut ballot = Ballot::NONE;
             let mut store = SuperblockStore::new(found);
@@ -51,8 +64,10 @@ impl Replica {
             }
             self.seen.superblocks_halved += 1;
         };
-        let mut reader = SlotReader::new(identity(LogId(0)), recovered.outcomes.clone());
-        let slots = recovered.accepted.iter().map(|slot| self.replayed(slot, &mut reader)).collect();
+        let mut reader = SlotReader::new(self.shape.identity(LogId(0)), recovered.outcomes.clone());
+        let slots: VecDeque<_> =
+            recovered.accepted.iter().map(|slot| self.replayed(slot, &mut reader)).collect();
+        self.disk.recorder.note_recovered(&recovered, &slots);
         let published = recovered.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.at.slot.0);
         self.seen.from_checkpoint += u64::from(published > 0);
         self.boot = Boot { slots, ballot: Some(ballot), published };
@@ -62,6 +77,7 @@ impl Replica {
         self.cores = (0..cores).map(build).collect();
         self.channels = (0..=cores).map(|_| (0..cores).map(|_| VecDeque::new()).collect()).collect();
         (self.serving, self.halted) = (vec![false; cores], vec![false; cores]);
+        self.failed = false;
         self.give_slots();
         for core in 0..cores {
             self.run_core(core);

@@ -1,10 +1,14 @@
-//! The memory device of a replica, honest or not. What it loses at a crash is decided there, by the seed; the kinds of
-//! dishonesty are those that the checks must find out.
+//! The memory device of a replica, with its habits, honest or not. What it loses at a crash is decided there, by the
+//! seed; the kinds of dishonesty are those that the checkers must find out.
 
 use std::collections::{BTreeSet, VecDeque};
 
-use assize_wal::memory::MemoryDevice;
+use assize_wal::memory::{MemoryDevice, Random};
 use assize_wal::{Completion, Device, Done, Operation, OperationId};
+use assize_wire::LogId;
+
+use crate::recorder::Recorder;
+use crate::shape::Shape;
 
 /// What a device makes of its promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,31 +21,80 @@ pub enum Honesty {
     CompletesAtOnce,
 }
 
+/// How a disk takes its time. Operations complete in random order in any case.
+#[derive(Clone, Copy, Debug)]
+pub struct DiskHabits {
+    /// The disk's share of what happens: a message between two cores has 2.
+    pub weight: u64,
+    /// A log whose operations come late.
+    pub slow_log: Option<LogId>,
+    /// One in so many of the disk's moves lets one of the slow log's operations begin, others being there.
+    pub slow_one_in: u64,
+    /// One in so many moves begins a stall; 0 means none does.
+    pub stall_one_in: u64,
+    /// Moves that a stall takes at most; then all that waited comes in a burst.
+    pub stall_moves: u64,
+}
+
+impl DiskHabits {
+    /// Nothing out of the ordinary.
+    pub const CALM: DiskHabits =
+        DiskHabits { weight: 6, slow_log: None, slow_one_in: 1, stall_one_in: 0, stall_moves: 1 };
+}
+
+/// How a replica goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Down {
+    /// The power fails: what was not flushed is kept, lost or torn.
+    Power,
+    /// The process dies: what was written stays written, and unflushed.
+    Process,
+}
+
 /// A disk and its lies.
 pub struct Disk {
     /// What holds the bytes.
     pub device: MemoryDevice,
+    /// What is durable, reckoned apart.
+    pub recorder: Recorder,
+    /// How it takes its time.
+    pub habits: DiskHabits,
     honesty: Honesty,
+    random: Random,
+    /// Operations of the slow log that have not begun.
+    held: Vec<Operation>,
+    /// Moves that the stall still takes.
+    stalled: u64,
     /// Operations that were told complete and are not.
     told: BTreeSet<OperationId>,
     early: VecDeque<Completion>,
-    /// Operations that the core waits for.
+    /// Operations that cores wait for.
     under_way: usize,
 }
 
 impl Disk {
     /// An empty one.
-    pub fn new(seed: u64, honesty: Honesty) -> Disk {
-        let (told, early) = (BTreeSet::new(), VecDeque::new());
-        Disk { device: MemoryDevice::new(seed), honesty, told, early, under_way: 0 }
+    pub fn new(seed: u64, honesty: Honesty, habits: DiskHabits) -> Disk {
+        Disk {
+            device: MemoryDevice::new(seed),
+            recorder: Recorder::default(),
+            habits,
+            honesty,
+            random: Random(seed ^ 0xd15c),
+            held: Vec::new(),
+            stalled: 0,
+            told: BTreeSet::new(),
+            early: VecDeque::new(),
+            under_way: 0,
+        }
     }
 
     /// A core wants this done.
-    pub fn submit(&mut self, operation: Operation) {
+    pub fn submit(&mut self, shape: &Shape, operation: Operation) {
         self.under_way += 1;
         match (self.honesty, operation) {
             (Honesty::NeverFlushes, Operation::Write { id, segment, offset, buffers, .. }) => {
-                self.device.submit(Operation::Write { id, segment, offset, buffers, flush: false });
+                self.begin(shape, Operation::Write { id, segment, offset, buffers, flush: false });
             }
             (Honesty::NeverFlushes, Operation::Flush { id, .. }) => {
                 self.early.push_back(Completion { id, result: Ok(Done::Complete) });
@@ -49,19 +102,32 @@ impl Disk {
             (Honesty::CompletesAtOnce, operation @ (Operation::Write { .. } | Operation::Flush { .. })) => {
                 self.told.insert(operation.id());
                 self.early.push_back(Completion { id: operation.id(), result: Ok(Done::Complete) });
-                self.device.submit(operation);
+                self.begin(shape, operation);
             }
-            (_, operation) => self.device.submit(operation),
+            (_, operation) => self.begin(shape, operation),
         }
     }
 
-    /// Lets the device take a step, which may complete an operation.
+    /// Lets the device move, which may complete an operation.
     pub fn step(&mut self) -> Option<Completion> {
         if let Some(completion) = self.early.pop_front() {
             self.under_way -= 1;
             return Some(completion);
         }
+        if self.stalled > 0 {
+            self.stalled -= 1;
+            return None;
+        }
+        if self.habits.stall_one_in > 0 && self.random.below(self.habits.stall_one_in) == 0 {
+            self.stalled = self.random.below(self.habits.stall_moves);
+        }
+        let alone = self.device.in_flight() == 0;
+        if !self.held.is_empty() && (alone || self.random.below(self.habits.slow_one_in) == 0) {
+            let at = self.random.below(self.held.len() as u64) as usize;
+            self.device.submit(self.held.swap_remove(at));
+        }
         let completion = self.device.poll()?;
+        self.recorder.note_completed(&completion);
         if self.told.remove(&completion.id) {
             return None;
         }
@@ -74,11 +140,25 @@ impl Disk {
         self.under_way
     }
 
-    /// The power fails.
-    pub fn crash(&mut self, seed: u64) {
-        self.device.crash(seed);
+    /// Whoever used it is gone, and what was under way is open.
+    pub fn down(&mut self, how: Down, seed: u64) {
+        self.held.drain(..).for_each(|operation| self.device.submit(operation));
+        match how {
+            Down::Power => self.device.crash(seed),
+            Down::Process => self.device.kill(seed),
+        }
+        self.recorder.note_down();
         self.told.clear();
         self.early.clear();
-        self.under_way = 0;
+        (self.under_way, self.stalled) = (0, 0);
+    }
+
+    fn begin(&mut self, shape: &Shape, operation: Operation) {
+        self.recorder.note_submitted(shape, &operation);
+        if self.habits.slow_log == Some(operation.id().log) {
+            self.held.push(operation);
+        } else {
+            self.device.submit(operation);
+        }
     }
 }

@@ -1,16 +1,19 @@
 //! What a crash would leave on the disk now, read as a start reads it.
 
+use std::collections::BTreeMap;
+
 use assize_wal::log::check_record;
 use assize_wal::memory::MemoryDevice;
 use assize_wal::recovery::{Recovered, RecoveredSlot, RecoveryError, recover};
 use assize_wal::superblock::{Superblock, find};
 use assize_wal::{BLOCK_BYTES, Block, BlockBuffer, RecordHeader, RecordLocation, SegmentReader};
 use assize_wire::accept::Accept;
+use assize_wire::checkpoint::SavedEntity;
 use assize_wire::manifest::Ordered;
 use assize_wire::{LogId, ShardId, Slot};
 
 use crate::replica::Replica;
-use crate::shape::identity;
+use crate::shape::Shape;
 
 /// A slot of the log: its manifest and its stripes' bytes.
 pub struct LoggedSlot {
@@ -20,34 +23,67 @@ pub struct LoggedSlot {
     pub stripes: Vec<(ShardId, Vec<u8>)>,
 }
 
+/// What a start after a crash would find.
+pub struct Left {
+    /// The slot of the active checkpoint, 0 if there is none.
+    pub checkpoint: Slot,
+    /// The balances in it.
+    pub balances: BTreeMap<u128, u64>,
+    /// The slots above it, without a gap.
+    pub log: Vec<LoggedSlot>,
+}
+
 impl Replica {
-    /// The log as a start after a crash would find it now, first to last slot.
-    pub fn log_after_crash(&self, seed: u64) -> Vec<LoggedSlot> {
+    /// What a start after a crash would find now.
+    pub fn left_after_crash(&self, seed: u64) -> Left {
         let mut device = self.disk.device.clone();
         device.crash(seed);
         let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
         let superblock = find(copies).unwrap().superblock;
         let recovered = recover_logs(&mut device, &superblock).unwrap();
-        let stripe = |device: &mut MemoryDevice, location| read(device, location).payload().to_vec();
+        let bytes =
+            |device: &mut MemoryDevice, location| read(&self.shape, device, location).payload().to_vec();
+        let mut left = Left { checkpoint: Slot::ZERO, balances: BTreeMap::new(), log: Vec::new() };
+        if let Some(checkpoint) = &recovered.checkpoint {
+            left.checkpoint = checkpoint.at.slot;
+            for location in checkpoint.parts.iter().flat_map(|part| &part.entities) {
+                let payload = bytes(&mut device, *location);
+                let mut rest = &payload[..];
+                while !rest.is_empty() {
+                    let (entity, _, after) = SavedEntity::parse(rest).unwrap();
+                    let balance = u64::from_le_bytes(entity.state.try_into().unwrap());
+                    let twice = left.balances.insert(entity.id.0, balance);
+                    assert_eq!(twice, None, "[checkpoint] account {} is there twice", entity.id);
+                    rest = after;
+                }
+            }
+        }
         let logged = |slot: &RecoveredSlot| {
             let manifest = Accept::parse(&slot.payload).unwrap().manifest;
             let stripes = slot.stripes.iter();
-            let stripes = stripes.map(|(id, location)| (id.shard, stripe(&mut device, *location))).collect();
+            let stripes = stripes.map(|(id, location)| (id.shard, bytes(&mut device, *location))).collect();
             LoggedSlot { ordered: Ordered { manifest, hash: slot.manifest }, stripes }
         };
-        recovered.accepted.iter().map(logged).collect()
+        left.log = recovered.accepted.iter().map(logged).collect();
+        left
+    }
+
+    /// The slots above the checkpoint that a start after a crash would find now.
+    pub fn log_after_crash(&self, seed: u64) -> Vec<LoggedSlot> {
+        self.left_after_crash(seed).log
     }
 
     /// The highest accepted-through mark in the records of a log.
     pub fn highest_mark(&self, log: LogId) -> Slot {
         let mut device = self.disk.device.clone();
+        let identity = self.shape.identity(log);
         let mut highest = Slot::ZERO;
         for (segment, bytes) in device.segments(log).unwrap() {
             for offset in (0..bytes).step_by(BLOCK_BYTES) {
                 let mut block = [Block::ZERO];
                 device.read(log, segment, offset, &mut block).unwrap();
-                let logical = identity(log).start_of(segment) + offset;
-                if let Ok(header) = RecordHeader::decode(&identity(log), logical, &block[0].0) {
+                let logical = identity.start_of(segment) + offset;
+                if let Ok(header) = RecordHeader::decode(&identity, logical, &block[0].0) {
                     highest = highest.max(header.mark.slot);
                 }
             }
@@ -56,21 +92,21 @@ impl Replica {
     }
 }
 
-/// Recovers the logs of a device.
+/// Recovers the logs that a reader finds.
 pub(crate) fn recover_logs(
-    device: &mut MemoryDevice,
+    reader: &mut dyn SegmentReader,
     superblock: &Superblock,
 ) -> Result<Recovered, RecoveryError> {
-    recover(device, superblock, &mut |payload| {
+    recover(reader, superblock, &mut |payload| {
         let accept = Accept::parse(payload).ok()?;
         Some(accept.manifest.stripes.iter().map(|stripe| stripe.id).collect())
     })
 }
 
 /// Reads a record that is whole.
-pub(crate) fn read(device: &mut MemoryDevice, location: RecordLocation) -> BlockBuffer {
+pub(crate) fn read(shape: &Shape, device: &mut MemoryDevice, location: RecordLocation) -> BlockBuffer {
     let mut blocks = vec![Block::ZERO; location.bytes as usize / BLOCK_BYTES];
     device.read(location.log, location.segment, location.offset, &mut blocks).unwrap();
-    let identity = identity(location.log);
+    let identity = shape.identity(location.log);
     check_record(&identity, identity.start_of(location.segment) + location.offset, blocks).unwrap().buffer
 }

@@ -1,18 +1,19 @@
 //! The plain serial model (D1): one event after the other in (slot, shard, index) order, with maps and no cleverness.
-//! It shares with the engine the layouts and nothing else; of the bank's arithmetic it has its own.
+//! It shares with the engine the layouts and nothing else; of the bank's arithmetic it has its own. It runs along with
+//! the log, slot by slot, so that whatever is told can be held against it at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use assize_domain::EngineReason;
 use assize_wire::event::Event;
-use assize_wire::outcome::Status;
-use assize_wire::routing::Routing;
+use assize_wire::outcome::{Outcome, Status};
 use assize_wire::stripe::Stripe;
-use assize_wire::{Hash, Position, ShardId, Slot};
+use assize_wire::{EntityId, EventKey, Hash, Position, ShardId, Slot};
 
-use crate::bank::{BANK, INSUFFICIENT, Op, UNREADABLE, VERSION};
+use crate::bank::{BANK, INSUFFICIENT, NO_ACCOUNT, Op, UNREADABLE, VERSION};
 use crate::left::LoggedSlot;
-use crate::shape::TTL_NS;
+use crate::shape::Agreed;
 
 /// How an event of the log ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,134 +32,322 @@ pub struct Ended {
     pub response: Vec<u8>,
 }
 
-#[derive(Clone)]
+/// What a shard must publish for its stripe of a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// The digest of the outcomes and changes (see the Arbiter).
+    pub digest: Hash,
+    /// The outcomes, encoded.
+    pub outcomes: Vec<u8>,
+}
+
+/// The accounts after a stripe.
+pub struct Snapshot {
+    /// The shard of the stripe.
+    pub shard: ShardId,
+    /// By account.
+    pub balances: Arc<BTreeMap<u128, u64>>,
+}
+
+/// The model and what it found.
+pub struct Model {
+    agreed: Agreed,
+    /// Every event of the log, by where it stands.
+    pub ended: BTreeMap<Position, Ended>,
+    /// What each stripe came to.
+    pub ran: BTreeMap<(Slot, ShardId), Ran>,
+    /// Before the log (slot 0), and after each stripe.
+    pub snapshots: BTreeMap<Slot, Vec<Snapshot>>,
+    /// The last slot that ran.
+    pub through: Slot,
+    /// What was paid in, less what was taken out by closing.
+    pub deposited: i128,
+    /// The hash and the stream time of the last slot.
+    tip: (Hash, u64),
+    warden: Vec<Warden>,
+    balances: Arc<BTreeMap<u128, u64>>,
+    /// Accounts at each home now, and after each of the last slots, the oldest first (D5).
+    at_home: Vec<usize>,
+    counts: VecDeque<Vec<usize>>,
+}
+
+/// The keys of one shard.
+#[derive(Default)]
+struct Warden {
+    live: HashMap<u128, Recorded>,
+    /// In the order of their recording, which is that of time.
+    recorded: VecDeque<(u64, u128)>,
+}
+
 struct Recorded {
     body: Vec<u8>,
     time: u64,
     ended: Ended,
 }
 
-/// The accounts after a stripe.
-pub struct Snapshot {
-    /// The slot.
-    pub slot: Slot,
-    /// The shard of the stripe.
-    pub shard: ShardId,
-    /// By account.
-    pub balances: BTreeMap<u128, u64>,
-}
-
-/// The model and what it found.
-#[derive(Default)]
-pub struct Model {
-    /// Every event of the log, by where it stands.
-    pub ended: BTreeMap<Position, Ended>,
-    /// Before the log, and after each stripe.
-    pub snapshots: Vec<Snapshot>,
-    /// How often the log has an event, by its bytes.
-    pub counted: HashMap<Vec<u8>, usize>,
-    warden: HashMap<u128, Recorded>,
-    balances: BTreeMap<u128, u64>,
+/// An event that was applied or not, and what it changed, in the order in which it names its accounts.
+struct Evaluated {
+    status: Status,
+    reason: u16,
+    response: Vec<u8>,
+    changes: Vec<(u128, Option<u64>)>,
 }
 
 impl Model {
-    /// Runs a log, which must be one: a chain of slots in which stream time never moves back (P4).
-    pub fn run(log: &[LoggedSlot], routing: Routing) -> Model {
-        let mut model = Model::default();
+    /// Before the first slot.
+    #[must_use]
+    pub fn new(agreed: Agreed) -> Model {
+        let shards = usize::from(agreed.routing.shards);
+        let mut model = Model {
+            agreed,
+            ended: BTreeMap::new(),
+            ran: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            through: Slot::ZERO,
+            deposited: 0,
+            tip: (Hash::ZERO, 0),
+            warden: (0..shards).map(|_| Warden::default()).collect(),
+            balances: Arc::default(),
+            at_home: vec![0; shards],
+            counts: VecDeque::from([vec![0; shards]]),
+        };
         model.snapshot(Slot::ZERO, ShardId(0));
-        let (mut previous, mut time) = (Hash::ZERO, 0);
-        for (at, slot) in log.iter().enumerate() {
-            let manifest = &slot.ordered.manifest;
-            assert_eq!(manifest.slot.0, at as u64 + 1, "a gap in the log");
-            assert_eq!(manifest.previous, previous, "the log is no chain");
-            assert!(manifest.time.0 >= time, "stream time moved back at slot {}", manifest.slot);
-            assert!(!manifest.stripes.is_empty() && manifest.stripes.len() == slot.stripes.len());
-            (previous, time) = (Hash::of(&manifest.encode()), manifest.time.0);
-            for (named, (shard, bytes)) in manifest.stripes.iter().zip(&slot.stripes) {
-                assert_eq!((named.id.shard, named.id.hash), (*shard, Hash::of(bytes)));
-                let stripe = Stripe::parse(bytes).unwrap();
-                for (index, event) in stripe.events().enumerate() {
-                    let position = Position { slot: manifest.slot, shard: *shard, index: index as u32 };
-                    let event = event.unwrap();
-                    assert_eq!(
-                        routing.shard_of_key(event.key()),
-                        *shard,
-                        "an event in another shard's stripe"
-                    );
-                    *model.counted.entry(event.bytes().to_vec()).or_default() += 1;
-                    let ended = model.submit(&event, time, position);
-                    model.ended.insert(position, ended);
-                }
-                model.snapshot(manifest.slot, *shard);
-            }
-        }
         model
     }
 
-    fn snapshot(&mut self, slot: Slot, shard: ShardId) {
-        self.snapshots.push(Snapshot { slot, shard, balances: self.balances.clone() });
+    /// The balances after a slot that ran.
+    #[must_use]
+    pub fn balances_after(&self, slot: Slot) -> Arc<BTreeMap<u128, u64>> {
+        let last = self.snapshots.range(..=slot).next_back().and_then(|(_, snapshots)| snapshots.last());
+        last.map(|snapshot| Arc::clone(&snapshot.balances)).unwrap_or_default()
     }
 
-    fn submit(&mut self, event: &Event<'_>, time: u64, position: Position) -> Ended {
+    /// Runs a log, which must be one.
+    pub fn run(agreed: Agreed, log: &[LoggedSlot]) -> Model {
+        let mut model = Model::new(agreed);
+        log.iter().for_each(|slot| model.push(slot));
+        model
+    }
+
+    /// Runs the next slot of the log.
+    ///
+    /// # Panics
+    /// When it does not follow the one before it: a chain of slots in which stream time never moves back (P4).
+    pub fn push(&mut self, slot: &LoggedSlot) {
+        let manifest = &slot.ordered.manifest;
+        let (previous, time) = self.tip;
+        assert_eq!(manifest.slot, self.through.next(), "a gap in the log");
+        assert_eq!(manifest.previous, previous, "the log is no chain");
+        assert!(manifest.time.0 >= time, "stream time moved back at slot {}", manifest.slot);
+        // A slot that orders nothing is there for a checkpoint.
+        assert!(!manifest.stripes.is_empty() || manifest.checkpoint, "slot {} is for nothing", manifest.slot);
+        assert_eq!(manifest.stripes.len(), slot.stripes.len());
+        self.tip = (Hash::of(&manifest.encode()), manifest.time.0);
+        assert_eq!(slot.ordered.hash, self.tip.0, "the hash of slot {} is another", manifest.slot);
+        for (named, (shard, bytes)) in manifest.stripes.iter().zip(&slot.stripes) {
+            assert_eq!((named.id.shard, named.id.hash), (*shard, Hash::of(bytes)));
+            self.run_stripe(manifest.slot, *shard, bytes);
+            self.snapshot(manifest.slot, *shard);
+        }
+        if slot.stripes.is_empty() {
+            self.snapshot(manifest.slot, ShardId(0));
+        }
+        self.through = manifest.slot;
+        self.counts.push_back(self.at_home.clone());
+        if self.counts.len() > ROOM_LAG_SLOTS {
+            self.counts.pop_front();
+        }
+    }
+
+    /// By account, now.
+    #[must_use]
+    pub fn balances(&self) -> &BTreeMap<u128, u64> {
+        &self.balances
+    }
+
+    fn run_stripe(&mut self, slot: Slot, shard: ShardId, bytes: &[u8]) {
+        let (hash, time) = self.tip;
+        let ttl = self.agreed.ttl_ns;
+        let warden = &mut self.warden[usize::from(shard.0)];
+        while let Some((recorded, key)) = warden.recorded.front().copied().filter(|(at, _)| time - at >= ttl)
+        {
+            warden.recorded.pop_front();
+            // A key that came again after its TTL was recorded again.
+            if warden.live.get(&key).is_some_and(|live| live.time == recorded) {
+                warden.live.remove(&key);
+            }
+        }
+        let mut digested = hash.0.to_vec();
+        digested.extend_from_slice(&shard.0.to_le_bytes());
+        let mut outcomes = Vec::new();
+        let stripe = Stripe::parse(bytes).unwrap();
+        for (index, event) in stripe.events().enumerate() {
+            let event = event.unwrap();
+            let position = Position { slot, shard, index: index as u32 };
+            assert_eq!(
+                self.agreed.routing.shard_of_key(event.key()),
+                shard,
+                "an event in another shard's stripe"
+            );
+            let (ended, changes) = self.submit(&event, time, position);
+            let duplicate = ended.status == Status::Duplicate;
+            let mut encoded = Vec::new();
+            Outcome {
+                key: EventKey(ended.key),
+                status: ended.status,
+                first_status: ended.first_status,
+                reason: ended.reason,
+                index: position.index,
+                original_slot: ended.position.slot,
+                original_index: ended.position.index,
+                response: if duplicate { &[] } else { &ended.response },
+            }
+            .encode(&mut encoded);
+            outcomes.extend_from_slice(&encoded);
+            digested.extend_from_slice(&encoded);
+            digest_changes(&mut digested, &changes);
+            self.ended.insert(position, ended);
+        }
+        self.ran.insert((slot, shard), Ran { digest: Hash::of(&digested), outcomes });
+    }
+
+    fn snapshot(&mut self, slot: Slot, shard: ShardId) {
+        let balances = Arc::clone(&self.balances);
+        self.snapshots.entry(slot).or_default().push(Snapshot { shard, balances });
+    }
+
+    fn submit(
+        &mut self,
+        event: &Event<'_>,
+        time: u64,
+        position: Position,
+    ) -> (Ended, Vec<(u128, Option<u64>)>) {
         let key = event.key().0;
-        let seen = self.warden.get(&key).filter(|seen| time - seen.time < TTL_NS);
-        if let Some(seen) = seen {
+        let nothing = |status, reason: u16| (ended(key, status, reason, position, &[]), Vec::new());
+        let warden = &self.warden[usize::from(position.shard.0)];
+        if let Some(seen) = warden.live.get(&key) {
             return match seen.body == event.body() {
-                true => Ended { status: Status::Duplicate, ..seen.ended.clone() },
-                false => ended(key, Status::Conflict, 0, position, &[]),
+                true => (Ended { status: Status::Duplicate, ..seen.ended.clone() }, Vec::new()),
+                false => nothing(Status::Conflict, 0),
             };
         }
-        let version = (event.domain(), event.version()) == (BANK, VERSION);
-        let op = Op::decode(event.payload());
-        let op = match op {
-            _ if !version => {
-                return ended(key, Status::Invalid, EngineReason::UnknownDomain as u16, position, &[]);
-            }
-            None => return ended(key, Status::Invalid, UNREADABLE, position, &[]),
+        if (event.domain(), event.version()) != (BANK, VERSION) {
+            return nothing(Status::Invalid, EngineReason::UnknownDomain as u16);
+        }
+        let op = match Op::decode(event.payload()) {
+            None => return nothing(Status::Invalid, UNREADABLE),
             Some(Op::Transfer { from, to, .. }) if from == to => {
-                return ended(key, Status::Invalid, EngineReason::BadEntities as u16, position, &[]);
+                return nothing(Status::Invalid, EngineReason::BadEntities as u16);
             }
             Some(op) => op,
         };
-        if event.deadline().0 <= time || event.deadline().0 > time + TTL_NS {
-            return ended(key, Status::Expired, 0, position, &[]);
+        let deadline = event.deadline().0;
+        if deadline <= time || deadline > time + self.agreed.ttl_ns {
+            return nothing(Status::Expired, 0);
         }
-        let ended = self.evaluate(key, &op, position);
+        if warden.live.len() >= self.agreed.warden_capacity as usize {
+            return nothing(Status::Full, 0);
+        }
+        let Evaluated { status, reason, response, changes } = self.evaluate(&op);
+        self.store(&op, &changes);
+        let ended = ended(key, status, reason, position, &response);
         let recorded = Recorded { body: event.body().to_vec(), time, ended: ended.clone() };
-        self.warden.insert(key, recorded);
-        ended
+        let warden = &mut self.warden[usize::from(position.shard.0)];
+        warden.live.insert(key, recorded);
+        warden.recorded.push_back((time, key));
+        (ended, changes)
     }
 
-    fn evaluate(&mut self, key: u128, op: &Op, position: Position) -> Ended {
+    fn evaluate(&self, op: &Op) -> Evaluated {
         let balance = |account: &u128| self.balances.get(account).copied().unwrap_or(0);
+        let rejected = |reason, response: &[u8]| Evaluated {
+            status: Status::Rejected,
+            reason,
+            response: response.to_vec(),
+            changes: Vec::new(),
+        };
         let mut response = Vec::new();
-        let extra = match op {
+        let (changes, extra) = match op {
             Op::PanicLate { .. } | Op::PanicEarly { .. } => {
-                return ended(key, Status::Fault, 0, position, &[]);
+                let (response, changes) = (Vec::new(), Vec::new());
+                return Evaluated { status: Status::Fault, reason: 0, response, changes };
             }
+            Op::Close { account } => match self.balances.get(account) {
+                None => return rejected(NO_ACCOUNT, &[]),
+                Some(balance) => {
+                    response.extend(balance.to_le_bytes());
+                    (vec![(*account, None)], 0)
+                }
+            },
             Op::Deposit { account, amount, extra } => {
                 let after = balance(account) + amount;
-                self.balances.insert(*account, after);
                 response.extend(after.to_le_bytes());
-                extra
+                (vec![(*account, Some(after))], *extra)
             }
             Op::Transfer { from, amount, .. } if balance(from) < *amount => {
-                let there = balance(from).to_le_bytes();
-                return ended(key, Status::Rejected, INSUFFICIENT, position, &there);
+                return rejected(INSUFFICIENT, &balance(from).to_le_bytes());
             }
             Op::Transfer { from, to, amount, extra } => {
                 let (left, right) = (balance(from) - amount, balance(to) + amount);
-                self.balances.extend([(*from, left), (*to, right)]);
                 response.extend(left.to_le_bytes());
                 response.extend(right.to_le_bytes());
-                extra
+                (vec![(*from, Some(left)), (*to, Some(right))], *extra)
             }
         };
-        response.extend(std::iter::repeat_n(*extra, usize::from(*extra)));
-        ended(key, Status::Applied, 0, position, &response)
+        response.extend(std::iter::repeat_n(extra, usize::from(extra)));
+        // D5: what counts is how many there were a window of slots ago.
+        let counts = &self.counts[0];
+        let no_room = changes.iter().any(|(account, state)| {
+            let is_new = state.is_some() && !self.balances.contains_key(account);
+            is_new && counts[self.home(*account)] >= self.agreed.entity_capacity as usize
+        });
+        if no_room {
+            return rejected(EngineReason::NoRoom as u16, &[]);
+        }
+        Evaluated { status: Status::Applied, reason: 0, response, changes }
+    }
+
+    fn store(&mut self, op: &Op, changes: &[(u128, Option<u64>)]) {
+        if changes.is_empty() {
+            return;
+        }
+        let balances = Arc::make_mut(&mut self.balances);
+        for (account, state) in changes {
+            let before = match state {
+                Some(balance) => balances.insert(*account, *balance),
+                None => balances.remove(account),
+            };
+            let home = usize::from(self.agreed.routing.home_of(BANK, EntityId(*account)).0);
+            self.at_home[home] += usize::from(state.is_some());
+            self.at_home[home] -= usize::from(before.is_some());
+            match op {
+                Op::Deposit { amount, .. } => self.deposited += i128::from(*amount),
+                Op::Close { .. } => self.deposited -= i128::from(before.unwrap_or(0)),
+                _ => {}
+            }
+        }
+    }
+
+    fn home(&self, account: u128) -> usize {
+        self.agreed.routing.home_of(BANK, EntityId(account)).0.into()
     }
 }
 
 fn ended(key: u128, status: Status, reason: u16, position: Position, response: &[u8]) -> Ended {
     Ended { key, status, first_status: status, reason, position, response: response.to_vec() }
 }
+
+/// As the Arbiter digests what an event changed: how many, and each as domain, id, present, length, state.
+fn digest_changes(digested: &mut Vec<u8>, changes: &[(u128, Option<u64>)]) {
+    digested.push(changes.len() as u8);
+    for (account, state) in changes {
+        digested.extend_from_slice(&BANK.0.to_le_bytes());
+        digested.extend_from_slice(&account.to_le_bytes());
+        digested.push(state.is_some().into());
+        digested.push(if state.is_some() { 8 } else { 0 });
+        state.iter().for_each(|state| digested.extend_from_slice(&state.to_le_bytes()));
+    }
+}
+
+/// Slots between the count that decides whether there is room and the slot it decides for (D5).
+const ROOM_LAG_SLOTS: usize = 8;

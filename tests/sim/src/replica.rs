@@ -7,15 +7,17 @@ use std::collections::VecDeque;
 
 use assize_consensus::Watermarks;
 use assize_node::{Core, CoreMessage, LogIds, Now, Output};
-use assize_wal::OperationId;
 use assize_wal::memory::Random;
 use assize_wal::superblock::{Superblock, SuperblockStore};
+use assize_wal::{Completion, OperationId};
 use assize_wire::routing::Routing;
 use assize_wire::{Ballot, Incarnation, ReplicaId};
 
 use crate::boot::Boot;
-use crate::disk::Disk;
-use crate::shape::{CLUSTER, EPOCH_NS, SEGMENT_BYTES, Shape};
+use crate::checkers::Budget;
+use crate::disk::{Disk, Down};
+use crate::options::{ClockHabits, Faults, Options, Schedule};
+use crate::shape::{CLUSTER, EPOCH_NS, Shape};
 use crate::socket::Socket;
 
 /// What a run came to, so that a test can ask whether it meant something.
@@ -31,8 +33,14 @@ pub struct Seen {
     pub superblocks_halved: u64,
     /// Checkpoints that became active.
     pub checkpoints: u64,
+    /// Checkpoints that failed for want of space.
+    pub checkpoints_failed: u64,
     /// Starts from a checkpoint.
     pub from_checkpoint: u64,
+    /// Starts in which the power failed while the logs were read.
+    pub recoveries_cut: u64,
+    /// Writes or flushes that failed.
+    pub io_errors: u64,
     /// Stripes whose times were told.
     pub stages: u64,
     /// Connections refused.
@@ -45,6 +53,12 @@ pub struct Seen {
 pub struct Replica {
     /// What it is made of.
     pub shape: Shape,
+    /// Which message comes next.
+    pub schedule: Schedule,
+    /// How its clocks go.
+    pub clock: ClockHabits,
+    /// What goes wrong.
+    pub faults: Faults,
     /// Its disk.
     pub disk: Disk,
     /// What the run came to.
@@ -61,17 +75,24 @@ pub struct Replica {
     pub serving: Vec<bool>,
     /// By core: whether it has halted.
     pub halted: Vec<bool>,
+    /// One in so many messages between cores is lost, which must be found out; 0 means none is.
+    pub lose_one_in: u64,
     /// Digests are given to replay with a bit flipped.
     pub falsify_digests: bool,
-    /// As of the last step.
-    marks: Watermarks,
-    steps: u64,
+    pub(crate) invariants_every_steps: u64,
+    /// A write or flush failed: it does nothing more until it went down (L3).
+    pub failed: bool,
+    pub(crate) steps: u64,
+    /// Pairs of cores between which messages are under way, the last to send at the end.
+    pub(crate) pushed: Vec<(usize, usize)>,
 }
 
 impl Replica {
     /// A formatted replica that is not started.
-    pub fn format(shape: Shape, seed: u64) -> Replica {
-        let mut disk = Disk::new(seed, shape.honesty);
+    pub fn format(options: &Options, seed: u64) -> Replica {
+        let Options { shape, schedule, disk, clock, faults, .. } = *options;
+        let mut disk = Disk::new(seed, shape.honesty, disk);
+        disk.device.set_segments_left(faults.segments_left.unwrap_or(u64::MAX));
         let first = Superblock {
             cluster: CLUSTER,
             replica: ReplicaId(0),
@@ -79,7 +100,7 @@ impl Replica {
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
             quarantined: false,
-            segment_bytes: SEGMENT_BYTES,
+            segment_bytes: shape.segment_bytes,
             checkpoint: None,
             cuts: Vec::new(),
             parameters: Vec::new(),
@@ -88,6 +109,9 @@ impl Replica {
         SuperblockStore::format(first).drive(|copy, blocks| device.write_superblock(copy, blocks)).unwrap();
         Replica {
             shape,
+            schedule,
+            clock,
+            faults,
             disk,
             seen: Seen::default(),
             random: Random(seed ^ 0x5eed),
@@ -98,15 +122,18 @@ impl Replica {
             boot: Boot::default(),
             serving: Vec::new(),
             halted: Vec::new(),
+            lose_one_in: 0,
             falsify_digests: false,
-            marks: Watermarks::default(),
+            invariants_every_steps: options.invariants_every_steps,
+            failed: false,
             steps: 0,
+            pushed: Vec::new(),
         }
     }
 
-    /// A formatted replica that serves.
+    /// A formatted replica of this shape that serves, with nothing out of the ordinary.
     pub fn serving(shape: Shape, seed: u64) -> Replica {
-        let mut replica = Replica::format(shape, seed);
+        let mut replica = Replica::format(&Options::calm(shape), seed);
         replica.start().unwrap();
         replica.run_until("it serves", |replica| replica.is_serving());
         // Segments are prepared: until then it may say busy.
@@ -114,13 +141,19 @@ impl Replica {
         replica
     }
 
-    /// The power fails: cores and connections are gone, and what the disk did not have.
+    /// The power fails.
     pub fn crash(&mut self) {
+        self.down(Down::Power);
+    }
+
+    /// It goes down: cores and connections are gone, and what the disk did not have.
+    pub fn down(&mut self, how: Down) {
         let seed = self.random.next_u64();
-        self.disk.crash(seed);
+        self.disk.down(how, seed);
         self.cores.clear();
         self.channels.clear();
-        self.marks = Watermarks::default();
+        self.pushed.clear();
+        self.failed = false;
         for socket in &mut self.sockets {
             (socket.open, socket.closing) = (false, true);
             socket.sent.clear();
@@ -142,6 +175,11 @@ impl Replica {
     /// Whether every core has halted.
     pub fn is_halted(&self) -> bool {
         self.halted.iter().all(|halted| *halted)
+    }
+
+    /// Whether its logs are so small that they may be full.
+    pub fn may_be_full(&self) -> bool {
+        self.faults.segments_left.is_some() || self.shape.segments_max < 1000
     }
 
     /// Its clocks.
@@ -184,9 +222,7 @@ impl Replica {
     pub fn finish_disk(&mut self) {
         while self.disk.under_way() > 0 {
             if let Some(completion) = self.disk.step() {
-                let core = self.owner(completion.id);
-                self.touch(core);
-                self.cores[core].handle_completion(completion).expect("no write fails here");
+                self.complete(completion);
             }
         }
     }
@@ -210,107 +246,39 @@ impl Replica {
     ///
     /// # Panics
     /// When it never comes.
-    pub fn run_until(&mut self, what: &str, done: impl Fn(&Replica) -> bool) {
-        for _ in 0..200_000 {
-            if done(self) {
-                return;
-            }
+    pub fn run_until(&mut self, what: &'static str, done: impl Fn(&Replica) -> bool) {
+        let mut budget = Budget::new(what, 200_000);
+        while !done(self) {
+            budget.spend(|| format!("serving {:?}, halted {:?}", self.serving, self.halted));
             self.step();
         }
-        panic!("it never came that {what}; serving {:?}, halted {:?}", self.serving, self.halted);
-    }
-
-    /// One thing happens, drawn from all that may.
-    pub fn step(&mut self) {
-        self.steps += 1;
-        // R4: no mark ever moves back within an incarnation.
-        let after = self.watermarks();
-        let before = std::mem::replace(&mut self.marks, after);
-        assert!(before.published <= after.published && before.chosen <= after.chosen, "{before:?} {after:?}");
-        assert!(before.accepted <= after.accepted && before.formed <= after.formed, "{before:?} {after:?}");
-        let passed = 1 + self.random.below(20_000);
-        self.advance_to(self.now.monotonic_ns + passed);
-        if self.steps.is_multiple_of(64) {
-            self.cores.iter().for_each(Core::check_invariants);
-        }
-        let mut choices: Vec<Choice> = Vec::new();
-        for from in 0..self.channels.len() {
-            let to = (0..self.cores.len()).filter(|to| !self.channels[from][*to].is_empty());
-            choices.extend(to.map(|to| Choice::Message { from, to }));
-        }
-        if self.disk.under_way() > 0 {
-            choices.extend([Choice::Disk; 3]);
-        }
-        for (socket, state) in self.sockets.iter().enumerate().filter(|(_, socket)| socket.open) {
-            if state.closing {
-                choices.push(Choice::Close(socket));
-            } else if !state.sent.is_empty() && self.serving[state.core] {
-                choices.push(Choice::Bytes(socket));
-            }
-        }
-        if choices.is_empty() || self.random.below(50) == 0 {
-            choices.push(Choice::Timer);
-        }
-        let choice = choices[self.random.below(choices.len() as u64) as usize];
-        match choice {
-            Choice::Message { from, to } => self.deliver(from, to),
-            Choice::Disk => {
-                if let Some(completion) = self.disk.step() {
-                    let core = self.owner(completion.id);
-                    self.touch(core);
-                    self.cores[core].handle_completion(completion).expect("no write fails here");
-                    self.run_core(core);
-                }
-            }
-            Choice::Bytes(socket) => self.arrive(socket),
-            Choice::Close(socket) => {
-                if self.random.below(8) == 0 {
-                    self.close(socket);
-                }
-            }
-            Choice::Timer => {
-                if let Some(due) = self.next_deadline() {
-                    self.advance_to(due);
-                }
-                (0..self.cores.len()).for_each(|core| self.run_core(core));
-            }
-        }
-    }
-
-    fn deliver(&mut self, from: usize, to: usize) {
-        // Several at once, as a core that was busy finds them.
-        let waiting = self.channels[from][to].len() as u64;
-        self.touch(to);
-        for _ in 0..=self.random.below(waiting) {
-            let message = self.channels[from][to].pop_front().unwrap();
-            if !self.halted[to] {
-                self.cores[to].handle_message(message);
-            }
-        }
-        self.run_core(to);
     }
 
     /// Lets a core do all it can, and carries out what it asks for.
     pub(crate) fn run_core(&mut self, core: usize) {
         self.touch(core);
+        let mut rounds = Budget::new("a core has nothing more to do", 1_000_000);
         loop {
             let more = self.cores[core].step();
             self.carry_out(core);
             if !more {
                 break;
             }
+            rounds.spend(|| format!("core {core}"));
         }
     }
 
     fn carry_out(&mut self, core: usize) {
         while let Some(output) = self.cores[core].poll_output() {
             match output {
-                Output::Disk(operation) => self.disk.submit(operation),
+                Output::Disk(operation) => self.disk.submit(&self.shape, operation),
                 Output::Message { to, message } => {
                     if let CoreMessage::Forward { indexes, .. } = &message {
                         self.seen.forwarded += indexes.len() as u64;
                     }
-                    self.channels[core][usize::from(to.0)].push_back(message);
+                    let to = usize::from(to.0);
+                    self.channels[core][to].push_back(message);
+                    self.pushed.push((core, to));
                 }
                 Output::Stages(stages) => {
                     self.seen.stages += 1;
@@ -332,7 +300,11 @@ impl Replica {
                 }
                 Output::Checkpoint(end) => match end.result {
                     Ok(_) => self.seen.checkpoints += 1,
-                    Err(reason) => panic!("a checkpoint after slot {} failed: {reason}", end.slot),
+                    Err(reason) => {
+                        let full = self.faults.segments_left.is_some();
+                        assert!(full, "a checkpoint after slot {} failed: {reason}", end.slot);
+                        self.seen.checkpoints_failed += 1;
+                    }
                 },
                 Output::Halted => self.halted[core] = true,
             }
@@ -346,15 +318,29 @@ impl Replica {
         }
     }
 
-    fn next_deadline(&self) -> Option<u64> {
+    /// A completion reaches the core that asked for it.
+    pub(crate) fn complete(&mut self, completion: Completion) {
+        let core = self.owner(completion.id);
+        self.touch(core);
+        match self.cores[core].handle_completion(completion) {
+            Ok(()) => self.run_core(core),
+            Err(failure) => {
+                assert!(self.seen.io_errors > 0, "no write fails here: {failure}");
+                self.failed = true;
+            }
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
         let running = self.cores.iter().zip(&self.halted).filter(|(_, halted)| !**halted);
         running.filter_map(|(core, _)| core.next_deadline()).min()
     }
 
-    fn advance_to(&mut self, monotonic_ns: u64) {
-        // The wall clock is set back and forth by up to two milliseconds.
-        let wall_ns = EPOCH_NS + monotonic_ns + self.random.below(4_000_000);
-        self.now = Now { monotonic_ns: monotonic_ns.max(self.now.monotonic_ns), wall_ns };
+    pub(crate) fn advance_to(&mut self, monotonic_ns: u64) {
+        let ClockHabits { jitter_ns, grain_ns, .. } = self.clock;
+        let monotonic_ns = monotonic_ns.max(self.now.monotonic_ns);
+        let wall_ns = EPOCH_NS + monotonic_ns + self.random.below(jitter_ns);
+        self.now = Now { monotonic_ns, wall_ns: wall_ns / grain_ns * grain_ns };
     }
 
     fn owner(&self, operation: OperationId) -> usize {
@@ -364,13 +350,4 @@ impl Replica {
     pub(crate) fn touch(&mut self, core: usize) {
         self.cores[core].handle_now(self.now);
     }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Choice {
-    Message { from: usize, to: usize },
-    Disk,
-    Bytes(usize),
-    Close(usize),
-    Timer,
 }

@@ -1,8 +1,11 @@
-//! Many seeds of one test: the first that fails is named, with the line that runs it again.
+//! Many seeds of one test: the first that fails is named, with the line that runs it again. And panics that are caught
+//! without a word.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Once;
+
+use crate::runner::replay_line;
 
 /// Runs `test` with each seed, or with the one that `ASSIZE_SEED` names.
 pub fn each_seed(name: &str, seeds: std::ops::Range<u64>, mut test: impl FnMut(u64)) {
@@ -16,7 +19,8 @@ pub fn each_seed(name: &str, seeds: std::ops::Range<u64>, mut test: impl FnMut(u
     };
     for seed in seeds {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(seed))) {
-            eprintln!("to see it again: ASSIZE_SEED={seed} cargo test -p assize-sim --test replica {name}");
+            let command = format!("ASSIZE_SEED={seed} cargo test -p assize-sim --test replica {name}");
+            eprintln!("{}", replay_line(&command));
             resume_unwind(panic);
         }
     }
@@ -29,11 +33,16 @@ pub fn all_seeds() -> bool {
 
 /// Runs what may panic without a word about it, and says whether it completed.
 pub fn silently<T>(body: impl FnOnce() -> T) -> Option<T> {
+    caught(body).ok()
+}
+
+/// Runs what may panic without a word about it. `Err` is what it said, and where.
+pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     quiet();
     let before = SILENT.replace(true);
-    let ended = catch_unwind(AssertUnwindSafe(body)).ok();
+    let ended = catch_unwind(AssertUnwindSafe(body));
     SILENT.set(before);
-    ended
+    ended.map_err(|_| SAID.take())
 }
 
 fn quiet() {
@@ -41,7 +50,9 @@ fn quiet() {
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if !SILENT.get() {
+            if SILENT.get() {
+                SAID.set(info.to_string());
+            } else {
                 before(info);
             }
         }));
@@ -50,4 +61,6 @@ fn quiet() {
 
 thread_local! {
     static SILENT: Cell<bool> = const { Cell::new(false) };
+    /// What the last panic that was caught said.
+    static SAID: RefCell<String> = const { RefCell::new(String::new()) };
 }

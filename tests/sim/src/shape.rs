@@ -21,12 +21,10 @@ use crate::seeds::silently;
 
 /// The cluster.
 pub const CLUSTER: ClusterId = ClusterId(77);
-/// How long a key is live.
+/// How long a key is live where nothing else is said, longer than any run takes.
 pub const TTL_NS: u64 = 2_000_000_000;
 /// Wall time at the start, in nanoseconds.
 pub const EPOCH_NS: u64 = 1_000_000_000_000;
-/// Bytes of a segment.
-pub const SEGMENT_BYTES: u64 = 256 << 10;
 
 /// What a replica is made of.
 #[derive(Clone, Copy, Debug)]
@@ -47,16 +45,39 @@ pub struct Shape {
     pub credit_events: u32,
     /// Connections of a core.
     pub connections_max: usize,
+    /// Bytes of a segment.
+    pub segment_bytes: u64,
     /// Segments of each log.
     pub segments_max: u64,
     /// Log bytes after which a checkpoint is taken.
     pub checkpoint_bytes: u64,
+    /// Writes of a log that may be under way.
+    pub writes_in_flight: usize,
+    /// How long a key is live.
+    pub ttl_ns: u64,
+    /// Live keys of a shard.
+    pub warden_capacity: u32,
+    /// Entities at which a shard takes no new ones.
+    pub entity_capacity: u32,
     /// What the disk makes of its promises.
     pub honesty: Honesty,
 }
 
+/// What replicas agree on and evaluation can see (D2).
+#[derive(Clone, Copy, Debug)]
+pub struct Agreed {
+    /// Which shard owns what.
+    pub routing: Routing,
+    /// How long a key is live.
+    pub ttl_ns: u64,
+    /// Live keys of a shard.
+    pub warden_capacity: u32,
+    /// Entities at which a shard takes no new ones.
+    pub entity_capacity: u32,
+}
+
 impl Shape {
-    /// One drawn from the seed.
+    /// One drawn from the seed, with capacities that are never reached.
     pub fn random(random: &mut Random) -> Shape {
         let shards = 1 + random.below(8) as u16;
         Shape {
@@ -68,8 +89,13 @@ impl Shape {
             stripe_events: 1 + random.below(20) as u32,
             credit_events: 64,
             connections_max: 64,
+            segment_bytes: 256 << 10,
             segments_max: 1000,
             checkpoint_bytes: u64::MAX,
+            writes_in_flight: 4,
+            ttl_ns: TTL_NS,
+            warden_capacity: 10_000,
+            entity_capacity: 1000,
             honesty: Honesty::Honest,
         }
     }
@@ -80,6 +106,12 @@ impl Shape {
         (shape.cores, shape.shards, shape.control_apart, shape.window) = (1, 1, false, 2);
         (shape.stripe_bytes, shape.stripe_events) = (8000, 16);
         shape
+    }
+
+    /// What replicas agree on.
+    pub fn agreed(&self) -> Agreed {
+        let Shape { ttl_ns, warden_capacity, entity_capacity, .. } = *self;
+        Agreed { routing: self.routing(), ttl_ns, warden_capacity, entity_capacity }
     }
 
     /// Which shard owns what.
@@ -101,6 +133,24 @@ impl Shape {
         let control = if self.control_apart { self.cores } else { 0 };
         Layout::new(&cores, CoreId(control))
     }
+
+    /// What the records of a log carry.
+    pub fn identity(&self, log: LogId) -> LogIdentity {
+        LogIdentity { cluster: CLUSTER, replica: ReplicaId(0), log, segment_bytes: self.segment_bytes }
+    }
+
+    /// Segments kept prepared: as many as let every shard have a window under way, whatever the others do. With fewer
+    /// the Usher may be busy for ever.
+    pub(crate) fn prepare_ahead(&self) -> u64 {
+        let window = self.window as u64;
+        let of_core = u64::from(self.shards.div_ceil(self.cores));
+        let accepts = 3 * window * u64::from(self.shards) * 8192;
+        let stripes = 2 * window * of_core * (self.stripe_bytes as u64 + 8192);
+        // A segment's rest that the next record does not fit is lost.
+        let outcomes = self.segment_bytes / 8 + u64::from(self.stripe_events) * 304;
+        let lost = (self.stripe_bytes as u64).max(outcomes) + 8192;
+        (accepts + stripes + (512 << 10)).div_ceil(self.segment_bytes - lost) + 1
+    }
 }
 
 struct Guard;
@@ -111,17 +161,13 @@ impl PanicGuard for Guard {
     }
 }
 
-/// What the records of a log carry.
-pub fn identity(log: LogId) -> LogIdentity {
-    LogIdentity { cluster: CLUSTER, replica: ReplicaId(0), log, segment_bytes: SEGMENT_BYTES }
-}
-
 /// How its logs are tuned.
 fn log_tuning(shape: &Shape) -> LogConfig {
     LogConfig {
-        prepare_ahead: 8,
+        writes_in_flight: shape.writes_in_flight,
+        prepare_ahead: shape.prepare_ahead(),
         segments_max: shape.segments_max,
-        reserve_bytes: SEGMENT_BYTES / 4,
+        reserve_bytes: shape.segment_bytes / 4,
         ..LogConfig::default()
     }
 }
@@ -147,13 +193,13 @@ pub fn build_core(
             replica: ReplicaId(0),
             routing: shape.routing(),
             body_seed: 11,
-            ttl_ns: TTL_NS,
-            warden_capacity: 10_000,
-            entity_capacity: 1000,
+            ttl_ns: shape.ttl_ns,
+            warden_capacity: shape.warden_capacity,
+            entity_capacity: shape.entity_capacity,
             copies: 1,
         };
         let (domains, guard) = (Arc::clone(&domains), Arc::new(Guard));
-        restore_shard(device, identity(LogId(0)), recovered.checkpoint.as_ref(), config, domains, guard)
+        restore_shard(device, shape.identity(LogId(0)), recovered.checkpoint.as_ref(), config, domains, guard)
             .unwrap()
     };
     let docket = DocketConfig { replica: ReplicaId(0), shards: shape.shards, window: shape.window as u32 };
@@ -172,14 +218,14 @@ pub fn build_core(
         greeting: Greeting {
             cluster: CLUSTER,
             replica: ReplicaId(0),
-            warden_ttl_ns: TTL_NS,
+            warden_ttl_ns: shape.ttl_ns,
             replicas: 1,
             copies: 1,
             durable: true,
             ports: (0..shape.shards).collect(),
         },
         shards: owned.iter().map(&mut shard).collect(),
-        start: CoreStart::new(id, &layout, identity(LogId(0)), log_tuning(shape), recovered),
+        start: CoreStart::new(id, &layout, shape.identity(LogId(0)), log_tuning(shape), recovered),
         control: (layout.control == id).then(|| ControlStart {
             docket,
             coordinator: CoordinatorStart {

@@ -59,6 +59,11 @@ impl Replica {
         self.sockets[socket].open && !self.sockets[socket].closing
     }
 
+    /// Whether the replica wants a connection closed that is not closed yet.
+    pub fn is_closing(&self) -> bool {
+        self.sockets.iter().any(|socket| socket.open && socket.closing)
+    }
+
     /// Whether all that the client sent is with the core.
     pub fn has_arrived(&self, socket: usize) -> bool {
         self.sockets[socket].sent.is_empty()

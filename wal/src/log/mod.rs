@@ -21,13 +21,13 @@ mod segments;
 mod start;
 
 pub use record::{Durable, LogFailure, LogFull, ReadFault, ReadRecord, RecordSequence, check_record};
-pub use start::{FlushPolicy, LogConfig, LogEnd, LogStart};
+pub use start::{FlushPolicy, LogConfig, LogEnd, LogSpace, LogStart};
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use assize_wire::Incarnation;
+use assize_wire::{Incarnation, canary};
 
 use crate::block::{Block, BlockBuffer};
 use crate::header::{Entry, LogIdentity, Mark, RecordHeader, RecordLocation};
@@ -245,11 +245,17 @@ impl Log {
         self.reads_done.pop_front()
     }
 
-    /// Bytes of records, headers and padding included ([`BlockBuffer::record_bytes`]), that still surely fit
-    /// prepared space above the reserve, however they are cut into records of at most `record_bytes_max` bytes.
-    /// Below what it is about to seal, the Usher says `busy`.
+    /// Bytes of records that still surely fit above the reserve: see [`Log::room_bytes_in_all`]. Below what it is about
+    /// to seal, the Usher says `busy`.
     #[must_use]
     pub fn room_bytes(&self, record_bytes_max: usize) -> u64 {
+        self.room_bytes_in_all(record_bytes_max).saturating_sub(self.config.reserve_bytes)
+    }
+
+    /// Bytes of records, headers and padding included ([`BlockBuffer::record_bytes`]), that still surely fit
+    /// prepared space, the reserve included, however they are cut into records of at most `record_bytes_max` bytes.
+    #[must_use]
+    pub fn room_bytes_in_all(&self, record_bytes_max: usize) -> u64 {
         // A segment's rest smaller than the next record is lost, so each segment surely takes its size less that.
         let waste = record_bytes_max as u64 - BLOCK_BYTES as u64;
         let end = self.identity.start_of(self.segments.prepared_end().min(self.segments_limit()));
@@ -259,8 +265,7 @@ impl Log {
         let segment = self.identity.segment_of(self.planned_through);
         let rest = self.identity.start_of(segment.next()) - self.planned_through;
         let whole = (end - self.identity.start_of(segment.next())) / self.identity.segment_bytes;
-        let room = rest.saturating_sub(waste) + whole * self.identity.segment_bytes.saturating_sub(waste);
-        room.saturating_sub(self.config.reserve_bytes)
+        rest.saturating_sub(waste) + whole * self.identity.segment_bytes.saturating_sub(waste)
     }
 
     /// Whether every record appended is durable and reported, and no operation is under way or wanted.
@@ -274,6 +279,31 @@ impl Log {
             && self.reads_queued.is_empty()
             && self.reads_under_way.is_empty()
             && !self.wants_preparation()
+    }
+
+    /// Whether a record of so many bytes, header and padding included, could be written at once.
+    #[must_use]
+    pub fn space_for(&self, bytes: usize) -> LogSpace {
+        let start = self.place(bytes as u64);
+        let end = self.identity.segment_of(start + bytes as u64 - 1).next();
+        if end <= self.segments.prepared_end() {
+            LogSpace::Prepared
+        } else if end <= self.segments_limit() {
+            LogSpace::Unprepared
+        } else {
+            LogSpace::None
+        }
+    }
+
+    /// Prepares what a record of so many bytes needs: for a log whose segments are prepared on demand.
+    pub fn demand(&mut self, bytes: usize) {
+        let start = self.place(bytes as u64);
+        self.segments.demand(self.identity.segment_of(start + bytes as u64 - 1).next());
+    }
+
+    /// Asks the device for space again, if it had none.
+    pub fn retry_space(&mut self) {
+        self.segments.retry_space();
     }
 
     /// Whether no more segments are prepared until old ones are given up.
@@ -421,6 +451,7 @@ impl Log {
         self.writes_in_flight += 1;
         self.groups.push_back(Group { number, segment, start, end, records, flush, state });
         let offset = start - self.identity.start_of(segment);
+        let flush = flush && !canary::armed(canary::Canary::AnswerBeforeFlush);
         Some(Operation::Write { id: self.id(number), segment, offset, buffers, flush })
     }
 
@@ -441,7 +472,7 @@ impl Log {
             segment: self.identity.segment_of(offset),
             incarnation: self.incarnation,
             payload_bytes: buffer.payload_len() as u32,
-            mark: self.mark,
+            mark: self.mark.as_written(),
             group_blocks: ((offset - group_start) / BLOCK_BYTES as u64) as u32,
             durable_through: self.durable_through,
         };
@@ -482,12 +513,14 @@ impl Log {
         Some(self.segments.prepare(id, self.identity.segment_bytes))
     }
 
-    /// The segment being filled and `prepare_ahead` after it are kept prepared.
+    /// The segment being filled and `prepare_ahead` after it are kept prepared, or what is demanded.
     fn wants_preparation(&self) -> bool {
-        let idle = self.config.on_demand && self.queue.is_empty();
         let filled = self.identity.segment_of(self.planned_through);
-        let wanted_end = SegmentId(filled.0 + 1 + self.config.prepare_ahead);
-        !self.failed && !idle && self.segments.wants_preparation(&self.config, wanted_end)
+        let wanted_end = match self.config.on_demand {
+            true => self.segments.demanded_end(),
+            false => SegmentId(filled.0 + 1 + self.config.prepare_ahead),
+        };
+        !self.failed && self.segments.wants_preparation(&self.config, wanted_end)
     }
 
     fn segments_limit(&self) -> SegmentId {

@@ -21,6 +21,8 @@ pub(super) struct Segments {
     preparing: Option<u64>,
     /// The device said that it has no space for another segment.
     space_exhausted: bool,
+    /// Segments below this one are demanded.
+    demanded_end: SegmentId,
     /// Given up: their files become the next segments.
     free: VecDeque<SegmentId>,
     /// The checksum of the record before the first one of a segment.
@@ -34,6 +36,7 @@ impl Segments {
             prepared_end: start.prepared_end,
             preparing: None,
             space_exhausted: false,
+            demanded_end: SegmentId(0),
             free: start.free.iter().copied().collect(),
             previous: start.previous.iter().copied().collect(),
         }
@@ -54,6 +57,20 @@ impl Segments {
     /// No record goes to this segment or one above it.
     pub(super) fn limit(&self, config: &LogConfig) -> SegmentId {
         if self.space_exhausted { self.prepared_end } else { SegmentId(self.first.0 + config.segments_max) }
+    }
+
+    /// Segments below this one are wanted.
+    pub(super) fn demand(&mut self, end: SegmentId) {
+        self.demanded_end = self.demanded_end.max(end);
+    }
+
+    /// Asks the device again, if it had no space.
+    pub(super) fn retry_space(&mut self) {
+        self.space_exhausted = false;
+    }
+
+    pub(super) fn demanded_end(&self) -> SegmentId {
+        self.demanded_end
     }
 
     /// Whether one more is to be prepared, `wanted_end` being where preparation should have come to.

@@ -14,7 +14,8 @@ pub struct LogConfig {
     pub writes_in_flight: usize,
     /// Segments kept prepared beyond the one being filled.
     pub prepare_ahead: u64,
-    /// Whether segments are prepared only when there is something to be written: for logs that are seldom used.
+    /// Whether segments are prepared only when [`crate::Log::demand`] asks for them: for logs that are seldom used, and
+    /// that nobody relies on to take a record.
     pub on_demand: bool,
     /// Segments of this log at most. Full is `busy`.
     pub segments_max: u64,
@@ -44,6 +45,17 @@ impl Default for LogConfig {
             flush: FlushPolicy::EachGroup,
         }
     }
+}
+
+/// Whether a log has space for a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogSpace {
+    /// In a segment that is prepared.
+    Prepared,
+    /// In a segment that can be prepared.
+    Unprepared,
+    /// The log is at its limit, or the device had no space.
+    None,
 }
 
 /// Where a log ends.

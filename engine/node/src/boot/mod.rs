@@ -13,7 +13,6 @@ use alloc::vec::Vec;
 use assize_consensus::LogTip;
 use assize_wal::log::LogConfig;
 use assize_wal::{LogIdentity, OutcomeIndex, Recovered, Superblock};
-use assize_wire::canary::{self, Canary};
 use assize_wire::{Ballot, CoreId, LogId, ReplicaId, ShardId, Slot};
 
 use crate::checkpoint::Retention;
@@ -89,8 +88,7 @@ pub fn begin_incarnation(
     replica: ReplicaId,
     cores: impl Iterator<Item = CoreId>,
 ) -> Ballot {
-    let used = recovered.ballot_max.round();
-    let ballot = Ballot::new(used + u64::from(!canary::armed(Canary::ReuseBallot)), replica);
+    let ballot = recovered.next_ballot(replica);
     let opened: Vec<LogId> = cores.flat_map(|core| LogIds::of(core).all()).collect();
     superblock.incarnation = recovered.incarnation;
     superblock.cuts = recovered.cuts(&opened);

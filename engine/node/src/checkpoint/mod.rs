@@ -86,6 +86,9 @@ impl Checkpoints {
     pub(crate) fn begin(&mut self, slot: Slot, time: StreamTime, shards: usize) {
         let before = self.taking.as_ref().map(|taking| taking.slot);
         assert!(before.is_none(), "a checkpoint after slot {slot} beside the one after slot {before:?}");
+        // Another log may have given some back since the last time.
+        self.parts.retry_space();
+        self.keys.retry_space();
         let parts = (0..shards).map(|_| Part::default()).collect();
         self.taking = Some(Taking { slot, time, parts, failed: None, outcomes_asked: false });
     }
@@ -143,7 +146,11 @@ impl Checkpoints {
     /// Whether the next step need not wait for the disk.
     fn is_due(&self, shards: &[Shard]) -> bool {
         let Some(taking) = &self.taking else { return false };
-        taking.parts.iter().zip(shards).any(|(part, shard)| part.is_due(shard, taking.failed.is_some()))
+        taking
+            .parts
+            .iter()
+            .zip(shards)
+            .any(|(part, shard)| part.is_due(shard, taking.failed.is_some(), &self.parts, &self.keys))
     }
 }
 

@@ -3,10 +3,12 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use assize_shards::limits::CHECKPOINT_RECORD_BYTES_MIN;
 use assize_shards::{CheckpointStep, PartRecord, Shard};
+use assize_wal::limits::SEGMENT_BYTES_MIN;
 use assize_wal::{
-    BlockBuffer, Entry, Log, LogFull, OperationId, ReadFault, ReadRecord, RecordLocation, RecordSequence,
-    SegmentId,
+    BLOCK_BYTES, BlockBuffer, Entry, Log, LogFull, LogSpace, OperationId, ReadFault, ReadRecord,
+    RecordLocation, RecordSequence, SegmentId,
 };
 use assize_wire::ShardId;
 use assize_wire::Slot;
@@ -77,6 +79,25 @@ impl Part {
             if !failed && self.unflushed_bytes >= UNFLUSHED_BYTES_MAX {
                 return Ok(Progress::Waits);
             }
+            if !failed {
+                // A record that was taken from the shard must have its place.
+                let bytes = BlockBuffer::record_bytes(payload_bytes_max(parts));
+                let logs = [&mut *parts, &mut *keys];
+                let mut waits = false;
+                for log in logs {
+                    match log.space_for(bytes) {
+                        LogSpace::Prepared => {}
+                        LogSpace::Unprepared => {
+                            log.demand(bytes);
+                            waits = true;
+                        }
+                        LogSpace::None => return Err(PartFault::Full(shard.id())),
+                    }
+                }
+                if waits {
+                    return Ok(Progress::Waits);
+                }
+            }
             return self.write(shard, slot, failed, parts, keys);
         }
         let whole = self.head.is_some() && self.durable == self.records.len();
@@ -91,9 +112,12 @@ impl Part {
     }
 
     /// Whether a step would do something now.
-    pub(super) fn is_due(&self, shard: &Shard, failed: bool) -> bool {
+    pub(super) fn is_due(&self, shard: &Shard, failed: bool, parts: &Log, keys: &Log) -> bool {
         if shard.is_taking_checkpoint() {
-            return shard.is_checkpoint_due() && (failed || self.unflushed_bytes < UNFLUSHED_BYTES_MAX);
+            let bytes = BlockBuffer::record_bytes(payload_bytes_max(parts));
+            let waits = [parts, keys].iter().any(|log| log.space_for(bytes) == LogSpace::Unprepared);
+            let writes = self.unflushed_bytes < UNFLUSHED_BYTES_MAX && !waits;
+            return shard.is_checkpoint_due() && (failed || writes);
         }
         let whole = self.head.is_some() && self.durable == self.records.len();
         whole && !failed && self.reading.is_none() && self.read < self.records.len()
@@ -108,7 +132,7 @@ impl Part {
         keys: &mut Log,
     ) -> Result<Progress, PartFault> {
         let mut payload = Vec::new();
-        let record = match shard.checkpoint_step(&mut payload) {
+        let record = match shard.checkpoint_step(payload_bytes_max(parts), &mut payload) {
             CheckpointStep::Idle => return Ok(Progress::Waits),
             CheckpointStep::Walked => return Ok(Progress::Moved),
             CheckpointStep::Record(record) => record,
@@ -128,7 +152,10 @@ impl Part {
         let mut buffer = BlockBuffer::for_record(payload.len());
         buffer.extend_from_slice(&payload);
         let bytes = buffer.as_blocks_bytes().len();
-        let sequence = log.append(entry, buffer).map_err(|LogFull { .. }| PartFault::Full(id))?;
+        let sequence = match log.append(entry, buffer) {
+            Ok(sequence) => sequence,
+            Err(LogFull { entry, .. }) => panic!("no space for {entry:?}, which was looked for before"),
+        };
         self.records.push(Written { record, sequence, location: None });
         self.unflushed_bytes += bytes;
         self.unasked_bytes += bytes;
@@ -234,6 +261,20 @@ impl fmt::Display for PartFault {
         }
     }
 }
+
+/// The largest payload of a record: small enough for a step, and for a segment.
+fn payload_bytes_max(log: &Log) -> usize {
+    let segment_bytes = usize::try_from(log.identity().segment_bytes).unwrap_or(usize::MAX);
+    PAYLOAD_BYTES_MAX.min(segment_bytes - BLOCK_BYTES)
+}
+
+/// The largest payload of a record of a checkpoint, where segments are large.
+const PAYLOAD_BYTES_MAX: usize = 128 << 10;
+
+const _: () = assert!(
+    SEGMENT_BYTES_MIN as usize - BLOCK_BYTES >= CHECKPOINT_RECORD_BYTES_MIN,
+    "a record of a checkpoint fits the smallest segment"
+);
 
 /// Bytes that are flushed together.
 const FLUSH_BYTES: usize = 2 << 20;

@@ -5,7 +5,7 @@ use assize_wal::memory::Random;
 
 use assize_sim::disk::Honesty;
 use assize_sim::replica::{Replica, Seen};
-use assize_sim::seeds::{all_seeds, each_seed, silently};
+use assize_sim::seeds::{all_seeds, caught, each_seed, silently};
 use assize_sim::shape::Shape;
 use assize_sim::world::World;
 
@@ -13,7 +13,7 @@ use assize_sim::world::World;
 fn crash_and_go_on(seed: u64, honesty: Honesty) -> World {
     let mut random = Random(seed ^ 0xc4a5);
     let shape = Shape { honesty, ..Shape::random(&mut random) };
-    let mut world = World::new(Replica::serving(shape, seed), seed);
+    let mut world = World::serving(shape, seed);
     for _ in 0..1 + random.below(3) {
         world.run(50 + random.below(500));
         world.crash();
@@ -70,7 +70,7 @@ fn a_lie_about_durability_is_found_out() {
 /// C4: a digest of the outcome stream that is not what the replay computes is reported, and nothing is published.
 #[test]
 fn a_replay_that_contradicts_a_stored_digest_is_reported() {
-    let mut world = World::new(Replica::serving(Shape::smallest(), 3), 3);
+    let mut world = World::serving(Shape::smallest(), 3);
     world.run(400);
     world.finish();
     world.replicas[0].pass(1_000_000_000);
@@ -81,4 +81,23 @@ fn a_replay_that_contradicts_a_stored_digest_is_reported() {
     let served = silently(|| world.replicas[0].run_until("it serves", Replica::is_serving));
     assert!(served.is_none() && !world.replicas[0].is_serving());
     assert!(world.replicas[0].seen.diverged > 0);
+}
+
+/// X3, X4: whoever waits for a message that is lost waits for ever; that is found out by the budgets of steps, if
+/// nothing finds it out before.
+#[test]
+fn a_lost_message_is_found_out() {
+    let mut by_budget = 0;
+    for seed in 0..20 {
+        let shape = Shape { cores: 3, shards: 6, ..Shape::random(&mut Random(seed)) };
+        let lost = caught(|| {
+            let mut world = World::serving(shape, seed);
+            world.replicas[0].lose_one_in = 100;
+            world.run(2000);
+            world.finish();
+        });
+        let said = lost.expect_err("messages were lost");
+        by_budget += u64::from(said.contains("[liveness]"));
+    }
+    assert!(by_budget >= 5, "only {by_budget} of 20 runs came to a standstill");
 }

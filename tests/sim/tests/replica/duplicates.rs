@@ -9,7 +9,7 @@ use assize_sim::shape::{EPOCH_NS, Shape, TTL_NS};
 use assize_sim::world::World;
 
 fn world() -> World {
-    let mut world = World::new(Replica::serving(Shape::smallest(), 9), 9);
+    let mut world = World::serving(Shape::smallest(), 9);
     world.rude = false;
     world.connect(0);
     world
@@ -20,7 +20,7 @@ fn long(key: u128) -> Vec<u8> {
 }
 
 fn assert_duplicate(world: &World, duplicate: usize, first: usize) {
-    let answer = |at: usize| &world.history.events[at].answers[0].ended;
+    let answer = |at: usize| &world.history.events[at].answers[0];
     let (duplicate, first) = (answer(duplicate), answer(first));
     assert_eq!((duplicate.status, duplicate.first_status), (Status::Duplicate, Status::Applied));
     assert_eq!(duplicate.response.len(), 208);
@@ -81,7 +81,7 @@ fn a_duplicate_gets_the_long_response_from_disk() {
 fn a_duplicate_gets_the_long_response_after_its_shard_moved_to_another_core() {
     let mut two = Shape::smallest();
     (two.cores, two.shards) = (2, 2);
-    let mut world = World::new(Replica::serving(two, 9), 9);
+    let mut world = World::serving(two, 9);
     world.rude = false;
     world.connect(0);
     let first = world.submit(&[long(1), long(2), long(3), long(4)]);

@@ -3,7 +3,7 @@
 use assize_wal::memory::Random;
 use assize_wire::outcome::Status;
 
-use assize_sim::replica::{Replica, Seen};
+use assize_sim::replica::Seen;
 use assize_sim::seeds::{all_seeds, each_seed};
 use assize_sim::shape::Shape;
 use assize_sim::world::World;
@@ -21,7 +21,7 @@ fn answers_and_reads_are_those_of_the_serial_model() {
     let (mut long_fills, mut reads) = (0, 0);
     each_seed("answers_and_reads", 0..200, |seed| {
         let shape = Shape::random(&mut Random(seed));
-        let mut world = World::new(Replica::serving(shape, seed), seed);
+        let mut world = World::serving(shape, seed);
         world.run(600);
         world.finish();
         world.check();
@@ -29,7 +29,7 @@ fn answers_and_reads_are_those_of_the_serial_model() {
         seen.forwarded += replica.forwarded;
         seen.stages += replica.stages;
         long_fills += world.long_fills;
-        reads += world.history.reads.len();
+        reads += world.history.reads;
         world.statuses.iter().for_each(|(status, count)| *statuses.entry(*status).or_default() += count);
     });
     if !all_seeds() {

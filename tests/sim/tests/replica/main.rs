@@ -8,3 +8,4 @@ mod load;
 mod one_request;
 mod room;
 mod stop;
+mod swarm;

@@ -55,6 +55,6 @@ fn one_request_passes_through() {
     assert!(said.next().is_none());
     let log = replica.log_after_crash(1);
     assert_eq!(log.len(), 1, "one slot");
-    let model = Model::run(&log, replica.routing());
+    let model = Model::run(replica.shape.agreed(), &log);
     assert_eq!(model.ended[&at(1)].key, Event::parse(&events[1]).unwrap().0.key().0);
 }

@@ -15,7 +15,7 @@ use assize_sim::world::World;
 #[test]
 fn a_full_window_is_busy_and_the_same_key_succeeds_later() {
     let shape = Shape { window: 1, stripe_events: 2, ..Shape::smallest() };
-    let mut world = World::new(Replica::serving(shape, 4), 4);
+    let mut world = World::serving(shape, 4);
     world.rude = false;
     world.connect(0);
     let deadline = EPOCH_NS + TTL_NS / 2;
@@ -25,7 +25,7 @@ fn a_full_window_is_busy_and_the_same_key_succeeds_later() {
     world.finish();
     assert!(world.busy > 0);
     let applied = world.history.events.iter().flat_map(|event| &event.answers);
-    assert_eq!(applied.filter(|answer| answer.ended.status == Status::Applied).count(), 10);
+    assert_eq!(applied.filter(|answer| answer.status == Status::Applied).count(), 10);
     world.check();
 }
 
@@ -75,7 +75,7 @@ fn the_outcome_stream_fills_before_the_log_and_is_busy() {
 
 /// Submits small events with long responses until nothing is admitted for long.
 fn fill(shape: Shape, seed: u64, batch: usize, wanted: impl Fn(ShardId) -> bool) {
-    let mut world = World::new(Replica::serving(shape, seed), seed);
+    let mut world = World::serving(shape, seed);
     world.rude = false;
     let mut key = 0;
     let (mut applied, mut idle) = (0, 0);
@@ -95,7 +95,7 @@ fn fill(shape: Shape, seed: u64, batch: usize, wanted: impl Fn(ShardId) -> bool)
             world.step();
         }
         let answers = world.history.events[from..].iter().flat_map(|event| &event.answers);
-        let now = answers.filter(|answer| answer.ended.status == Status::Applied).count();
+        let now = answers.filter(|answer| answer.status == Status::Applied).count();
         idle = if now == 0 { idle + 1 } else { 0 };
         applied += now;
         assert!(applied < 200_000, "the logs never fill");
@@ -118,7 +118,7 @@ fn fill(shape: Shape, seed: u64, batch: usize, wanted: impl Fn(ShardId) -> bool)
 #[test]
 fn an_idle_log_holds_the_mark_of_the_last_slot() {
     for slow_ns in [0, 6_000_000] {
-        let mut world = World::new(Replica::serving(Shape::smallest(), 6), 6);
+        let mut world = World::serving(Shape::smallest(), 6);
         world.rude = false;
         world.connect(0);
         let op = Op::Deposit { account: 1, amount: 1, extra: 0 };

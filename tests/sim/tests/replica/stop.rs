@@ -13,7 +13,7 @@ use assize_sim::world::World;
 fn a_stop_drains_and_halts() {
     each_seed("a_stop_drains", 0..200, |seed| {
         let mut random = Random(seed);
-        let mut world = World::new(Replica::serving(Shape::random(&mut random), seed), seed);
+        let mut world = World::serving(Shape::random(&mut random), seed);
         world.rude = random.below(2) == 0;
         world.run(random.below(500));
         world.replicas[0].stop();
@@ -42,7 +42,7 @@ fn a_stop_drains_and_halts() {
 fn a_stop_during_replay_halts() {
     each_seed("a_stop_during_replay", 0..60, |seed| {
         let mut random = Random(seed);
-        let mut world = World::new(Replica::serving(Shape::random(&mut random), seed), seed);
+        let mut world = World::serving(Shape::random(&mut random), seed);
         world.run(300);
         world.crash();
         world.replicas[0].start().unwrap();

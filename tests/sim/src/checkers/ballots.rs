@@ -1,0 +1,28 @@
+//! P1, P6: a ballot belongs to one incarnation, and under it a slot has one manifest.
+
+use std::collections::HashMap;
+
+use assize_wire::{Ballot, Hash, Incarnation, Slot};
+
+use super::hold;
+use crate::recorder::AcceptSeen;
+
+#[derive(Default)]
+pub(super) struct Ballots {
+    incarnations: HashMap<Ballot, Incarnation>,
+    manifests: HashMap<(Ballot, Slot), Hash>,
+}
+
+impl Ballots {
+    pub(super) fn accept(&mut self, accept: &AcceptSeen) {
+        let AcceptSeen { ballot, slot, manifest, incarnation } = *accept;
+        let first = *self.incarnations.entry(ballot).or_insert(incarnation);
+        hold!(
+            "ballots",
+            first == incarnation,
+            "P1: ballot {ballot} is of incarnations {first} and {incarnation}"
+        );
+        let first = *self.manifests.entry((ballot, slot)).or_insert(manifest);
+        hold!("ballots", first == manifest, "P6: slot {slot} has two manifests under ballot {ballot}");
+    }
+}

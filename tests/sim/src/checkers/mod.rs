@@ -1,0 +1,125 @@
+//! What must hold at every step, one file for each property. Each says its name first when it finds something broken,
+//! so that a failure, and a canary, tells who caught it.
+
+mod ballots;
+mod books;
+mod checkpoint;
+mod durability;
+mod exactly_once;
+mod liveness;
+mod outputs;
+mod reads;
+mod watermarks;
+
+use assize_consensus::Watermarks;
+use assize_wire::Slot;
+use assize_wire::event::Event;
+
+pub use liveness::Budget;
+pub use reads::Asked;
+
+use crate::left::Left;
+use crate::model::{Ended, Model};
+use crate::recorder::Recorder;
+use crate::shape::Agreed;
+use ballots::Ballots;
+use exactly_once::ExactlyOnce;
+use outputs::Outputs;
+use reads::Told;
+
+/// Panics in the name of a checker when the condition does not hold.
+macro_rules! hold {
+    ($checker:literal, $condition:expr, $($said:tt)+) => {
+        assert!($condition, concat!("[", $checker, "] {}"), format_args!($($said)+))
+    };
+}
+pub(crate) use hold;
+
+/// All checkers of a replica, and the model that runs along with its log.
+pub struct Checkers {
+    /// What the log means.
+    pub model: Model,
+    exactly_once: ExactlyOnce,
+    outputs: Outputs,
+    ballots: Ballots,
+    told: Told,
+    marks: Watermarks,
+}
+
+impl Checkers {
+    /// For a log that begins at slot 1.
+    #[must_use]
+    pub fn new(agreed: Agreed) -> Checkers {
+        Checkers {
+            model: Model::new(agreed),
+            exactly_once: ExactlyOnce::default(),
+            outputs: Outputs::default(),
+            ballots: Ballots::default(),
+            told: Told::default(),
+            marks: Watermarks::default(),
+        }
+    }
+
+    /// After a step: what became durable, what was stored, how far the replica says that it is.
+    pub fn step(&mut self, recorder: &mut Recorder, marks: Watermarks) {
+        while let Some(accept) = recorder.poll_accept() {
+            self.ballots.accept(&accept);
+        }
+        while let Some(slot) = recorder.poll_slot() {
+            self.model.push(slot);
+            self.exactly_once.slot(slot, &self.model);
+            books::slot(&self.model);
+        }
+        while let Some(stored) = recorder.poll_stored() {
+            durability::published(stored.slot, &self.model);
+            self.outputs.stored(&stored, &self.model);
+            self.exactly_once.stored(&stored);
+        }
+        watermarks::step(self.marks, marks, recorder.accepted());
+        self.marks = marks;
+    }
+
+    /// The replica went down: its marks begin again (R2).
+    pub fn down(&mut self) {
+        self.marks = Watermarks::default();
+    }
+
+    /// What a start would find if the power failed now.
+    pub fn left(&self, left: &Left) {
+        checkpoint::left(left, &self.model);
+    }
+
+    /// A client submits an event.
+    pub fn submitted(&mut self, event: &[u8]) {
+        self.exactly_once.submitted(event);
+    }
+
+    /// A client was told how its event ended.
+    pub fn answered(&mut self, event: &Event<'_>, found: &Ended) {
+        if !found.status.is_final() || found.position.slot == Slot::ZERO {
+            // Turned away at the edge: the log knows nothing of it.
+            return;
+        }
+        durability::published(found.position.slot, &self.model);
+        self.outputs.answered(event.key().0, found, &self.model);
+        self.exactly_once.answered(found);
+        self.told.answered(event, found);
+    }
+
+    /// A client is about to read these accounts.
+    #[must_use]
+    pub fn asked(&self, accounts: &[u128]) -> Asked {
+        self.told.asked(accounts)
+    }
+
+    /// A client was told states of accounts as of a slot.
+    pub fn read(&mut self, asked: &Asked, slot: Slot, states: &[(u128, Option<u64>)]) {
+        durability::published(slot, &self.model);
+        reads::read(asked, slot, states, self.marks.published, &self.model);
+    }
+
+    /// A client has read every account while nothing was under way.
+    pub fn counted(&self, balances: impl Iterator<Item = u64>) {
+        books::counted(balances, &self.model);
+    }
+}

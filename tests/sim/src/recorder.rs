@@ -1,0 +1,303 @@
+//! An independent account of what is durable, taken from the operations that reach the device and from their
+//! completions, by the rule of L3 and nothing that the engine says of itself. It keeps every accepted slot with its
+//! stripes, also when the engine has long recycled the segments they were in.
+//!
+//! What it finds broken, it says as the checker `durability`:
+//! * L3: a record counts once a flush that was submitted after its write completed has completed, and once everything
+//!   before it in its log counts.
+//! * L4: within an incarnation no block of a log is written twice, and after a start none that was read.
+//! * P2: an accept is written when every stripe that it names is durable, or goes before it in the same log.
+//! * L5: what was durable, a start finds.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use assize_node::ReplayedSlot;
+use assize_wal::recovery::Recovered;
+use assize_wal::{BlockBuffer, Completion, Entry, Operation, OperationId, RecordHeader, SegmentId};
+use assize_wire::accept::Accept;
+use assize_wire::manifest::Manifest;
+use assize_wire::published::PublishedStripe;
+use assize_wire::{Ballot, Hash, Incarnation, LogId, ShardId, Slot, StripeId};
+
+use crate::checkers::hold;
+use crate::left::LoggedSlot;
+use crate::shape::Shape;
+
+/// A stripe's outcomes as they were handed to the disk for the outcome stream.
+pub struct Stored {
+    /// Its slot.
+    pub slot: Slot,
+    /// Its shard.
+    pub shard: ShardId,
+    /// The digest it was published under.
+    pub digest: Hash,
+    /// The outcomes, encoded.
+    pub outcomes: Vec<u8>,
+}
+
+/// An accept record as it was handed to the disk.
+pub struct AcceptSeen {
+    /// Its ballot.
+    pub ballot: Ballot,
+    /// Its slot.
+    pub slot: Slot,
+    /// The hash of its manifest.
+    pub manifest: Hash,
+    /// Who wrote it.
+    pub incarnation: Incarnation,
+}
+
+/// The account of one replica's disk.
+#[derive(Default)]
+pub struct Recorder {
+    logs: BTreeMap<LogId, Track>,
+    /// Durable stripes that no durable accept names yet.
+    stripes: HashMap<StripeId, Arc<BlockBuffer>>,
+    /// Every accepted slot that is durable, from slot 1, without a gap. Never shortened.
+    slots: Vec<LoggedSlot>,
+    /// Of `slots`, how many [`Recorder::poll_slot`] has given.
+    given: usize,
+    stored: VecDeque<Stored>,
+    accepts: VecDeque<AcceptSeen>,
+    /// Counts submissions and completions.
+    clock: u64,
+}
+
+/// One log since the last start.
+#[derive(Default)]
+struct Track {
+    /// Groups that are not in the durable prefix, in log order.
+    groups: VecDeque<Group>,
+    /// When which flush of its own was submitted, and for which segment.
+    flushes: HashMap<OperationId, (SegmentId, u64)>,
+    /// Logical offset below which everything is written or about to be.
+    end: u64,
+    /// Logical offset below which everything is durable.
+    durable_through: u64,
+}
+
+struct Group {
+    id: OperationId,
+    segment: SegmentId,
+    end: u64,
+    flush: bool,
+    submitted: u64,
+    written: Option<u64>,
+    durable: bool,
+    records: Vec<(Entry, Arc<BlockBuffer>)>,
+}
+
+impl Recorder {
+    /// Slots that are durable: accepted, and with one replica chosen.
+    #[must_use]
+    pub fn accepted(&self) -> Slot {
+        Slot(self.slots.len() as u64)
+    }
+
+    /// Every durable slot.
+    #[must_use]
+    pub fn slots(&self) -> &[LoggedSlot] {
+        &self.slots
+    }
+
+    /// The next slot that became durable.
+    pub fn poll_slot(&mut self) -> Option<&LoggedSlot> {
+        let slot = self.slots.get(self.given)?;
+        self.given += 1;
+        Some(slot)
+    }
+
+    /// The next outcomes that went to the outcome stream.
+    pub fn poll_stored(&mut self) -> Option<Stored> {
+        self.stored.pop_front()
+    }
+
+    /// The next accept record that was written.
+    pub fn poll_accept(&mut self) -> Option<AcceptSeen> {
+        self.accepts.pop_front()
+    }
+
+    /// An operation goes to the device.
+    pub(crate) fn note_submitted(&mut self, shape: &Shape, operation: &Operation) {
+        self.clock += 1;
+        let track = self.logs.entry(operation.id().log).or_default();
+        match operation {
+            Operation::Write { id, segment, offset, buffers, flush } => {
+                let identity = shape.identity(id.log);
+                let start = identity.start_of(*segment) + offset;
+                hold!("durability", start >= track.end, "L4: {id:?} writes at {start}, below {}", track.end);
+                let mut records = Vec::new();
+                let mut at = start;
+                for buffer in buffers {
+                    let header = RecordHeader::decode(&identity, at, buffer.as_blocks_bytes());
+                    let header = header.expect("what is written is a record");
+                    at += buffer.as_blocks_bytes().len() as u64;
+                    if header.copy == 0 {
+                        records.push((header, Arc::clone(buffer)));
+                    }
+                }
+                track.end = at;
+                let group = Group {
+                    id: *id,
+                    segment: *segment,
+                    end: at,
+                    flush: *flush,
+                    submitted: self.clock,
+                    written: None,
+                    durable: false,
+                    records: records.iter().map(|(header, buffer)| (header.entry, buffer.clone())).collect(),
+                };
+                track.groups.push_back(group);
+                for (header, buffer) in records {
+                    self.look_at(id.log, &header, &buffer);
+                }
+            }
+            Operation::Flush { id, segment } => {
+                track.flushes.insert(*id, (*segment, self.clock));
+            }
+            _ => {}
+        }
+    }
+
+    /// The device completed an operation.
+    pub(crate) fn note_completed(&mut self, completion: &Completion) {
+        self.clock += 1;
+        let Some(track) = self.logs.get_mut(&completion.id.log) else { return };
+        if completion.result.is_err() {
+            return;
+        }
+        let flushed = if let Some(flushed) = track.flushes.remove(&completion.id) {
+            Some(flushed)
+        } else if let Some(group) = track.groups.iter_mut().find(|group| group.id == completion.id) {
+            group.written = Some(self.clock);
+            group.durable = group.flush;
+            group.flush.then_some((group.segment, group.submitted))
+        } else {
+            None
+        };
+        let Some((segment, submitted)) = flushed else { return };
+        for group in track.groups.iter_mut().filter(|group| group.segment == segment) {
+            group.durable |= group.written.is_some_and(|written| written < submitted);
+        }
+        let mut durable = Vec::new();
+        while track.groups.front().is_some_and(|group| group.durable) {
+            let group = track.groups.pop_front().expect("it was looked at above");
+            track.durable_through = group.end;
+            durable.extend(group.records);
+        }
+        for (entry, buffer) in durable {
+            match entry {
+                Entry::Stripe(id) => {
+                    self.stripes.insert(id, buffer);
+                }
+                Entry::Accept { slot, .. } => self.accept(slot, &buffer),
+                _ => {}
+            }
+        }
+    }
+
+    /// The replica went down: what was under way is open.
+    pub(crate) fn note_down(&mut self) {
+        for track in self.logs.values_mut() {
+            track.groups.clear();
+            track.flushes.clear();
+        }
+    }
+
+    /// A start found this. What it found is durable from now on (L5).
+    pub(crate) fn note_recovered(&mut self, recovered: &Recovered, slots: &VecDeque<ReplayedSlot>) {
+        for (log, track) in &mut self.logs {
+            let end = recovered.start(*log).end.offset;
+            let through = track.durable_through;
+            hold!(
+                "durability",
+                end >= through,
+                "L5: log {log} ends at {end} and was durable through {through}"
+            );
+            (track.end, track.durable_through) = (end, end);
+        }
+        for log in &recovered.logs {
+            let end = log.end.offset;
+            let track = self.logs.entry(log.log).or_default();
+            (track.end, track.durable_through) = (end, end);
+        }
+        self.stripes.clear();
+        let found = recovered.mark.slot;
+        let accepted = self.accepted();
+        hold!(
+            "durability",
+            found >= accepted,
+            "L5: slot {accepted} was durable and a start finds {found} slots"
+        );
+        for slot in slots {
+            let number = slot.ordered.manifest.slot;
+            let bytes = |(shard, bytes): &(ShardId, assize_shards::StripeBytes)| {
+                (*shard, (**bytes).as_ref().to_vec())
+            };
+            match self.slots.get(number.0 as usize - 1) {
+                Some(known) => {
+                    let same = known.ordered.hash == slot.ordered.hash;
+                    hold!("durability", same, "P6: slot {number} is another after a start");
+                }
+                None => self.slots.push(LoggedSlot {
+                    ordered: slot.ordered.clone(),
+                    stripes: slot.stripes.iter().map(bytes).collect(),
+                }),
+            }
+        }
+    }
+
+    /// A record that is handed to the disk.
+    fn look_at(&mut self, log: LogId, header: &RecordHeader, buffer: &BlockBuffer) {
+        match header.entry {
+            Entry::Accept { slot, ballot, manifest } => {
+                let incarnation = header.incarnation;
+                self.accepts.push_back(AcceptSeen { ballot, slot, manifest, incarnation });
+                for id in manifest_of(buffer).stripes.iter().map(|stripe| stripe.id) {
+                    let mut before = self.logs[&log].groups.iter().flat_map(|group| &group.records);
+                    let whole = self.stripes.contains_key(&id)
+                        || before.any(|(entry, _)| *entry == Entry::Stripe(id));
+                    hold!(
+                        "durability",
+                        whole,
+                        "P2: slot {slot} is written before its stripe {id:?} is durable"
+                    );
+                }
+            }
+            Entry::Outcomes { shard, .. } => {
+                let mut rest = buffer.payload();
+                while !rest.is_empty() {
+                    let (stripe, after) = PublishedStripe::parse(rest).expect("a chunk of published stripes");
+                    let PublishedStripe { slot, digest, outcomes, .. } = stripe;
+                    self.stored.push_back(Stored { slot, shard, digest, outcomes: outcomes.to_vec() });
+                    rest = after;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn accept(&mut self, slot: Slot, buffer: &BlockBuffer) {
+        let next = self.accepted().next();
+        hold!("durability", slot == next, "P4: slot {slot} is accepted and {next} would be next");
+        let manifest = manifest_of(buffer);
+        let mut stripes = Vec::new();
+        for named in &manifest.stripes {
+            let found = self.stripes.remove(&named.id);
+            hold!(
+                "durability",
+                found.is_some(),
+                "P2: slot {slot} is durable and its stripe {:?} is not",
+                named.id
+            );
+            stripes.extend(found.map(|bytes| (named.id.shard, bytes.payload().to_vec())));
+        }
+        let hash = Hash::of(&manifest.encode());
+        self.slots.push(LoggedSlot { ordered: assize_wire::manifest::Ordered { manifest, hash }, stripes });
+    }
+}
+
+fn manifest_of(buffer: &BlockBuffer) -> Manifest {
+    Accept::parse(buffer.payload()).expect("an accept record holds an accept").manifest
+}

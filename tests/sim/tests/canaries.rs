@@ -1,0 +1,64 @@
+//! Builds that are broken on purpose, and who finds out: a test that cannot fail shows nothing.
+//!
+//! `RUSTFLAGS="--cfg canaries" cargo test -p assize-sim --target-dir target/canaries --test canaries`
+#![cfg(canaries)]
+
+use assize_sim::options::Options;
+use assize_sim::runner::Run;
+use assize_sim::scenario::Scenario;
+use assize_wire::canary::{Canary, arm};
+
+/// A fault, the runs that find it out, and the checker that does: the first name is that of the first seed caught.
+/// `assertion` is one of the engine's own, which stops a replica before anything wrong is told.
+type Row = (Canary, Scenario, &'static str);
+
+const CAUGHT: &[Row] = &[
+    (Canary::AnswerBeforeFlush, Scenario::Load, "watermarks"),
+    (Canary::IgnoreCut, Scenario::Crash, "durability"),
+    (Canary::SkipRecoveryFlush, Scenario::Crash, "durability"),
+    (Canary::MarkTooHigh, Scenario::Crash, "durability"),
+    (Canary::ReuseBallot, Scenario::Crash, "ballots"),
+    (Canary::TtlOffByOne, Scenario::Load, "outputs"),
+    (Canary::RenewOnDuplicate, Scenario::Load, "outputs"),
+    (Canary::DeadlineIgnored, Scenario::Load, "outputs"),
+    (Canary::ConflictAsDuplicate, Scenario::Load, "outputs"),
+    (Canary::WrongFirstResponse, Scenario::Load, "outputs"),
+    (Canary::EvictLive, Scenario::Load, "outputs"),
+    (Canary::RoomReadLate, Scenario::Load, "outputs"),
+    (Canary::PublishOutOfOrder, Scenario::Load, "assertion"),
+    (Canary::ReadBeforePublished, Scenario::Load, "reads"),
+];
+
+/// Seeds in which each must be found out.
+const SEEDS: u64 = 400;
+
+/// One test for all: a fault is armed for the whole process.
+#[test]
+fn each_canary_is_found_out_by_its_checker() {
+    let sound = (0..20).filter_map(|seed| run(Scenario::Crash, seed).err()).count();
+    assert_eq!(sound, 0, "nothing is armed, and a run fails");
+    let mut wrong = Vec::new();
+    println!("{:<24}{:<10}{:<8}caught by", "canary", "scenario", "seed");
+    for (canary, scenario, checker) in CAUGHT {
+        arm(Some(*canary));
+        let caught = (0..SEEDS).find_map(|seed| Some((seed, run(*scenario, seed).err()?)));
+        arm(None);
+        let (seed, by) = caught.map_or((SEEDS, "nobody".to_owned()), |(seed, by)| (seed, by));
+        println!("{:<24}{:<10}{seed:<8}{by}", format!("{canary:?}"), scenario.name());
+        if !by.starts_with(checker) {
+            wrong.push(format!("{canary:?}: caught by {by}, not by {checker}"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// `Err` says who caught it.
+fn run(scenario: Scenario, seed: u64) -> Result<(), String> {
+    let run = Run { scenario, seed, steps: 2000 };
+    // The engine's own invariants are another net: what is shown here is that the one around it holds, too.
+    let options = Options { invariants_every_steps: 0, ..scenario.options(seed) };
+    run.run_with(options).map(|_| ()).map_err(|failure| {
+        let said = failure.said.replace('\n', " ");
+        format!("{:<12} {}", failure.caught_by(), said.chars().take(160).collect::<String>())
+    })
+}
