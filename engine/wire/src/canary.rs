@@ -10,11 +10,34 @@
 pub enum Canary {
     /// X1: a home lends to whoever claims first, not in (slot, shard) order.
     GrantOutOfOrder = 1,
+    /// X1: a home grants an entity that is away.
+    LendTwice = 2,
+    /// X2: an event runs though an earlier one of its stripe that shares an entity has not.
+    SkipUseOrder = 3,
+    /// X2: an entity is returned before its last use in the stripe.
+    ReturnTooEarly = 4,
+    /// X2: a return says unchanged of an entity that was changed.
+    LoseChange = 5,
+    /// D4: what an event changed before its domain panicked is kept.
+    PanicKeepsChanges = 6,
+    /// D5: room for new entities is judged by how many there are now, not by how many there were a window ago.
+    RoomFromNow = 7,
+    /// X6: an event may reach outside of its stripe's mask.
+    MaskIgnored = 8,
 }
 
 impl Canary {
     /// All of them.
-    pub const ALL: &[Canary] = &[Canary::GrantOutOfOrder];
+    pub const ALL: &[Canary] = &[
+        Canary::GrantOutOfOrder,
+        Canary::LendTwice,
+        Canary::SkipUseOrder,
+        Canary::ReturnTooEarly,
+        Canary::LoseChange,
+        Canary::PanicKeepsChanges,
+        Canary::RoomFromNow,
+        Canary::MaskIgnored,
+    ];
 }
 
 /// Whether this fault is to be committed now.
