@@ -13,7 +13,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use ahash::RandomState;
-use assize_wire::{DomainId, EntityId};
+use assize_wire::{DomainId, EntityId, Slot};
 
 use crate::index::{Index, Probe};
 
@@ -129,11 +129,23 @@ impl Entities {
         self.record_mut(at)[QUEUE..STATE].copy_from_slice(&last.to_le_bytes());
     }
 
+    /// A turn of `slot` has the entity from now on, and may change it; every earlier turn is over for it. The one place
+    /// where an entity passes to a new holder, whether the turn joins queues or not. A shard's own stripe comes here at
+    /// each of its uses of an entity that it finds free, so a second time for the same turn must change nothing.
+    #[inline]
+    pub(crate) fn acquire(&mut self, at: u32, slot: Slot) {
+        debug_assert!(self.record(at)[FLAGS] & IN_USE != 0, "slot {slot} gets record {at}, not in use");
+    }
+
     /// Gives up the record if the entity is absent and nobody has it or waits for it.
+    #[inline]
     pub(crate) fn tidy(&mut self, at: u32) {
-        if self.record(at)[FLAGS] != IN_USE || self.queue(at) != NOBODY {
-            return;
+        if self.record(at)[FLAGS] == IN_USE && self.queue(at) == NOBODY {
+            self.give_up(at);
         }
+    }
+
+    fn give_up(&mut self, at: u32) {
         let (domain, id) = self.name(at);
         let Probe::Found { slot, position } = self.probe(self.hash(domain, id), domain, id) else {
             panic!("record {at} of entity {id} is not in the index");

@@ -3,7 +3,10 @@
 mod bank;
 mod lending;
 mod log;
+mod messages;
 mod model;
+mod regroup;
 mod replica;
 mod requests;
+mod schedule;
 mod serial;

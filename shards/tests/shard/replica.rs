@@ -12,6 +12,7 @@ use assize_wire::{EntityId, ReplicaId, ShardId, Slot};
 
 use super::bank::{BANK, Bank};
 use super::log::{Agreed, Dice, LogSlot};
+use super::messages::Messages;
 
 pub struct Guard;
 
@@ -50,7 +51,7 @@ pub struct Replica {
     channels: Vec<Vec<VecDeque<Exchange>>>,
     pub published: Vec<Vec<Published>>,
     pub answers: Vec<ReadAnswer>,
-    pub messages: u64,
+    pub messages: Messages,
 }
 
 impl Replica {
@@ -79,12 +80,14 @@ impl Replica {
             channels: (0..count).map(|_| vec![VecDeque::new(); count]).collect(),
             published: (0..count).map(|_| Vec::new()).collect(),
             answers: Vec::new(),
-            messages: 0,
+            messages: Messages::default(),
         }
     }
 
     /// Runs a whole log, choosing at random what happens next. `window` is how far ahead slots are handed out.
     pub fn run(&mut self, log: &[LogSlot], dice: &mut Dice, window: u64, reads: bool) {
+        // Often one shard's messages are slow, so that much is done without what it sends.
+        let slow = dice.below(2 * self.shards.len() as u64) as usize;
         loop {
             let mut choices: Vec<(usize, usize)> = Vec::new();
             for shard in 0..self.shards.len() {
@@ -98,7 +101,11 @@ impl Replica {
             if choices.is_empty() {
                 break;
             }
-            let (from, to) = choices[dice.below(choices.len() as u64) as usize];
+            let mut choice = choices[dice.below(choices.len() as u64) as usize];
+            if choice.0 == slow && choice.1 != slow && !dice.once_in(8) {
+                choice = choices[dice.below(choices.len() as u64) as usize];
+            }
+            let (from, to) = choice;
             if from == to {
                 let slot = &log[self.handed[to]];
                 self.handed[to] += 1;
@@ -121,6 +128,7 @@ impl Replica {
                 "X4: shard {at} is stuck with nothing under way"
             );
         }
+        self.messages.end();
     }
 
     /// Reads those of the accounts that are at home in a shard. The token says which they are.
@@ -138,9 +146,13 @@ impl Replica {
     pub fn drain(&mut self, at: usize) {
         let shard = &mut self.shards[at];
         shard.check_invariants();
+        let mut sent = Vec::new();
         while let Some((to, message)) = shard.poll_exchange() {
             assert_ne!(usize::from(to.0), at, "a message to itself");
-            self.messages += 1;
+            sent.push((to, message));
+        }
+        self.messages.round(ShardId(at as u16), &sent);
+        for (to, message) in sent {
             self.channels[at][usize::from(to.0)].push_back(message);
         }
         while let Some(published) = shard.poll_published() {
