@@ -10,6 +10,20 @@
 pub enum Canary {
     /// X1: a home lends to whoever claims first, not in (slot, shard) order.
     GrantOutOfOrder = 1,
+    /// X1: a home grants an entity that is away.
+    LendTwice = 2,
+    /// X2: an event runs though an earlier one of its stripe that shares an entity has not.
+    SkipUseOrder = 3,
+    /// X2: an entity is returned before its last use in the stripe.
+    ReturnTooEarly = 4,
+    /// X2: a return says unchanged of an entity that was changed.
+    LoseChange = 5,
+    /// D4: what an event changed before its domain panicked is kept.
+    PanicKeepsChanges = 6,
+    /// D5: room for new entities is judged by how many there are now, not by how many there were a window ago.
+    RoomFromNow = 7,
+    /// X6: an event may reach outside of its stripe's mask.
+    MaskIgnored = 8,
     /// L3: a record is durable when its write completes, flush or not.
     AnswerBeforeFlush = 32,
     /// L5: records of earlier incarnations beyond the cut are taken.
@@ -32,8 +46,6 @@ pub enum Canary {
     WrongFirstResponse,
     /// W3: at capacity the oldest live key goes.
     EvictLive,
-    /// D5: whether there is room is read while running.
-    RoomReadLate,
     /// C3: a shard publishes the last slot that it ran first.
     PublishOutOfOrder,
     /// C8: a read is answered before its slot is published.
@@ -50,6 +62,13 @@ impl Canary {
     /// All of them.
     pub const ALL: &[Canary] = &[
         Canary::GrantOutOfOrder,
+        Canary::LendTwice,
+        Canary::SkipUseOrder,
+        Canary::ReturnTooEarly,
+        Canary::LoseChange,
+        Canary::PanicKeepsChanges,
+        Canary::RoomFromNow,
+        Canary::MaskIgnored,
         Canary::AnswerBeforeFlush,
         Canary::IgnoreCut,
         Canary::SkipRecoveryFlush,
@@ -61,7 +80,6 @@ impl Canary {
         Canary::ConflictAsDuplicate,
         Canary::WrongFirstResponse,
         Canary::EvictLive,
-        Canary::RoomReadLate,
         Canary::PublishOutOfOrder,
         Canary::ReadBeforePublished,
         Canary::NoPreImage,

@@ -50,10 +50,13 @@ impl Entities {
         self.saving = Some(Saving { slot, cursor: 0, end: self.fresh, pre_images: Vec::new() });
     }
 
-    /// A turn of `slot` gets this record: the one place where an entity passes to a new holder.
+    /// A turn of `slot` has the entity from now on, and may change it; every earlier turn is over for it. The one place
+    /// where an entity passes to a new holder, whether the turn joins queues or not. A shard's own stripe comes here at
+    /// each of its uses of an entity that it finds free, so a second time for the same turn must change nothing.
+    #[inline]
     pub(crate) fn acquire(&mut self, at: u32, slot: Slot) {
-        let Some(saving) = &self.saving else { return };
-        if slot > saving.slot && !canary::armed(Canary::NoPreImage) {
+        if self.saving.as_ref().is_some_and(|saving| slot > saving.slot) && !canary::armed(Canary::NoPreImage)
+        {
             self.save_pre_image(at);
         }
     }
