@@ -16,6 +16,7 @@ mod checkpoint;
 mod connections;
 mod control;
 mod core;
+mod disk;
 mod frames;
 mod held;
 mod layout;

@@ -54,8 +54,18 @@ pub enum Canary {
     NoPreImage = 50,
     /// D5: a start takes every home to have room, whatever the checkpoint says.
     RoomNotRestored = 51,
-    /// C7: what is read back of a checkpoint is not compared with what was in memory.
-    CheckpointNotCompared = 52,
+    /// C7: memory decays between a shard's part and the record that is made of it.
+    PartGarbled = 52,
+    /// L6: a checkpoint becomes active while its records are on their way.
+    ActivateUnflushed = 53,
+    /// L6: a checkpoint becomes active while outcomes of its slots are on their way.
+    OutcomesNotAwaited = 54,
+    /// P8: segments are recycled that have stripes of slots above the checkpoint.
+    StripesGivenUp = 55,
+    /// W2: segments are recycled that have outcomes younger than the TTL.
+    OutcomesGivenUp = 56,
+    /// W5: segments are recycled that have live keys.
+    KeysGivenUp = 57,
 }
 
 impl Canary {
@@ -84,7 +94,12 @@ impl Canary {
         Canary::ReadBeforePublished,
         Canary::NoPreImage,
         Canary::RoomNotRestored,
-        Canary::CheckpointNotCompared,
+        Canary::PartGarbled,
+        Canary::ActivateUnflushed,
+        Canary::OutcomesNotAwaited,
+        Canary::StripesGivenUp,
+        Canary::OutcomesGivenUp,
+        Canary::KeysGivenUp,
     ];
 }
 

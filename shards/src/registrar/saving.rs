@@ -1,5 +1,5 @@
-//! What a checkpoint takes of the entities (X5): each as it was after every stripe up to the checkpoint's slot, although
-//! stripes above it go on.
+//! What a checkpoint takes of the entities (X5): each as it was after every stripe up to the checkpoint's slot,
+//! although stripes above it go on.
 //!
 //! A record is *saved* when the checkpoint has its state or does not want it. Three things save a record:
 //! 1. It is added after the checkpoint began: the entity did not exist.
@@ -7,8 +7,8 @@
 //!    queue every stripe up to the checkpoint has given it back, so its state is the one wanted: the pre-image is kept.
 //! 3. The walk over all records comes to it, once every stripe up to the checkpoint has given everything back.
 //!
-//! Whether a record is saved is one bit, whose meaning turns over with each checkpoint, so that beginning one touches no
-//! record.
+//! Whether a record is saved is one bit, whose meaning turns over with each checkpoint, so that beginning one touches
+//! no record.
 //!
 //! Invariants: while no checkpoint is taken every record in use is saved; the walk leaves only saved ones behind it.
 
@@ -61,9 +61,9 @@ impl Entities {
         }
     }
 
-    /// Walks on: appends pre-images, or the entities of up to `records` records, to `out`, and says how many entities that were, or
-    /// nothing when there are no more: then the checkpoint is complete here. Only once every stripe up to its slot has
-    /// given everything back.
+    /// Walks on: appends pre-images, or the entities of up to `records` records, to `out`, and says how many entities
+    /// that were, or nothing when there are no more: then the checkpoint is complete here. Only once every stripe up to
+    /// its slot has given everything back.
     pub(crate) fn save_next(&mut self, records: u32, out: &mut Vec<u8>) -> Option<u64> {
         let mut saving = self.saving.take()?;
         // First, so that they do not pile up.

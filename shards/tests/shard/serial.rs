@@ -34,8 +34,8 @@ fn d1_regrouping_stripes_changes_no_outcome_state_or_response_but_positions() {
     for_each_seed("d1_regrouping_", regroup::run);
 }
 
-// CheckpointBegins, TurnsOpened, PreImageKept, PartFinished, RecordWalkedOver, KeyWritten, PartCompleted, ShardRestored,
-// PartIsTheStateAfterItsSlot.
+// CheckpointBegins, TurnsOpened, PreImageKept, PartFinished, RecordWalkedOver, KeyWritten, PartCompleted,
+// ShardRestored, PartIsTheStateAfterItsSlot.
 #[test]
 fn x5_d5_w5_a_restored_replica_goes_on_as_if_nothing_had_been() {
     let seen = Mutex::new(checkpoint::Seen::default());
