@@ -249,14 +249,14 @@ pub struct Log {
     /// Size of one segment, preallocated and pre-written.
     #[serde(deserialize_with = "units::deserialize_bytes")]
     pub segment_bytes: u64,
-    /// Size of one log. Until checkpoints let segments be recycled, a full log answers `busy`.
+    /// Size of one log. A full log answers `busy` until a checkpoint has made room.
     #[serde(deserialize_with = "units::deserialize_bytes")]
     pub bytes_max: u64,
     /// Segments prepared ahead of the one being written.
     pub segments_ahead: u32,
     /// Writes of one log that may be under way together.
     pub writes_in_flight: u32,
-    /// Log bytes after which the leader flags a checkpoint.
+    /// Log bytes, of all cores together, after which the leader flags a checkpoint.
     #[serde(deserialize_with = "units::deserialize_bytes")]
     pub checkpoint_bytes: u64,
 }
