@@ -277,6 +277,8 @@ impl Replica {
             match output {
                 Output::Disk(operation) => self.disk.submit(&self.shape, operation),
                 Output::Message { to, message } => {
+                    // X3: shards of one core exchange without any wake.
+                    assert_ne!(usize::from(to.0), core, "core {core} wakes itself");
                     if let CoreMessage::Forward { indexes, .. } = &message {
                         self.seen.forwarded += indexes.len() as u64;
                     }
