@@ -465,8 +465,11 @@ pub enum RecordFault {
     },
     /// The segment is not there, or the log ends with it.
     NoSegment,
-    /// The device cannot read it.
-    Unreadable,
+    /// The device cannot read a block of it.
+    Unreadable {
+        /// The block.
+        block: RecordLocation,
+    },
 }
 
 impl fmt::Display for RecordFault {
@@ -494,7 +497,7 @@ impl fmt::Display for RecordFault {
                 write!(f, "a record of incarnation {found}, void where incarnation {least} writes")
             }
             RecordFault::NoSegment => write!(f, "there is no such segment"),
-            RecordFault::Unreadable => write!(f, "the device cannot read it"),
+            RecordFault::Unreadable { block } => write!(f, "the device cannot read the block at {block}"),
         }
     }
 }

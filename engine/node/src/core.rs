@@ -165,7 +165,8 @@ impl Core {
             "the control core runs the Docket, no other does"
         );
         let CoreStart { logs, index, stored, retention, live, tip } = start;
-        let usher = Usher::new(id, Arc::clone(&layout), routing, domains, guard, limits, &logs.outcomes);
+        let segment_bytes = logs.outcomes.identity().segment_bytes;
+        let usher = Usher::new(id, Arc::clone(&layout), routing, domains, guard, limits, segment_bytes);
         assert_eq!(usher.seats.len(), shards.len(), "core {id} has other shards than the layout gives it");
         let executed = shards.iter().all(|shard| shard.executed() == tip.slot);
         assert!(executed, "core {id} has shards that do not stand at slot {}", tip.slot);

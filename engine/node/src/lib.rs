@@ -40,5 +40,6 @@ pub use held::StripePayload;
 pub use layout::Layout;
 pub use logs::{CoreLogs, LogIds};
 pub use message::{CoreMessage, ReplayedSlot};
+pub use room::segments_ahead_min;
 pub use stages::StripeStages;
 pub use usher::{Greeting, UsherLimits};
