@@ -4,6 +4,7 @@
 mod boundaries;
 mod crash;
 mod duplicates;
+mod flips;
 mod load;
 mod one_request;
 mod room;
