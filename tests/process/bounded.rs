@@ -1,6 +1,8 @@
 //! Endless work in a data directory that has an end: segments are recycled, and what cannot be is waited for.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -23,12 +25,15 @@ const TIMES: u64 = 5;
 fn l6_a_data_directory_stays_bounded_under_endless_load() {
     let settings = Settings { bytes_max: "8MiB", ..Settings::with_checkpoints(vec![vec![0], vec![1]]) };
     let site = Site::new(settings);
-    site.format(&["--warden-ttl", "3s", "--warden-capacity", "64Ki", "--entity-capacity", "4Ki"]);
+    site.format(&["--warden-ttl", "2s", "--warden-capacity", "64Ki", "--entity-capacity", "4Ki"]);
     // A log and an outcome stream a core; entities and heads, of two checkpoints, each in a segment of its own at worst
     // with one prepared ahead; keys, at most those that a Warden holds, twice, for a segment goes as a whole.
     let keys = (64 << 10) * 2 * assize_wire::checkpoint::SAVED_KEY_BYTES as u64;
     let bound = 2 * (2 * BYTES_MAX + 4 * MIB + keys.next_multiple_of(MIB) + 2 * MIB) + MIB;
     let engine = site.start();
+    // So many that each checkpoint writes something.
+    let items: Vec<_> = (0..4_000).map(|item| adjust(1_000 + item, 1)).collect();
+    engine.client().submit(&items).expect("answers");
     let mut clients: Vec<Client> = (0..2).map(|_| engine.client()).collect();
     let (mut books, mut most) = (Books::default(), 0);
     let until = Instant::now() + DEADLINE;
@@ -47,6 +52,9 @@ fn l6_a_data_directory_stays_bounded_under_endless_load() {
     }
     let taken = engine.said().matches("a checkpoint is active").count();
     println!("{} events, {taken} checkpoints, at most {most} of {bound} bytes", books.applied);
+    // Stripes, outcomes, parts and keys of both cores: the files of their first segments are others now.
+    let begins: Vec<u64> = (0..8).map(|log| *segments(&site.data(), log).start()).collect();
+    assert!(begins.iter().all(|first| *first > 0), "the first segments are {begins:?}");
     engine.stop();
     let engine = site.start();
     assert!(engine.said().contains("starting from the checkpoint after this slot"), "{}", engine.said());
@@ -159,12 +167,21 @@ fn impatient(engine: &Engine) -> Client {
 
 /// How far a log has come: the end of its highest segment.
 fn written(data: &Path, log: u16) -> u64 {
+    (segments(data, log).end() + 1) * MIB
+}
+
+/// The lowest and the highest segment of a log.
+fn segments(data: &Path, log: u16) -> RangeInclusive<u64> {
     let segments = fs::read_dir(data.join(format!("log-{log:05}"))).into_iter().flatten();
-    let numbers = segments.filter_map(|entry| {
-        let name = entry.ok()?.file_name().into_string().ok()?;
-        u64::from_str_radix(name.strip_prefix("segment-")?, 16).ok()
-    });
-    numbers.max().map_or(0, |last| (last + 1) * MIB)
+    let numbers: BTreeSet<u64> = segments
+        .filter_map(|entry| {
+            let name = entry.ok()?.file_name().into_string().ok()?;
+            u64::from_str_radix(name.strip_prefix("segment-")?, 16).ok()
+        })
+        .collect();
+    let ends = numbers.first().zip(numbers.last());
+    let (first, last) = ends.unwrap_or_else(|| panic!("log {log} has no segment"));
+    *first..=*last
 }
 
 /// Bytes of each folder of logs, and of the rest.

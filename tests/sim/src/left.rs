@@ -112,7 +112,10 @@ impl Replica {
 }
 
 /// Recovers the logs that a reader finds.
-pub(crate) fn recover_logs(
+///
+/// # Errors
+/// As [`recover`].
+pub fn recover_logs(
     reader: &mut dyn SegmentReader,
     superblock: &Superblock,
 ) -> Result<Recovered, RecoveryError> {

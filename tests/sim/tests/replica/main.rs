@@ -5,6 +5,7 @@ mod boundaries;
 mod checkpoint;
 mod crash;
 mod duplicates;
+mod flips;
 mod load;
 mod one_request;
 mod room;
