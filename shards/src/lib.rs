@@ -1,9 +1,10 @@
 //! The deterministic core of one shard: what it makes of the slots that the log decided.
 //!
 //! [`Shard`] takes chosen slots, messages of the other shards and reads, and returns messages, published outcomes and
-//! answers. It checks keys (Warden), borrows and lends entities (Registrar, exchange), evaluates events (Arbiter) and
-//! releases outcomes (Clerk). It never does I/O, never sees a clock and never decides order: the same log gives the
-//! same bytes on every replica, whatever the timing (D1).
+//! answers. It checks keys (Warden), borrows and lends entities (Registrar, exchange), finds out which events have
+//! nothing to do with each other (Partitioner), evaluates events (Arbiter) and releases outcomes (Clerk). It never does
+//! I/O, never sees a clock and never decides order: the same log gives the same bytes on every replica, whatever the
+//! timing (D1).
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -18,6 +19,7 @@ pub mod clerk;
 pub mod exchange;
 mod index;
 pub mod limits;
+mod partitioner;
 mod published;
 pub mod registrar;
 mod shard;

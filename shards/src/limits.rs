@@ -17,7 +17,8 @@ pub const fn warden_reserve(capacity: u32) -> usize {
     WINDOW_SLOTS_MAX as usize * stripe
 }
 
-/// Records of entities that one step of a checkpoint looks at at most: below a millisecond even where each is a cache miss.
+/// Records of entities that one step of a checkpoint looks at at most: below a millisecond even where each is a cache
+/// miss.
 pub const CHECKPOINT_STEP_ENTITIES: u32 = 1024;
 
 /// Bytes of pre-images that one step of a checkpoint writes, and one entity more.

@@ -1,40 +1,58 @@
 //! [`Shard`] wires the components of one shard together.
 //!
-//! A slot goes through it in three steps, each in slot order and each as early as it can be:
-//! 1. *examined*: the Warden and the domains say what each event of the own stripe is and which entities it
-//!    needs; claims
-//!    go to the other homes. Depends on the log alone, so later slots are examined while earlier ones wait for loans.
-//! 2. *turns*: each stripe that may touch this home joins the queues of the entities it needs, in (slot, shard) order.
-//! 3. *executed*: the own stripe runs when all its entities are here; what was lent goes back.
+//! A slot goes through it in three steps, each as early as it can be:
+//! 1. *examined*, in slot order: the Warden and the domains say what each event of the own stripe is and which entities
+//!    it needs; claims go to the other homes. Depends on the log alone, so later slots are examined while earlier ones
+//!    wait for loans.
+//! 2. *turns*, in (slot, shard) order: each stripe that may touch this home joins the queues of the entities it needs.
+//! 3. *running*: from its turn on, an event of the own stripe runs once its entities are here and the earlier events of
+//!    its stripe that share one have run (X2). Groups that lack nothing run at once. An entity goes to whoever is next
+//!    after its last use in the stripe. When all events of a stripe have run, its outcomes are put together; own
+//!    stripes do so in slot order.
 //!
 //! A slot is finished here when every stripe has given back what it had of this home. A slot is not examined before
 //! the one [`WINDOW_SLOTS_MAX`] below it is finished, which bounds everything and fixes its room for new entities (D5).
 //!
-//! X4: the least unfinished (slot, shard) waits only for messages under way: its claims went out when its slot was
-//! chosen; every earlier turn is over, so at each home it is at the front of its queues.
+//! X4, why this never comes to a standstill. Let (n, s) be the least (slot, shard) whose stripe has not run to its end
+//! or not given everything back.
+//! 1. Every stripe of a slot below n is finished, so once the messages under way have arrived, every shard has executed
+//!    n - 1 and, as n is chosen, examined n: the claims of n's stripes are under way or there.
+//! 2. A home opens turns in (slot, shard) order, and waits in that for claims only. All claims up to that of (n, s)
+//!    have been sent, so its turn opens at every home of its mask, its own included.
+//! 3. Whoever is ahead of it in a queue belongs to an earlier stripe, which is finished: its returns are under way or
+//!    there. So each of its entities comes to the front, on its own: a grant carries what is there and waits for
+//!    nothing else. That others hold entities and wait for more does no harm, as they do so behind it.
+//! 4. Of its events that have not run take the one of least index: its entities come as in 3, and no earlier event of
+//!    the stripe keeps one, so it runs. And so on to the last.
+//! 5. Own stripes of shard s in slots below n have run to their end, so its outcomes are put together at once.
+//!
+//! Hence what is waited for leads from (slot, shard, index) to a lower one, always, and the lowest waits for messages
+//! under way only. No step waits for room in a channel (X3): what is sent is queued at the sender.
 //!
 //! Invariants:
 //! * `executed <= turned <= examined <= chosen`, each at most [`WINDOW_SLOTS_MAX`] above `executed`, but for `chosen`;
 //! * own stripes wait in slot order; an entity has at most one holder (see the Registrar).
 
+mod lend;
+mod own;
+
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::hint::black_box;
-use core::iter::repeat_n;
 
 use assize_domain::{DomainRegistry, Entities as EntityList};
 use assize_wire::canary::{self, Canary};
 use assize_wire::routing::Routing;
-use assize_wire::{DomainId, EntityId, ReplicaId, ShardId, Slot};
+use assize_wire::{ReplicaId, ShardId, Slot};
 
-use crate::arbiter::{Arbiter, EntityRef, Executed, Loans, PanicGuard, Plan, Rules, Step, Stock};
+use crate::arbiter::{Arbiter, Loans, PanicGuard, Plan, Rules};
 use crate::checkpoint::Taking;
 use crate::clerk::{Clerk, CopyFate, Finding};
-use crate::exchange::{Claim, Exchange, Grant, Return, StateList, StateOf};
+use crate::exchange::{Claim, Exchange};
 use crate::limits::WINDOW_SLOTS_MAX;
-use crate::registrar::{Entities, Holder, NOBODY, PendingRead, ReadAnswer, ReadRequest, TurnId, Turns};
+use crate::partitioner::Partitioner;
+use crate::registrar::{Entities, Holder, NOBODY, PendingRead, ReadAnswer, ReadRequest, Turns};
 use crate::warden::Warden;
 use crate::{OrderedSlot, Published};
 
@@ -92,6 +110,7 @@ pub struct Shard {
     pub(crate) warden: Warden,
     pub(crate) entities: Entities,
     turns: Turns,
+    partitioner: Partitioner,
     arbiter: Arbiter,
     clerk: Clerk,
     entity_capacity: u64,
@@ -105,8 +124,8 @@ pub struct Shard {
     turned: usize,
     /// The slot of the last turn: what a read may show.
     last_turn: Slot,
-    /// Own stripes that are examined and have not run, by slot.
-    own: VecDeque<OwnStripe>,
+    /// Own stripes that are examined and have not run to their end, by slot.
+    own: VecDeque<own::OwnStripe>,
     /// Claims of each shard that came before their turn, by slot.
     claims: Vec<VecDeque<Claim>>,
     /// Entities after slot `executed`, and room by slot modulo the window, fixed when the slot below it finished (D5).
@@ -122,6 +141,7 @@ pub struct Shard {
     plans: Vec<Plan>,
     scratch: EntityList,
     hashes: Vec<u64>,
+    records: Vec<u32>,
 }
 
 /// One slot under way.
@@ -132,17 +152,10 @@ struct SlotWork {
     checkpoint: bool,
     /// The manifest's stripe whose turn is looked at next.
     next_stripe: usize,
-    /// Turns that are opened and not over.
+    /// Turns that are opened and not over; the own one is over when its stripe's outcomes are put together.
     turns_open: u32,
     /// By how much this slot changed the number of entities.
     entities_change: i64,
-}
-
-/// An own stripe that is examined.
-struct OwnStripe {
-    plan: Plan,
-    /// Where its own entities are looked up, none before its turn, and none if nothing it needs was away.
-    turn: Option<TurnId>,
 }
 
 impl Shard {
@@ -167,6 +180,7 @@ impl Shard {
             warden: Warden::new(config.warden_capacity, config.ttl_ns, config.body_seed),
             entities: Entities::new(config.entity_capacity, state_bytes_max, routing.seed),
             turns: Turns::default(),
+            partitioner: Partitioner::default(),
             arbiter: Arbiter::new(),
             clerk: Clerk::new(config.replica, config.copies, executed),
             entity_capacity: config.entity_capacity.into(),
@@ -186,6 +200,7 @@ impl Shard {
             plans: Vec::new(),
             scratch: EntityList::new(),
             hashes: Vec::new(),
+            records: Vec::new(),
         }
     }
 
@@ -219,7 +234,7 @@ impl Shard {
             self.rules.shard
         );
         match message {
-            Exchange::Claim(claim) => self.claims[usize::from(from.0)].push_back(claim),
+            Exchange::Claim(claim) => self.take_claim(from, claim),
             Exchange::Grant(grant) => self.take_grant(from, &grant),
             Exchange::Return(returned) => self.take_return(from, &returned),
         }
@@ -255,7 +270,7 @@ impl Shard {
         let slot = self.last_turn;
         let turn = self.turns.open(slot, Holder::Read(PendingRead { answer }.into()));
         for (at, item) in away {
-            self.turns.join(&mut self.entities, turn, at, item);
+            self.turns.join_read(&mut self.entities, turn, at, item);
         }
     }
 
@@ -264,8 +279,13 @@ impl Shard {
         self.clerk.handle_copy(from, slot, digest)
     }
 
-    /// The next message to another shard.
+    /// The next message to another shard. What the inputs since the last call set free is put together here, so that it
+    /// goes in as few messages as possible.
     pub fn poll_exchange(&mut self) -> Option<(ShardId, Exchange)> {
+        if self.outbox.is_empty() {
+            self.send_grants();
+            self.send_returns();
+        }
         self.outbox.pop_front()
     }
 
@@ -307,7 +327,7 @@ impl Shard {
         let (turned, examined, chosen) = (self.turned, self.examined, self.slots.len());
         assert!(turned <= examined && examined <= chosen, "{turned} <= {examined} <= {chosen}");
         assert!(examined as u64 <= WINDOW_SLOTS_MAX, "{examined} slots are examined and not finished");
-        let slots = self.own.iter().map(|own| own.plan.ordered.manifest.slot);
+        let slots = self.own.iter().map(|own| own.plan.slot());
         assert!(slots.is_sorted(), "own stripes wait out of order");
         if self.slots.is_empty() {
             assert!(
@@ -334,8 +354,8 @@ impl Shard {
         loop {
             let mut moved = self.examine_next();
             moved |= self.open_next_turn();
-            moved |= self.run_ready_turns();
-            moved |= self.execute_next();
+            moved |= self.run_own();
+            moved |= self.assemble_next();
             moved |= self.finish_next();
             if !moved {
                 break;
@@ -374,21 +394,18 @@ impl Shard {
                 plan.reset(ordered, bytes);
                 plan
             }
-            None => Plan {
-                ordered,
-                bytes,
-                steps: Vec::new(),
-                ids: Vec::new(),
-                refs: Vec::new(),
-                loans: Loans::new(self.state_bytes_max),
-            },
+            None => {
+                let loans = Loans::new(self.state_bytes_max, self.rules.routing.seed);
+                Plan::new(ordered, bytes, loans)
+            }
         };
         self.rules.examine(&mut plan, &mut self.warden, &mut self.scratch);
-        for (home, entities) in plan.loans.claims() {
-            self.counters.entities_borrowed += entities.len() as u64;
-            self.outbox.push_back((home, Exchange::Claim(Claim { slot, entities })));
+        for (home, claim) in plan.loans.claims(slot) {
+            self.counters.entities_borrowed += claim.entities.len() as u64;
+            self.outbox.push_back((home, Exchange::Claim(claim)));
         }
-        self.own.push_back(OwnStripe { plan, turn: None });
+        let room = self.room_in(slot);
+        self.own.push_back(own::OwnStripe { plan, opened: false, turn: None, to_run: 0, room });
     }
 
     /// Step 2: the next turn at this home, once every earlier one is known (X1).
@@ -430,121 +447,8 @@ impl Shard {
         if claim.entities.is_empty() {
             return true;
         }
-        work.turns_open += 1;
-        self.counters.entities_lent += claim.entities.len() as u64;
-        let turn = self.turns.open(slot, Holder::Claimant(claimant));
-        for (domain, id) in claim.entities {
-            let hash = self.entities.hash(domain, id);
-            let at = self.entities.find_or_add(hash, domain, id);
-            self.turns.join(&mut self.entities, turn, at, 0);
-        }
-        self.turns.close_joining(turn);
+        self.open_claimed_turn(slot, claimant, claim);
         true
-    }
-
-    /// The own stripe's turn. If it is the next to run and everything it needs is here, it needs no place in any queue.
-    fn open_own_turn(&mut self, slot: Slot) {
-        let first = self.own.front().map(|own| own.plan.ordered.manifest.slot);
-        let own = self
-            .own
-            .iter_mut()
-            .find(|own| own.plan.ordered.manifest.slot == slot)
-            .expect("a stripe is examined before its turn");
-        let mut unhindered = first == Some(slot) && own.plan.loans.is_empty();
-        let plan = &mut own.plan;
-        for steps in plan.steps.chunks(LOOKUPS_BEGUN) {
-            self.hashes.clear();
-            let local = local_entities(steps, &plan.ids, &mut plan.refs);
-            self.hashes.extend(local.map(|(domain, id, _)| self.entities.hash(domain, id)));
-            // All look-ups of the block begin here before the first ends below, so their cache misses overlap.
-            let hashes = self.hashes.iter();
-            black_box(hashes.fold(0, |all, hash| all ^ self.entities.touch(*hash)));
-            let mut hashes = self.hashes.iter();
-            for (domain, id, place) in local_entities(steps, &plan.ids, &mut plan.refs) {
-                let hash = *hashes.next().expect("each was hashed above");
-                let at = self.entities.find_or_add(hash, domain, id);
-                *place = EntityRef::record(at);
-                if self.entities.queue(at) == NOBODY {
-                    self.entities.acquire(at, slot);
-                } else {
-                    unhindered = false;
-                }
-                if self.entities.state(at).is_none() {
-                    self.arbiter.tidy_later(at);
-                }
-            }
-        }
-        if unhindered {
-            self.counters.stripes_unhindered += 1;
-            self.execute_first();
-            return;
-        }
-        let turn = self.turns.open(slot, Holder::Own);
-        own.turn = Some(turn);
-        for place in own.plan.refs.iter() {
-            if let Ok(at) = place.place() {
-                self.turns.join(&mut self.entities, turn, at, 0);
-            }
-        }
-        self.turns.close_joining(turn);
-    }
-
-    /// Grants to claimants that have all they asked for.
-    fn run_ready_turns(&mut self) -> bool {
-        let mut moved = false;
-        while let Some(turn) = self.turns.poll_ready() {
-            let Holder::Claimant(claimant) = *self.turns.holder(turn) else {
-                continue;
-            };
-            moved = true;
-            let slot = self.turns.slot(turn);
-            let lent = self.turns.entities(turn);
-            let mut states = StateList::with_capacity(lent.len(), self.state_bytes_max);
-            for at in lent {
-                states.push(match self.entities.state(at) {
-                    Some(state) => StateOf::Present(state),
-                    None => StateOf::Absent,
-                });
-            }
-            let room = self.room_in(slot);
-            let grant = Grant { slot, room, states };
-            self.outbox.push_back((claimant, Exchange::Grant(grant)));
-        }
-        moved
-    }
-
-    /// Step 3: the own stripe that is next, if all its entities are here.
-    fn execute_next(&mut self) -> bool {
-        let Some(own) = self.own.front() else {
-            return false;
-        };
-        let here = own.turn.is_some_and(|turn| self.turns.is_ready(turn));
-        if !here || own.plan.loans.missing > 0 {
-            return false;
-        }
-        self.execute_first();
-        true
-    }
-
-    fn execute_first(&mut self) {
-        let OwnStripe { mut plan, turn } = self.own.pop_front().expect("a stripe is waiting");
-        let ordered = plan.ordered.clone();
-        let (slot, time) = (ordered.manifest.slot, ordered.manifest.time);
-        let stock = Stock { room: self.room_in(slot), entities: &mut self.entities };
-        let Executed { digest, outcomes, fills, entities_change } =
-            self.arbiter.execute(&self.rules, &mut plan, &mut self.warden, stock);
-        for (home, states) in plan.loans.returns() {
-            self.outbox.push_back((home, Exchange::Return(Return { slot, states })));
-        }
-        if let Some(turn) = turn {
-            self.turns.end(&mut self.entities, turn);
-        }
-        self.end_turn_of(slot, entities_change);
-        self.counters.stripes += 1;
-        self.counters.events += u64::from(outcomes.count());
-        self.counters.duplicates += fills.len() as u64;
-        self.clerk.handle_own(Published { slot, shard: self.rules.shard, digest, time, outcomes, fills });
-        self.plans.push(plan);
     }
 
     /// The lowest slot under way, if everything of this home is back from it.
@@ -567,41 +471,8 @@ impl Shard {
         true
     }
 
-    fn take_grant(&mut self, from: ShardId, grant: &Grant) {
-        let own = self.own.iter_mut().find(|own| own.plan.ordered.manifest.slot == grant.slot);
-        let own = own.unwrap_or_else(|| panic!("shard {from} grants slot {}, not waiting", grant.slot));
-        own.plan.loans.grant(from, grant.room, &grant.states);
-    }
-
-    fn take_return(&mut self, from: ShardId, returned: &Return) {
-        let slot = returned.slot;
-        let turn = self
-            .turns
-            .find_claimant(slot, from)
-            .unwrap_or_else(|| panic!("shard {from} returns for slot {slot} what it does not have"));
-        let mut change = 0;
-        let lent = self.turns.entities(turn);
-        assert!(
-            lent.len() == returned.states.len() && self.turns.is_ready(turn),
-            "shard {from} returns {} entities of {} for slot {slot}",
-            returned.states.len(),
-            lent.len()
-        );
-        for (at, state) in lent.zip(&returned.states) {
-            match state {
-                StateOf::Present(state) => change += self.entities.store(at, Some(state)),
-                StateOf::Absent => change += self.entities.store(at, None),
-                StateOf::Unchanged => {}
-            }
-        }
-        self.turns.end(&mut self.entities, turn);
-        self.end_turn_of(slot, change);
-    }
-
-    fn end_turn_of(&mut self, slot: Slot, entities_change: i64) {
-        let work = &mut self.slots[(slot.0 - self.executed.0 - 1) as usize];
-        work.turns_open -= 1;
-        work.entities_change += entities_change;
+    fn work_of(&mut self, slot: Slot) -> &mut SlotWork {
+        &mut self.slots[(slot.0 - self.executed.0 - 1) as usize]
     }
 
     /// Whether this home has room for new entities in a slot under way.
@@ -611,26 +482,9 @@ impl Shard {
             "slot {slot} is not under way after {}",
             self.executed
         );
-        if canary::armed(Canary::RoomReadLate) {
+        if canary::armed(Canary::RoomFromNow) {
             return self.entities.present() < self.entity_capacity;
         }
         self.room[(slot.0 % WINDOW_SLOTS_MAX) as usize]
     }
 }
-
-/// The entities of these events that are at home here, in order, each use of one.
-fn local_entities<'a>(
-    steps: &'a [Step],
-    ids: &'a [EntityId],
-    refs: &'a mut [EntityRef],
-) -> impl Iterator<Item = (DomainId, EntityId, &'a mut EntityRef)> {
-    // The events' entities follow each other, so those of a block are one piece. After an unreadable event come only
-    // unreadable ones, and they have none.
-    let from = steps.first().map_or(0, |step| step.entities_from as usize);
-    let domains = steps.iter().flat_map(|step| repeat_n(step.domain, step.entities.into()));
-    let all = domains.zip(&ids[from..]).zip(&mut refs[from..]);
-    all.filter(|(_, place)| place.is_local()).map(|((domain, id), place)| (domain, *id, place))
-}
-
-/// Events whose entities' look-ups are begun together.
-const LOOKUPS_BEGUN: usize = 16;

@@ -5,19 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use allium_parser::ast::{BlockKind, Decl};
 use allium_parser::diagnostic::Severity;
 
-const SPECS: [(&str, &str); 5] = [
+const SPECS: [(&str, &str); 6] = [
     ("checkpoint", include_str!("../src/checkpoint/checkpoint.allium")),
     ("warden", include_str!("../src/warden/warden.allium")),
     ("lending", include_str!("../src/exchange/lending.allium")),
     ("arbiter", include_str!("../src/arbiter/arbiter.allium")),
     ("clerk", include_str!("../src/clerk/clerk.allium")),
+    ("partitioner", include_str!("../src/partitioner/partitioner.allium")),
 ];
 
 /// Where tests name rules: each in the comment above the test that fails without it.
-const TESTS: [(&str, &str); 5] = [
-    ("checkpoint.rs", include_str!("shard/checkpoint.rs")),
+const TESTS: [(&str, &str); 6] = [
     ("warden/tests.rs", include_str!("../src/warden/tests.rs")),
+    ("partitioner/tests.rs", include_str!("../src/partitioner/tests.rs")),
     ("clerk/tests.rs", include_str!("../src/clerk/tests.rs")),
+    ("lending.rs", include_str!("shard/lending.rs")),
     ("requests.rs", include_str!("shard/requests.rs")),
     ("serial.rs", include_str!("shard/serial.rs")),
 ];

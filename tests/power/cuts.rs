@@ -1,12 +1,14 @@
 //! Cuts of recorded runs: recovered from memory many times, started on the disk a few times and cut again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use assize_device::{DiskEvent, DurabilityMode};
-use assize_wire::{Hash, Slot};
+use assize_device::{DiskEvent, DurabilityMode, Place};
+use assize_node::LogIds;
+use assize_wal::OperationId;
+use assize_wire::{CoreId, Hash, LogId, Slot};
 
-use crate::checks::{Stripes, check};
+use crate::checks::{Found, Stripes, check};
 use crate::disk::{Disk, Image};
 use crate::record::{Answered, Entry, Recorder};
 use crate::rng::Rng;
@@ -19,7 +21,7 @@ const STARTS: usize = 3;
 /// Cuts of the run after such a start.
 const SECOND_CUTS: usize = 40;
 /// How often each of two clients submits.
-const ROUNDS: u64 = 90;
+const ROUNDS: u64 = 600;
 
 /// TornTailCut, OldRecordsVoid, LossRefused (L3, L4, L5, L7).
 #[test]
@@ -46,6 +48,28 @@ fn l3_a_device_that_does_not_flush_is_found_out() {
     }
 }
 
+/// L6: a superblock that names a checkpoint whose records are not durable is
+/// found out. What an engine that does not wait for them would leave is what is left of this one if the flushes of the
+/// logs of parts and keys had not happened.
+#[test]
+fn l6_a_checkpoint_that_is_active_before_its_parts_are_durable_is_found_out() {
+    let mut rng = Rng::announced("power cuts without flushed parts");
+    for cores in [1, 2] {
+        let mut run = Run::record(&Site::new(cores), DurabilityMode::default(), &mut rng);
+        run.forget_flushes(|log| {
+            [LogIds::of(CoreId(0)), LogIds::of(CoreId(1))]
+                .iter()
+                .any(|ids| ids.parts == log || ids.keys == log)
+        });
+        let cuts = run.cut(CUTS, &mut rng);
+        let found = cuts.iter().filter(|cut| cut.recovered.is_err()).count();
+        println!(
+            "{cores} cores, parts not flushed: {found} of {CUTS} cuts lost a part of an active checkpoint"
+        );
+        assert!(found > CUTS / 4, "{found} of {CUTS}");
+    }
+}
+
 fn survive(what: &str, cores: u16) {
     let mut rng = Rng::announced(&format!("power cuts with {what}"));
     for _ in 0..runs() {
@@ -54,10 +78,21 @@ fn survive(what: &str, cores: u16) {
         let mut cuts = run.cut(CUTS, &mut rng);
         cuts.iter().for_each(Cut::expect);
         let torn = cuts.iter().filter(|cut| cut.is_torn()).count();
-        println!("{what}: {} entries, {CUTS} cuts, {torn} with a torn tail", run.entries.len());
+        let above: BTreeSet<Slot> = cuts.iter().map(Cut::checkpoint).collect();
+        let below = cuts.iter().filter_map(|cut| Some(cut.recovered.as_ref().ok()?.below)).max();
+        let recycled =
+            run.entries.iter().filter(|entry| matches!(entry, Entry::Disk(DiskEvent::Renamed { .. })));
+        println!(
+            "{what}: {} entries, {CUTS} cuts, {torn} with a torn tail, checkpoints after {above:?}, {below:?} answers \
+             below one, {} segments recycled",
+            run.entries.len(),
+            recycled.clone().count(),
+        );
         assert!(torn > STARTS, "{torn} of {CUTS} cuts tore a tail: the test shows too little");
-        // The torn ones first: their starts void something.
-        cuts.sort_by_key(|cut| !cut.is_torn());
+        assert!(above.len() > 3 && below > Some(100), "few checkpoints: the test shows too little");
+        assert!(recycled.count() > 2, "few segments were recycled: the test shows too little");
+        // The torn ones above a checkpoint first: their starts void something.
+        cuts.sort_by_key(|cut| !(cut.is_torn() && cut.checkpoint() > Slot::ZERO));
         for cut in cuts.iter().take(STARTS) {
             second_crash(cores, &run, cut, Disk::of(cut.image.clone()), &mut rng);
             second_crash(cores, &run, cut, cut.disk.kill(&mut rng), &mut rng);
@@ -100,8 +135,8 @@ struct Cut {
     /// The disk at that moment.
     disk: Disk,
     image: Image,
-    /// Whether it has a torn tail, or what is wrong.
-    recovered: Result<bool, String>,
+    /// What was found, or what is wrong.
+    recovered: Result<Found, String>,
 }
 
 impl Run {
@@ -113,6 +148,23 @@ impl Run {
         load(&running.address, &recorder, ROUNDS, rng);
         running.stop();
         Run { base: Disk::default(), entries: recorder.take(), earlier: Vec::new(), formatted: false }
+    }
+
+    /// Makes it the record of a run in which these logs were written and never flushed.
+    fn forget_flushes(&mut self, of: impl Fn(LogId) -> bool) {
+        let is_of = |id: &OperationId| of(id.log);
+        self.entries.retain(|entry| {
+            let flush = match entry {
+                Entry::Disk(DiskEvent::FlushSubmitted { id, .. } | DiskEvent::FlushCompleted { id }) => id,
+                _ => return true,
+            };
+            !is_of(flush)
+        });
+        for entry in &mut self.entries {
+            if let Entry::Disk(DiskEvent::WriteCompleted { id, durable }) = entry {
+                *durable &= !is_of(id);
+            }
+        }
     }
 
     /// What was answered in this run before entry `end`.
@@ -147,7 +199,7 @@ impl Run {
             .collect();
         moments.sort_unstable();
         let (mut disk, mut stripes, mut at) = (self.base.clone(), Stripes::default(), 0);
-        let whole = self.whole(&mut stripes);
+        let whole = self.whole(formatted, &mut stripes);
         let mut answered: Vec<&Answered> = self.earlier.iter().collect();
         let mut cuts = Vec::with_capacity(count);
         for moment in moments {
@@ -163,24 +215,38 @@ impl Run {
             let recovered = check(&mut image, answered.iter().copied(), &mut stripes);
             let recovered = recovered.and_then(|found| {
                 let same = found.manifests.iter().all(|(slot, hash)| whole.get(slot) == Some(hash));
-                if same { Ok(found.torn) } else { Err("a slot holds what was never there".to_owned()) }
+                if same { Ok(found) } else { Err("a slot holds what was never there".to_owned()) }
             });
             cuts.push(Cut { at, disk: disk.clone(), image, recovered });
         }
         cuts
     }
 
-    /// The manifests at its end, where nothing is cut off.
-    fn whole(&self, stripes: &mut Stripes) -> BTreeMap<Slot, Hash> {
-        let mut disk = self.base.clone();
-        for entry in &self.entries {
-            if let Entry::Disk(event) = entry {
-                disk.apply(event);
+    /// Its manifests, where nothing is cut off: before each write of a superblock, which may name a checkpoint that
+    /// makes them superfluous, and at the end.
+    fn whole(&self, formatted: usize, stripes: &mut Stripes) -> BTreeMap<Slot, Hash> {
+        let (mut disk, mut manifests) = (self.base.clone(), BTreeMap::new());
+        let mut answered: Vec<&Answered> = self.earlier.iter().collect();
+        let mut look = |disk: &Disk, answered: &[&Answered]| {
+            let found = check(&mut disk.visible(), answered.iter().copied(), stripes);
+            manifests.extend(found.unwrap_or_else(|error| panic!("without any cut: {error}")).manifests);
+        };
+        for (at, entry) in self.entries.iter().enumerate() {
+            match entry {
+                Entry::Disk(event) => {
+                    let place = Place::Superblock(0);
+                    let names = matches!(event, DiskEvent::WriteSubmitted { place: of, .. } if *of == place);
+                    if names && at > formatted {
+                        look(&disk, &answered);
+                    }
+                    disk.apply(event);
+                }
+                Entry::Answered(known) => answered.push(known),
+                Entry::Formatted => {}
             }
         }
-        let known = self.answered(usize::MAX);
-        let found = check(&mut disk.visible(), self.earlier.iter().chain(&known), stripes);
-        found.unwrap_or_else(|error| panic!("without any cut: {error}")).manifests
+        look(&disk, &answered);
+        manifests
     }
 }
 
@@ -192,7 +258,11 @@ impl Cut {
     }
 
     fn is_torn(&self) -> bool {
-        self.recovered == Ok(true)
+        self.recovered.as_ref().is_ok_and(|found| found.torn)
+    }
+
+    fn checkpoint(&self) -> Slot {
+        self.recovered.as_ref().map_or(Slot::ZERO, |found| found.checkpoint)
     }
 }
 

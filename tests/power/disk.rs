@@ -93,8 +93,8 @@ impl Disk {
                 self.durable.files.insert(*place, Arc::new(vec![0; *bytes as usize]));
             }
             DiskEvent::Renamed { from, place } => {
-                let written = self.writes.iter().find(|write| write.place == *from);
-                assert!(written.is_none(), "{from:?} is given up and {written:?} is not durable");
+                // What is not flushed goes with the file.
+                self.writes.iter_mut().filter(|w| w.place == *from).for_each(|write| write.place = *place);
                 self.names.insert(*place, Some(*from));
                 let file = self.durable.files.remove(from);
                 let file = file.unwrap_or_else(|| panic!("{from:?} is not there"));

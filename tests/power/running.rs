@@ -45,7 +45,8 @@ impl Site {
         self.folder.path().join("data")
     }
 
-    /// Segments are small so that a run fills several, and no checkpoint ever becomes due.
+    /// Segments are small, and a checkpoint is due after each, so that a run takes several and recycles what they make
+    /// superfluous.
     pub fn config(&self) -> ConfigFile {
         let assignment = |shard: &u16| format!("{{ cpu = {shard}, shards = [{shard}] }}");
         let text = format!(
@@ -54,7 +55,7 @@ impl Site {
              [listen]\nclient = \"127.0.0.1:0\"\n\
              [limits]\nstripe_bytes = \"16KiB\"\nstripe_events = 64\nwindow = 4\n\
              [log]\nsegment_bytes = \"1MiB\"\nbytes_max = \"64MiB\"\nsegments_ahead = 1\n\
-             checkpoint_bytes = \"64MiB\"\n",
+             checkpoint_bytes = \"1MiB\"\n",
             data = self.data(),
             assignments = self.shards.iter().map(assignment).collect::<Vec<_>>().join(", "),
         );
@@ -159,7 +160,8 @@ fn options(recorder: &Arc<Recorder>, mode: DurabilityMode) -> DeviceOptions {
     DeviceOptions { mode, tracer: Some(Arc::clone(recorder) as Arc<_>) }
 }
 
-fn domains() -> DomainRegistry {
+/// What the replica has.
+pub fn domains() -> DomainRegistry {
     let mut domains = DomainRegistry::new();
     domains.register(InventoryDomain).expect("its id is free");
     domains

@@ -67,7 +67,7 @@ fn survive(what: &str, cores: Vec<Vec<u16>>) {
 }
 
 /// Starts the engine and kills it while it recovers or replays, or just after.
-fn kill_in_recovery(site: &Site, rng: &mut Rng) {
+pub fn kill_in_recovery(site: &Site, rng: &mut Rng) {
     let mut engine = site.spawn();
     engine.wait_for_lines(rng.below(4));
     for _ in 0..rng.below(2_000) {

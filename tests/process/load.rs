@@ -11,7 +11,7 @@ use assize_tools::client::{AnswerOwned, Client, Completion, NewEvent, Outcome, T
 use assize_tools::load::{JournalEntry, verify_journal};
 use assize_wire::event::encode_event;
 use assize_wire::outcome::Status;
-use assize_wire::{EventKey, Position, StreamTime};
+use assize_wire::{EventKey, Position, Slot, StreamTime};
 
 use crate::engine::{DEADLINE, client_of};
 use crate::rng::Rng;
@@ -100,6 +100,24 @@ impl Load {
             newest.chain(any).cloned().collect()
         };
         check_journal(&mut client_of(&self.address), &sample);
+    }
+
+    /// Of the keys that were answered so far, how many stand at or below this slot: with responses that a Warden keeps,
+    /// and with longer ones. Asks for some of either again.
+    pub fn check_through(&self, slot: Slot, rng: &mut Rng) -> [usize; 2] {
+        let journal = self.seen().journal.clone();
+        let is_old = |entry: &JournalEntry| entry.answer.position.slot <= slot;
+        let (long, short): (Vec<_>, Vec<_>) =
+            journal.into_iter().filter(is_old).partition(|entry| entry.answer.response.len() > 16);
+        let mut sample = Vec::new();
+        for of_kind in [&short, &long] {
+            let any = (0..32).filter_map(|_| of_kind.get(rng.below(of_kind.len().max(1) as u64) as usize));
+            sample.extend(any.cloned());
+        }
+        sample.sort_by_key(|entry| entry.answer.position);
+        sample.dedup_by_key(|entry| entry.answer.position);
+        check_journal(&mut client_of(&self.address), &sample);
+        [short.len(), long.len()]
     }
 
     /// Ends the load: everything under way is answered first. Then checks the whole journal and the books.

@@ -3,6 +3,8 @@
 //! | file | asks |
 //! |---|---|
 //! | `crash.rs` | is every answered event there exactly once after a kill at any moment |
+//! | `checkpoints.rs` | the same when it starts from checkpoints, on other cores, and is killed in all of it |
+//! | `bounded.rs` | does the data directory stay within its bounds, whatever comes |
 //! | `bad_input.rs`, `bad_manners.rs` | is malformed, slow and half-open input refused, and everyone else served |
 //! | `answers.rs` | what is a client told when there is no room, no time, or another body |
 //! | `start.rs`, `damage.rs` | what is refused at a start, in which words; how does a good process end |
@@ -13,6 +15,8 @@
 mod answers;
 mod bad_input;
 mod bad_manners;
+mod bounded;
+mod checkpoints;
 mod crash;
 mod damage;
 mod engine;

@@ -14,10 +14,13 @@ use crate::engine::Engine;
 pub struct Settings {
     /// The shards of each core.
     pub cores: Vec<Vec<u16>>,
+    /// Whether the control thread is one of its own.
+    pub control_apart: bool,
     /// The first core's port; 0 takes a free one at each start.
     pub port: u16,
     pub segment_bytes: &'static str,
     pub bytes_max: &'static str,
+    pub checkpoint_bytes: &'static str,
     pub segments_ahead: u32,
     pub connections_max: u32,
     pub credit_events: u32,
@@ -28,9 +31,11 @@ impl Settings {
     pub fn small() -> Settings {
         Settings {
             cores: vec![vec![0]],
+            control_apart: false,
             port: 0,
             segment_bytes: "4MiB",
             bytes_max: "1GiB",
+            checkpoint_bytes: "4MiB",
             segments_ahead: 3,
             connections_max: 64,
             credit_events: 32_760,
@@ -39,8 +44,15 @@ impl Settings {
 
     /// On ports that stay the same through restarts.
     pub fn on_fixed_ports(cores: Vec<Vec<u16>>) -> Settings {
-        let port = free_ports(cores.len() as u16);
+        // The control thread may have a port, too.
+        let port = free_ports(cores.len() as u16 + 1);
         Settings { cores, port, ..Settings::small() }
+    }
+
+    /// The same with the smallest segments there are, and a checkpoint after each of them.
+    pub fn with_checkpoints(cores: Vec<Vec<u16>>) -> Settings {
+        let (segment_bytes, checkpoint_bytes) = ("1MiB", "1MiB");
+        Settings { segment_bytes, checkpoint_bytes, ..Settings::on_fixed_ports(cores) }
     }
 }
 
@@ -110,9 +122,11 @@ impl Site {
     pub fn config_text(&self) -> String {
         let Settings {
             cores,
+            control_apart,
             port,
             segment_bytes,
             bytes_max,
+            checkpoint_bytes,
             segments_ahead,
             connections_max,
             credit_events,
@@ -122,14 +136,15 @@ impl Site {
             .enumerate()
             .map(|(cpu, shards)| format!("{{ cpu = {cpu}, shards = {shards:?} }}"))
             .collect();
+        let control = if *control_apart { "control = 99\n" } else { "" };
         format!(
             "data_directory = {data:?}\n\
-             [cores]\nassignments = [{assignments}]\npin = false\n\
+             [cores]\nassignments = [{assignments}]\npin = false\n{control}\
              [listen]\nclient = \"127.0.0.1:{port}\"\n\
              [limits]\nstripe_bytes = \"128KiB\"\nstripe_events = 512\nwindow = 4\n\
              connections_max = {connections_max}\ncredit_events = {credit_events}\n\
              [log]\nsegment_bytes = {segment_bytes:?}\nbytes_max = {bytes_max:?}\nsegments_ahead = {segments_ahead}\n\
-             checkpoint_bytes = {segment_bytes:?}\n",
+             checkpoint_bytes = {checkpoint_bytes:?}\n",
             data = self.data(),
             assignments = assignments.join(", "),
         )
@@ -139,7 +154,8 @@ impl Site {
 /// The binary under test.
 pub fn assize() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_assize"));
-    command.env_remove("ASSIZE_LOG");
+    // What it says is read here, not looked at.
+    command.env_remove("ASSIZE_LOG").env("NO_COLOR", "1");
     command
 }
 

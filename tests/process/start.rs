@@ -84,7 +84,7 @@ fn a_configuration_that_cannot_be_is_refused_with_its_line() {
 #[test]
 fn what_was_formatted_otherwise_is_refused_with_its_line() {
     let mut site = Site::formatted(Settings::small());
-    site.settings.segment_bytes = "8MiB";
+    (site.settings.segment_bytes, site.settings.checkpoint_bytes) = ("8MiB", "8MiB");
     refused(
         &site.run("serve", &[]),
         2,

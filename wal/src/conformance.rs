@@ -139,6 +139,7 @@ fn a_recycled_segment_has_one_name(harness: &mut dyn Harness) {
 }
 
 /// L2, L5: a log that gives up its old segments again and again goes on in them, and every start reads what is kept.
+/// SegmentReleased, SegmentRecycled, KeptSegmentsRead.
 fn recycled_log_survives_restarts(harness: &mut dyn Harness) {
     let mut superblock = first_superblock();
     let mut expected: Vec<(StripeId, SegmentId)> = Vec::new();

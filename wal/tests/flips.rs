@@ -6,7 +6,7 @@
 //! | a record of each kind; a log of several; both copies of the superblock | here |
 //! | one copy of the superblock | `wal/src/superblock.rs` |
 //! | manifest, stripe, accept, published outcomes, frames | `engine/wire/tests/flips.rs` |
-//! | a checkpoint | here, once there are checkpoints |
+//! | the active checkpoint of a whole replica | `tests/sim/tests/replica/flips.rs` |
 
 mod common;
 
@@ -15,7 +15,7 @@ use assize_wal::log::check_record;
 use assize_wal::recovery::Recovered;
 use assize_wal::superblock::find;
 use assize_wal::{BlockBuffer, RecoveryError, SegmentId, SegmentReader};
-use assize_wire::{Ballot, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StripeId};
+use assize_wire::{Ballot, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StreamTime, StripeId};
 use common::{LOGS, Replica, SEGMENT_BYTES, check_recovered, recover_from};
 use zerocopy::IntoBytes;
 
@@ -29,9 +29,15 @@ fn l3_every_flipped_bit_of_every_kind_of_record_is_found_out() {
         (Entry::Accept { slot, ballot: Ballot::new(3, ReplicaId(0)), manifest: hash }, 0),
         (Entry::Accept { slot, ballot: Ballot::new(3, ReplicaId(0)), manifest: hash }, 1),
         (Entry::Idle, 0),
-        (Entry::Outcomes { shard: ShardId(1), first: slot, last: Slot(9) }, 0),
+        (Entry::Outcomes { shard: ShardId(1), first: slot, last: Slot(9), time: StreamTime(77) }, 0),
+        (Entry::Entities { slot, shard: ShardId(1), number: 3 }, 0),
+        (Entry::Keys { shard: ShardId(1), first: 40, next: 55 }, 0),
+        (Entry::Part { slot, shard: ShardId(1), records: 4 }, 0),
         (Entry::Chosen { slot, manifest: hash }, 0),
         (Entry::Start, 0),
+        (Entry::Entities { slot, shard: ShardId(1), number: 3 }, 0),
+        (Entry::Keys { shard: ShardId(1), first: 5, next: 9 }, 0),
+        (Entry::Part { slot, shard: ShardId(1), records: 4 }, 0),
     ];
     let identity = common::identity(LogId(0));
     for (entry, copy) in entries {

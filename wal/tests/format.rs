@@ -17,6 +17,7 @@ fn first(sequence: u64) -> Vec<Block> {
         promised: Ballot::NONE,
         quarantined: false,
         segment_bytes: 1 << 20,
+        checkpoint: None,
         cuts: vec![],
         parameters: vec![7; 90],
     };
@@ -49,7 +50,12 @@ fn device(copies: [Option<Vec<Block>>; 2], with_log: bool) -> MemoryDevice {
     }
     if with_log {
         let id = OperationId { log: LogId(0), number: 1 };
-        device.submit(Operation::PrepareSegment { id, segment: SegmentId(0), bytes: 1 << 16 });
+        device.submit(Operation::PrepareSegment {
+            id,
+            segment: SegmentId(0),
+            bytes: 1 << 16,
+            recycled: None,
+        });
         while device.poll().is_none() {}
     }
     device

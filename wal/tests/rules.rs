@@ -91,6 +91,36 @@ fn l5_what_is_missing_below_a_mark_is_refused_and_named() {
     assert!(report.contains("segment 0 at offset 4096"), "{report}");
 }
 
+/// UnreadableRefused: a block at the end of a log that cannot be read is refused and named, whether the last group or
+/// nothing was written there, and also where the log would go on in its next segment (L5).
+#[test]
+fn l5_an_unreadable_block_at_the_end_of_a_log_is_refused_and_named() {
+    let (replica, superblock) = one_accepted_slot();
+    let end = replica.logs[&LOGS[0]].durable_through();
+    let last_stripe_only = {
+        let mut replica = Replica::format(1);
+        replica.pump(60).unwrap();
+        replica.stripe(0, 5000);
+        replica.pump(60).unwrap();
+        replica
+    };
+    for (what, device, segment, offset) in [
+        ("the last group", &last_stripe_only.device, 0, 4096),
+        ("behind the last record", &replica.device, 0, end),
+        ("the next segment", &replica.device, 1, 0),
+    ] {
+        let mut device = device.clone();
+        assert!(recover_from(&mut device, &superblock).is_ok(), "{what}");
+        device.make_unreadable(LOGS[0], SegmentId(segment), offset);
+        let Err(error @ RecoveryError::Lost { .. }) = recover_from(&mut device, &superblock) else {
+            panic!("{what} cannot be read and nobody says so");
+        };
+        let report = error.to_string();
+        let named = format!("the block at log 0, segment {segment}, offset {offset}");
+        assert!(report.contains(&named), "{what}: {report}");
+    }
+}
+
 /// P2: a whole accept whose stripe is missing in another log is corruption.
 #[test]
 fn p2_a_stripe_missing_in_another_log_is_refused() {
@@ -187,9 +217,9 @@ fn l3_a_flush_submitted_before_a_write_completed_does_not_cover_it() {
 /// OldRecordsVoid (L5): what a start did not find stays away, also if a later start could read it.
 ///
 /// 1. Incarnation 1 writes the accept of slot 1, whole, and crashes before anybody is told.
-/// 2. Incarnation 2 cannot read its blocks. Nothing proves that it was durable: the log is cut before it, and from now
+/// 2. Incarnation 2 reads other bytes there. Nothing proves that it was durable: the log is cut before it, and from now
 ///    on slot 1 is empty, for clients and peers alike. Incarnation 2 crashes before it writes there.
-/// 3. Incarnation 3 can read the blocks again: a whole record that follows the last one. It is void.
+/// 3. Incarnation 3 reads the right ones again: a whole record that follows the last one. It is void.
 #[test]
 fn l5_a_record_beyond_the_cut_of_a_second_crash_is_void() {
     let mut replica = Replica::format(1);
@@ -206,7 +236,7 @@ fn l5_a_record_beyond_the_cut_of_a_second_crash_is_void() {
     SegmentReader::flush(&mut replica.device, LOGS[0]).unwrap();
     replica.device.crash(0);
     let readable = replica.device.clone();
-    (0..2).for_each(|copy| replica.device.make_unreadable(LOGS[0], SegmentId(0), accept_at + copy * 4096));
+    (0..2).for_each(|copy| replica.device.flip_bit(LOGS[0], SegmentId(0), accept_at + copy * 4096 + 99, 0));
     let before = superblock_of(&mut replica);
     assert_eq!(
         recover_from(&mut readable.clone(), &before).unwrap().accepted.len(),

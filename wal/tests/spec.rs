@@ -5,7 +5,8 @@ use allium_parser::diagnostic::Severity;
 
 const SPEC: &str = include_str!("../ledger.allium");
 /// Where tests name rules: in their names or in their comments.
-const TESTS: [&str; 6] = [
+const TESTS: [&str; 7] = [
+    include_str!("checkpoint.rs"),
     include_str!("crash.rs"),
     include_str!("rules.rs"),
     include_str!("format.rs"),

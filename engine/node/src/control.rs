@@ -117,13 +117,16 @@ impl Core {
         true
     }
 
-    /// Tells the control core, now and then, that this core refuses events for want of room.
+    /// Now and then, while room is wanted: asks the device again for space that it did not have, and the control core
+    /// for a checkpoint.
     pub(crate) fn tell_short_of_room(&mut self) -> bool {
         let due = self.short_told == 0 || self.now.monotonic_ns >= self.short_told + SHORT_OF_ROOM_NS;
         if !self.usher.room.take_wanted() || !due {
             return false;
         }
         self.short_told = self.now.monotonic_ns;
+        self.log.retry_space();
+        self.outcomes.log.retry_space();
         self.send(self.layout.control, CoreMessage::ShortOfRoom);
         true
     }

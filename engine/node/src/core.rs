@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use assize_consensus::{Docket, DocketConfig, Offer, Watermarks};
 use assize_domain::DomainRegistry;
 use assize_shards::{PanicGuard, Shard, StripeBytes};
-use assize_wal::{Completion, Durable, Entry, Log, LogFailure, Mark, Operation, OperationId};
+use assize_wal::{Entry, Log, Mark, Operation};
 use assize_wire::event::Event;
 use assize_wire::frame::{Frame, Parsed};
 use assize_wire::manifest::Ordered;
@@ -165,7 +165,8 @@ impl Core {
             "the control core runs the Docket, no other does"
         );
         let CoreStart { logs, index, stored, retention, live, tip } = start;
-        let usher = Usher::new(id, Arc::clone(&layout), routing, domains, guard, limits, &logs.outcomes);
+        let segment_bytes = logs.outcomes.identity().segment_bytes;
+        let usher = Usher::new(id, Arc::clone(&layout), routing, domains, guard, limits, segment_bytes);
         assert_eq!(usher.seats.len(), shards.len(), "core {id} has other shards than the layout gives it");
         let executed = shards.iter().all(|shard| shard.executed() == tip.slot);
         assert!(executed, "core {id} has shards that do not stand at slot {}", tip.slot);
@@ -258,28 +259,6 @@ impl Core {
         self.own.push_back(message);
     }
 
-    /// A device completed an operation.
-    ///
-    /// # Errors
-    /// [`LogFailure`]: the replica must stop at once (L3).
-    pub fn handle_completion(&mut self, completion: Completion) -> Result<(), LogFailure> {
-        let log = completion.id.log;
-        if log == self.log.identity().log {
-            self.log.handle_completion(completion)?;
-            while let Some(durable) = self.log.poll_durable() {
-                self.handle_durable(durable);
-            }
-            Ok(())
-        } else if log == self.outcomes.log.identity().log {
-            self.outcomes.log.handle_completion(completion)
-        } else if log == OperationId::SUPERBLOCK {
-            let id = completion.id;
-            self.coordinator().handle_completion(completion).map_err(|error| LogFailure { id, error })
-        } else {
-            self.checkpoints.handle_completion(completion)
-        }
-    }
-
     /// Does one round of what the inputs so far allow, and says whether there may be more to do: then it is to be
     /// called again, after [`Core::handle_now`], so that the times of the stages mean something.
     #[must_use]
@@ -301,15 +280,7 @@ impl Core {
         self.step_timers();
         self.step_stop();
         self.step_checkpoint();
-        let Checkpoints { parts, keys, .. } = &mut self.checkpoints;
-        for log in [&mut self.log, &mut self.outcomes.log, parts, keys] {
-            while let Some(operation) = log.poll_operation() {
-                self.outputs.push_back(Output::Disk(operation));
-            }
-        }
-        while let Some(operation) = self.coordinator.as_mut().and_then(Coordinator::poll_operation) {
-            self.outputs.push_back(Output::Disk(operation));
-        }
+        self.poll_operations();
         // What a checkpoint told this core itself.
         !self.own.is_empty()
     }
@@ -513,45 +484,6 @@ impl Core {
             self.shards[seat].handle_chosen(Arc::clone(ordered), Some(bytes), checkpoint);
         }
         assert!(replayed.is_empty(), "stripes of shards that core {} does not own", self.id);
-    }
-
-    fn handle_durable(&mut self, durable: Durable) {
-        match durable.entry {
-            Entry::Stripe(id) => {
-                let seat = self.seat_of(id.shard);
-                let held = self.usher.seats[seat].held.find(id);
-                held.bytes = Some(durable.buffer);
-                held.location = Some(durable.location);
-                held.stages.durable = self.now.monotonic_ns;
-                if self.docket.is_none() {
-                    self.send(self.layout.control, CoreMessage::StripeDurable(id));
-                }
-            }
-            Entry::Accept { slot, ballot, .. } => {
-                self.checkpoints.retention.note_slot(durable.location.segment, slot);
-                self.docket().handle_accept_durable(slot, ballot);
-                self.mark(Mark { ballot, slot });
-            }
-            Entry::Idle | Entry::Start | Entry::Chosen { .. } => {}
-            Entry::Outcomes { .. } | Entry::Entities { .. } | Entry::Keys { .. } | Entry::Part { .. } => {
-                panic!("a {} in the log of stripes", durable.entry.kind())
-            }
-        }
-    }
-
-    /// Every record of either log says how far this replica has accepted (L5).
-    fn mark(&mut self, mark: Mark) {
-        let Checkpoints { parts, keys, .. } = &mut self.checkpoints;
-        for log in [&mut self.log, &mut self.outcomes.log, parts, keys] {
-            log.handle_mark(mark);
-        }
-    }
-
-    pub(crate) fn coordinator(&mut self) -> &mut Coordinator {
-        match &mut self.coordinator {
-            Some(coordinator) => coordinator,
-            None => panic!("core {} is not the control core", self.id),
-        }
     }
 
     pub(crate) fn docket(&mut self) -> &mut Docket {

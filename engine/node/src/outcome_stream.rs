@@ -63,7 +63,7 @@ impl<T: Copy> OutcomeStream<T> {
     pub(crate) fn new(log: Log, index: OutcomeIndex, stored: Vec<(ShardId, Slot)>) -> OutcomeStream<T> {
         let shards = stored.into_iter();
         OutcomeStream {
-            chunk_bytes: room::chunk_bytes(&log) as usize,
+            chunk_bytes: room::chunk_bytes(log.identity().segment_bytes) as usize,
             unflushed_since: None,
             log,
             index,

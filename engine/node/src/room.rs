@@ -57,10 +57,10 @@ impl Room {
         own_shards: usize,
         all_shards: u16,
         runs_docket: bool,
-        outcomes: &Log,
+        segment_bytes: u64,
     ) -> Room {
         let window = limits.window as u64;
-        let chunk_bytes = chunk_bytes(outcomes) + stripe_outcome_bytes(limits.stripe_events);
+        let chunk_bytes = chunk_bytes(segment_bytes) + stripe_outcome_bytes(limits.stripe_events);
         // When the Docket's core says that its log is short, each shard has at most a window of stripes offered; the
         // slots it was told of before may free as many places, and as many again wait to be sealed.
         let slots = 3 * window * u64::from(all_shards);
@@ -78,6 +78,27 @@ impl Room {
             outcomes_at_limit: false,
             wanted: false,
         }
+    }
+
+    /// How many segments each of the core's logs must have prepared ahead so that a stripe is taken wherever they stand
+    /// in a segment; none if no number suffices.
+    fn segments_ahead_min(
+        &self,
+        limits: &UsherLimits,
+        segment_bytes: u64,
+        reserve_bytes: u64,
+    ) -> Option<u64> {
+        let nothing = Promised::default();
+        let log = self.log_wanted(nothing) + SPARE_BYTES.max(limits.stripe_bytes as u64);
+        let outcomes = self.outcomes_wanted(nothing, limits.stripe_events.into());
+        let segments = |wanted: u64, record_bytes: usize| {
+            // As `Log::room_bytes`: a segment's rest smaller than the next record is lost, and nothing may be left of
+            // the one in use.
+            let surely = segment_bytes.saturating_sub(record_bytes as u64 - BLOCK_BYTES as u64);
+            (surely > 0).then(|| (wanted + reserve_bytes).div_ceil(surely))
+        };
+        let of_log = segments(log, self.stripe_record_bytes)?;
+        Some(of_log.max(segments(outcomes, self.chunk_record_bytes)?))
     }
 
     /// The logs as they are after what was appended. `open_bytes` wait in chunks of the outcome stream.
@@ -107,12 +128,30 @@ impl Room {
         self.docket_open = open;
     }
 
+    /// How many of a batch's events may be admitted beside what is `promised`, from the first; `ends` are their ends in
+    /// the batch's bytes. A batch that is larger than all the room is taken piece by piece.
+    pub(crate) fn fitting(&mut self, promised: Promised, ends: &[u32]) -> usize {
+        let mut admits = |count: usize| self.admits(promised, count as u64, ends[count - 1].into());
+        let (mut fits, mut over) = (0, ends.len());
+        // Nearly always all of them do.
+        if over == 0 || admits(over) {
+            return over;
+        }
+        while over - fits > 1 {
+            let middle = usize::midpoint(fits, over);
+            if admits(middle) {
+                fits = middle;
+            } else {
+                over = middle;
+            }
+        }
+        fits
+    }
+
     /// Whether events with this many bytes may be admitted beside what is `promised`.
-    pub(crate) fn admits(&mut self, promised: Promised, events: u64, bytes: u64) -> bool {
+    fn admits(&mut self, promised: Promised, events: u64, bytes: u64) -> bool {
         let log = self.log_wanted(promised) + bytes;
-        // Each stripe may come to a chunk of its own, and one chunk a shard is open.
-        let chunks = 3 * self.stripes * RECORD_OVERHEAD_BYTES;
-        let outcomes = (promised.events + events) * OUTCOME_BYTES_MAX + chunks;
+        let outcomes = self.outcomes_wanted(promised, events);
         let (log_short, outcomes_short) = (log > self.log, outcomes > self.outcomes);
         self.wanted |= log_short && self.log_at_limit || outcomes_short && self.outcomes_at_limit;
         self.docket_open && !log_short && !outcomes_short
@@ -128,21 +167,106 @@ impl Room {
         let accepts = if self.runs_docket { self.accepts } else { 0 };
         promised.waiting_bytes + self.stripes * RECORD_OVERHEAD_BYTES + accepts + SPARE_BYTES
     }
+
+    fn outcomes_wanted(&self, promised: Promised, events: u64) -> u64 {
+        // Each stripe may come to a chunk of its own, and one chunk a shard is open.
+        let chunks = 3 * self.stripes * RECORD_OVERHEAD_BYTES;
+        (promised.events + events) * OUTCOME_BYTES_MAX + chunks
+    }
 }
 
-/// At how many bytes a chunk of this log is full: small enough that a stripe's outcomes fit a segment beside it.
-pub(crate) fn chunk_bytes(outcomes: &Log) -> u64 {
-    (outcomes.identity().segment_bytes / 8).min(OUTCOME_CHUNK_BYTES)
+/// How many segments the logs of a core must have prepared ahead. With fewer it would say `busy` for ever where its
+/// logs come to stand at a segment's end; none if segments are too small for any number to do.
+#[must_use]
+pub fn segments_ahead_min(
+    limits: &UsherLimits,
+    own_shards: usize,
+    all_shards: u16,
+    runs_docket: bool,
+    segment_bytes: u64,
+    reserve_bytes: u64,
+) -> Option<u64> {
+    let stripe_events = limits.stripe_events.min(stripe_events_max(segment_bytes));
+    let limits = UsherLimits { stripe_events, ..*limits };
+    let room = Room::new(&limits, own_shards, all_shards, runs_docket, segment_bytes);
+    room.segments_ahead_min(&limits, segment_bytes, reserve_bytes)
+}
+
+/// At how many bytes a chunk of the outcome stream is full: small enough that a stripe's outcomes fit a segment beside
+/// it.
+pub(crate) fn chunk_bytes(segment_bytes: u64) -> u64 {
+    (segment_bytes / 8).min(OUTCOME_CHUNK_BYTES)
 }
 
 /// The events that a stripe may have so that its outcomes fit a chunk's record.
-pub(crate) fn stripe_events_max(outcomes: &Log) -> u32 {
-    let record = outcomes.identity().segment_bytes.min(assize_wal::limits::RECORD_BYTES_MAX as u64);
-    ((record - chunk_bytes(outcomes) - RECORD_OVERHEAD_BYTES) / OUTCOME_BYTES_MAX) as u32
+pub(crate) fn stripe_events_max(segment_bytes: u64) -> u32 {
+    let record = segment_bytes.min(assize_wal::limits::RECORD_BYTES_MAX as u64);
+    ((record - chunk_bytes(segment_bytes) - RECORD_OVERHEAD_BYTES) / OUTCOME_BYTES_MAX) as u32
 }
 
 const SPARE_BYTES: u64 = SPARE_BLOCKS * BLOCK_BYTES as u64;
 
 fn stripe_outcome_bytes(events: u32) -> u64 {
     u64::from(events) * OUTCOME_BYTES_MAX + RECORD_OVERHEAD_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    const LIMITS: UsherLimits = UsherLimits {
+        stripe_bytes: 16 << 10,
+        stripe_events: 64,
+        window: 4,
+        credit_events: 1 << 20,
+        connections_max: 1,
+        event_payload_bytes_max: 1024,
+        event_entities_max: 16,
+    };
+
+    fn room(log: u64, outcomes: u64) -> Room {
+        let mut room = Room::new(&LIMITS, 2, 2, true, 1 << 20);
+        (room.log, room.outcomes, room.docket_open) = (log, outcomes, true);
+        room
+    }
+
+    /// A batch larger than all the room there ever is would never be taken as a whole.
+    #[test]
+    fn of_a_batch_that_is_too_large_as_much_is_taken_as_fits() {
+        let nothing = Promised::default();
+        for (log, outcomes) in [(2 << 20, 1 << 20), (2 << 20, 2 << 20), (700 << 10, 64 << 20), (0, 0)] {
+            for count in [0, 1, 2, 3, 100, 5_000] {
+                let ends: Vec<u32> = (1..=count).map(|event| event * 96).collect();
+                let fits = room(log, outcomes).fitting(nothing, &ends);
+                let admits =
+                    |count: usize| room(log, outcomes).admits(nothing, count as u64, ends[count - 1].into());
+                assert!(fits == 0 || admits(fits), "{fits} of {count} with {log} and {outcomes}");
+                assert!(
+                    fits == ends.len() || !admits(fits + 1),
+                    "{fits} of {count} with {log} and {outcomes}"
+                );
+            }
+        }
+    }
+
+    /// With so many segments ahead a stripe is admitted wherever the logs stand; with one fewer there is a place where
+    /// it never is.
+    #[test]
+    fn enough_segments_ahead_are_enough_for_a_stripe_at_a_segments_end() {
+        for (segment_bytes, window) in [(1 << 20, 4), (4 << 20, 8), (64 << 20, 8)] {
+            let limits = UsherLimits { window, ..LIMITS };
+            let reserve = (4 << 20).min(segment_bytes / 4);
+            let least = segments_ahead_min(&limits, 2, 4, true, segment_bytes, reserve).expect("some number");
+            let admits = |ahead: u64| {
+                let mut room = Room::new(&limits, 2, 4, true, segment_bytes);
+                let surely = |record: usize| ahead * (segment_bytes - (record - BLOCK_BYTES) as u64);
+                room.log = surely(room.stripe_record_bytes).saturating_sub(reserve);
+                room.outcomes = surely(room.chunk_record_bytes).saturating_sub(reserve);
+                room.docket_open = room.takes_slots(Promised::default());
+                room.admits(Promised::default(), limits.stripe_events.into(), limits.stripe_bytes as u64)
+            };
+            assert!(admits(least) && !admits(least - 1), "{least} segments of {segment_bytes} bytes");
+        }
+    }
 }

@@ -128,13 +128,9 @@ impl CorePlan {
         });
         let start = CoreStart::new(id, &layout, identity, log_tuning(&config), &recovered);
         let limits = UsherLimits {
-            stripe_bytes: config.limits.stripe_bytes as usize,
-            stripe_events: config.limits.stripe_events,
-            window: config.limits.window as usize,
-            credit_events: config.limits.credit_events,
-            connections_max: config.limits.connections_max as usize,
             event_payload_bytes_max: agreed.event_payload_bytes_max as usize,
             event_entities_max: agreed.event_entities_max as usize,
+            ..config.limits.of_usher()
         };
         Ok(Core::new(CoreConfig {
             id,
@@ -157,7 +153,7 @@ fn log_tuning(config: &Config) -> LogConfig {
         writes_in_flight: config.log.writes_in_flight as usize,
         prepare_ahead: u64::from(config.log.segments_ahead),
         segments_max: config.log.bytes_max / config.log.segment_bytes,
-        reserve_bytes: RESERVE_BYTES.min(config.log.segment_bytes / 4),
+        reserve_bytes: config.log.reserve_bytes(),
         ..LogConfig::default()
     }
 }
@@ -171,6 +167,3 @@ pub(super) fn log_identity(config: &Config, agreed: &Agreed) -> LogIdentity {
         segment_bytes: config.log.segment_bytes,
     }
 }
-
-/// Kept free at a log's end for accept records and marks of what is under way.
-const RESERVE_BYTES: u64 = 4 << 20;

@@ -26,6 +26,7 @@ pub use error::{ConfigError, Source};
 pub use format_args::{Entropy, FormatArgs};
 pub use units::{UnitError, bytes, count, duration_ns, show_bytes, show_duration_ns};
 
+use assize_node::UsherLimits;
 use assize_wire::ids::{CoreId, ReplicaId, ShardId};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -230,6 +231,21 @@ pub struct Limits {
     pub credit_events: u32,
 }
 
+impl Limits {
+    /// As the Usher takes them; what is agreed of an event is as wide as can be.
+    pub(crate) fn of_usher(&self) -> UsherLimits {
+        UsherLimits {
+            stripe_bytes: self.stripe_bytes as usize,
+            stripe_events: self.stripe_events,
+            window: self.window as usize,
+            credit_events: self.credit_events,
+            connections_max: self.connections_max as usize,
+            event_payload_bytes_max: usize::MAX,
+            event_entities_max: usize::MAX,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
@@ -249,16 +265,23 @@ pub struct Log {
     /// Size of one segment, preallocated and pre-written.
     #[serde(deserialize_with = "units::deserialize_bytes")]
     pub segment_bytes: u64,
-    /// Size of one log. Until checkpoints let segments be recycled, a full log answers `busy`.
+    /// Size of one log. A full log answers `busy` until a checkpoint has made room.
     #[serde(deserialize_with = "units::deserialize_bytes")]
     pub bytes_max: u64,
     /// Segments prepared ahead of the one being written.
     pub segments_ahead: u32,
     /// Writes of one log that may be under way together.
     pub writes_in_flight: u32,
-    /// Log bytes after which the leader flags a checkpoint.
+    /// Log bytes, of all cores together, after which the leader flags a checkpoint: at most a quarter of `bytes_max`.
     #[serde(deserialize_with = "units::deserialize_bytes")]
     pub checkpoint_bytes: u64,
+}
+
+impl Log {
+    /// Kept free at a log's end for accept records and marks of what is under way.
+    pub(crate) fn reserve_bytes(&self) -> u64 {
+        (4 << 20).min(self.segment_bytes / 4)
+    }
 }
 
 impl Default for Log {

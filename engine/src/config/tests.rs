@@ -143,6 +143,7 @@ fn values_that_contradict_each_other_are_refused() {
         ("[log]\nsegment_bytes = \"1MiB\"", "log.segment_bytes"),
         ("[log]\nbytes_max = \"64MiB\"", "log.bytes_max"),
         ("[log]\ncheckpoint_bytes = \"9GiB\"", "log.checkpoint_bytes"),
+        ("[log]\ncheckpoint_bytes = \"2049MiB\"", "log.checkpoint_bytes"),
         ("[log]\nwrites_in_flight = 0", "log.writes_in_flight"),
         ("[limits]\nconnections_max = 0", "limits.connections_max"),
     ] {
@@ -153,6 +154,25 @@ fn values_that_contradict_each_other_are_refused() {
     assert_eq!(refusal(text).key, "listen.client");
     assert_eq!(refusal(&format!("data_directory = \"\"\n{TWO_SHARDS}")).key, "data_directory");
     assert_eq!(refusal(&format!("failure_domain = \" \"\n{TWO_SHARDS}")).key, "failure_domain");
+}
+
+/// What a core may promise must fit what is prepared, or it would answer `busy` for ever.
+#[test]
+fn logs_too_small_for_what_is_promised_are_refused() {
+    let log = "[log]\nsegment_bytes = \"4MiB\"\nsegments_ahead = 1\nbytes_max = \"1GiB\"\ncheckpoint_bytes = \"8MiB\"";
+    let few = refusal(&format!("{TWO_SHARDS}[limits]\nstripe_events = 4096\n{log}"));
+    assert_eq!((few.line, few.key.as_str(), few.found.as_str()), (Some(7), "log.segments_ahead", "1"));
+    let least: u32 = few.accepted.split(' ').next().unwrap().parse().unwrap();
+    let with = |ahead: u32| log.replace("ahead = 1", &format!("ahead = {ahead}"));
+    let fewer = refusal(&format!("{TWO_SHARDS}[limits]\nstripe_events = 4096\n{}", with(least - 1)));
+    assert_eq!(fewer.key, "log.segments_ahead");
+    let text = format!("{TWO_SHARDS}[limits]\nstripe_events = 4096\n{}", with(least));
+    assert_eq!(ConfigFile::parse(&text, "x").unwrap().validate(&host(2), Some(&agreed(2))), Ok(()));
+    // The outcomes of a stripe fill a segment: no number of them is enough.
+    let small = log.replace("4MiB", "2MiB");
+    let small = refusal(&format!("{TWO_SHARDS}[limits]\nstripe_bytes = \"256KiB\"\n{small}"));
+    assert_eq!((small.line, small.key.as_str()), (Some(6), "log.segment_bytes"));
+    assert!(small.accepted.starts_with("for example 8MiB"), "{small}");
 }
 
 #[test]

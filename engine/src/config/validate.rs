@@ -3,7 +3,7 @@
 use super::agreed::Agreed;
 use super::error::ConfigError;
 use super::units::show_bytes;
-use super::{ConfigFile, Cores, Cpu};
+use super::{Config, ConfigFile, Cores, Cpu, Log};
 use assize_wire::ShardId;
 use assize_wire::limits::SHARDS_MAX;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 const BLOCK_BYTES: u64 = 4096;
 const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 const SEGMENT_BYTES_MAX: u64 = 4 << 30;
+const SEGMENTS_AHEAD_MAX: u64 = 64;
+/// A log has room for what comes between so many checkpoints.
+const CHECKPOINTS_IN_LOG: u64 = 4;
 
 impl ConfigFile {
     /// Checks the configuration against itself, the CPUs that this process may use, and, where the data directory
@@ -176,15 +179,74 @@ impl ConfigFile {
             let accepted = format!("at least {}, twice limits.stripe_bytes", show_bytes(stripes));
             return Err(self.source.refuse("log.segment_bytes", show_bytes(segment), accepted));
         }
-        self.within("log.segments_ahead", u64::from(log.segments_ahead), 1, 64)?;
+        self.within("log.segments_ahead", u64::from(log.segments_ahead), 1, SEGMENTS_AHEAD_MAX)?;
         self.within("log.writes_in_flight", u64::from(log.writes_in_flight), 1, 64)?;
-        let least = segment.saturating_mul(u64::from(log.segments_ahead) + 1);
+        self.check_segments_ahead()?;
+        let least = segment.saturating_mul((u64::from(log.segments_ahead) + 1).max(CHECKPOINTS_IN_LOG));
         if log.bytes_max < least {
-            let accepted =
-                format!("at least {}: the segment in use and those prepared ahead", show_bytes(least));
+            let accepted = format!(
+                "at least {}: the segment in use and those prepared ahead, and {CHECKPOINTS_IN_LOG} in all",
+                show_bytes(least)
+            );
             return Err(self.source.refuse("log.bytes_max", show_bytes(log.bytes_max), accepted));
         }
-        self.within("log.checkpoint_bytes", log.checkpoint_bytes, segment.min(log.bytes_max), log.bytes_max)
+        // A log grows while a checkpoint is taken, and keeps what one that failed did not make superfluous.
+        let most = log.bytes_max / CHECKPOINTS_IN_LOG;
+        self.within("log.checkpoint_bytes", log.checkpoint_bytes, segment, most)
+    }
+
+    /// A core takes only events for which its logs have room, whatever comes: with too few segments prepared ahead, or
+    /// too small ones, it would say `busy` for ever.
+    fn check_segments_ahead(&self) -> Result<(), ConfigError> {
+        let Config { cores, limits, log, .. } = &self.config;
+        let (ahead, all_shards) = (u64::from(log.segments_ahead), cores.shard_count() as u16);
+        let control = cores.control_core().is_none().then_some((0, true));
+        let owned = cores
+            .assignments
+            .iter()
+            .map(|assignment| (assignment.shards.len(), assignment.cpu == cores.control));
+        for (own_shards, runs_docket) in owned.chain(control) {
+            let least = |segment_bytes| {
+                let log = Log { segment_bytes, ..log.clone() };
+                let reserve = log.reserve_bytes();
+                let usher = limits.of_usher();
+                assize_node::segments_ahead_min(
+                    &usher,
+                    own_shards,
+                    all_shards,
+                    runs_docket,
+                    segment_bytes,
+                    reserve,
+                )
+            };
+            match least(log.segment_bytes) {
+                Some(least) if least <= ahead => {}
+                Some(least) if least <= SEGMENTS_AHEAD_MAX => {
+                    let accepted = format!(
+                        "{least} to {SEGMENTS_AHEAD_MAX}: fewer segments of {} do not surely hold what limits.window, \
+                         limits.stripe_bytes and limits.stripe_events let a core promise",
+                        show_bytes(log.segment_bytes)
+                    );
+                    return Err(self.source.refuse("log.segments_ahead", ahead.to_string(), accepted));
+                }
+                _ => {
+                    let doubled =
+                        (1..).map(|times| log.segment_bytes << times).take_while(|b| *b <= SEGMENT_BYTES_MAX);
+                    let enough = { doubled }.find(|bytes| least(*bytes).is_some_and(|least| least <= ahead));
+                    let accepted = format!(
+                        "for example {}, or smaller limits: one segment does not surely hold what limits.window, \
+                         limits.stripe_bytes and limits.stripe_events let a core promise",
+                        enough.map_or("none with so few log.segments_ahead".to_owned(), show_bytes)
+                    );
+                    return Err(self.source.refuse(
+                        "log.segment_bytes",
+                        show_bytes(log.segment_bytes),
+                        accepted,
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn within(&self, key: &str, found: u64, least: u64, most: u64) -> Result<(), ConfigError> {

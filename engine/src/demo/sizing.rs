@@ -84,7 +84,11 @@ impl Sizing {
                 connections_max: (command.connections + 16).max(Limits::default().connections_max),
                 ..Limits::default()
             },
-            log: Log { bytes_max: bytes_max / segment_bytes * segment_bytes, ..Log::default() },
+            log: Log {
+                bytes_max: bytes_max / segment_bytes * segment_bytes,
+                checkpoint_bytes: Log::default().checkpoint_bytes.min(bytes_max / 4),
+                ..Log::default()
+            },
             logging: Logging { level: crate::config::Level::Warn, ..Logging::default() },
             ..Config::default()
         };

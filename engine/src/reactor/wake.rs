@@ -133,3 +133,40 @@ impl Default for Clock {
         Clock::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Read;
+
+    use super::*;
+
+    /// Wakes that were written since the last look, at least one of them.
+    fn written(wake: &Wake) -> u64 {
+        let mut file = File::from(wake.event.try_clone().unwrap());
+        let mut counter = [0; 8];
+        file.read_exact(&mut counter).unwrap();
+        u64::from_le_bytes(counter)
+    }
+
+    #[test]
+    fn x3_a_batch_wakes_a_sleeping_core_once_and_a_core_that_is_awake_not_at_all() {
+        let (mailbox, inbox, parker) = mailbox().unwrap();
+        for _ in 0..100 {
+            mailbox.post(CoreMessage::Measure);
+            mailbox.wake();
+        }
+        parker.prepare();
+        for _ in 0..100 {
+            mailbox.post(CoreMessage::Measure);
+            mailbox.wake();
+        }
+        assert_eq!((written(&mailbox.wake), inbox.len()), (1, 200));
+        parker.prepare();
+        parker.cancel();
+        mailbox.wake();
+        parker.prepare();
+        mailbox.wake();
+        assert_eq!(written(&mailbox.wake), 1, "it was awake at one of the two");
+    }
+}

@@ -10,6 +10,20 @@
 pub enum Canary {
     /// X1: a home lends to whoever claims first, not in (slot, shard) order.
     GrantOutOfOrder = 1,
+    /// X1: a home grants an entity that is away.
+    LendTwice = 2,
+    /// X2: an event runs though an earlier one of its stripe that shares an entity has not.
+    SkipUseOrder = 3,
+    /// X2: an entity is returned before its last use in the stripe.
+    ReturnTooEarly = 4,
+    /// X2: a return says unchanged of an entity that was changed.
+    LoseChange = 5,
+    /// D4: what an event changed before its domain panicked is kept.
+    PanicKeepsChanges = 6,
+    /// D5: room for new entities is judged by how many there are now, not by how many there were a window ago.
+    RoomFromNow = 7,
+    /// X6: an event may reach outside of its stripe's mask.
+    MaskIgnored = 8,
     /// L3: a record is durable when its write completes, flush or not.
     AnswerBeforeFlush = 32,
     /// L5: records of earlier incarnations beyond the cut are taken.
@@ -32,8 +46,6 @@ pub enum Canary {
     WrongFirstResponse,
     /// W3: at capacity the oldest live key goes.
     EvictLive,
-    /// D5: whether there is room is read while running.
-    RoomReadLate,
     /// C3: a shard publishes the last slot that it ran first.
     PublishOutOfOrder,
     /// C8: a read is answered before its slot is published.
@@ -42,14 +54,31 @@ pub enum Canary {
     NoPreImage = 50,
     /// D5: a start takes every home to have room, whatever the checkpoint says.
     RoomNotRestored = 51,
-    /// C7: what is read back of a checkpoint is not compared with what was in memory.
-    CheckpointNotCompared = 52,
+    /// C7: memory decays between a shard's part and the record that is made of it.
+    PartGarbled = 52,
+    /// L6: a checkpoint becomes active while its records are on their way.
+    ActivateUnflushed = 53,
+    /// L6: a checkpoint becomes active while outcomes of its slots are on their way.
+    OutcomesNotAwaited = 54,
+    /// P8: segments are recycled that have stripes of slots above the checkpoint.
+    StripesGivenUp = 55,
+    /// W2: segments are recycled that have outcomes younger than the TTL.
+    OutcomesGivenUp = 56,
+    /// W5: segments are recycled that have live keys.
+    KeysGivenUp = 57,
 }
 
 impl Canary {
     /// All of them.
     pub const ALL: &[Canary] = &[
         Canary::GrantOutOfOrder,
+        Canary::LendTwice,
+        Canary::SkipUseOrder,
+        Canary::ReturnTooEarly,
+        Canary::LoseChange,
+        Canary::PanicKeepsChanges,
+        Canary::RoomFromNow,
+        Canary::MaskIgnored,
         Canary::AnswerBeforeFlush,
         Canary::IgnoreCut,
         Canary::SkipRecoveryFlush,
@@ -61,12 +90,16 @@ impl Canary {
         Canary::ConflictAsDuplicate,
         Canary::WrongFirstResponse,
         Canary::EvictLive,
-        Canary::RoomReadLate,
         Canary::PublishOutOfOrder,
         Canary::ReadBeforePublished,
         Canary::NoPreImage,
         Canary::RoomNotRestored,
-        Canary::CheckpointNotCompared,
+        Canary::PartGarbled,
+        Canary::ActivateUnflushed,
+        Canary::OutcomesNotAwaited,
+        Canary::StripesGivenUp,
+        Canary::OutcomesGivenUp,
+        Canary::KeysGivenUp,
     ];
 }
 

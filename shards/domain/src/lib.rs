@@ -16,7 +16,7 @@ pub use assize_wire::event::Event;
 pub use assize_wire::limits::{ENTITY_STATE_BYTES_MAX, EVENT_ENTITIES_MAX, RESPONSE_BYTES_MAX};
 pub use assize_wire::{DomainId, EntityId, StreamTime};
 pub use registry::{DomainRegistry, RegistryError};
-pub use states::{Cell, Entities, Response, States};
+pub use states::{CALLS_MAX, Cell, Entities, Response, States};
 
 /// One kind of business: entity types, event types and the logic that evaluates them.
 pub trait Domain: Send + Sync + 'static {
@@ -41,6 +41,9 @@ pub trait Domain: Send + Sync + 'static {
 
     /// Evaluates `event` at stream time `now`. Changes to `states` take effect only with [`Verdict::Applied`];
     /// `response` is returned with either verdict.
+    ///
+    /// A panic is the outcome `fault`, and so is a call without end of `states` or `response` ([`CALLS_MAX`]). A loop
+    /// that calls nothing, or a recursion that fills the stack, cannot be stopped: bound both by the event's bytes.
     fn evaluate(
         &self,
         event: &Event<'_>,

@@ -9,19 +9,26 @@ pub struct Entities {
     ids: [EntityId; EVENT_ENTITIES_MAX],
     length: usize,
     overflowed: bool,
+    /// Entities that did not fit.
+    refused: u32,
 }
 
 impl Entities {
     /// None yet.
     #[must_use]
     pub fn new() -> Entities {
-        Entities { ids: [EntityId(0); EVENT_ENTITIES_MAX], length: 0, overflowed: false }
+        Entities { ids: [EntityId(0); EVENT_ENTITIES_MAX], length: 0, overflowed: false, refused: 0 }
     }
 
     /// Adds one. One too many makes the event invalid.
+    ///
+    /// # Panics
+    /// When it is called without end ([`CALLS_MAX`]): the event's outcome is `fault`.
     pub fn push(&mut self, entity: EntityId) {
         if self.length == EVENT_ENTITIES_MAX {
             self.overflowed = true;
+            self.refused += 1;
+            assert!(self.refused < CALLS_MAX, "a domain that names entities without end");
             return;
         }
         self.ids[self.length] = entity;
@@ -32,6 +39,7 @@ impl Entities {
     pub fn clear(&mut self) {
         self.length = 0;
         self.overflowed = false;
+        self.refused = 0;
     }
 
     /// The entities, in the order they were added.
@@ -98,16 +106,19 @@ impl Cell {
 }
 
 /// The states of an event's entities, indexed as [`crate::Domain::entities`] added them.
+///
+/// A domain that runs away is stopped where it asks for something: after [`CALLS_MAX`] calls of one event (D4).
 #[derive(Debug)]
 pub struct States<'a> {
     cells: &'a mut [Cell],
+    calls_left: core::cell::Cell<u32>,
 }
 
 impl<'a> States<'a> {
     /// Over these cells.
     #[must_use]
     pub fn new(cells: &'a mut [Cell]) -> States<'a> {
-        States { cells }
+        States { cells, calls_left: core::cell::Cell::new(CALLS_MAX) }
     }
 
     /// How many entities the event has.
@@ -123,16 +134,21 @@ impl<'a> States<'a> {
     }
 
     /// The state of entity `index`, or nothing if it is absent.
+    ///
+    /// # Panics
+    /// When it is called without end ([`CALLS_MAX`]): the event's outcome is `fault`.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&[u8]> {
+        self.count_call();
         self.cells[index].get()
     }
 
     /// Sets the state of entity `index`, creating it if it is absent.
     ///
     /// # Panics
-    /// When it is longer than the limit: the event's outcome is `fault`.
+    /// When it is longer than the limit, or called without end ([`CALLS_MAX`]): the event's outcome is `fault`.
     pub fn set(&mut self, index: usize, state: &[u8]) {
+        self.count_call();
         let cell = &mut self.cells[index];
         cell.fill(state);
         cell.present = true;
@@ -140,11 +156,21 @@ impl<'a> States<'a> {
     }
 
     /// Makes entity `index` absent.
+    ///
+    /// # Panics
+    /// When it is called without end ([`CALLS_MAX`]): the event's outcome is `fault`.
     pub fn remove(&mut self, index: usize) {
+        self.count_call();
         let cell = &mut self.cells[index];
         cell.length = 0;
         cell.present = false;
         cell.changed = true;
+    }
+
+    fn count_call(&self) {
+        let left = self.calls_left.get();
+        assert!(left > 0, "a domain that calls more than {CALLS_MAX} times for one event");
+        self.calls_left.set(left - 1);
     }
 }
 
@@ -153,25 +179,29 @@ impl<'a> States<'a> {
 pub struct Response {
     bytes: [u8; RESPONSE_BYTES_MAX],
     length: usize,
+    calls: u32,
 }
 
 impl Response {
     /// Empty.
     #[must_use]
     pub fn new() -> Response {
-        Response { bytes: [0; RESPONSE_BYTES_MAX], length: 0 }
+        Response { bytes: [0; RESPONSE_BYTES_MAX], length: 0, calls: 0 }
     }
 
     /// Forgets all, for the next event.
     pub fn clear(&mut self) {
         self.length = 0;
+        self.calls = 0;
     }
 
     /// Appends bytes.
     ///
     /// # Panics
-    /// When it grows over the limit: the event's outcome is `fault`.
+    /// When it grows over the limit, or is called without end ([`CALLS_MAX`]): the event's outcome is `fault`.
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
+        self.calls += 1;
+        assert!(self.calls <= CALLS_MAX, "a domain that calls more than {CALLS_MAX} times for one event");
         let end = self.length + bytes.len();
         assert!(
             end <= RESPONSE_BYTES_MAX,
@@ -195,3 +225,7 @@ impl Default for Response {
 }
 
 const _: () = assert!(ENTITY_STATE_BYTES_MAX <= u8::MAX as usize, "a cell keeps its length in a byte");
+
+/// How often a domain may call each of these for one event: far more than any event has a use for. The same on every
+/// replica, so a domain that is stopped is stopped at the same call everywhere.
+pub const CALLS_MAX: u32 = 10_000;

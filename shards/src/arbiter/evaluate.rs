@@ -1,22 +1,29 @@
-//! Evaluation: runs a plan in index order and digests what it did.
+//! Evaluation: runs the events of a plan and digests what they did.
 //!
 //! The digest is blake3 over: the manifest's hash, the shard (2 bytes); then for each event its encoded outcome, the
 //! number of entities it changed (1 byte) and for each of those domain (2), id (16), present (1), length of the state
 //! (1), state. Integers are little-endian. Nothing else, so no padding and no order of a table (D3).
+//!
+//! A stripe that lacks nothing is run and digested in one go ([`Arbiter::execute`]). Of any other each event is run
+//! when it may ([`Arbiter::run`]), and outcomes and digest are put together from the pieces at the end
+//! ([`Arbiter::assemble`]): in index order, which is when the Warden learns of them, so that a duplicate finds the
+//! outcome of the first.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
 use assize_domain::{Cell, Domain, ENGINE_REASONS, EngineReason, Event, Response, States, Verdict};
+use assize_wire::canary::{self, Canary};
 use assize_wire::limits::EVENT_ENTITIES_MAX;
 use assize_wire::outcome::{OUTCOME_HEADER_BYTES, Outcome, Status};
-use assize_wire::{EventKey, Hash, ShardId};
+use assize_wire::{EntityId, EventKey, Hash};
 
+use super::pieces::Ending;
 use super::plan::Step;
 use super::{Decision, EntityRef, Loans, Plan, Rules};
 use crate::registrar::Entities;
 use crate::warden::Warden;
-use crate::{Fill, Outcomes};
+use crate::{Fill, OrderedSlot, Outcomes};
 
 /// The scratch of evaluation: nothing is allocated for an event.
 pub(crate) struct Arbiter {
@@ -26,6 +33,8 @@ pub(crate) struct Arbiter {
     digested: Vec<u8>,
     /// Records that may have become absent, or are still.
     absent: Vec<u32>,
+    /// By how much the number of this shard's own entities has changed since it was last asked.
+    entities_change: i64,
     /// Bytes that the outcomes of an event took in the last stripe.
     outcome_bytes: usize,
 }
@@ -35,8 +44,6 @@ pub(crate) struct Executed {
     pub(crate) digest: Hash,
     pub(crate) outcomes: Outcomes,
     pub(crate) fills: Vec<Fill>,
-    /// By how much the number of this shard's own entities changed.
-    pub(crate) entities_change: i64,
 }
 
 /// Where the entities of a stripe are.
@@ -46,6 +53,17 @@ pub(crate) struct Stock<'a> {
     pub(crate) room: bool,
 }
 
+/// What the events of one stripe are run with.
+struct Bench<'a> {
+    rules: &'a Rules,
+    ordered: &'a OrderedSlot,
+    bytes: &'a [u8],
+    ids: &'a [EntityId],
+    refs: &'a [EntityRef],
+    loans: &'a mut Loans,
+    stock: Stock<'a>,
+}
+
 impl Arbiter {
     pub(crate) fn new() -> Arbiter {
         Arbiter {
@@ -53,132 +71,146 @@ impl Arbiter {
             response: Response::new(),
             digested: Vec::new(),
             absent: Vec::new(),
+            entities_change: 0,
             outcome_bytes: OUTCOME_HEADER_BYTES,
         }
     }
 
-    /// Runs a plan whose entities are all here.
+    /// Runs a plan whose entities are all here, and digests it.
     pub(crate) fn execute(
         &mut self,
         rules: &Rules,
         plan: &mut Plan,
         warden: &mut Warden,
-        mut stock: Stock<'_>,
+        stock: Stock<'_>,
     ) -> Executed {
-        let bytes = plan.bytes.clone();
-        let bytes: &[u8] = (*bytes).as_ref();
-        let slot = plan.ordered.manifest.slot;
-        plan.loans.rooms |= u64::from(stock.room) << rules.shard.0;
-        self.digested.clear();
-        self.digested.extend_from_slice(&plan.ordered.hash.0);
-        self.digested.extend_from_slice(&rules.shard.0.to_le_bytes());
-        let mut executed = Executed {
-            digest: Hash::ZERO,
-            outcomes: Outcomes::with_capacity(plan.steps.len() * self.outcome_bytes),
-            fills: Vec::new(),
-            entities_change: 0,
-        };
-        for (index, step) in plan.steps.iter().enumerate() {
-            let index = index as u32;
-            let event = match step.decision {
-                Decision::Unreadable => None,
-                _ => Some(Event::parse(&bytes[step.offset as usize..]).expect("it was read before").0),
-            };
-            let key = event.map_or(EventKey(0), |event| event.key());
-            let mut outcome = Outcome {
-                key,
-                status: Status::Invalid,
-                first_status: Status::Invalid,
-                reason: 0,
-                index,
-                original_slot: slot,
-                original_index: index,
-                response: &[],
-            };
-            self.response.clear();
-            let mut changed = 0;
-            match (step.decision, event) {
-                (Decision::Evaluate(seen), Some(event)) => {
-                    let refs = refs_of(step, &plan.refs);
-                    let (status, reason) = self.evaluate(rules, &event, refs, plan, &stock);
-                    if status == Status::Applied {
-                        changed = refs.len();
-                    } else if status == Status::Fault || reason == EngineReason::NoRoom as u16 {
-                        self.response.clear();
-                    }
-                    outcome.status = status;
-                    outcome.reason = reason;
-                    warden.decide(seen, status, reason, self.response.as_slice());
-                }
-                (Decision::Fault(seen), _) => {
-                    outcome.status = Status::Fault;
-                    warden.decide(seen, Status::Fault, 0, &[]);
-                }
-                (Decision::Duplicate(seen), _) => {
-                    let first = warden.first(seen);
-                    outcome.status = Status::Duplicate;
-                    outcome.reason = first.reason;
-                    outcome.original_slot = first.slot;
-                    outcome.original_index = first.index;
-                    outcome.first_status = first.status;
-                    let first = first.response;
-                    executed.fills.push(Fill { index, first });
-                }
-                (Decision::Conflict, _) => outcome.status = Status::Conflict,
-                (Decision::Full, _) => outcome.status = Status::Full,
-                (Decision::Expired, _) => outcome.status = Status::Expired,
-                (Decision::Invalid(reason), _) => outcome.reason = reason,
-                (Decision::Unreadable | Decision::Evaluate(_), _) => {
-                    outcome.reason = EngineReason::Unreadable as u16;
-                }
-            }
-            if outcome.status != Status::Duplicate {
-                outcome.first_status = outcome.status;
-            }
-            outcome.response = self.response.as_slice();
-            let from = self.digested.len();
-            outcome.encode(&mut self.digested);
-            executed.outcomes.push_encoded(&self.digested[from..]);
-            self.digested.push(0);
-            if changed > 0 {
-                executed.entities_change +=
-                    self.write_back(step, &plan.ids, &plan.refs, &mut plan.loans, &mut stock);
-            }
-        }
-        self.outcome_bytes = executed.outcomes.bytes().len() / plan.steps.len().max(1) + 1;
-        executed.digest = Hash::of(&self.digested);
-        for at in self.absent.drain(..) {
-            stock.entities.tidy(at);
-        }
-        executed
+        let Plan { ordered, bytes, steps, ids, refs, loans, .. } = plan;
+        let bytes: &[u8] = (**bytes).as_ref();
+        let mut bench = Bench { rules, ordered, bytes, ids, refs, loans, stock };
+        self.compose(rules, ordered, bytes, steps, warden, |arbiter, index, out| {
+            arbiter.run_event(&mut bench, &steps[index as usize], index, out)
+        })
     }
 
-    /// These records are absent and may have to go after the stripe.
+    /// Runs one event whose entities are all here, and keeps its piece.
+    pub(crate) fn run(&mut self, rules: &Rules, plan: &mut Plan, event: u32, stock: Stock<'_>) {
+        let Plan { ordered, bytes, steps, ids, refs, loans, pieces, .. } = plan;
+        let bytes: &[u8] = (**bytes).as_ref();
+        let mut bench = Bench { rules, ordered, bytes, ids, refs, loans, stock };
+        let ending = self.run_event(&mut bench, &steps[event as usize], event, pieces.bytes_mut());
+        pieces.keep(event, ending);
+    }
+
+    /// Digests a plan whose events have all run.
+    pub(crate) fn assemble(&mut self, rules: &Rules, plan: &Plan, warden: &mut Warden) -> Executed {
+        let bytes: &[u8] = (*plan.bytes).as_ref();
+        self.compose(rules, &plan.ordered, bytes, &plan.steps, warden, |_, index, out| {
+            let (piece, ending) = plan.pieces.get(index);
+            out.extend_from_slice(piece);
+            ending
+        })
+    }
+
+    /// By how much the number of this shard's own entities has changed since this was last asked.
+    pub(crate) fn take_entities_change(&mut self) -> i64 {
+        core::mem::take(&mut self.entities_change)
+    }
+
+    /// This record is absent and may have to go after the stripe.
     pub(crate) fn tidy_later(&mut self, at: u32) {
         self.absent.push(at);
     }
 
-    /// Calls the domain. What it changed is in `cells`.
-    fn evaluate(
+    /// Gives up the records that are absent and that nobody has or waits for.
+    pub(crate) fn tidy(&mut self, entities: &mut Entities) {
+        for at in self.absent.drain(..) {
+            entities.tidy(at);
+        }
+    }
+
+    /// Puts outcomes and digest together by index. `evaluated` appends the piece of an event that is evaluated.
+    fn compose(
         &mut self,
         rules: &Rules,
-        event: &Event<'_>,
-        refs: &[EntityRef],
-        plan: &Plan,
-        stock: &Stock<'_>,
-    ) -> (Status, u16) {
-        let domain = rules.domains.get(event.domain()).expect("it was found before");
+        ordered: &OrderedSlot,
+        bytes: &[u8],
+        steps: &[Step],
+        warden: &mut Warden,
+        mut evaluated: impl FnMut(&mut Arbiter, u32, &mut Vec<u8>) -> Ending,
+    ) -> Executed {
+        let mut digested = core::mem::take(&mut self.digested);
+        digested.clear();
+        digested.extend_from_slice(&ordered.hash.0);
+        digested.extend_from_slice(&rules.shard.0.to_le_bytes());
+        let mut executed = Executed {
+            digest: Hash::ZERO,
+            outcomes: Outcomes::with_capacity(steps.len() * self.outcome_bytes),
+            fills: Vec::new(),
+        };
+        for (index, step) in steps.iter().enumerate() {
+            let index = index as u32;
+            let from = digested.len();
+            let to = if let Decision::Evaluate(seen) = step.decision {
+                let ending = evaluated(self, index, &mut digested);
+                warden.decide(seen, ending.status, ending.reason, ending.response(&digested[from..]));
+                from + ending.outcome_bytes()
+            } else {
+                executed.fills.extend(settle(ordered, bytes, step, index, warden, &mut digested));
+                digested.len() - 1
+            };
+            executed.outcomes.push_encoded(&digested[from..to]);
+        }
+        self.outcome_bytes = executed.outcomes.bytes().len() / steps.len().max(1) + 1;
+        executed.digest = Hash::of(&digested);
+        self.digested = digested;
+        executed
+    }
+
+    /// Runs one event: appends its piece to `out` and stores what it changed.
+    fn run_event(&mut self, bench: &mut Bench<'_>, step: &Step, index: u32, out: &mut Vec<u8>) -> Ending {
+        let (event, _) = Event::parse(&bench.bytes[step.offset as usize..]).expect("it was read before");
+        let from = out.len();
+        self.response.clear();
+        let (status, reason) = self.evaluate(bench, &event, &bench.refs[step.uses()]);
+        if status == Status::Fault || reason == EngineReason::NoRoom as u16 {
+            self.response.clear();
+        }
+        let response = self.response.as_slice();
+        let slot = bench.ordered.manifest.slot;
+        Outcome {
+            key: event.key(),
+            status,
+            first_status: status,
+            reason,
+            index,
+            original_slot: slot,
+            original_index: index,
+            response,
+        }
+        .encode(out);
+        let response_bytes = response.len() as u16;
+        out.push(0);
+        let keeps_fault = status == Status::Fault && canary::armed(Canary::PanicKeepsChanges);
+        if status == Status::Applied || keeps_fault {
+            self.write_back(bench, step, out);
+        }
+        Ending { status, reason, response_bytes, bytes: (out.len() - from) as u32 }
+    }
+
+    /// Calls the domain. What it changed is in `cells`.
+    fn evaluate(&mut self, bench: &Bench<'_>, event: &Event<'_>, refs: &[EntityRef]) -> (Status, u16) {
+        let domain = bench.rules.domains.get(event.domain()).expect("it was found before");
         let cells = &mut self.cells[..refs.len()];
         for (cell, entity) in cells.iter_mut().zip(refs) {
-            cell.load(state_of(*entity, stock.entities, &plan.loans));
+            cell.load(state_of(*entity, bench.stock.entities, bench.loans));
         }
-        let (now, response) = (plan.ordered.manifest.time, &mut self.response);
+        let (now, response) = (bench.ordered.manifest.time, &mut self.response);
         let mut verdict = None;
-        let completed = rules.guard.run(&mut || {
+        let completed = bench.rules.guard.run(&mut || {
             verdict = Some(domain.evaluate(event, now, &mut States::new(cells), response));
         });
         match verdict.filter(|_| completed) {
-            Some(Verdict::Applied) => self.admit_changes(domain, rules.shard, refs, plan, stock),
+            Some(Verdict::Applied) => self.admit_changes(domain, refs, bench),
             Some(Verdict::Rejected(reason)) if (1..ENGINE_REASONS).contains(&reason) => {
                 (Status::Rejected, reason)
             }
@@ -188,42 +220,24 @@ impl Arbiter {
     }
 
     /// Whether the changes may be: states within the domain's own limit, and room for what is new (D5).
-    fn admit_changes(
-        &self,
-        domain: &dyn Domain,
-        own: ShardId,
-        refs: &[EntityRef],
-        plan: &Plan,
-        stock: &Stock<'_>,
-    ) -> (Status, u16) {
+    fn admit_changes(&self, domain: &dyn Domain, refs: &[EntityRef], bench: &Bench<'_>) -> (Status, u16) {
         let state_bytes_max = domain.state_bytes_max();
         let changed = || self.cells.iter().zip(refs).filter(|(cell, _)| cell.is_changed());
         if changed().any(|(cell, _)| cell.get().is_some_and(|state| state.len() > state_bytes_max)) {
             return (Status::Fault, 0);
         }
+        let (stock, loans) = (&bench.stock, &bench.loans);
         let no_room = changed().any(|(cell, entity)| {
-            let home = entity.place().map_or_else(|loan| plan.loans.home(loan), |_| own);
-            plan.loans.rooms >> home.0 & 1 == 0
-                && cell.get().is_some()
-                && state_of(*entity, stock.entities, &plan.loans).is_none()
+            let room = entity.place().map_or_else(|loan| loans.has_room(loan), |_| stock.room);
+            !room && cell.get().is_some() && state_of(*entity, stock.entities, loans).is_none()
         });
         if no_room { (Status::Rejected, EngineReason::NoRoom as u16) } else { (Status::Applied, 0) }
     }
 
-    /// Stores what an applied event changed, and digests it after its outcome.
-    fn write_back(
-        &mut self,
-        step: &Step,
-        ids: &[assize_wire::EntityId],
-        refs: &[EntityRef],
-        loans: &mut Loans,
-        stock: &mut Stock<'_>,
-    ) -> i64 {
-        let count_at = self.digested.len() - 1;
-        let from = step.entities_from as usize;
-        let mut change = 0;
-        for (at, entity) in refs_of(step, refs).iter().enumerate() {
-            let cell = &self.cells[at];
+    /// Stores what an applied event changed, and appends it after its outcome.
+    fn write_back(&mut self, bench: &mut Bench<'_>, step: &Step, out: &mut Vec<u8>) {
+        let count_at = out.len() - 1;
+        for (cell, at) in self.cells.iter().zip(step.uses()) {
             if !cell.is_changed() {
                 continue;
             }
@@ -231,29 +245,78 @@ impl Arbiter {
             let bytes = state.unwrap_or(&[]);
             let mut head = [0; 20];
             head[..2].copy_from_slice(&step.domain.0.to_le_bytes());
-            head[2..18].copy_from_slice(&ids[from + at].0.to_le_bytes());
+            head[2..18].copy_from_slice(&bench.ids[at].0.to_le_bytes());
             head[18] = u8::from(state.is_some());
             head[19] = bytes.len() as u8;
-            self.digested[count_at] += 1;
-            self.digested.extend_from_slice(&head);
-            self.digested.extend_from_slice(bytes);
-            match entity.place() {
+            out[count_at] += 1;
+            out.extend_from_slice(&head);
+            out.extend_from_slice(bytes);
+            match bench.refs[at].place() {
                 Ok(record) => {
-                    change += stock.entities.store(record, state);
+                    self.entities_change += bench.stock.entities.store(record, state);
                     if state.is_none() {
                         self.absent.push(record);
                     }
                 }
-                Err(loan) => loans.store(loan, state),
+                Err(loan) => bench.loans.store(loan, state),
             }
         }
-        change
     }
 }
 
-fn refs_of<'a>(step: &Step, refs: &'a [EntityRef]) -> &'a [EntityRef] {
-    let from = step.entities_from as usize;
-    &refs[from..from + usize::from(step.entities)]
+/// Appends the piece of an event that is not evaluated: its outcome, and that it changed nothing. A duplicate's first
+/// response is filled in at publish.
+fn settle(
+    ordered: &OrderedSlot,
+    bytes: &[u8],
+    step: &Step,
+    index: u32,
+    warden: &mut Warden,
+    out: &mut Vec<u8>,
+) -> Option<Fill> {
+    let key = match step.decision {
+        Decision::Unreadable => EventKey(0),
+        _ => Event::parse(&bytes[step.offset as usize..]).expect("it was read before").0.key(),
+    };
+    let slot = ordered.manifest.slot;
+    let mut fill = None;
+    let mut outcome = Outcome {
+        key,
+        status: Status::Invalid,
+        first_status: Status::Invalid,
+        reason: 0,
+        index,
+        original_slot: slot,
+        original_index: index,
+        response: &[],
+    };
+    match step.decision {
+        Decision::Evaluate(_) => panic!("event {index} of slot {slot} is to be evaluated"),
+        Decision::Fault(seen) => {
+            outcome.status = Status::Fault;
+            warden.decide(seen, Status::Fault, 0, &[]);
+        }
+        Decision::Duplicate(seen) => {
+            let first = warden.first(seen);
+            outcome.status = Status::Duplicate;
+            outcome.reason = first.reason;
+            outcome.original_slot = first.slot;
+            outcome.original_index = first.index;
+            outcome.first_status = first.status;
+            fill = Some(Fill { index, first: first.response });
+        }
+        Decision::Conflict => outcome.status = Status::Conflict,
+        Decision::Full => outcome.status = Status::Full,
+        Decision::Expired => outcome.status = Status::Expired,
+        Decision::Invalid(reason) => outcome.reason = reason,
+        Decision::Unreadable => outcome.reason = EngineReason::Unreadable as u16,
+    }
+    if outcome.status != Status::Duplicate {
+        outcome.first_status = outcome.status;
+    }
+    outcome.encode(out);
+    out.push(0);
+    fill
 }
 
 fn state_of<'a>(entity: EntityRef, entities: &'a Entities, loans: &'a Loans) -> Option<&'a [u8]> {

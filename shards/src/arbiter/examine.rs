@@ -7,7 +7,7 @@
 
 use core::hint::black_box;
 
-use assize_domain::{EngineReason, Entities as EntityList, Event};
+use assize_domain::{EVENT_ENTITIES_MAX, EngineReason, Entities as EntityList, Event};
 use assize_wire::canary::{self, Canary};
 use assize_wire::routing::body_hash;
 use assize_wire::stripe::{STRIPE_HEADER_BYTES, Stripe};
@@ -126,7 +126,8 @@ impl Rules {
         entities: &mut EntityList,
         mask: u64,
     ) -> Step {
-        let named = self.name_entities(&read.event, entities, mask);
+        let mut homes = [ShardId(0); EVENT_ENTITIES_MAX];
+        let named = self.name_entities(&read.event, entities, &mut homes, mask);
         if let Err(Unnamed::Invalid(reason)) = named {
             step.decision = Decision::Invalid(reason);
             return step;
@@ -140,13 +141,12 @@ impl Rules {
             Ok(seen) if named.is_err() => Decision::Fault(seen),
             Ok(seen) => {
                 step.entities = entities.as_slice().len() as u8;
-                for id in entities.as_slice() {
-                    let home = self.home_of(step.domain, *id);
-                    plan.ids.push(*id);
-                    plan.refs.push(if home == self.shard {
+                plan.ids.extend_from_slice(entities.as_slice());
+                for (id, home) in entities.as_slice().iter().zip(&homes) {
+                    plan.refs.push(if *home == self.shard {
                         EntityRef::LOCAL
                     } else {
-                        EntityRef::loan(plan.loans.need(step.domain, *id, home))
+                        EntityRef::loan(plan.loans.need(step.domain, *id, *home))
                     });
                 }
                 Decision::Evaluate(seen)
@@ -155,8 +155,14 @@ impl Rules {
         step
     }
 
-    /// Lists the entities of an event, all within the mask (X6).
-    fn name_entities(&self, event: &Event<'_>, entities: &mut EntityList, mask: u64) -> Result<(), Unnamed> {
+    /// Lists the entities of an event and their homes, all within the mask (X6).
+    fn name_entities(
+        &self,
+        event: &Event<'_>,
+        entities: &mut EntityList,
+        homes: &mut [ShardId; EVENT_ENTITIES_MAX],
+        mask: u64,
+    ) -> Result<(), Unnamed> {
         let invalid = |reason: EngineReason| Unnamed::Invalid(reason as u16);
         let domain = self
             .domains
@@ -173,9 +179,15 @@ impl Rules {
         if !entities.is_valid() {
             return Err(invalid(EngineReason::BadEntities));
         }
-        let ids = entities.as_slice();
-        let inside = ids.iter().all(|id| mask >> self.home_of(event.domain(), *id).0 & 1 == 1);
-        inside.then_some(()).ok_or(invalid(EngineReason::OutsideMask))
+        let mut outside = false;
+        for (id, home) in entities.as_slice().iter().zip(homes) {
+            *home = self.home_of(event.domain(), *id);
+            outside |= mask >> home.0 & 1 == 0;
+        }
+        if outside && !canary::armed(Canary::MaskIgnored) {
+            return Err(invalid(EngineReason::OutsideMask));
+        }
+        Ok(())
     }
 
     fn home_of(&self, domain: DomainId, id: assize_wire::EntityId) -> ShardId {

@@ -2,7 +2,8 @@
 //!
 //! In two steps. [`examine`](self) reads a stripe, asks the Warden and the domains, and yields a plan: what happens to
 //! each event, and which entities it needs. That depends on the log alone, so it is done as soon as the slot is chosen.
-//! [`evaluate`](self) runs the plan when the entities are here, in index order, and yields outcomes and their digest.
+//! [`evaluate`](self) runs the plan's events as their entities come, those that share one in index order, and yields
+//! outcomes and their digest.
 //!
 //! It never does I/O and sees no clock, randomness or float. A domain that panics is a `fault` that changes nothing
 //! (D4).
@@ -10,7 +11,9 @@
 mod evaluate;
 mod examine;
 mod loans;
+mod pieces;
 mod plan;
+mod uses;
 
 pub(crate) use evaluate::{Arbiter, Executed, Stock};
 pub(crate) use loans::Loans;

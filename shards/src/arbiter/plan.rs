@@ -3,9 +3,11 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use assize_wire::{DomainId, EntityId};
+use assize_wire::{DomainId, EntityId, Slot};
 
 use super::Loans;
+use super::pieces::Pieces;
+use super::uses::Uses;
 use crate::OrderedSlot;
 use crate::shard::StripeBytes;
 use crate::warden::Seen;
@@ -20,6 +22,12 @@ pub(crate) struct Plan {
     /// Where each of `ids` is.
     pub(crate) refs: Vec<EntityRef>,
     pub(crate) loans: Loans,
+    /// The events that are to be evaluated and did not run when the stripe's turn came, by index.
+    pub(crate) waiting: Vec<u32>,
+    /// In which order those may run.
+    pub(crate) uses: Uses,
+    /// What has run, unless all ran at once.
+    pub(crate) pieces: Pieces,
 }
 
 /// One event.
@@ -80,6 +88,30 @@ impl EntityRef {
 }
 
 impl Plan {
+    pub(crate) fn new(ordered: Arc<OrderedSlot>, bytes: StripeBytes, loans: Loans) -> Plan {
+        Plan {
+            ordered,
+            bytes,
+            steps: Vec::new(),
+            ids: Vec::new(),
+            refs: Vec::new(),
+            loans,
+            waiting: Vec::new(),
+            uses: Uses::default(),
+            pieces: Pieces::default(),
+        }
+    }
+
+    pub(crate) fn slot(&self) -> Slot {
+        self.ordered.manifest.slot
+    }
+
+    /// All events that are to be evaluated are waiting.
+    pub(crate) fn wait_for_all(&mut self) {
+        let evaluated = (0..).zip(&self.steps).filter(|(_, step)| step.entities > 0);
+        self.waiting.extend(evaluated.map(|(event, _)| event));
+    }
+
     /// Forgets the last stripe, for the next one.
     pub(crate) fn reset(&mut self, ordered: Arc<OrderedSlot>, bytes: StripeBytes) {
         self.ordered = ordered;
@@ -88,6 +120,8 @@ impl Plan {
         self.ids.clear();
         self.refs.clear();
         self.loans.clear();
+        self.waiting.clear();
+        self.uses.clear();
     }
 }
 

@@ -1,5 +1,5 @@
-//! A shard's part of a **checkpoint** (L6, X5, W5): its state after every stripe up to one slot, given out in small steps
-//! while stripes above that slot go on, and taken up again at a start.
+//! A shard's part of a **checkpoint** (L6, X5, W5): its state after every stripe up to one slot, given out in small
+//! steps while stripes above that slot go on, and taken up again at a start.
 //!
 //! It begins in the middle of the slot's way through the shard, each component at the moment when what the slot and
 //! those below it did can still be told from what comes after:

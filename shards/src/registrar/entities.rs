@@ -140,10 +140,14 @@ impl Entities {
     }
 
     /// Gives up the record if the entity is absent and nobody has it or waits for it.
+    #[inline]
     pub(crate) fn tidy(&mut self, at: u32) {
-        if self.record(at)[FLAGS] & !SAVED != IN_USE || self.queue(at) != NOBODY {
-            return;
+        if self.record(at)[FLAGS] & !SAVED == IN_USE && self.queue(at) == NOBODY {
+            self.give_up(at);
         }
+    }
+
+    fn give_up(&mut self, at: u32) {
         let (domain, id) = self.name(at);
         let Probe::Found { slot, position } = self.probe(self.hash(domain, id), domain, id) else {
             panic!("record {at} of entity {id} is not in the index");

@@ -1,5 +1,5 @@
-//! What a checkpoint takes of the entities (X5): each as it was after every stripe up to the checkpoint's slot, although
-//! stripes above it go on.
+//! What a checkpoint takes of the entities (X5): each as it was after every stripe up to the checkpoint's slot,
+//! although stripes above it go on.
 //!
 //! A record is *saved* when the checkpoint has its state or does not want it. Three things save a record:
 //! 1. It is added after the checkpoint began: the entity did not exist.
@@ -7,8 +7,8 @@
 //!    queue every stripe up to the checkpoint has given it back, so its state is the one wanted: the pre-image is kept.
 //! 3. The walk over all records comes to it, once every stripe up to the checkpoint has given everything back.
 //!
-//! Whether a record is saved is one bit, whose meaning turns over with each checkpoint, so that beginning one touches no
-//! record.
+//! Whether a record is saved is one bit, whose meaning turns over with each checkpoint, so that beginning one touches
+//! no record.
 //!
 //! Invariants: while no checkpoint is taken every record in use is saved; the walk leaves only saved ones behind it.
 
@@ -50,17 +50,20 @@ impl Entities {
         self.saving = Some(Saving { slot, cursor: 0, end: self.fresh, pre_images: Vec::new() });
     }
 
-    /// A turn of `slot` gets this record: the one place where an entity passes to a new holder.
+    /// A turn of `slot` has the entity from now on, and may change it; every earlier turn is over for it. The one place
+    /// where an entity passes to a new holder, whether the turn joins queues or not. A shard's own stripe comes here at
+    /// each of its uses of an entity that it finds free, so a second time for the same turn must change nothing.
+    #[inline]
     pub(crate) fn acquire(&mut self, at: u32, slot: Slot) {
-        let Some(saving) = &self.saving else { return };
-        if slot > saving.slot && !canary::armed(Canary::NoPreImage) {
+        if self.saving.as_ref().is_some_and(|saving| slot > saving.slot) && !canary::armed(Canary::NoPreImage)
+        {
             self.save_pre_image(at);
         }
     }
 
-    /// Walks on: appends pre-images, or the entities of up to `records` records, to `out`, and says how many entities that were, or
-    /// nothing when there are no more: then the checkpoint is complete here. Only once every stripe up to its slot has
-    /// given everything back.
+    /// Walks on: appends pre-images, or the entities of up to `records` records, to `out`, and says how many entities
+    /// that were, or nothing when there are no more: then the checkpoint is complete here. Only once every stripe up to
+    /// its slot has given everything back.
     pub(crate) fn save_next(&mut self, records: u32, out: &mut Vec<u8>) -> Option<u64> {
         let mut saving = self.saving.take()?;
         // First, so that they do not pile up.

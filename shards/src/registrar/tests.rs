@@ -40,7 +40,7 @@ proptest! {
 }
 
 #[test]
-fn x1_queues_are_served_in_the_order_of_joining_and_an_entity_has_one_holder() {
+fn x1_x2_queues_are_served_in_the_order_of_joining_and_an_entity_has_one_holder() {
     let mut entities = Entities::new(10, 8, 1);
     let mut turns = Turns::default();
     let [a, b] = [1, 2].map(|id| {
@@ -52,9 +52,8 @@ fn x1_queues_are_served_in_the_order_of_joining_and_an_entity_has_one_holder() {
     let mut open = |shard: u16, wanted: &[u32]| {
         let turn = turns.open(Slot(1), Holder::Claimant(ShardId(shard)));
         for at in wanted {
-            turns.join(&mut entities, turn, *at, 0);
+            turns.join(&mut entities, turn, *at);
         }
-        turns.close_joining(turn);
         turns.check_invariants(&entities);
         turn
     };
@@ -62,14 +61,26 @@ fn x1_queues_are_served_in_the_order_of_joining_and_an_entity_has_one_holder() {
     let first = open(1, &[a, a]);
     let second = open(2, &[b, a]);
     let third = open(3, &[b]);
-    assert_eq!(turns.poll_ready(), Some(first));
-    assert_eq!(turns.poll_ready(), None, "the second waits for one entity and holds the other");
-    assert_eq!(turns.entities(first).collect::<Vec<_>>(), [a]);
-    turns.end(&mut entities, first);
-    assert_eq!((turns.poll_ready(), turns.poll_ready()), (Some(second), None));
+    let granted = |turns: &mut Turns| {
+        let (turn, _, claimant) = turns.poll_granting()?;
+        let (mut positions, mut records) = (Vec::new(), Vec::new());
+        turns.grant(turn, &mut positions, &mut records);
+        Some((turn, claimant.0, positions, records))
+    };
+    assert_eq!(granted(&mut turns), Some((first, 1, vec![0], vec![a])));
+    assert_eq!(granted(&mut turns), Some((second, 2, vec![0], vec![b])), "what is here waits for nothing");
+    assert_eq!(granted(&mut turns), None);
+    assert!(turns.granted(second, 0) == Some(b) && turns.granted(second, 1).is_none());
+    assert!(turns.leave(&mut entities, first, 0));
+    turns.end(first);
+    assert_eq!(granted(&mut turns), Some((second, 2, vec![1], vec![a])));
     turns.check_invariants(&entities);
-    turns.end(&mut entities, second);
-    assert_eq!(turns.poll_ready(), Some(third));
-    turns.end(&mut entities, third);
+    // The second has the other one still, and the third gets this one at once.
+    assert!(!turns.leave(&mut entities, second, 0));
+    assert_eq!(granted(&mut turns), Some((third, 3, vec![0], vec![b])));
+    turns.check_invariants(&entities);
+    assert!(turns.leave(&mut entities, second, 1) && turns.leave(&mut entities, third, 0));
+    turns.end(second);
+    turns.end(third);
     assert!(turns.open_turns() == 0 && entities.queue(b) == NOBODY);
 }

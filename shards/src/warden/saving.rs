@@ -1,5 +1,5 @@
-//! What a checkpoint takes of the keys (W5): those recorded since the one before, in order of arrival. They never change
-//! again, so they are written once and stand for as long as one of them is live.
+//! What a checkpoint takes of the keys (W5): those recorded since the one before, in order of arrival. They never
+//! change again, so they are written once and stand for as long as one of them is live.
 //!
 //! A key that was live at the checkpoint's slot may be removed from the ring by the keys of slots above it before it is
 //! written; then it is kept aside. Keys are removed and written in the same order, so those kept are the next ones to

@@ -25,6 +25,10 @@ pub enum Op {
     Panic,
     /// Panics when asked for its entities.
     PanicEarly,
+    /// Calls one of what it is given without end.
+    RunAway,
+    /// Names entities without end.
+    RunAwayEarly,
     /// Applied, with a response of `amount` bytes.
     Answer,
     /// Rejected, with a response of `amount` bytes.
@@ -41,13 +45,15 @@ pub enum Op {
     Nonsense,
 }
 
-pub const OPS: [Op; 13] = [
+pub const OPS: [Op; 15] = [
     Op::Open,
     Op::Transfer,
     Op::Close,
     Op::Spread,
     Op::Panic,
     Op::PanicEarly,
+    Op::RunAway,
+    Op::RunAwayEarly,
     Op::Answer,
     Op::Refuse,
     Op::TooLong,
@@ -114,6 +120,9 @@ impl Domain for Bank {
         match op {
             Op::Nonsense => return Err(InvalidEvent { reason: NONSENSE }),
             Op::PanicEarly => panic!("bank: asked for entities"),
+            Op::RunAwayEarly => loop {
+                entities.push(EntityId(accounts[0]));
+            },
             Op::Nothing => return Ok(()),
             Op::Twice => entities.push(EntityId(accounts[0])),
             _ => {}
@@ -164,6 +173,14 @@ impl Domain for Bank {
                 response.extend_from_slice(b"never seen");
                 panic!("bank: evaluated");
             }
+            Op::RunAway => loop {
+                match amount % 4 {
+                    0 => drop(states.get(0).map(<[u8]>::len)),
+                    1 => put(states, 0, amount),
+                    2 => states.remove(0),
+                    _ => response.extend_from_slice(&[]),
+                }
+            },
             Op::Answer => response.extend_from_slice(&vec![0x55; amount.min(999) as usize]),
             Op::Refuse => {
                 put(states, 0, amount);
@@ -172,7 +189,9 @@ impl Domain for Bank {
             }
             Op::TooLong => states.set(0, &[1; STATE_BYTES_MAX + 1]),
             Op::FalseReason => return Verdict::Rejected(assize_domain::ENGINE_REASONS + 4),
-            Op::PanicEarly | Op::Nothing | Op::Twice | Op::Nonsense => unreachable!("never evaluated"),
+            Op::PanicEarly | Op::RunAwayEarly | Op::Nothing | Op::Twice | Op::Nonsense => {
+                unreachable!("never evaluated")
+            }
         }
         Verdict::Applied
     }

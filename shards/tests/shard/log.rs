@@ -156,29 +156,10 @@ impl Dice {
     }
 }
 
-/// A log of every kind of event, with few keys and accounts, so that everything meets.
+/// A log of every kind of event, some of its masks and bytes spoiled.
 pub fn random(dice: &mut Dice, agreed: &Agreed, slots: u64) -> Vec<LogSlot> {
-    let shards = agreed.routing.shards;
-    let (keys, accounts) = (5 + dice.below(60), 2 + dice.below(30));
     let mut log = Vec::new();
-    let mut time = 1_000_000;
-    for _ in 0..slots {
-        time += match dice.below(8) {
-            0 => 0,
-            1 => agreed.ttl + dice.below(3),
-            2 => agreed.ttl / 2,
-            _ => dice.below(agreed.ttl / 4),
-        };
-        let mut drafts = Drafts::new(time, shards);
-        for _ in 0..dice.below(30) {
-            let draft = random_event(dice, agreed, time, keys, accounts);
-            let mut shard = usize::from(agreed.routing.shard_of_key(EventKey(draft.key)).0);
-            if dice.once_in(50) {
-                shard = dice.below(shards.into()) as usize;
-            }
-            let stripe = drafts.stripes[shard].get_or_insert((Vec::new(), 0, !0));
-            stripe.0.push(draft);
-        }
+    for mut drafts in random_drafts(dice, agreed, slots) {
         for stripe in drafts.stripes.iter_mut().flatten() {
             if dice.once_in(3) {
                 stripe.1 = dice.below(1 << 16);
@@ -203,6 +184,34 @@ pub fn random(dice: &mut Dice, agreed: &Agreed, slots: u64) -> Vec<LogSlot> {
         });
     }
     log
+}
+
+/// Slots with every kind of event, with few keys and accounts, so that everything meets.
+pub fn random_drafts(dice: &mut Dice, agreed: &Agreed, slots: u64) -> Vec<Drafts> {
+    let shards = agreed.routing.shards;
+    let (keys, accounts) = (5 + dice.below(60), 2 + dice.below(30));
+    let mut time = 1_000_000;
+    let mut all = Vec::new();
+    for _ in 0..slots {
+        time += match dice.below(8) {
+            0 | 1 => 0,
+            2 => agreed.ttl + dice.below(3),
+            3 => agreed.ttl / 2,
+            _ => dice.below(agreed.ttl / 4),
+        };
+        let mut drafts = Drafts::new(time, shards);
+        for _ in 0..dice.below(30) {
+            let draft = random_event(dice, agreed, time, keys, accounts);
+            let mut shard = usize::from(agreed.routing.shard_of_key(EventKey(draft.key)).0);
+            if dice.once_in(50) {
+                shard = dice.below(shards.into()) as usize;
+            }
+            let stripe = drafts.stripes[shard].get_or_insert((Vec::new(), 0, !0));
+            stripe.0.push(draft);
+        }
+        all.push(drafts);
+    }
+    all
 }
 
 fn random_event(dice: &mut Dice, agreed: &Agreed, time: u64, keys: u64, accounts: u64) -> Draft {

@@ -13,6 +13,7 @@ use assize_wire::{EntityId, ReplicaId, ShardId, Slot, StreamTime};
 
 use super::bank::{BANK, Bank};
 use super::log::{Agreed, Dice, LogSlot};
+use super::messages::Messages;
 
 pub struct Guard;
 
@@ -51,7 +52,7 @@ pub struct Replica {
     channels: Vec<Vec<VecDeque<Exchange>>>,
     pub published: Vec<Vec<Published>>,
     pub answers: Vec<ReadAnswer>,
-    pub messages: u64,
+    pub messages: Messages,
     /// Take a checkpoint after this slot.
     pub checkpoint: Option<Slot>,
     /// By shard, what the checkpoint gave out.
@@ -111,7 +112,7 @@ impl Replica {
             channels: (0..count).map(|_| vec![VecDeque::new(); count]).collect(),
             published: (0..count).map(|_| Vec::new()).collect(),
             answers: Vec::new(),
-            messages: 0,
+            messages: Messages::default(),
             checkpoint: None,
             parts: vec![Vec::new(); count],
         }
@@ -119,6 +120,8 @@ impl Replica {
 
     /// Runs a whole log, choosing at random what happens next. `window` is how far ahead slots are handed out.
     pub fn run(&mut self, log: &[LogSlot], dice: &mut Dice, window: u64, reads: bool) {
+        // Often one shard's messages are slow, so that much is done without what it sends.
+        let slow = dice.below(2 * self.shards.len() as u64) as usize;
         loop {
             let mut choices: Vec<(usize, usize)> = Vec::new();
             for shard in 0..self.shards.len() {
@@ -135,10 +138,14 @@ impl Replica {
             if choices.is_empty() {
                 break;
             }
-            let stuck = choices.iter().all(|(from, _)| *from == STEP);
-            let (from, to) = choices[dice.below(choices.len() as u64) as usize];
+            let mut choice = choices[dice.below(choices.len() as u64) as usize];
+            if choice.0 == slow && choice.1 != slow && !dice.once_in(8) {
+                choice = choices[dice.below(choices.len() as u64) as usize];
+            }
+            let (from, to) = choice;
             if from == STEP {
                 let stepped = self.checkpoint_step(to);
+                let stuck = choices.iter().all(|(from, _)| *from == STEP);
                 let finished =
                     choices.iter().any(|(_, shard)| self.shards[*shard].executed().0 as usize == log.len());
                 assert!(
@@ -170,6 +177,7 @@ impl Replica {
                 "X4: shard {at} is stuck with nothing under way"
             );
         }
+        self.messages.end();
     }
 
     /// Takes a step of a shard's checkpoint, and says whether there was one to take.
@@ -198,9 +206,13 @@ impl Replica {
     pub fn drain(&mut self, at: usize) {
         let shard = &mut self.shards[at];
         shard.check_invariants();
+        let mut sent = Vec::new();
         while let Some((to, message)) = shard.poll_exchange() {
             assert_ne!(usize::from(to.0), at, "a message to itself");
-            self.messages += 1;
+            sent.push((to, message));
+        }
+        self.messages.round(ShardId(at as u16), &sent);
+        for (to, message) in sent {
             self.channels[at][usize::from(to.0)].push_back(message);
         }
         while let Some(published) = shard.poll_published() {

@@ -157,6 +157,11 @@ fn d4_a_domain_that_fails_is_a_fault_that_changes_nothing_and_the_next_event_run
                 fail(4, Op::TooLong),
                 fail(5, Op::FalseReason),
                 fail(2, Op::Panic),
+                fail(10, Op::RunAwayEarly),
+                Draft::new(11, 500, Op::RunAway, 0, &[1]),
+                Draft::new(12, 500, Op::RunAway, 1, &[1]),
+                Draft::new(13, 500, Op::RunAway, 2, &[1]),
+                Draft::new(14, 500, Op::RunAway, 3, &[1]),
                 Draft::new(6, 500, Op::Spread, 0, &[1]),
             ],
         )],
@@ -171,6 +176,11 @@ fn d4_a_domain_that_fails_is_a_fault_that_changes_nothing_and_the_next_event_run
             Status::Fault,
             Status::Fault,
             Status::Duplicate,
+            Status::Fault,
+            Status::Fault,
+            Status::Fault,
+            Status::Fault,
+            Status::Fault,
             Status::Applied,
         ]
     );

@@ -1,95 +1,50 @@
 //! D1: for every log, any number of shards and any timing give the serial evaluation's bytes.
 
-use std::collections::BTreeSet;
-use std::panic::{catch_unwind, resume_unwind};
+use std::sync::Mutex;
 
 use assize_domain::EngineReason;
 use assize_wire::outcome::Status;
-use assize_wire::routing::Routing;
 
 use super::bank;
-use super::log::{self, Agreed, Dice};
-use super::model::Model;
-use super::replica::{Replica, quiet};
+use super::checkpoint;
+use super::regroup;
+use super::schedule::{self, Seen};
+use super::seeds::for_each_seed;
 
-// UnreadableInvalid, OutsideMaskInvalid, OnlyValidEventsApply, ClaimsSent, TurnOpened, EntityTaken, GrantSent,
-// StripeRuns, EntitiesReturned, ReadAnswered, NeverLentTwice, NoDeadlock.
+// UnreadableInvalid, OutsideMaskInvalid, OnlyValidEventsApply, ClaimsSent, TurnOpened, StripeOpened, EntityTaken,
+// GrantSent, EventRuns, EntityReturned, TurnOver, OutcomeAssembled, StripeAssembled, ReadAnswered, NeverLentTwice,
+// SerialPerEntity, NoDeadlock.
 #[test]
-fn d1_x1_x4_w1_d4_d5_any_schedule_gives_the_serial_result() {
-    quiet();
-    let mut statuses = BTreeSet::new();
-    let mut messages = 0;
-    let mut answers = 0;
-    for shards in [1, 2, 3, 4, 8] {
-        for seed in seeds() {
-            let ran = catch_unwind(|| run(shards, seed));
-            let (seen, sent, answered) = ran.unwrap_or_else(|panic| {
-                eprintln!("to see this one again: ASSIZE_SEED={seed} cargo test -p assize-shards d1_ (with {shards} shards)");
-                resume_unwind(panic)
-            });
-            statuses.extend(seen);
-            messages += sent;
-            answers += answered;
-        }
-    }
+fn d1_x1_x2_x4_w1_d4_d5_any_schedule_gives_the_serial_result() {
+    let seen = Mutex::new(Seen::default());
+    for_each_seed("d1_x1_", |shards, seed| schedule::run(shards, seed, &mut seen.lock().unwrap()));
+    let seen = seen.into_inner().unwrap();
     if std::env::var("ASSIZE_SEED").is_err() {
         for wanted in wanted() {
-            assert!(statuses.contains(&wanted), "no seed came to {wanted:?}");
+            assert!(seen.statuses.contains(&wanted), "no seed came to {wanted:?}");
         }
+        let Seen { messages, partial_grants, answers, .. } = seen;
         assert!(messages > 10_000 && answers > 1_000, "{messages} messages, {answers} answers");
+        assert!(partial_grants > 1_000, "{partial_grants} grants carried less than was claimed");
     }
 }
 
-/// One log, two schedules, one reference.
-fn run(shards: u16, seed: u64) -> (BTreeSet<(Status, u16)>, u64, u64) {
-    let mut dice = Dice::new(seed << 8 | u64::from(shards));
-    let agreed = Agreed {
-        routing: Routing { seed, shards },
-        ttl: 1000,
-        keys: 2 + dice.below(40) as u32,
-        entities: 1 + dice.below(30) as u32,
-    };
-    let slots = 5 + dice.below(25);
-    let log = log::random(&mut dice, &agreed, slots);
-    let model = Model::run(agreed, &log);
-    let mut messages = 0;
-    let mut answers = 0;
-    for _ in 0..2 {
-        let mut replica = Replica::new(agreed);
-        let window = 1 + dice.below(14);
-        replica.run(&log, &mut dice, window, true);
-        compare(&replica, &model);
-        messages += replica.messages;
-        answers += replica.answers.len() as u64;
-    }
-    (model.statuses, messages, answers)
+#[test]
+fn d1_regrouping_stripes_changes_no_outcome_state_or_response_but_positions() {
+    for_each_seed("d1_regrouping_", regroup::run);
 }
 
-pub fn compare(replica: &Replica, model: &Model) {
-    let mut published = vec![0; replica.shards.len()];
-    for ran in &model.stripes {
-        let shard = usize::from(ran.shard.0);
-        let found = &replica.published[shard][published[shard]];
-        published[shard] += 1;
-        let place = format!("slot {} shard {shard}", ran.slot);
-        assert_eq!((found.slot, found.shard), (ran.slot, ran.shard), "{place}");
-        assert_eq!(found.outcomes.bytes(), ran.outcomes, "outcomes of {place}");
-        assert_eq!(found.digest, ran.digest, "digest of {place}");
-        let fills = found.fills.iter().map(|fill| (fill.index, replica.first_response(shard, fill.first)));
-        let wanted = ran.fills.iter().map(|(index, response, ..)| (*index, response.clone()));
-        assert!(fills.eq(wanted), "W2: first responses of {place}");
-    }
-    let stripes = replica.published.iter().map(Vec::len);
-    assert!(stripes.eq(published), "each stripe is published once");
-    let entities: u64 = replica.shards.iter().map(|shard| shard.counters().entities).sum();
-    assert_eq!(entities, model.entities.len() as u64, "entities at the end");
-    for answer in &replica.answers {
-        // C8: the states after one stripe of the slot that the answer names, all of them.
-        let shows = model.snapshots.iter().any(|(slot, entities)| {
-            let state = |id: &u32| entities.get(&u128::from(*id));
-            *slot == answer.slot && answer.states.iter().all(|(id, found)| state(id) == found.as_ref())
-        });
-        assert!(shows, "C8: {answer:?} was never so");
+// CheckpointBegins, TurnsOpened, PreImageKept, PartFinished, RecordWalkedOver, KeyWritten, PartCompleted,
+// ShardRestored, PartIsTheStateAfterItsSlot.
+#[test]
+fn x5_d5_w5_a_restored_replica_goes_on_as_if_nothing_had_been() {
+    let seen = Mutex::new(checkpoint::Seen::default());
+    for_each_seed("x5_d5_", |shards, seed| checkpoint::run(shards, seed, &mut seen.lock().unwrap()));
+    let seen = seen.into_inner().unwrap();
+    if std::env::var("ASSIZE_SEED").is_err() {
+        assert!(seen.keys > 1000 && seen.entities > 1000, "{} keys, {} entities", seen.keys, seen.entities);
+        assert!(seen.above > 100, "steps were taken while {} slots above were under way", seen.above);
+        assert!(seen.rooms_short > 20, "{} homes were short of room", seen.rooms_short);
     }
 }
 
@@ -122,11 +77,4 @@ fn wanted() -> Vec<(Status, u16)> {
         .map(|reason| (Status::Invalid, reason as u16)),
     );
     wanted
-}
-
-pub fn seeds() -> Vec<u64> {
-    match std::env::var("ASSIZE_SEED") {
-        Ok(seed) => vec![seed.parse().expect("ASSIZE_SEED is a number")],
-        Err(_) => (1..=120).collect(),
-    }
 }

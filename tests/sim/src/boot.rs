@@ -10,7 +10,7 @@ use assize_wal::{DeviceError, SegmentReader};
 use assize_wire::{Ballot, CoreId, LogId, ReplicaId};
 
 use crate::disk::Down;
-use crate::left::recover_logs;
+use crate::left::{LeftCheckpoint, recover_logs};
 use crate::power::ShortPower;
 use crate::replica::Replica;
 use crate::shape::build_core;
@@ -70,6 +70,7 @@ impl Replica {
         self.disk.recorder.note_recovered(&recovered, &slots);
         let published = recovered.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.at.slot.0);
         self.seen.from_checkpoint += u64::from(published > 0);
+        self.found = Some(LeftCheckpoint::of(&self.shape, &mut self.disk.device, &recovered));
         self.boot = Boot { slots, ballot: Some(ballot), published };
         let cores = self.shape.cores();
         let device = &mut self.disk.device;

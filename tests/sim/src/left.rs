@@ -6,11 +6,13 @@ use assize_wal::log::check_record;
 use assize_wal::memory::MemoryDevice;
 use assize_wal::recovery::{Recovered, RecoveredSlot, RecoveryError, recover};
 use assize_wal::superblock::{Superblock, find};
-use assize_wal::{BLOCK_BYTES, Block, BlockBuffer, RecordHeader, RecordLocation, SegmentReader};
+use assize_wal::{
+    BLOCK_BYTES, Block, BlockBuffer, OutcomeIndex, RecordHeader, RecordLocation, SegmentReader,
+};
 use assize_wire::accept::Accept;
 use assize_wire::checkpoint::SavedEntity;
 use assize_wire::manifest::Ordered;
-use assize_wire::{LogId, ShardId, Slot};
+use assize_wire::{LogId, ShardId, Slot, StreamTime};
 
 use crate::replica::Replica;
 use crate::shape::Shape;
@@ -25,12 +27,44 @@ pub struct LoggedSlot {
 
 /// What a start after a crash would find.
 pub struct Left {
-    /// The slot of the active checkpoint, 0 if there is none.
-    pub checkpoint: Slot,
-    /// The balances in it.
-    pub balances: BTreeMap<u128, u64>,
+    /// The checkpoint that it begins from.
+    pub checkpoint: LeftCheckpoint,
     /// The slots above it, without a gap.
     pub log: Vec<LoggedSlot>,
+}
+
+/// What a start begins from.
+#[derive(Default)]
+pub struct LeftCheckpoint {
+    /// The slot of the active checkpoint, 0 if there is none.
+    pub slot: Slot,
+    /// Its stream time.
+    pub time: StreamTime,
+    /// The balances in it.
+    pub balances: BTreeMap<u128, u64>,
+    /// Where stored outcomes lie.
+    pub outcomes: OutcomeIndex,
+}
+
+impl LeftCheckpoint {
+    /// What recovery found of it.
+    pub(crate) fn of(shape: &Shape, device: &mut MemoryDevice, recovered: &Recovered) -> LeftCheckpoint {
+        let mut left = LeftCheckpoint { outcomes: recovered.outcomes.clone(), ..LeftCheckpoint::default() };
+        let Some(checkpoint) = &recovered.checkpoint else { return left };
+        (left.slot, left.time) = (checkpoint.at.slot, checkpoint.at.time);
+        for location in checkpoint.parts.iter().flat_map(|part| &part.entities) {
+            let record = read(shape, device, *location);
+            let mut rest = record.payload();
+            while !rest.is_empty() {
+                let (entity, _, after) = SavedEntity::parse(rest).unwrap();
+                let balance = u64::from_le_bytes(entity.state.try_into().unwrap());
+                let twice = left.balances.insert(entity.id.0, balance);
+                assert_eq!(twice, None, "[checkpoint] account {} is there twice", entity.id);
+                rest = after;
+            }
+        }
+        left
+    }
 }
 
 impl Replica {
@@ -41,31 +75,16 @@ impl Replica {
         let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
         let superblock = find(copies).unwrap().superblock;
         let recovered = recover_logs(&mut device, &superblock).unwrap();
-        let bytes =
+        let checkpoint = LeftCheckpoint::of(&self.shape, &mut device, &recovered);
+        let stripe =
             |device: &mut MemoryDevice, location| read(&self.shape, device, location).payload().to_vec();
-        let mut left = Left { checkpoint: Slot::ZERO, balances: BTreeMap::new(), log: Vec::new() };
-        if let Some(checkpoint) = &recovered.checkpoint {
-            left.checkpoint = checkpoint.at.slot;
-            for location in checkpoint.parts.iter().flat_map(|part| &part.entities) {
-                let payload = bytes(&mut device, *location);
-                let mut rest = &payload[..];
-                while !rest.is_empty() {
-                    let (entity, _, after) = SavedEntity::parse(rest).unwrap();
-                    let balance = u64::from_le_bytes(entity.state.try_into().unwrap());
-                    let twice = left.balances.insert(entity.id.0, balance);
-                    assert_eq!(twice, None, "[checkpoint] account {} is there twice", entity.id);
-                    rest = after;
-                }
-            }
-        }
         let logged = |slot: &RecoveredSlot| {
             let manifest = Accept::parse(&slot.payload).unwrap().manifest;
             let stripes = slot.stripes.iter();
-            let stripes = stripes.map(|(id, location)| (id.shard, bytes(&mut device, *location))).collect();
+            let stripes = stripes.map(|(id, location)| (id.shard, stripe(&mut device, *location))).collect();
             LoggedSlot { ordered: Ordered { manifest, hash: slot.manifest }, stripes }
         };
-        left.log = recovered.accepted.iter().map(logged).collect();
-        left
+        Left { checkpoint, log: recovered.accepted.iter().map(logged).collect() }
     }
 
     /// The slots above the checkpoint that a start after a crash would find now.

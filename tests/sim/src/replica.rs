@@ -16,6 +16,7 @@ use assize_wire::{Ballot, Incarnation, ReplicaId};
 use crate::boot::Boot;
 use crate::checkers::Budget;
 use crate::disk::{Disk, Down};
+use crate::left::LeftCheckpoint;
 use crate::options::{ClockHabits, Faults, Options, Schedule};
 use crate::shape::{CLUSTER, EPOCH_NS, Shape};
 use crate::socket::Socket;
@@ -77,6 +78,8 @@ pub struct Replica {
     pub halted: Vec<bool>,
     /// One in so many messages between cores is lost, which must be found out; 0 means none is.
     pub lose_one_in: u64,
+    /// What the last start began from, for the checkers.
+    pub(crate) found: Option<LeftCheckpoint>,
     /// Digests are given to replay with a bit flipped.
     pub falsify_digests: bool,
     pub(crate) invariants_every_steps: u64,
@@ -123,6 +126,7 @@ impl Replica {
             serving: Vec::new(),
             halted: Vec::new(),
             lose_one_in: 0,
+            found: None,
             falsify_digests: false,
             invariants_every_steps: options.invariants_every_steps,
             failed: false,
@@ -273,6 +277,8 @@ impl Replica {
             match output {
                 Output::Disk(operation) => self.disk.submit(&self.shape, operation),
                 Output::Message { to, message } => {
+                    // X3: shards of one core exchange without any wake.
+                    assert_ne!(usize::from(to.0), core, "core {core} wakes itself");
                     if let CoreMessage::Forward { indexes, .. } = &message {
                         self.seen.forwarded += indexes.len() as u64;
                     }

@@ -208,10 +208,10 @@ impl World {
         self.observe(0);
         let replica = &self.replicas[0];
         let left = replica.left_after_crash(replica.steps());
-        let (recorded, below) = (replica.disk.recorder.slots(), left.checkpoint.0 as usize);
+        let (recorded, below) = (replica.disk.recorder.slots(), left.checkpoint.slot.0 as usize);
         let found = below + left.log.len();
         assert!(found >= recorded.len(), "[durability] {found} slots of {}", recorded.len());
-        self.checkers[0].left(&left);
+        self.checkers[0].left(&left.checkpoint, &replica.disk.recorder);
         for (left, recorded) in left.log.iter().zip(&recorded[below.min(recorded.len())..]) {
             let slot = recorded.ordered.manifest.slot;
             assert!(left.ordered.hash == recorded.ordered.hash, "[durability] slot {slot} is another");
@@ -258,6 +258,10 @@ impl World {
             panic!("[durability] a start is refused: {refused}");
         }
         self.observe(0);
+        let replica = &mut self.replicas[0];
+        if let Some(found) = replica.found.take() {
+            self.checkers[0].left(&found, &replica.disk.recorder);
+        }
     }
 
     /// The checkers look at what a replica did.

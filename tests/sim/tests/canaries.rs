@@ -24,9 +24,17 @@ const CAUGHT: &[Row] = &[
     (Canary::ConflictAsDuplicate, Scenario::Load, "outputs"),
     (Canary::WrongFirstResponse, Scenario::Load, "outputs"),
     (Canary::EvictLive, Scenario::Load, "outputs"),
-    (Canary::RoomReadLate, Scenario::Load, "outputs"),
+    (Canary::RoomFromNow, Scenario::Load, "outputs"),
     (Canary::PublishOutOfOrder, Scenario::Load, "assertion"),
     (Canary::ReadBeforePublished, Scenario::Load, "reads"),
+    (Canary::NoPreImage, Scenario::Crash, "assertion"),
+    (Canary::RoomNotRestored, Scenario::Crash, "outputs"),
+    (Canary::PartGarbled, Scenario::Load, "assertion"),
+    (Canary::ActivateUnflushed, Scenario::Crash, "durability"),
+    (Canary::OutcomesNotAwaited, Scenario::Crash, "checkpoint"),
+    (Canary::StripesGivenUp, Scenario::Crash, "durability"),
+    (Canary::OutcomesGivenUp, Scenario::Crash, "checkpoint"),
+    (Canary::KeysGivenUp, Scenario::Crash, "durability"),
 ];
 
 /// Seeds in which each must be found out.

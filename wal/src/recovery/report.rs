@@ -24,6 +24,13 @@ pub enum Loss {
         /// Logical offset through which it was durable.
         durable_through: u64,
     },
+    /// What stands at the end of a log cannot be read: what was acknowledged last may lie there.
+    Unreadable {
+        /// Where the log ends; `bytes` is 0.
+        at: RecordLocation,
+        /// The block.
+        fault: RecordFault,
+    },
     /// An accepted slot has no accept record.
     Accept {
         /// The slot.
@@ -101,6 +108,11 @@ impl fmt::Display for Loss {
                  offset {}, {fault}",
                 at.log, at.segment, at.offset
             ),
+            Loss::Unreadable { at, fault } => write!(
+                f,
+                "log {} can be read to segment {}, offset {} only: {fault}. What was acknowledged last may lie there",
+                at.log, at.segment, at.offset
+            ),
             Loss::Accept { slot, mark, marked_by: Some(at), .. } if *slot <= mark.slot => {
                 write!(f, "the accept of slot {slot} is missing; the record at {at} says {mark} was accepted")
             }
@@ -163,11 +175,12 @@ impl From<DeviceError> for RecoveryError {
 
 /// What is lost of one log as such, whatever its slots say.
 pub(super) fn log_loss(scan: &LogScan) -> Option<Loss> {
+    let at = scan.identity.location(scan.end.offset, 0);
     let durable_through = match scan.decision() {
         LogDecision::LostBelowCut => scan.cut.map(|cut| cut.offset),
         LogDecision::LostFlushed => scan.beyond.iter().map(|record| record.header.durable_through).max(),
+        LogDecision::LostUnreadable => return Some(Loss::Unreadable { at, fault: scan.fault }),
         LogDecision::Whole | LogDecision::IgnoreVoid | LogDecision::CutTornTail => None,
     }?;
-    let at = scan.identity.location(scan.end.offset, 0);
     Some(Loss::Log { at, fault: scan.fault, end: scan.end.offset, durable_through })
 }

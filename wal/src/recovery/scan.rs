@@ -75,6 +75,7 @@ impl LogScan {
             remains: match (nothing, void || (nothing && self.voided > 0)) {
                 (_, true) => Remains::Void,
                 (true, false) => Remains::Nothing,
+                (false, false) if matches!(self.fault, RecordFault::Unreadable { .. }) => Remains::Unreadable,
                 (false, false) => Remains::Torn,
             },
         }
@@ -200,7 +201,9 @@ impl Scanner<'_> {
         let at_start = end.offset.is_multiple_of(self.window.identity.segment_bytes);
         match here {
             Err(fault) if !at_start => {
-                self.chained_record(next_segment, end.checksum, incarnation).map_err(|_| fault)
+                let next = self.chained_record(next_segment, end.checksum, incarnation);
+                // Whether the log goes on in a block that cannot be read is not known.
+                next.map_err(|next| if matches!(next, RecordFault::Unreadable { .. }) { next } else { fault })
             }
             result => result,
         }
@@ -355,12 +358,31 @@ impl Window {
         let held = self.offset..self.offset + (self.blocks.len() * BLOCK_BYTES) as u64;
         if segment != self.segment || !held.contains(&within) || within + bytes as u64 > held.end {
             let rest = (self.identity.segment_bytes - within) as usize;
-            self.read(reader, segment, within, bytes.max(SCAN_CHUNK_BYTES).min(rest))
-                .or_else(|_| self.read(reader, segment, within, bytes))
-                .map_err(|_| RecordFault::Unreadable)?;
+            let read = self
+                .read(reader, segment, within, bytes.max(SCAN_CHUNK_BYTES).min(rest))
+                .or_else(|_| self.read(reader, segment, within, bytes));
+            if read.is_err() {
+                return Err(self.unreadable(reader, segment, within, bytes));
+            }
         }
         let start = (within - self.offset) as usize;
         Ok(&self.blocks.as_slice().as_bytes()[start..start + bytes])
+    }
+
+    /// Names the first block of a piece that cannot be read.
+    fn unreadable(
+        &mut self,
+        reader: &mut dyn SegmentReader,
+        segment: SegmentId,
+        offset: u64,
+        bytes: usize,
+    ) -> RecordFault {
+        let blocks = (offset..offset + bytes as u64).step_by(BLOCK_BYTES);
+        let first = { blocks }.find(|at| self.read(reader, segment, *at, BLOCK_BYTES).is_err());
+        let start = self.identity.start_of(segment);
+        RecordFault::Unreadable {
+            block: self.identity.location(start + first.unwrap_or(offset), BLOCK_BYTES as u32),
+        }
     }
 
     fn read(

@@ -7,6 +7,8 @@ pub enum Remains {
     Nothing,
     /// Only records of incarnations before the last cut.
     Void,
+    /// A block that the device cannot read, where the next record would begin or in it.
+    Unreadable,
     /// Anything else: parts of records, or whole records that do not follow the last one.
     Torn,
 }
@@ -24,6 +26,8 @@ pub enum LogDecision {
     LostBelowCut,
     /// A whole record behind the end says that what is missing was durable when that record was formed.
     LostFlushed,
+    /// What is there cannot be read. A power cut makes no block unreadable: it may be what was acknowledged last.
+    LostUnreadable,
 }
 
 /// What is known of a slot.
@@ -115,6 +119,7 @@ const LOG_TABLE: &[LogRow] = &[
     (Some(false), Some(true), None, LogDecision::LostFlushed),
     (Some(false), Some(false), Some(Remains::Nothing), LogDecision::Whole),
     (Some(false), Some(false), Some(Remains::Void), LogDecision::IgnoreVoid),
+    (Some(false), Some(false), Some(Remains::Unreadable), LogDecision::LostUnreadable),
     (Some(false), Some(false), Some(Remains::Torn), LogDecision::CutTornTail),
 ];
 
@@ -141,7 +146,7 @@ mod tests {
     fn l5_every_log_end_matches_exactly_one_row() {
         for below_cut in [false, true] {
             for below_flushed in [false, true] {
-                for remains in [Remains::Nothing, Remains::Void, Remains::Torn] {
+                for remains in [Remains::Nothing, Remains::Void, Remains::Unreadable, Remains::Torn] {
                     let input = LogInput { below_cut, below_flushed, remains };
                     let rows = LOG_TABLE.iter().filter(|row| input.matches(row)).count();
                     assert_eq!(rows, 1, "{input:?}");

@@ -1,5 +1,5 @@
-//! One core's work for a **checkpoint** (L6): it writes what its shards give out, reads all of it back, and says what of
-//! its logs may go.
+//! One core's work for a **checkpoint** (L6): it writes what its shards give out, reads all of it back, and says what
+//! of its logs may go.
 //!
 //! | file | is |
 //! |---|---|
@@ -25,6 +25,7 @@ use alloc::vec::Vec;
 use assize_shards::Shard;
 use assize_wal::recovery::KeysRecord;
 use assize_wal::{Completion, Durable, Log, LogCut, LogFailure};
+use assize_wire::canary::{self, Canary};
 use assize_wire::checkpoint::PartHead;
 use assize_wire::{CoreId, ShardId, Slot, StreamTime};
 
@@ -174,7 +175,8 @@ impl Core {
         let complete = taking.parts.iter().all(Part::is_over) || taking.failed.is_some();
         let shards_done = self.shards.iter().all(|shard| !shard.is_taking_checkpoint());
         // L6: only when the outcome stream is durable through the slot.
-        if !(finished && complete && shards_done && self.outcomes.is_durable()) {
+        let outcomes_durable = self.outcomes.is_durable() || canary::armed(Canary::OutcomesNotAwaited);
+        if !(finished && complete && shards_done && outcomes_durable) {
             return;
         }
         let report = self.report();

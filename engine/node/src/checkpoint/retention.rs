@@ -13,6 +13,7 @@ use alloc::collections::BTreeMap;
 
 use assize_wal::recovery::KeysRecord;
 use assize_wal::{RecordLocation, SegmentId};
+use assize_wire::canary::{self, Canary};
 use assize_wire::{ShardId, Slot, StreamTime};
 
 /// What lies in the segments of one core's logs.
@@ -53,6 +54,7 @@ impl Retention {
         unnamed: impl Iterator<Item = RecordLocation>,
     ) -> Option<SegmentId> {
         let above = self.stripes.iter().filter(|(_, highest)| **highest > slot).map(|(segment, _)| *segment);
+        let above = above.filter(|_| !canary::armed(Canary::StripesGivenUp));
         above.chain(unnamed.map(|location| location.segment)).min()
     }
 
@@ -60,6 +62,7 @@ impl Retention {
     /// younger than `oldest`.
     pub(crate) fn first_of_outcomes(&self, slot: Slot, oldest: StreamTime) -> Option<SegmentId> {
         let wanted = self.outcomes.iter().filter(|(_, (last, time))| *last > slot || *time > oldest);
+        let wanted = wanted.filter(|_| !canary::armed(Canary::OutcomesGivenUp));
         wanted.map(|(segment, _)| *segment).min()
     }
 
@@ -69,7 +72,8 @@ impl Retention {
             let from = live.iter().find(|(of, _)| of == shard).map(|(_, from)| *from);
             from.is_none_or(|from| next > from)
         };
-        let mut segments = self.keys.iter().filter(|(key, next)| wanted(key, **next));
+        let segments = self.keys.iter().filter(|(key, next)| wanted(key, **next));
+        let mut segments = segments.filter(|_| !canary::armed(Canary::KeysGivenUp));
         segments.next().map(|((segment, _), _)| *segment)
     }
 
@@ -99,7 +103,7 @@ mod tests {
         RecordLocation { log: LogId(0), segment: SegmentId(segment), offset: 0, bytes: 4096 }
     }
 
-    /// SegmentWanted, SegmentGivenUp.
+    /// SegmentGivenUp.
     #[test]
     fn l6_p8_a_segment_is_wanted_while_something_above_the_checkpoint_or_unnamed_lies_there() {
         let mut retention = Retention::default();

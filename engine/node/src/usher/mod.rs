@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use assize_domain::{DomainRegistry, Entities};
 use assize_shards::PanicGuard;
-use assize_wal::{BufferPool, Log};
+use assize_wal::BufferPool;
 use assize_wire::message::Welcome;
 use assize_wire::routing::Routing;
 use assize_wire::{Ballot, ClusterId, CoreId, ReplicaId, ShardId, StreamTime};
@@ -110,15 +110,15 @@ impl Usher {
         domains: Arc<DomainRegistry>,
         guard: Arc<dyn PanicGuard>,
         limits: UsherLimits,
-        outcomes: &Log,
+        segment_bytes: u64,
     ) -> Usher {
         // A stripe of many small events must not have more outcomes than a record of the outcome stream holds.
-        let stripe_events = limits.stripe_events.min(room::stripe_events_max(outcomes));
+        let stripe_events = limits.stripe_events.min(room::stripe_events_max(segment_bytes));
         let limits = UsherLimits { stripe_events, ..limits };
         let shards = layout.shards();
         let owned = (0..shards).map(ShardId).filter(|shard| layout.owner(*shard) == core);
         let seats: Vec<Seat> = owned.map(Seat::new).collect();
-        let room = Room::new(&limits, seats.len(), shards, core == layout.control, outcomes);
+        let room = Room::new(&limits, seats.len(), shards, core == layout.control, segment_bytes);
         Usher {
             core,
             routing,

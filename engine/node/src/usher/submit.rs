@@ -177,15 +177,15 @@ impl Usher {
             self.outgoing.push_back((self.layout.owner(shard), message));
             return;
         };
-        let fits_logs = self.room.admits(self.promised(), batch.indexes.len() as u64, bytes.len() as u64);
-        let taken = if fits_logs && self.is_admitting() {
+        let fitting = self.room.fitting(self.promised(), &batch.ends);
+        let taken = if fitting > 0 && self.is_admitting() {
             self.seats[seat].admit(
                 &mut self.pool,
                 &self.limits,
                 origin,
                 request,
-                &batch.indexes,
-                &batch.ends,
+                &batch.indexes[..fitting],
+                &batch.ends[..fitting],
                 bytes,
                 batch.home_mask,
                 now,

@@ -113,7 +113,16 @@ pub(super) fn flush(disk: &DiskFacts) -> Finding {
 }
 
 pub(super) fn space(disk: &DiskFacts, needs: &Needs) -> Finding {
-    let finding = good("disk space", format!("{} free", show_bytes(disk.free_bytes)));
+    // Outcomes and the checkpoints' keys are kept for one TTL.
+    let a_day = DAY_SECONDS * EXAMPLE_RATE * KEPT_BYTES_PER_EVENT;
+    let finding = good(
+        "disk space",
+        format!(
+            "{} free; for one TTL an event leaves about {KEPT_BYTES_PER_EVENT} B: {EXAMPLE_RATE} new events/s for 24h are {}",
+            show_bytes(disk.free_bytes),
+            show_bytes(a_day)
+        ),
+    );
     let mend = "free some, or lower log.bytes_max or log.segment_bytes in the configuration";
     if disk.free_bytes < needs.disk_bytes_min {
         finding.fatal(format!("the first log segments take {}", show_bytes(needs.disk_bytes_min)), mend)
@@ -123,3 +132,11 @@ pub(super) fn space(disk: &DiskFacts, needs: &Needs) -> Finding {
         finding
     }
 }
+
+/// What an event leaves for a TTL: its outcome with a short response, and 56 bytes in a checkpoint's keys.
+const KEPT_BYTES_PER_EVENT: u64 = 160;
+
+/// The rate by which a need is made plain, in events a second.
+const EXAMPLE_RATE: u64 = 1000;
+
+const DAY_SECONDS: u64 = 24 * 3600;

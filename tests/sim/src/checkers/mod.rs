@@ -18,7 +18,7 @@ use assize_wire::event::Event;
 pub use liveness::Budget;
 pub use reads::Asked;
 
-use crate::left::Left;
+use crate::left::LeftCheckpoint;
 use crate::model::{Ended, Model};
 use crate::recorder::Recorder;
 use crate::shape::Agreed;
@@ -44,6 +44,7 @@ pub struct Checkers {
     ballots: Ballots,
     told: Told,
     marks: Watermarks,
+    ttl_ns: u64,
 }
 
 impl Checkers {
@@ -51,6 +52,7 @@ impl Checkers {
     #[must_use]
     pub fn new(agreed: Agreed) -> Checkers {
         Checkers {
+            ttl_ns: agreed.ttl_ns,
             model: Model::new(agreed),
             exactly_once: ExactlyOnce::default(),
             outputs: Outputs::default(),
@@ -84,9 +86,9 @@ impl Checkers {
         self.marks = Watermarks::default();
     }
 
-    /// What a start would find if the power failed now.
-    pub fn left(&self, left: &Left) {
-        checkpoint::left(left, &self.model);
+    /// What a start found, or would find.
+    pub fn left(&self, left: &LeftCheckpoint, recorder: &Recorder) {
+        checkpoint::left(left, recorder, &self.model, self.ttl_ns);
     }
 
     /// A client submits an event.

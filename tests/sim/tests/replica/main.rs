@@ -2,6 +2,7 @@
 //! is left, and by a plain serial model.
 
 mod boundaries;
+mod checkpoint;
 mod crash;
 mod duplicates;
 mod load;

@@ -1,0 +1,216 @@
+//! Recycled segments, and the checkpoint that a start puts together. Names in comments are those of `ledger.allium`.
+
+mod common;
+
+use assize_wal::memory::MemoryDevice;
+use assize_wal::recovery::{Loss, Recovered, RecoveryError, recover};
+use assize_wal::superblock::CheckpointRef;
+use assize_wal::{
+    BlockBuffer, Device, Entry, FlushPolicy, Log, LogConfig, LogStart, Operation, RecordLocation, SegmentId,
+    Superblock,
+};
+use assize_wire::checkpoint::{PartHead, SumDigest, digest_of};
+use assize_wire::{Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StreamTime};
+use common::SEGMENT_BYTES;
+
+const PARTS: LogId = LogId(0);
+const KEYS: LogId = LogId(1);
+const SLOT: Slot = Slot(9);
+
+/// A device with a log of parts and one of keys, each of which writes what it is given.
+struct Logs {
+    device: MemoryDevice,
+    logs: [Log; 2],
+    superblock: Superblock,
+}
+
+impl Logs {
+    fn new() -> Logs {
+        let open = |log| {
+            let config =
+                LogConfig { flush: FlushPolicy::EachGroup, reserve_bytes: 0, ..LogConfig::default() };
+            Log::new(common::identity(log), config, LogStart::fresh(Incarnation(1)))
+        };
+        let superblock = Superblock {
+            cluster: ClusterId(42),
+            replica: ReplicaId(0),
+            sequence: 1,
+            incarnation: Incarnation(1),
+            promised: Ballot::NONE,
+            quarantined: false,
+            segment_bytes: SEGMENT_BYTES,
+            checkpoint: None,
+            cuts: Vec::new(),
+            parameters: Vec::new(),
+        };
+        Logs { device: MemoryDevice::new(1), logs: [PARTS, KEYS].map(open), superblock }
+    }
+
+    fn write(&mut self, entry: Entry, payload: &[u8]) -> RecordLocation {
+        let log = &mut self.logs[usize::from(matches!(entry, Entry::Keys { .. }))];
+        let mut buffer = BlockBuffer::for_record(payload.len());
+        buffer.extend_from_slice(payload);
+        log.append(entry, buffer).unwrap();
+        loop {
+            while let Some(operation) = log.poll_operation() {
+                self.device.submit(operation);
+            }
+            if let Some(durable) = log.poll_durable() {
+                return durable.location;
+            }
+            while let Some(completion) = self.device.poll() {
+                log.handle_completion(completion).unwrap();
+            }
+        }
+    }
+
+    /// One shard's part, and the keys that it needs in several records.
+    fn part(&mut self, shard: u16, incarnation: u64) -> (PartHead, Vec<RecordLocation>) {
+        let head = PartHead {
+            slot: SLOT,
+            shard: ShardId(shard),
+            rooms: 0xff,
+            entities: 3,
+            keys_from: 5,
+            keys_next: 20,
+            entities_digest: SumDigest::EMPTY,
+            keys_digest: SumDigest::EMPTY,
+        };
+        let shard = head.shard;
+        let mut locations = Vec::new();
+        for (first, next) in [(0, 8), (8, 15), (15, 22)] {
+            locations.push(self.write(Entry::Keys { shard, first, next }, &[incarnation as u8; 100]));
+        }
+        for number in 0..2 {
+            locations.push(self.write(Entry::Entities { slot: SLOT, shard, number }, &[7; 5000]));
+        }
+        locations.push(self.write(Entry::Part { slot: SLOT, shard, records: 2 }, &head.encode()));
+        (head, locations)
+    }
+
+    fn name(&mut self, heads: &[PartHead]) {
+        self.superblock.checkpoint = Some(CheckpointRef {
+            slot: SLOT,
+            time: StreamTime(3),
+            ballot: Ballot::new(2, ReplicaId(0)),
+            manifest: Hash([4; 32]),
+            digest: digest_of(heads),
+        });
+    }
+
+    fn recover(&mut self) -> Result<Recovered, RecoveryError> {
+        recover(&mut self.device, &self.superblock, &mut |_| Some(Vec::new()))
+    }
+}
+
+/// CheckpointLossNamed: with all of its records a checkpoint is found; without any one of them the start is refused,
+/// and says what is missing.
+#[test]
+fn l6_what_is_missing_of_a_checkpoint_is_named() {
+    let mut logs = Logs::new();
+    let (first, of_first) = logs.part(0, 1);
+    let (second, of_second) = logs.part(1, 1);
+    // Something follows in both logs, so that no record is at their end.
+    logs.write(Entry::Idle, &[]);
+    logs.write(Entry::Keys { shard: ShardId(3), first: 0, next: 1 }, &[0; 56]);
+    logs.name(&[first, second]);
+    let found = logs.recover().unwrap();
+    let checkpoint = found.checkpoint.unwrap();
+    assert_eq!(checkpoint.parts.iter().map(|part| part.head).collect::<Vec<_>>(), [first, second]);
+    assert!(checkpoint.parts.iter().all(|part| part.entities.len() == 2 && part.keys.len() == 3));
+    assert_eq!(found.mark.slot, SLOT);
+
+    for (shard, locations) in [(0, of_first), (1, of_second)] {
+        for (at, location) in locations.into_iter().enumerate() {
+            let flip = |logs: &mut Logs| {
+                logs.device.flip_bit(location.log, location.segment, location.offset + 200, 3);
+            };
+            flip(&mut logs);
+            let Err(RecoveryError::Lost { losses }) = logs.recover() else {
+                panic!("record {at} of shard {shard} is damaged and nobody says so");
+            };
+            let named = losses.iter().any(|loss| match *loss {
+                Loss::Keys { slot, shard: of, .. } => at < 3 && (slot, of.0) == (SLOT, shard),
+                Loss::Entities { slot, shard: of, number, .. } => {
+                    (slot, of.0) == (SLOT, shard) && number <= at as u64 - 3
+                }
+                Loss::CheckpointHeads { slot, .. } => slot == SLOT,
+                _ => false,
+            });
+            assert!(named, "record {at} of shard {shard}: {losses:?}");
+            flip(&mut logs);
+        }
+    }
+    assert!(logs.recover().is_ok());
+}
+
+/// A crash leaves a part; the next start evaluates the log again and takes it again. The newer one counts, whole; keys
+/// of either count.
+#[test]
+fn l6_the_part_of_the_last_incarnation_counts() {
+    let mut logs = Logs::new();
+    let (_, old) = logs.part(0, 1);
+    let recovered = logs.recover().unwrap();
+    logs.superblock.incarnation = recovered.incarnation;
+    logs.superblock.cuts = recovered.cuts(&[PARTS, KEYS]);
+    logs.logs = [PARTS, KEYS].map(|log| {
+        let config = LogConfig { reserve_bytes: 0, ..LogConfig::default() };
+        Log::new(common::identity(log), config, recovered.start(log))
+    });
+    let (head, new) = logs.part(0, 2);
+    logs.name(&[head]);
+    let checkpoint = logs.recover().unwrap().checkpoint.unwrap();
+    assert_eq!(checkpoint.parts[0].entities, new[3..5]);
+    assert!(!checkpoint.parts[0].entities.contains(&old[3]));
+    assert_eq!(checkpoint.parts[0].keys.len(), 3);
+}
+
+/// SegmentReleased, SegmentRecycled, KeptSegmentsRead: what is given up becomes the next segment; a start reads from
+/// the first one that is kept, and misses nothing that it should know of.
+#[test]
+fn l2_l5_a_log_begins_where_the_superblock_says() {
+    let mut logs = Logs::new();
+    let entry = |number| Entry::Entities { slot: SLOT, shard: ShardId(0), number };
+    let mut last = logs.write(entry(0), &[1; 9000]);
+    for number in 1..20 {
+        last = logs.write(entry(number), &[1; 9000]);
+    }
+    assert!(last.segment > SegmentId(1));
+    let log = &mut logs.logs[0];
+    let cut = log.cut(last.segment);
+    logs.superblock.cuts = vec![cut];
+    log.release(&cut);
+    log.check_invariants();
+    let recovered = logs.recover().unwrap();
+    let start = recovered.start(PARTS);
+    assert_eq!((start.first_segment, start.free.first()), (last.segment, Some(&SegmentId(0))));
+    assert!(start.previous.contains(&(cut.first_segment, cut.first_previous)));
+
+    // The next segment that is prepared is one that was given up.
+    let mut recycled = None;
+    for number in 20..40 {
+        let log = &mut logs.logs[0];
+        let mut buffer = BlockBuffer::for_record(9000);
+        buffer.extend_from_slice(&[2; 9000]);
+        log.append(entry(number), buffer).unwrap();
+        while let Some(operation) = log.poll_operation() {
+            if let Operation::PrepareSegment { segment, recycled: Some(old), .. } = operation {
+                recycled.get_or_insert((old, segment));
+            }
+            logs.device.submit(operation);
+        }
+        while let Some(completion) = logs.device.poll() {
+            log.handle_completion(completion).unwrap();
+        }
+    }
+    let (old, new) = recycled.expect("a segment was recycled");
+    assert!(old == SegmentId(0) && new > last.segment, "{old} becomes {new}");
+    assert!(logs.recover().is_ok());
+
+    // The first record must follow the one that the cut names; without the kept segment the start is refused.
+    logs.superblock.cuts[0].first_previous ^= 1;
+    assert!(matches!(logs.recover(), Err(RecoveryError::Lost { .. })));
+    logs.superblock.cuts[0].first_previous ^= 1;
+    logs.device.flip_bit(PARTS, last.segment, 300, 0);
+    assert!(matches!(logs.recover(), Err(RecoveryError::Lost { .. })));
+}
