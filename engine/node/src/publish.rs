@@ -14,6 +14,7 @@ use crate::connections::ConnectionRef;
 use crate::core::{Core, Output};
 use crate::message::CoreMessage;
 use crate::outcome_stream::Wanted;
+use crate::usher::Run;
 
 /// An answer that lacks only its response, which the outcome stream has.
 #[derive(Clone, Copy, Debug)]
@@ -51,15 +52,21 @@ impl Core {
         let mut outcomes = published.outcomes.iter();
         let mut fills = published.fills.iter().peekable();
         let time = self.stream_time;
-        for run in &held.runs {
+        // A request that went to several shards comes in pieces here: they are answered in one frame.
+        let of_one = |run: &Run, next: &Run| (run.connection, run.request) == (next.connection, next.request);
+        for runs in held.runs.chunk_by(of_one) {
+            let Run { connection, request, .. } = runs[0];
+            let events: u32 = runs.iter().map(|run| run.events).sum();
             let mut unfilled = Vec::new();
             let mut write = |out: &mut Vec<u8>| {
-                let writer = FrameWriter::begin(out, FrameKind::Answers, run.request);
+                let writer = FrameWriter::begin(out, FrameKind::Answers, request);
                 let header = out.len();
-                out.extend_from_slice(&Answers::header(run.events, time));
-                for (at, outcome) in (&mut outcomes).take(run.events as usize).enumerate() {
+                out.extend_from_slice(&Answers::header(events, time));
+                let indexes = runs.iter().flat_map(|run| run.first..run.first + run.events);
+                // The indexes come first: an outcome that was taken off the stripe's is answered.
+                for (index, outcome) in indexes.zip(&mut outcomes) {
                     let fill = fills.next_if(|fill| fill.index == outcome.index);
-                    let mut answer = answer_of(&outcome, run.first + at as u32, shard);
+                    let mut answer = answer_of(&outcome, index, shard);
                     match fill.map(|fill| &fill.first) {
                         None => answer.encode(out),
                         Some(FirstResponse::Inline { bytes, length }) => {
@@ -73,7 +80,7 @@ impl Core {
                         }
                     }
                 }
-                let answered = run.events - unfilled.len() as u32;
+                let answered = events - unfilled.len() as u32;
                 if answered == 0 {
                     out.truncate(writer.payload_start() - assize_wire::frame::FRAME_HEADER_BYTES);
                 } else {
@@ -81,22 +88,20 @@ impl Core {
                     writer.finish(out);
                 }
             };
-            // Every run takes its outcomes off the stripe's, also when nobody is there to be told.
-            if run.connection.core == self.id && self.connections.is_listening(run.connection.connection) {
-                self.connections.write(run.connection.connection, write);
-                let left = run.events - unfilled.len() as u32;
-                self.note_answered(run.connection, left);
+            // Every piece takes its outcomes off the stripe's, also when nobody is there to be told.
+            if connection.core == self.id && self.connections.is_listening(connection.connection) {
+                self.connections.write(connection.connection, write);
+                self.note_answered(connection, events - unfilled.len() as u32);
             } else {
                 let mut bytes = Vec::new();
                 write(&mut bytes);
-                let answered = run.events - unfilled.len() as u32;
-                if run.connection.core != self.id && answered > 0 {
-                    let message = CoreMessage::Frames { connection: run.connection, answered, bytes };
-                    self.send(run.connection.core, message);
+                let answered = events - unfilled.len() as u32;
+                if connection.core != self.id && answered > 0 {
+                    self.send(connection.core, CoreMessage::Frames { connection, answered, bytes });
                 }
             }
             for (answer, slot, index) in unfilled {
-                let then = Unfilled { connection: run.connection, request: run.request, answer };
+                let then = Unfilled { connection, request, answer };
                 self.outcomes.want(Wanted { shard, slot, index, then });
             }
         }
