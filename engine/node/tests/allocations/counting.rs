@@ -12,7 +12,8 @@ pub fn allocations() -> u64 {
 pub struct Counting;
 
 thread_local! {
-    // Without a destructor and initialized at compile time, so it is there from a thread's first to its last allocation.
+    // Without a destructor and initialized at compile time, so it is there from a thread's first to its last
+    // allocation.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 

@@ -90,7 +90,8 @@ impl Replica {
         replica
     }
 
-    /// One request of `events` transfers on each core, taken to its answers. Returns what the cores allocated meanwhile.
+    /// One request of `events` transfers on each core, taken to its answers. Returns what the cores allocated
+    /// meanwhile.
     pub fn transfers(&mut self, events: u32) -> u64 {
         let before = self.allocations;
         for core in 0..self.cores.len() {
