@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use assize_bench::work::Shards;
+use assize_bench::work::{Shards, Size};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const STRIPE: u32 = 4095;
@@ -11,7 +11,7 @@ const STRIPE: u32 = 4095;
 fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("evaluate");
     for (name, shards) in [("one shard, all local", 1), ("two shards, exchange", 2)] {
-        let mut all = Shards::new(shards);
+        let mut all = Shards::new(Size::usual(shards));
         group.throughput(Throughput::Elements(u64::from(STRIPE) * u64::from(shards)));
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|times| {

@@ -1,6 +1,7 @@
 //! The system calls of the benchmarks: limits, pinning and epoll.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 use std::{io, mem};
 
 /// Lets this process lock as much memory as it likes, where it may; else says whether the limit that stands is enough
@@ -37,6 +38,17 @@ pub fn pin(cpu: usize) -> io::Result<()> {
         libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set)
     };
     check(result).map(drop)
+}
+
+/// What this thread has used of a CPU. Others that ran in between do not count.
+///
+/// # Errors
+/// The kernel has no such clock.
+pub fn thread_cpu_time() -> io::Result<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a local of the type that the call fills.
+    check(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) })?;
+    Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
 }
 
 /// An epoll set, level-triggered, for reading.
