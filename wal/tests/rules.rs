@@ -76,6 +76,26 @@ fn p2_one_bad_block_never_makes_an_accepted_slot_look_absent() {
     }
 }
 
+/// AcceptReadFromTwin, where the accept was the first to go to another segment: its place does not follow from the end
+/// of the record before it.
+#[test]
+fn p2_a_bad_block_at_a_segments_start_does_not_hide_an_accept_either() {
+    let mut replica = Replica::format(9);
+    // 60 of 64 KiB: an accept's two copies go to the next segment.
+    replica.stripe(0, 58 << 10);
+    replica.accept();
+    replica.quiesce().unwrap();
+    let superblock = superblock_of(&mut replica);
+    for copy_block in [0, 1] {
+        let mut device: MemoryDevice = replica.device.clone();
+        device.flip_bit(LOGS[0], SegmentId(1), copy_block * 4096 + 77, 3);
+        let recovered = recover_from(&mut device, &superblock).unwrap();
+        assert_eq!(recovered.accepted.len(), 1);
+        assert_eq!(recovered.logs[0].twins_damaged, 1);
+        assert_eq!(recovered.logs[0].decision, LogDecision::Whole);
+    }
+}
+
 /// IdleLeavesMark, LossRefused: the idle record's mark proves that the lost slot was accepted; the report names it.
 #[test]
 fn l5_what_is_missing_below_a_mark_is_refused_and_named() {

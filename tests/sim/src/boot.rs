@@ -27,6 +27,10 @@ impl Replica {
     /// Recovers as the engine's boot does, and begins to replay.
     pub fn start(&mut self) -> Result<(), RecoveryError> {
         assert!(self.cores.is_empty(), "it runs");
+        if self.faults.remap_percent > 0 && self.random.below(100) < self.faults.remap_percent {
+            self.shape.remap(&mut self.random);
+            self.seen.remapped += 1;
+        }
         let (recovered, superblock, ballot) = loop {
             let device = &mut self.disk.device;
             let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());

@@ -93,6 +93,8 @@ pub struct Faults {
     pub in_recovery_percent: u64,
     /// How often it goes down again while it replays.
     pub in_replay_percent: u64,
+    /// How often it starts again with another core map: other cores, shards on other cores, the Docket on another.
+    pub remap_percent: u64,
     /// One in so many steps the next write or flush fails, which stops the replica; 0 means never.
     pub io_error_one_in: u64,
     /// Segments that can be prepared before the disk is full.
@@ -149,6 +151,7 @@ impl Faults {
         power_percent: 50,
         in_recovery_percent: 0,
         in_replay_percent: 0,
+        remap_percent: 0,
         io_error_one_in: 0,
         segments_left: None,
     };
@@ -161,6 +164,7 @@ impl Faults {
             power_percent: [0, 50, 80, 100][random.below(4) as usize],
             in_recovery_percent: [0, 20, 40][random.below(3) as usize],
             in_replay_percent: [0, 30, 50][random.below(3) as usize],
+            remap_percent: [0, 0, 30, 80][random.below(4) as usize],
             ..Faults::NONE
         }
     }

@@ -40,6 +40,8 @@ pub struct Seen {
     pub from_checkpoint: u64,
     /// Starts in which the power failed while the logs were read.
     pub recoveries_cut: u64,
+    /// Starts with another core map.
+    pub remapped: u64,
     /// Writes or flushes that failed.
     pub io_errors: u64,
     /// Stripes whose times were told.

@@ -31,6 +31,8 @@ pub const EPOCH_NS: u64 = 1_000_000_000_000;
 pub struct Shape {
     /// Cores with shards.
     pub cores: u16,
+    /// The core of shard 0, the others in turn. The Docket is on core 0, or apart.
+    pub first_core: u16,
     /// Whether the Docket has a core of its own.
     pub control_apart: bool,
     /// Shards.
@@ -82,6 +84,7 @@ impl Shape {
         let shards = 1 + random.below(8) as u16;
         Shape {
             cores: 1 + random.below(u64::from(shards.min(4))) as u16,
+            first_core: 0,
             control_apart: random.below(4) == 0,
             shards,
             window: 1 + random.below(3) as usize,
@@ -108,6 +111,13 @@ impl Shape {
         shape
     }
 
+    /// Another core map: what a replica may be configured to at any start.
+    pub fn remap(&mut self, random: &mut Random) {
+        self.cores = 1 + random.below(u64::from(self.shards.min(4))) as u16;
+        self.control_apart = random.below(4) == 0;
+        self.first_core = random.below(u64::from(self.cores)) as u16;
+    }
+
     /// What replicas agree on.
     pub fn agreed(&self) -> Agreed {
         let Shape { ttl_ns, warden_capacity, entity_capacity, .. } = *self;
@@ -128,7 +138,7 @@ impl Shape {
     pub fn layout(&self) -> Layout {
         let mut cores = vec![Vec::new(); self.cores()];
         for shard in 0..self.shards {
-            cores[usize::from(shard % self.cores)].push(ShardId(shard));
+            cores[usize::from((self.first_core + shard) % self.cores)].push(ShardId(shard));
         }
         let control = if self.control_apart { self.cores } else { 0 };
         Layout::new(&cores, CoreId(control))

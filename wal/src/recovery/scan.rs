@@ -273,7 +273,16 @@ impl Scanner<'_> {
 
     /// The first copy of an accept, damaged at the end of the chain, from its whole second copy behind it (P2).
     /// The second copy names the first one's checksum, which is computed again here: no other bytes can pass.
+    /// As any record it lies at the end, or at the start of the next segment.
     fn first_copy_from_twin(&mut self, end: LogEnd, incarnation: Incarnation) -> Option<ScannedRecord> {
+        let identity = self.window.identity;
+        let next_segment = identity.start_of(identity.segment_of(end.offset).next());
+        let at_next = LogEnd { offset: next_segment, ..end };
+        self.first_copy_at(end, incarnation).or_else(|| self.first_copy_at(at_next, incarnation))
+    }
+
+    /// The same at this very place.
+    fn first_copy_at(&mut self, end: LogEnd, incarnation: Incarnation) -> Option<ScannedRecord> {
         let identity = self.window.identity;
         let segment_end = identity.start_of(identity.segment_of(end.offset).next());
         let half = (segment_end - end.offset) / 2;
