@@ -31,8 +31,8 @@ pub(crate) const OUTCOME_CHUNK_AGE_NS: u64 = 50_000_000;
 /// A log that was silent this long writes one empty record with its mark (L5), in nanoseconds.
 pub(crate) const IDLE_MARK_NS: u64 = 5_000_000;
 
-/// A core that refuses events for want of room says so to the control core this often at most, in nanoseconds: each time
-/// a checkpoint is taken for it.
+/// A core that refuses events for want of room says so to the control core this often at most, in nanoseconds: each
+/// time a checkpoint is taken for it.
 pub(crate) const SHORT_OF_ROOM_NS: u64 = 5_000_000_000;
 
 /// A connection that sent part of a frame and nothing more for this long is closed, in nanoseconds.

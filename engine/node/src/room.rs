@@ -175,8 +175,8 @@ impl Room {
     }
 }
 
-/// How many segments the logs of a core must have prepared ahead. With fewer it would say `busy` for ever where its logs
-/// come to stand at a segment's end; none if segments are too small for any number to do.
+/// How many segments the logs of a core must have prepared ahead. With fewer it would say `busy` for ever where its
+/// logs come to stand at a segment's end; none if segments are too small for any number to do.
 #[must_use]
 pub fn segments_ahead_min(
     limits: &UsherLimits,

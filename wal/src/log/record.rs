@@ -12,13 +12,13 @@ use crate::operation::{DeviceError, OperationId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RecordSequence(pub u64);
 
-/// A record that is durable. Only a [`Log`] makes one, from the completion of its write: a message that promises
+/// A record that is durable. Only a [`super::Log`] makes one, from the completion of its write: a message that promises
 /// durability can be built from nothing else.
 #[must_use = "somebody waits for this record"]
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Durable {
-    /// As [`Log::append`] returned it.
+    /// As [`super::Log::append`] returned it.
     pub sequence: RecordSequence,
     /// What it is about.
     pub entry: Entry,

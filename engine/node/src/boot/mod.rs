@@ -2,7 +2,8 @@
 //! replicas as the engine does.
 //!
 //! Order of a start: recovery; [`begin_incarnation`] into the superblock; for each core a [`CoreStart`] and its shards
-//! by [`restore_shard`]; then the slots above the checkpoint, read by a [`SlotReader`], as [`crate::CoreMessage::Replay`].
+//! by [`restore_shard`]; then the slots above the checkpoint, read by a [`SlotReader`], as
+//! [`crate::CoreMessage::Replay`].
 
 mod reader;
 
@@ -80,8 +81,8 @@ pub fn tip(recovered: &Recovered) -> LogTip {
     })
 }
 
-/// What the superblock must say, durably, before this start appends or promises anything: the incarnation, its cuts (L5)
-/// and a ballot that was never used (P1), which is returned.
+/// What the superblock must say, durably, before this start appends or promises anything: the incarnation, its cuts
+/// (L5) and a ballot that was never used (P1), which is returned.
 pub fn begin_incarnation(
     superblock: &mut Superblock,
     recovered: &Recovered,

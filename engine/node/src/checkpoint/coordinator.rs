@@ -1,5 +1,5 @@
-//! The control core's part of checkpoints: when one is taken, that every core has taken its part, and that the superblock
-//! names it before anybody relies on it (L6).
+//! The control core's part of checkpoints: when one is taken, that every core has taken its part, and that the
+//! superblock names it before anybody relies on it (L6).
 
 use alloc::format;
 use alloc::string::String;

@@ -1,5 +1,5 @@
-//! One core's work for a **checkpoint** (L6): it writes what its shards give out, reads all of it back, and says what of
-//! its logs may go.
+//! One core's work for a **checkpoint** (L6): it writes what its shards give out, reads all of it back, and says what
+//! of its logs may go.
 //!
 //! | file | is |
 //! |---|---|
