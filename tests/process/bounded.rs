@@ -19,7 +19,7 @@ const BYTES_MAX: u64 = 8 * MIB;
 /// How many times over the log of stripes is filled.
 const TIMES: u64 = 5;
 
-/// SegmentGivenUp (L2, L6): a load that fills the log several times over goes through, the directory stays within its
+/// L2, L6: a load that fills the log several times over goes through, the directory stays within its
 /// bound, and a start finds everything.
 #[test]
 fn l6_a_data_directory_stays_bounded_under_endless_load() {
