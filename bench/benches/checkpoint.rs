@@ -1,7 +1,7 @@
 //! A checkpoint of one shard with a million entities and a million keys: taken step by step, and taken up again, in
 //! CPU time of the thread. Before
-//! the figures a line tells how long the steps of a whole checkpoint take of the thread's CPU time, while slots above it
-//! go on changing what it has not written yet; the design allows 1 ms for each.
+//! the figures a line tells how long the steps of a whole checkpoint take of the thread's CPU time, while slots above
+//! it go on changing what it has not written yet; the design allows 1 ms for each.
 
 use std::time::Duration;
 

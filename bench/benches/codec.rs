@@ -1,5 +1,5 @@
-//! What is written and read for every event, stripe and slot: events, stripes, outcomes, answers, manifests. Checksums and
-//! digests are `frame`'s and `digest`'s.
+//! What is written and read for every event, stripe and slot: events, stripes, outcomes, answers, manifests. Checksums
+//! and digests are `frame`'s and `digest`'s.
 
 use std::hint::black_box;
 use std::time::Duration;

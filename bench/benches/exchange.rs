@@ -1,5 +1,6 @@
-//! Shards that lend each other entities: two and four in one thread, a stripe of 8,190 transfers in each, slot after slot
-//! with four under way, in CPU time of that thread. With each figure goes a line with the messages that an event took.
+//! Shards that lend each other entities: two and four in one thread, a stripe of 8,190 transfers in each, slot after
+//! slot with four under way, in CPU time of that thread. With each figure goes a line with the messages that an event
+//! took.
 
 use std::time::Duration;
 

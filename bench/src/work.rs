@@ -157,8 +157,8 @@ impl Shards {
         self.run_pipelined([slot], 1)
     }
 
-    /// Takes slots through every shard, at most `window` at once, and lets the shards talk after each one that is chosen.
-    /// Returns the events published.
+    /// Takes slots through every shard, at most `window` at once, and lets the shards talk after each one that is
+    /// chosen. Returns the events published.
     pub fn run_pipelined(&mut self, slots: impl IntoIterator<Item = ReadySlot>, window: usize) -> usize {
         let mut waiting: VecDeque<ReadySlot> = slots.into_iter().collect();
         let last = Slot(self.shards[0].executed().0 + waiting.len() as u64);
