@@ -37,8 +37,8 @@ pub struct Found {
 }
 
 /// Recovers an image: no loss, all of `answered` at its place, and every slot and stripe once. What was answered at or
-/// below the checkpoint has its outcome, to the byte, in the outcome stream, and every shard is restored. The error says
-/// what is wrong.
+/// below the checkpoint has its outcome, to the byte, in the outcome stream, and every shard is restored. The error
+/// says what is wrong.
 pub fn check<'a>(
     image: &mut Image,
     answered: impl Iterator<Item = &'a Answered>,

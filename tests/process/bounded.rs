@@ -65,8 +65,8 @@ fn l6_a_data_directory_stays_bounded_under_endless_load() {
     engine.stop();
 }
 
-/// L9, W2: first responses are kept for a TTL, whatever comes. An outcome stream that is full of younger ones is answered
-/// `busy`, nothing is lost, and it goes on by itself once stream time has passed their TTL.
+/// L9, W2: first responses are kept for a TTL, whatever comes. An outcome stream that is full of younger ones is
+/// answered `busy`, nothing is lost, and it goes on by itself once stream time has passed their TTL.
 #[test]
 fn w2_an_outcome_stream_full_of_young_outcomes_says_busy_until_they_expire() {
     let settings = Settings { bytes_max: "4MiB", ..Settings::with_checkpoints(vec![vec![0]]) };

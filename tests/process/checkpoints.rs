@@ -1,5 +1,5 @@
-//! kill -9 where a checkpoint follows the other: while one is taken, while a start restores one and replays what is above
-//! it; and starts on other cores, whose checkpoints lie in the logs of cores that are gone.
+//! kill -9 where a checkpoint follows the other: while one is taken, while a start restores one and replays what is
+//! above it; and starts on other cores, whose checkpoints lie in the logs of cores that are gone.
 
 use std::fs;
 use std::thread;
@@ -13,8 +13,8 @@ use crate::load::{Load, adjust};
 use crate::rng::Rng;
 use crate::site::{Settings, Site};
 
-/// Kills under load in each layout, every second of them once a checkpoint has begun, with one or more in recovery after
-/// every third.
+/// Kills under load in each layout, every second of them once a checkpoint has begun, with one or more in recovery
+/// after every third.
 const KILLS: u64 = 12;
 /// At most this many answers between a restart and the next kill.
 const ANSWERS_MAX: u64 = 3_000;
@@ -37,7 +37,8 @@ fn l6_a_control_thread_of_its_own_survives_kills_in_checkpoints() {
     survive("checkpoints, control apart", &[apart]);
 }
 
-/// L1: each start on another core map. Stripes, outcomes and parts lie in the logs of cores that are gone, and come back.
+/// L1: each start on another core map. Stripes, outcomes and parts lie in the logs of cores that are gone, and come
+/// back.
 #[test]
 fn l1_any_core_map_starts_from_the_checkpoints_of_another() {
     let widest = Settings::with_checkpoints(vec![vec![0], vec![1]]);

@@ -17,13 +17,13 @@
 //! | 44..48 | payload | payload bytes after the header; zeros follow to the end of the block |
 //! | 48..56 | mark ballot | accepted-through mark when the record was formed (L5) |
 //! | 56..64 | mark slot | |
-//! | 64..96 | hash | stripe: blake3 of its bytes. accept, chosen: the manifest's hash. outcomes: last stream time, 24 zeros |
+//! | 64..96 | hash | stripe: blake3 of its bytes. accept, chosen: the manifest's. outcomes: stream time, 24 zeros |
 //! | 96..98 | shard | stripe, outcomes, entities, keys, part: the shard |
 //! | 98..100 | | 0 |
 //! | 100..104 | group blocks | blocks from the first record of its group commit to this record |
 //! | 104..112 | durable through | logical offset below which this log was durable when the record was formed |
 //! | 112..120 | first | accept, chosen, entities, part: slot. outcomes: first slot. keys: number of the first key |
-//! | 120..128 | last | accept: ballot. outcomes: last slot. entities: its number. keys: number of the next key. part: records of entities |
+//! | 120..128 | last | accept: ballot. outcomes: last slot. entities: its number. keys: next number. part: records |
 
 use core::fmt;
 

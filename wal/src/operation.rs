@@ -212,7 +212,7 @@ pub trait SegmentReader {
     /// Makes everything that can be read of a log durable (L5: recovery flushes before it reports).
     fn flush(&mut self, log: LogId) -> Result<(), DeviceError>;
 
-    /// One copy of the superblock, `None` if it was never written. What is read is durable: a process that was killed may
-    /// have written it and not flushed it.
+    /// One copy of the superblock, `None` if it was never written. What is read is durable: a process that was killed
+    /// may have written it and not flushed it.
     fn read_superblock(&mut self, copy: u8) -> Result<Option<Vec<Block>>, DeviceError>;
 }

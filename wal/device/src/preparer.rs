@@ -1,6 +1,6 @@
 //! The thread that makes segments: allocated, written with zeros and durable before a log is told (L2), because a write
-//! into blocks that were never written costs the filesystem a journal commit each time. A segment that a log has given up
-//! is recycled: it gets another name.
+//! into blocks that were never written costs the filesystem a journal commit each time. A segment that a log has given
+//! up is recycled: it gets another name.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;

@@ -31,7 +31,8 @@ pub struct RecoveredPart {
     pub head: PartHead,
     /// Where its entities lie.
     pub entities: Vec<RecordLocation>,
-    /// Keys that cover `keys_from .. keys_next` of the head, in order. They may overlap, and reach beyond on both sides.
+    /// Keys that cover `keys_from .. keys_next` of the head, in order. They may overlap, and reach beyond on both
+    /// sides.
     pub keys: Vec<KeysRecord>,
 }
 

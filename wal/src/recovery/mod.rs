@@ -132,7 +132,8 @@ impl Recovered {
     }
 }
 
-/// Recovers a single replica. `stripes_of` says which stripes an accept's payload names, or `None` if it cannot be read.
+/// Recovers a single replica. `stripes_of` says which stripes an accept's payload names, or `None` if it cannot be
+/// read.
 pub fn recover(
     reader: &mut dyn SegmentReader,
     superblock: &Superblock,

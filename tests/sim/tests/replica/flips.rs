@@ -1,5 +1,5 @@
-//! Every byte of an active checkpoint flipped in turn, and whole files of it gone: a start refuses and names what is lost,
-//! or comes to exactly the same state.
+//! Every byte of an active checkpoint flipped in turn, and whole files of it gone: a start refuses and names what is
+//! lost, or comes to exactly the same state.
 
 use std::collections::BTreeMap;
 
@@ -107,8 +107,8 @@ struct State {
 }
 
 impl Rest {
-    /// Two shards, whose clients have worked until there were several checkpoints. With one core there was a start since,
-    /// which proves all that it found; with two the superblock says only what the last checkpoint needs.
+    /// Two shards, whose clients have worked until there were several checkpoints. With one core there was a start
+    /// since, which proves all that it found; with two the superblock says only what the last checkpoint needs.
     fn with_checkpoints(cores: u16) -> Rest {
         let shape = Shape {
             cores,
