@@ -27,7 +27,10 @@ impl Replica {
     /// Recovers as the engine's boot does, and begins to replay.
     pub fn start(&mut self) -> Result<(), RecoveryError> {
         assert!(self.cores.is_empty(), "it runs");
-        if self.faults.remap_percent > 0 && self.random.below(100) < self.faults.remap_percent {
+        // A disk that is full has no log for a new core.
+        let may_be_full = self.may_be_full();
+        let remaps = self.faults.remap_percent > 0 && !may_be_full;
+        if remaps && self.random.below(100) < self.faults.remap_percent {
             self.shape.remap(&mut self.random);
             self.seen.remapped += 1;
         }

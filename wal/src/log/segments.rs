@@ -54,9 +54,13 @@ impl Segments {
         self.preparing.is_some()
     }
 
-    /// No record goes to this segment or one above it.
+    /// No record goes to this segment or one above it. What is prepared is used, also where an earlier start, which was
+    /// allowed more, prepared it: a start that could not append there would have no place for what it must.
     pub(super) fn limit(&self, config: &LogConfig) -> SegmentId {
-        if self.space_exhausted { self.prepared_end } else { SegmentId(self.first.0 + config.segments_max) }
+        match self.space_exhausted {
+            true => self.prepared_end,
+            false => self.prepared_end.max(SegmentId(self.first.0 + config.segments_max)),
+        }
     }
 
     /// Segments below this one are wanted.

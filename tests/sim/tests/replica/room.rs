@@ -73,6 +73,45 @@ fn the_outcome_stream_fills_before_the_log_and_is_busy() {
     });
 }
 
+/// RoomPromised, SegmentPrepared: a start with a lower `log.bytes_max` than its logs take. What it replays has its place
+/// in the outcome stream, and events are taken again.
+#[test]
+fn logs_that_are_larger_than_allowed_now_are_used() {
+    each_seed("logs_larger_than_allowed", 0..8, |seed| {
+        let shape = Shape { segment_bytes: 64 << 10, stripe_events: 8, ..Shape::random(&mut Random(seed)) };
+        let mut world = World::serving(shape, seed);
+        world.rude = false;
+        let mut key = 0;
+        let mut submit = |world: &mut World, events: u128| {
+            world.connect(0);
+            let deadline = EPOCH_NS + world.replicas[0].now().monotonic_ns + TTL_NS / 2;
+            let op = Op::Deposit { account: key % 5, amount: 1, extra: 240 };
+            let events: Vec<_> = (key..key + events).map(|key| event(key, deadline, &op)).collect();
+            key += events.len() as u128;
+            let from = world.submit(&events)[0];
+            while world.unanswered() > 0 {
+                world.step();
+            }
+            let answers = world.history.events[from..].iter().flat_map(|event| &event.answers);
+            answers.filter(|answer| answer.status == Status::Applied).count()
+        };
+        for _ in 0..400 {
+            submit(&mut world, 20);
+        }
+        world.crash();
+        world.replicas[0].shape.segments_max = 1;
+        world.replicas[0].start().unwrap();
+        world.replicas[0].run_until("it serves again", Replica::is_serving);
+        let mut budget = 2000;
+        while submit(&mut world, 20) == 0 {
+            budget -= 1;
+            assert!(budget > 0, "nothing is admitted any more");
+            world.replicas[0].pass(10_000_000);
+        }
+        world.check();
+    });
+}
+
 /// Submits small events with long responses until nothing is admitted for long.
 fn fill(shape: Shape, seed: u64, batch: usize, wanted: impl Fn(ShardId) -> bool) {
     let mut world = World::serving(shape, seed);
