@@ -73,8 +73,8 @@ fn the_outcome_stream_fills_before_the_log_and_is_busy() {
     });
 }
 
-/// RoomPromised, SegmentPrepared: a start with a lower `log.bytes_max` than its logs take. What it replays has its place
-/// in the outcome stream, and events are taken again.
+/// RoomPromised, SegmentPrepared: a start with a lower `log.bytes_max` than its logs take. What it replays has its
+/// place in the outcome stream, and events are taken again.
 #[test]
 fn logs_that_are_larger_than_allowed_now_are_used() {
     each_seed("logs_larger_than_allowed", 0..8, |seed| {
