@@ -74,7 +74,10 @@ impl Replica {
         device.crash(seed);
         let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
         let superblock = find(copies).unwrap().superblock;
-        let recovered = recover_logs(&mut device, &superblock).unwrap();
+        let recovered = match recover_logs(&mut device, &superblock) {
+            Ok(recovered) => recovered,
+            Err(refused) => panic!("[durability] a start would be refused: {refused}"),
+        };
         let checkpoint = LeftCheckpoint::of(&self.shape, &mut device, &recovered);
         let stripe =
             |device: &mut MemoryDevice, location| read(&self.shape, device, location).payload().to_vec();
