@@ -174,7 +174,7 @@ impl Core {
         let complete = taking.parts.iter().all(Part::is_over) || taking.failed.is_some();
         let shards_done = self.shards.iter().all(|shard| !shard.is_taking_checkpoint());
         // L6: only when the outcome stream is durable through the slot.
-        if !(finished && complete && shards_done && self.outcomes.is_durable()) {
+        if !(finished && complete && shards_done && self.outcomes.is_settled()) {
             return;
         }
         let report = self.report();
@@ -227,11 +227,9 @@ impl Core {
             let durable = log.durable_segment();
             log.cut(core::cmp::min(durable, Option::unwrap_or(wanted, durable)))
         };
-        let outcomes = match self.outcomes.is_reading() {
-            // Somebody reads what may be old.
-            true => Some(self.outcomes.log.first_segment()),
-            false => retention.first_of_outcomes(slot, oldest),
-        };
+        // Somebody may read what is old: who was a duplicate before its key ran out.
+        let young = retention.first_of_outcomes(slot, oldest);
+        let outcomes = young.into_iter().chain(self.outcomes.first_read()).min();
         let first_of_part = taking.parts.iter().filter_map(Part::first_segment).min();
         let cuts = Vec::from([
             cut(&self.log, retention.first_of_stripes(slot, unnamed)),
