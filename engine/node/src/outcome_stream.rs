@@ -5,7 +5,9 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use assize_wal::BlockBuffer;
-use assize_wal::{Durable, Entry, Log, LogFull, OperationId, OutcomeIndex, RecordSequence};
+use assize_wal::{
+    Durable, Entry, Log, LogFull, OperationId, OutcomeIndex, RecordLocation, RecordSequence, SegmentId,
+};
 use assize_wire::published::PublishedStripe;
 use assize_wire::{ShardId, Slot, StreamTime};
 
@@ -38,8 +40,10 @@ pub(crate) struct OutcomeStream<T> {
     wanted: RecordSequence,
     /// Look-ups whose chunk is not durable yet.
     waiting: Vec<Wanted<T>>,
-    /// Look-ups whose chunk is being read.
-    reading: BTreeMap<OperationId, Vec<Wanted<T>>>,
+    /// Look-ups whose chunk is being read, and where that lies.
+    reading: BTreeMap<OperationId, (RecordLocation, Wanted<T>)>,
+    /// Reads up to this one a checkpoint waits for, where they are of another core's log.
+    reads_wanted: Option<OperationId>,
 }
 
 struct ShardStream {
@@ -72,6 +76,7 @@ impl<T: Copy> OutcomeStream<T> {
             shards: shards.map(|(shard, through)| ShardStream { shard, through, chunk: None }).collect(),
             waiting: Vec::new(),
             reading: BTreeMap::new(),
+            reads_wanted: None,
         }
     }
 
@@ -126,7 +131,8 @@ impl<T: Copy> OutcomeStream<T> {
         }
     }
 
-    /// Everything published so far is to become durable; [`OutcomeStream::is_durable`] says when it is.
+    /// Everything published so far is to become durable, and what was looked up for it in other cores' logs is to be
+    /// read; [`OutcomeStream::is_settled`] says when it is.
     pub(crate) fn close_all(&mut self) {
         for at in 0..self.shards.len() {
             let shard = self.shards[at].shard;
@@ -134,16 +140,23 @@ impl<T: Copy> OutcomeStream<T> {
         }
         self.log.request_flush();
         self.wanted = self.log.last_sequence();
+        self.reads_wanted = self.reading.keys().next_back().copied();
     }
 
-    /// Whether what [`OutcomeStream::close_all`] was about is durable.
-    pub(crate) fn is_durable(&self) -> bool {
-        self.durable >= self.wanted
+    /// Whether what [`OutcomeStream::close_all`] was about is durable, and read.
+    pub(crate) fn is_settled(&self) -> bool {
+        // Another core gives up segments of its log without knowing who reads there.
+        let own = self.log.identity().log;
+        let mut reads = self.reading.iter().filter(|(_, (location, _))| location.log != own);
+        let read = reads.all(|(id, _)| Some(*id) > self.reads_wanted);
+        self.durable >= self.wanted && read
     }
 
-    /// Whether somebody waits for a response that was published before.
-    pub(crate) fn is_reading(&self) -> bool {
-        !self.waiting.is_empty() || !self.reading.is_empty()
+    /// The first segment of this log that somebody reads, be it old or not.
+    pub(crate) fn first_read(&self) -> Option<SegmentId> {
+        let own = self.log.identity().log;
+        let locations = self.reading.values().map(|(location, _)| location);
+        locations.filter(|location| location.log == own).map(|location| location.segment).min()
     }
 
     /// Forgets where outcomes lay whose segments were given up.
@@ -175,7 +188,7 @@ impl<T: Copy> OutcomeStream<T> {
             return;
         };
         let id = self.log.read(location);
-        self.reading.insert(id, alloc::vec![wanted]);
+        self.reading.insert(id, (location, wanted));
     }
 
     /// Takes note of chunks that became durable.
@@ -207,7 +220,7 @@ impl<T: Copy> OutcomeStream<T> {
             Ok(record) => record,
             Err(fault) => panic!("the outcome stream cannot be read back: {fault}"),
         };
-        for wanted in self.reading.remove(&id).unwrap_or_default() {
+        if let Some((_, wanted)) = self.reading.remove(&id) {
             let mut rest = record.buffer.payload();
             loop {
                 let (stripe, after) = match PublishedStripe::parse(rest) {
@@ -242,5 +255,61 @@ impl<T: Copy> OutcomeStream<T> {
         if let Err(LogFull { entry, .. }) = self.log.append(entry, chunk.buffer) {
             panic!("the outcome stream is full at {entry:?}, and admission did not stop before");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use assize_wal::{LogConfig, LogIdentity, LogStart};
+    use assize_wire::{ClusterId, Incarnation, LogId, ReplicaId};
+
+    use super::*;
+
+    const SHARD: ShardId = ShardId(0);
+    const OWN: LogId = LogId(1);
+    const OF_ANOTHER_CORE: LogId = LogId(5);
+
+    /// A stream that knows of one stored chunk.
+    fn stream(log: LogId) -> OutcomeStream<()> {
+        let identity = LogIdentity {
+            cluster: ClusterId(1),
+            replica: ReplicaId(0),
+            log: OWN,
+            segment_bytes: assize_wal::limits::SEGMENT_BYTES_MIN,
+        };
+        let start = LogStart::fresh(Incarnation(1));
+        let mut index = OutcomeIndex::default();
+        let entry = Entry::Outcomes { shard: SHARD, first: Slot(1), last: Slot(9), time: StreamTime(9) };
+        let location = RecordLocation { log, segment: SegmentId(3), offset: 0, bytes: 4096 };
+        index.insert(&entry, location);
+        let log = Log::new(identity, LogConfig::default(), start);
+        OutcomeStream::new(log, index, Vec::from([(SHARD, Slot(9))]))
+    }
+
+    fn wanted() -> Wanted<()> {
+        Wanted { shard: SHARD, slot: Slot(4), index: 0, then: () }
+    }
+
+    /// SegmentGivenUp: what a shard stored before it moved here lies in the log of a core that does not know who reads
+    /// there, so a checkpoint waits for the reads that it overtakes, and for no others.
+    #[test]
+    fn w2_a_checkpoint_waits_for_what_is_read_in_another_cores_log() {
+        let mut stream = stream(OF_ANOTHER_CORE);
+        stream.close_all();
+        stream.want(wanted());
+        assert!(stream.is_settled(), "this read is younger");
+        stream.close_all();
+        assert!(!stream.is_settled(), "the segment may be recycled before it is read");
+        assert_eq!(stream.first_read(), None);
+    }
+
+    /// SegmentWanted.
+    #[test]
+    fn w2_what_is_read_in_the_own_log_keeps_its_segment() {
+        let mut stream = stream(OWN);
+        stream.want(wanted());
+        stream.close_all();
+        assert!(stream.is_settled());
+        assert_eq!(stream.first_read(), Some(SegmentId(3)));
     }
 }

@@ -175,8 +175,8 @@ impl Core {
         let complete = taking.parts.iter().all(Part::is_over) || taking.failed.is_some();
         let shards_done = self.shards.iter().all(|shard| !shard.is_taking_checkpoint());
         // L6: only when the outcome stream is durable through the slot.
-        let outcomes_durable = self.outcomes.is_durable() || canary::armed(Canary::OutcomesNotAwaited);
-        if !(finished && complete && shards_done && outcomes_durable) {
+        let outcomes_settled = self.outcomes.is_settled() || canary::armed(Canary::OutcomesNotAwaited);
+        if !(finished && complete && shards_done && outcomes_settled) {
             return;
         }
         let report = self.report();
@@ -229,11 +229,9 @@ impl Core {
             let durable = log.durable_segment();
             log.cut(core::cmp::min(durable, Option::unwrap_or(wanted, durable)))
         };
-        let outcomes = match self.outcomes.is_reading() {
-            // Somebody reads what may be old.
-            true => Some(self.outcomes.log.first_segment()),
-            false => retention.first_of_outcomes(slot, oldest),
-        };
+        // Somebody may read what is old: who was a duplicate before its key ran out.
+        let young = retention.first_of_outcomes(slot, oldest);
+        let outcomes = young.into_iter().chain(self.outcomes.first_read()).min();
         let first_of_part = taking.parts.iter().filter_map(Part::first_segment).min();
         let cuts = Vec::from([
             cut(&self.log, retention.first_of_stripes(slot, unnamed)),
