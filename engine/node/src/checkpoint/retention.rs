@@ -3,7 +3,7 @@
 //! | log | a segment is wanted while |
 //! |---|---|
 //! | stripes | it has a stripe or an accept of a slot above the checkpoint, or a stripe that no slot names yet (P8) |
-//! | outcomes | it has outcomes of a slot above the checkpoint, or younger than the TTL at the checkpoint (W2), or is read |
+//! | outcomes | it is read, or has outcomes of a slot above the checkpoint, or younger than the TTL there (W2) |
 //! | keys | it has keys that are live at the checkpoint, of any shard whose keys were ever written there |
 //! | parts | it has a record of the checkpoint |
 //!
