@@ -52,7 +52,7 @@ impl<D: Device> Logs<D> {
 /// An empty log all of whose segments are prepared, so that none is while something is measured.
 fn prepared<D: Device>(mut device: D) -> (D, Log) {
     let (cluster, replica, log) = (ClusterId(1), ReplicaId(0), LogId(0));
-    let identity = LogIdentity { cluster, replica, log, segment_bytes: SEGMENT_BYTES };
+    let identity = LogIdentity { cluster, record_key: 0, replica, log, segment_bytes: SEGMENT_BYTES };
     let config = LogConfig { prepare_ahead: SEGMENTS, segments_max: SEGMENTS, ..LogConfig::default() };
     let mut log = Log::new(identity, config, LogStart::fresh(Incarnation(1)));
     while !log.is_idle() {

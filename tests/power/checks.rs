@@ -176,6 +176,6 @@ fn read_record(image: &mut Image, superblock: &Superblock, location: RecordLocat
 }
 
 fn identity(superblock: &Superblock, log: LogId) -> LogIdentity {
-    let Superblock { cluster, replica, segment_bytes, .. } = *superblock;
-    LogIdentity { cluster, replica, log, segment_bytes }
+    let Superblock { cluster, record_key, replica, segment_bytes, .. } = *superblock;
+    LogIdentity { cluster, record_key, replica, log, segment_bytes }
 }

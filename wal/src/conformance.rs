@@ -315,6 +315,7 @@ fn first_superblock() -> Superblock {
         cluster: ClusterId(1),
         replica: ReplicaId(0),
         sequence: 0,
+        record_key: RECORD_KEY,
         incarnation: Incarnation(0),
         promised: Ballot::NONE,
         quarantined: false,
@@ -378,7 +379,13 @@ fn id(number: u64) -> OperationId {
 }
 
 fn identity() -> LogIdentity {
-    LogIdentity { cluster: ClusterId(1), replica: ReplicaId(0), log: LOG, segment_bytes: SEGMENT_BYTES }
+    LogIdentity {
+        cluster: ClusterId(1),
+        record_key: RECORD_KEY,
+        replica: ReplicaId(0),
+        log: LOG,
+        segment_bytes: SEGMENT_BYTES,
+    }
 }
 
 fn config(flush: FlushPolicy) -> LogConfig {
@@ -386,6 +393,7 @@ fn config(flush: FlushPolicy) -> LogConfig {
 }
 
 const LOG: LogId = LogId(5);
+const RECORD_KEY: u128 = 99;
 const SEGMENT_BYTES: u64 = 128 << 10;
 
 #[cfg(test)]

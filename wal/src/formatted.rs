@@ -13,6 +13,8 @@
 //! Everything else was not left by a format. In particular copy 1 is made only when copy 0 is durable, so two copies of
 //! which none is whole were a replica once; and so was what has a log. Neither is ever formatted over.
 
+use alloc::boxed::Box;
+
 use crate::operation::{DeviceError, SegmentReader};
 use crate::superblock::{CopyReport, FoundSuperblock, SuperblockError, SuperblockFault, find};
 
@@ -24,7 +26,7 @@ pub enum Formatted {
     /// A format was cut off before its first copy was whole.
     Unfinished,
     /// A replica, with the superblock to start from.
-    Yes(FoundSuperblock),
+    Yes(Box<FoundSuperblock>),
     /// A replica that cannot be started from its superblock.
     Corrupt(SuperblockError),
 }
@@ -36,7 +38,7 @@ pub enum Formatted {
 pub fn formatted(reader: &mut dyn SegmentReader) -> Result<Formatted, DeviceError> {
     let copies = [reader.read_superblock(0)?, reader.read_superblock(1)?];
     let error = match find(copies) {
-        Ok(found) => return Ok(Formatted::Yes(found)),
+        Ok(found) => return Ok(Formatted::Yes(Box::new(found))),
         Err(error) => error,
     };
     let no_log = reader.logs()?.is_empty();

@@ -6,7 +6,7 @@
 //! | 4..6 | version | 1 |
 //! | 6 | kind | 1 stripe, 2 accept, 3 idle, 4 outcomes, 5 chosen, 6 start, 7 entities, 8 keys, 9 part |
 //! | 7 | copy | 0, or 1 for the second copy of an accept |
-//! | 8..12 | checksum | crc32c over the cluster id, then the record's whole blocks with this field zero |
+//! | 8..12 | checksum | crc32c over cluster id and record key, then the record's whole blocks with this field zero |
 //! | 12..16 | previous | checksum of the record before it in this log, 0 for the first |
 //! | 16..24 | offset | logical offset in the log: segment number × segment bytes + position in the segment |
 //! | 24..32 | segment | segment number. Numbers ascend and are never used twice, so this is L3's generation |
@@ -154,6 +154,9 @@ pub struct RecordLocation {
 pub struct LogIdentity {
     /// Seeds the checksums, so that another cluster's records are never whole here.
     pub cluster: ClusterId,
+    /// Seeds the checksums, too. Nobody outside knows it, so bytes that a client had stored here pass for a record with
+    /// one chance in 2^32: see [`crate::superblock::Superblock::record_key`].
+    pub record_key: u128,
     /// The replica.
     pub replica: ReplicaId,
     /// The log.
@@ -565,9 +568,10 @@ fn time_of(hash: Hash) -> StreamTime {
     StreamTime(u64::from_le_bytes(hash.0[..8].try_into().expect("eight bytes")))
 }
 
-/// crc32c over the cluster id and the record with its checksum field taken as zero.
+/// crc32c over the cluster id, the record key and the record with its checksum field taken as zero.
 fn checksum_of(identity: &LogIdentity, record: &[u8]) -> u32 {
     let mut crc = crc32c::crc32c(&identity.cluster.0.to_le_bytes());
+    crc = crc32c::crc32c_append(crc, &identity.record_key.to_le_bytes());
     crc = crc32c::crc32c_append(crc, &record[..CHECKSUM_AT]);
     crc = crc32c::crc32c_append(crc, &[0; 4]);
     crc32c::crc32c_append(crc, &record[CHECKSUM_AT + 4..])

@@ -21,7 +21,8 @@
 //! | 80..88 | | the ballot under which its slot was accepted |
 //! | 88..120 | | the hash of its slot's manifest |
 //! | 120..152 | | its digest |
-//! | 152..192 | | 0 |
+//! | 152..168 | record key | seeds the records' checksums |
+//! | 168..192 | | 0 |
 //! | 192.. | cuts | 32 bytes each: log u16, u16 0, first previous u32, incarnation u64, offset u64, first segment u64 |
 //! | then | parameters | the engine's own bytes, then zeros |
 
@@ -49,6 +50,13 @@ pub struct Superblock {
     pub replica: ReplicaId,
     /// Raised by every update.
     pub sequence: u64,
+    /// Seeds the checksums of this replica's records; drawn at `format` and told to nobody.
+    ///
+    /// 1. Without it a client could send an event that holds a whole record, as it would stand in a later segment.
+    /// 2. The segment that the event lies in is recycled and gets that later segment's number.
+    /// 3. A start finds, behind the end of the log, a whole record that says what must have been durable before it, and
+    ///    refuses.
+    pub record_key: u128,
     /// The last incarnation begun.
     pub incarnation: Incarnation,
     /// The highest ballot promised, as far as it was written here.
@@ -129,6 +137,7 @@ impl Superblock {
             put(88, &checkpoint.manifest.0);
             put(120, &checkpoint.digest.0);
         }
+        put(152, &self.record_key.to_le_bytes());
         for (index, cut) in self.cuts.iter().enumerate() {
             let at = FIXED_BYTES + index * CUT_BYTES;
             put(at, &cut.log.0.to_le_bytes());
@@ -183,6 +192,7 @@ impl Superblock {
             cluster: ClusterId(u128::from_le_bytes(bytes[16..32].try_into().expect("16 bytes"))),
             replica: ReplicaId(bytes[7]),
             sequence: u64_at(bytes, 32),
+            record_key: u128::from_le_bytes(bytes[152..168].try_into().expect("16 bytes")),
             incarnation: Incarnation(u64_at(bytes, 40)),
             promised: Ballot::from_raw(u64_at(bytes, 48)),
             quarantined: bytes[6] != 0,
@@ -455,6 +465,7 @@ mod tests {
             cluster: ClusterId(7),
             replica: ReplicaId(2),
             sequence,
+            record_key: 12345 << 90,
             incarnation: Incarnation(3),
             promised: Ballot::new(4, ReplicaId(2)),
             quarantined: true,

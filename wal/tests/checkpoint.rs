@@ -2,16 +2,17 @@
 
 mod common;
 
+use assize_wal::limits::RECORD_HEADER_BYTES;
 use assize_wal::memory::MemoryDevice;
 use assize_wal::recovery::{Loss, Recovered, RecoveryError, recover};
 use assize_wal::superblock::CheckpointRef;
 use assize_wal::{
-    BlockBuffer, Device, Entry, FlushPolicy, Log, LogConfig, LogStart, Operation, RecordLocation, SegmentId,
-    Superblock,
+    BLOCK_BYTES, BlockBuffer, Device, Entry, FlushPolicy, Log, LogConfig, LogIdentity, LogStart, Mark,
+    Operation, RecordHeader, RecordLocation, SegmentId, Superblock,
 };
 use assize_wire::checkpoint::{PartHead, SumDigest, digest_of};
 use assize_wire::{Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StreamTime};
-use common::SEGMENT_BYTES;
+use common::{RECORD_KEY, SEGMENT_BYTES};
 
 const PARTS: LogId = LogId(0);
 const KEYS: LogId = LogId(1);
@@ -35,6 +36,7 @@ impl Logs {
             cluster: ClusterId(42),
             replica: ReplicaId(0),
             sequence: 1,
+            record_key: RECORD_KEY,
             incarnation: Incarnation(1),
             promised: Ballot::NONE,
             quarantined: false,
@@ -213,4 +215,66 @@ fn l2_l5_a_log_begins_where_the_superblock_says() {
     logs.superblock.cuts[0].first_previous ^= 1;
     logs.device.flip_bit(PARTS, last.segment, 300, 0);
     assert!(matches!(logs.recover(), Err(RecoveryError::Lost { .. })));
+}
+
+/// EveryByteChecked: what a client had stored holds, byte for byte, records as they would stand in later segments, one for
+/// each that the segment it lies in may become. Their author knew the cluster, the replica and the log, which clients are
+/// told or can guess, but not the record key: so the log just ends before them. With the key they are records, and a
+/// start is refused for want of what they say was durable.
+#[test]
+fn l3_bytes_that_a_client_stored_are_never_a_record() {
+    for (record_key, refused) in [(RECORD_KEY + 1, false), (RECORD_KEY, true)] {
+        let mut logs = Logs::new();
+        let forger = LogIdentity { record_key, ..common::identity(PARTS) };
+        let mut payload = vec![0; BLOCK_BYTES - RECORD_HEADER_BYTES];
+        for becomes in 1..10 {
+            payload.extend_from_slice(&forged(
+                &forger,
+                forger.start_of(SegmentId(becomes)) + payload_end(&payload),
+            ));
+        }
+        let entry = |number| Entry::Entities { slot: SLOT, shard: ShardId(0), number };
+        logs.write(entry(0), &payload);
+        let mut number = 1;
+        let mut last = logs.write(entry(number), &[1; 9000]);
+        while last.segment < SegmentId(1) {
+            number += 1;
+            last = logs.write(entry(number), &[1; 9000]);
+        }
+        let cut = logs.logs[0].cut(last.segment);
+        logs.superblock.cuts = vec![cut];
+        logs.logs[0].release(&cut);
+        let mut recoveries = 0..10 * SEGMENT_BYTES / BLOCK_BYTES as u64;
+        let any_refused = recoveries.any(|_| {
+            number += 1;
+            logs.write(entry(number), &[1; 100]);
+            logs.recover().is_err()
+        });
+        assert_eq!(any_refused, refused, "sealed with key {record_key}");
+    }
+}
+
+/// Where in its segment the block after this payload lies, if its record is the segment's first.
+fn payload_end(payload: &[u8]) -> u64 {
+    (RECORD_HEADER_BYTES + payload.len()) as u64
+}
+
+/// A whole record that says its log was durable up to it.
+fn forged(forger: &LogIdentity, offset: u64) -> Vec<u8> {
+    let mut buffer = BlockBuffer::for_record(0);
+    let header = RecordHeader {
+        entry: Entry::Idle,
+        copy: 0,
+        checksum: 0,
+        previous: 0,
+        offset,
+        segment: forger.segment_of(offset),
+        incarnation: Incarnation(1),
+        payload_bytes: 0,
+        mark: Mark { ballot: Ballot::NONE, slot: Slot::ZERO },
+        group_blocks: 1,
+        durable_through: offset,
+    };
+    header.seal(forger, &mut buffer);
+    buffer.as_blocks_bytes().to_vec()
 }

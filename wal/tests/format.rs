@@ -13,6 +13,7 @@ fn first(sequence: u64) -> Vec<Block> {
         cluster: ClusterId(42),
         replica: ReplicaId(0),
         sequence,
+        record_key: 9,
         incarnation: Incarnation(0),
         promised: Ballot::NONE,
         quarantined: false,

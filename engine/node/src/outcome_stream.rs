@@ -273,6 +273,7 @@ mod tests {
     fn stream(log: LogId) -> OutcomeStream<()> {
         let identity = LogIdentity {
             cluster: ClusterId(1),
+            record_key: 0,
             replica: ReplicaId(0),
             log: OWN,
             segment_bytes: assize_wal::limits::SEGMENT_BYTES_MIN,

@@ -93,7 +93,7 @@ impl CorePlan {
     fn build(self) -> Result<Core, ReadError> {
         let CorePlan { id, owned, config, agreed, layout, domains, greeting, .. } = self;
         let (recovered, mut directory) = (self.recovered, self.directory);
-        let identity = log_identity(&config, &agreed);
+        let identity = log_identity(&self.superblock);
         let routing = Routing { seed: agreed.routing_seed, shards: agreed.shard_count };
         let guard: Arc<dyn assize_shards::PanicGuard> = Arc::new(CatchUnwind);
         let shards = owned
@@ -159,11 +159,7 @@ fn log_tuning(config: &Config) -> LogConfig {
 }
 
 /// Of any log of the replica, but for its number.
-pub(super) fn log_identity(config: &Config, agreed: &Agreed) -> LogIdentity {
-    LogIdentity {
-        cluster: agreed.cluster,
-        replica: config.replica_id(),
-        log: LogId(0),
-        segment_bytes: config.log.segment_bytes,
-    }
+pub(super) fn log_identity(superblock: &Superblock) -> LogIdentity {
+    let Superblock { cluster, record_key, replica, segment_bytes, .. } = *superblock;
+    LogIdentity { cluster, record_key, replica, log: LogId(0), segment_bytes }
 }

@@ -58,6 +58,7 @@ pub fn format_on(
         cluster: agreed.cluster,
         replica: config.config.replica_id(),
         sequence: 0,
+        record_key: entropy.record_key,
         incarnation: Incarnation(0),
         promised: Ballot::NONE,
         quarantined: false,

@@ -103,7 +103,7 @@ pub fn start_on(
     directory.trace(device.tracer.clone());
     let refuse = |error| BootError::Superblock(config.data_directory.clone(), error);
     let found = match formatted(&mut directory)? {
-        Formatted::Yes(found) => found,
+        Formatted::Yes(found) => *found,
         Formatted::No => return Err(refuse(SuperblockError::NotFormatted)),
         Formatted::Unfinished => return Err(BootError::FormatUnfinished(config.data_directory.clone())),
         Formatted::Corrupt(error) => return Err(refuse(error)),
@@ -273,7 +273,7 @@ fn run(
     }
     let replayer = Replayer::start(ReplayPlan {
         directory: directory.clone(),
-        identity: log_identity(config, &agreed),
+        identity: log_identity(&superblock),
         recovered,
         control: mailboxes[usize::from(control.0)].clone(),
         ballot,

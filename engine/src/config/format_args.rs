@@ -151,6 +151,8 @@ pub struct Entropy {
     pub routing_seed: u64,
     /// Key of the body hash.
     pub body_seed: u64,
+    /// Key of this replica's records: each replica draws its own, and it leaves no machine.
+    pub record_key: u128,
 }
 
 impl Entropy {
@@ -159,14 +161,19 @@ impl Entropy {
     /// # Errors
     /// The system has no random source.
     pub fn draw() -> Result<Entropy, getrandom::Error> {
-        let mut cluster = [0; 16];
-        getrandom::fill(&mut cluster)?;
         Ok(Entropy {
-            cluster: ClusterId(u128::from_le_bytes(cluster)),
+            cluster: ClusterId(draw_u128()?),
             routing_seed: getrandom::u64()?,
             body_seed: getrandom::u64()?,
+            record_key: draw_u128()?,
         })
     }
+}
+
+fn draw_u128() -> Result<u128, getrandom::Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(u128::from_le_bytes(bytes))
 }
 
 fn hex_u128(text: &str) -> Result<u128, String> {
@@ -195,7 +202,7 @@ mod tests {
         Line::try_parse_from(words).map(|line| line.format)
     }
 
-    const ENTROPY: Entropy = Entropy { cluster: ClusterId(1), routing_seed: 2, body_seed: 3 };
+    const ENTROPY: Entropy = Entropy { cluster: ClusterId(1), routing_seed: 2, body_seed: 3, record_key: 4 };
 
     #[test]
     fn no_options_are_the_defaults() {

@@ -9,7 +9,7 @@ fn host(cpus: u32) -> BTreeSet<Cpu> {
 }
 
 fn agreed(shard_count: u16) -> Agreed {
-    let entropy = Entropy { cluster: ClusterId(1), routing_seed: 2, body_seed: 3 };
+    let entropy = Entropy { cluster: ClusterId(1), routing_seed: 2, body_seed: 3, record_key: 4 };
     FormatArgs::default().agreed(shard_count, Vec::new(), &entropy).unwrap()
 }
 

@@ -18,7 +18,7 @@ use crate::checkers::Budget;
 use crate::disk::{Disk, Down};
 use crate::left::LeftCheckpoint;
 use crate::options::{ClockHabits, Faults, Options, Schedule};
-use crate::shape::{CLUSTER, EPOCH_NS, Shape};
+use crate::shape::{CLUSTER, EPOCH_NS, RECORD_KEY, Shape};
 use crate::socket::Socket;
 
 /// What a run came to, so that a test can ask whether it meant something.
@@ -102,6 +102,7 @@ impl Replica {
             cluster: CLUSTER,
             replica: ReplicaId(0),
             sequence: 0,
+            record_key: RECORD_KEY,
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
             quarantined: false,

@@ -21,6 +21,8 @@ use crate::seeds::silently;
 
 /// The cluster.
 pub const CLUSTER: ClusterId = ClusterId(77);
+/// Seeds the checksums of the replica's records.
+pub const RECORD_KEY: u128 = 3;
 /// How long a key is live where nothing else is said, longer than any run takes.
 pub const TTL_NS: u64 = 2_000_000_000;
 /// Wall time at the start, in nanoseconds.
@@ -146,7 +148,13 @@ impl Shape {
 
     /// What the records of a log carry.
     pub fn identity(&self, log: LogId) -> LogIdentity {
-        LogIdentity { cluster: CLUSTER, replica: ReplicaId(0), log, segment_bytes: self.segment_bytes }
+        LogIdentity {
+            cluster: CLUSTER,
+            record_key: RECORD_KEY,
+            replica: ReplicaId(0),
+            log,
+            segment_bytes: self.segment_bytes,
+        }
     }
 
     /// Segments kept prepared: as many as let every shard have a window under way, whatever the others do. With fewer

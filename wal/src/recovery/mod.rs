@@ -149,6 +149,7 @@ pub fn recover(
     for log in logs {
         let identity = LogIdentity {
             cluster: superblock.cluster,
+            record_key: superblock.record_key,
             replica: superblock.replica,
             log,
             segment_bytes: superblock.segment_bytes,

@@ -17,6 +17,7 @@ use assize_wire::{
 };
 
 pub const SEGMENT_BYTES: u64 = 64 << 10;
+pub const RECORD_KEY: u128 = 1 << 100 | 7;
 /// Shard 0's stripes and the accepts share log 0; shard 1's stripes have log 1; outcomes are written lazily to log 2.
 pub const LOGS: [LogId; 3] = [LogId(0), LogId(1), LogId(2)];
 
@@ -57,6 +58,7 @@ impl Replica {
             cluster: ClusterId(42),
             replica: ReplicaId(0),
             sequence: 0,
+            record_key: RECORD_KEY,
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
             quarantined: false,
@@ -254,7 +256,13 @@ pub fn read_payload(device: &mut MemoryDevice, location: RecordLocation) -> Vec<
 }
 
 pub fn identity(log: LogId) -> LogIdentity {
-    LogIdentity { cluster: ClusterId(42), replica: ReplicaId(0), log, segment_bytes: SEGMENT_BYTES }
+    LogIdentity {
+        cluster: ClusterId(42),
+        record_key: RECORD_KEY,
+        replica: ReplicaId(0),
+        log,
+        segment_bytes: SEGMENT_BYTES,
+    }
 }
 
 fn config(log: LogId) -> LogConfig {

@@ -54,6 +54,7 @@ impl Replica {
             cluster: CLUSTER,
             replica: ReplicaId(0),
             sequence: 0,
+            record_key: 0,
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
             quarantined: false,
@@ -226,8 +227,13 @@ fn core(shape: Shape, routing: Routing, id: CoreId, recovered: &Recovered, super
     let mut owned = vec![Vec::new(); shape.cores.into()];
     (0..shape.shards).for_each(|shard| owned[usize::from(shard % shape.cores)].push(ShardId(shard)));
     let layout = Arc::new(Layout::new(&owned, CoreId(0)));
-    let identity =
-        LogIdentity { cluster: CLUSTER, replica: ReplicaId(0), log: LogId(0), segment_bytes: SEGMENT_BYTES };
+    let identity = LogIdentity {
+        cluster: CLUSTER,
+        record_key: 0,
+        replica: ReplicaId(0),
+        log: LogId(0),
+        segment_bytes: SEGMENT_BYTES,
+    };
     let shard = |shard: ShardId| {
         let config = ShardConfig {
             shard,

@@ -8,7 +8,7 @@ fn agreed() -> Agreed {
         DomainVersion { id: DomainId(1), version: 3, name: "inventory".to_owned() },
         DomainVersion { id: DomainId(7), version: 1, name: "other".to_owned() },
     ];
-    let entropy = Entropy { cluster: ClusterId(5), routing_seed: 6, body_seed: 7 };
+    let entropy = Entropy { cluster: ClusterId(5), routing_seed: 6, body_seed: 7, record_key: 8 };
     FormatArgs::default().agreed(4, domains, &entropy).unwrap()
 }
 
