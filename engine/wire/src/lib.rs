@@ -20,6 +20,7 @@ pub mod limits;
 pub mod manifest;
 pub mod message;
 pub mod outcome;
+pub mod peer;
 pub mod published;
 pub mod routing;
 pub mod stripe;
