@@ -139,7 +139,8 @@ impl Replica {
     }
 
     pub fn is_damaged(&self) -> bool {
-        !self.disk.recover().damaged.is_empty()
+        self.docket.as_ref().is_some_and(|docket| docket.is_damaged())
+            || !self.disk.recover().damaged.is_empty()
     }
 
     /// A checkpoint of what it has published becomes active; taken into account at the next start.
@@ -195,7 +196,9 @@ impl Replica {
     }
 
     fn perform(&mut self, effect: Effect, docket: &mut Docket, truth: &mut Truth) {
-        if std::env::var("TRACE").is_ok() { eprintln!("{}: {effect:?}", self.id()); }
+        if std::env::var("TRACE").is_ok() {
+            eprintln!("{}: {effect:?}", self.id());
+        }
         match effect {
             Effect::Send { to, message } => {
                 self.check_sent(&message, truth);
@@ -315,7 +318,9 @@ impl Replica {
 
     /// A peer's stripe came.
     pub fn receive_stripe(&mut self, id: StripeId) {
-        if std::env::var("TRACE").is_ok() { eprintln!("{}: receive {id:?}", self.id()); }
+        if std::env::var("TRACE").is_ok() {
+            eprintln!("{}: receive {id:?}", self.id());
+        }
         let Some(docket) = &mut self.docket else { return };
         self.wanted.remove(&id);
         let on_way = self.stripes.contains(&id)
@@ -338,7 +343,9 @@ impl Replica {
     }
 
     pub fn lose_stripe(&mut self, id: StripeId) {
-        if std::env::var("TRACE").is_ok() { eprintln!("{}: lose {id:?}", self.id()); }
+        if std::env::var("TRACE").is_ok() {
+            eprintln!("{}: lose {id:?}", self.id());
+        }
         if let Some(docket) = &mut self.docket
             && self.disk.stripes.remove(&id)
         {
