@@ -48,7 +48,7 @@ pub struct Replica {
 }
 
 impl Replica {
-    pub fn new(config: DocketConfig) -> Replica {
+    pub fn new(config: DocketConfig, truth: &mut Truth) -> Replica {
         let mut replica = Replica {
             config,
             disk: Disk::new(),
@@ -66,7 +66,7 @@ impl Replica {
             outgoing: Vec::new(),
             quarantined: false,
         };
-        replica.start();
+        replica.start(truth);
         replica
     }
 
@@ -78,8 +78,9 @@ impl Replica {
         self.docket.is_some()
     }
 
-    pub fn start(&mut self) {
+    pub fn start(&mut self, truth: &mut Truth) {
         let start = self.disk.recover();
+        truth.events.damaged_starts += u64::from(!start.damaged.is_empty());
         self.held = self.disk.chain();
         self.last_told = start.tip.slot;
         self.since_reset = 0;
@@ -196,9 +197,6 @@ impl Replica {
     }
 
     fn perform(&mut self, effect: Effect, docket: &mut Docket, truth: &mut Truth) {
-        if std::env::var("TRACE").is_ok() {
-            eprintln!("{}: {effect:?}", self.id());
-        }
         match effect {
             Effect::Send { to, message } => {
                 self.check_sent(&message, truth);
@@ -207,8 +205,13 @@ impl Replica {
             Effect::WritePromise(ballot) => self.promises.push_back(ballot),
             Effect::WriteAccept(proposal) => {
                 let slot = proposal.slot;
-                if self.held.get(&slot).is_none_or(|(hash, _)| *hash != proposal.ordered.hash) {
-                    self.held.split_off(&slot);
+                match self.held.get(&slot) {
+                    Some((hash, _)) if *hash == proposal.ordered.hash => truth.events.accepted_again += 1,
+                    Some(_) => {
+                        truth.events.replaced += 1;
+                        self.held.split_off(&slot);
+                    }
+                    None => {}
                 }
                 self.held.insert(slot, (proposal.ordered.hash, proposal.ballot));
                 self.log.push_back(Record::Accept { proposal, readable: true });
@@ -222,12 +225,12 @@ impl Replica {
             }
             Effect::ResetElectionTimer => self.since_reset = 0,
             Effect::Lead { ballot } => {
-                assert!(self.disk.promised >= ballot, "leads under {ballot} before it is durable (P1)");
+                assert!(self.disk.promised() >= ballot, "leads under {ballot} before it is durable (P1)");
                 truth.note_led(ballot, self.id());
                 self.sealed = 0;
             }
             Effect::Unlead { .. } | Effect::Voided(_) => {}
-            Effect::Release { below } => self.release(below, docket),
+            Effect::Release { below } => self.release(below, docket, truth),
             Effect::ReadChosen { to, from } => self.read_chosen(to, from, docket),
             Effect::WantCheckpoint { from, .. } => self.outgoing.push(Outgoing::WantCheckpoint(from)),
             Effect::Alarm(alarm) => panic!("replica {} alarms: {alarm}", self.id()),
@@ -238,6 +241,7 @@ impl Replica {
     fn check_sent(&self, message: &DocketMessage, truth: &mut Truth) {
         let durable = self.disk.promised();
         match message {
+            DocketMessage::Handover { .. } => truth.events.handovers += 1,
             DocketMessage::Prepare { ballot, .. } | DocketMessage::Promise { ballot, .. } => {
                 assert!(*ballot <= durable, "{message:?} before it is durable: {durable}");
             }
@@ -258,10 +262,11 @@ impl Replica {
     }
 
     /// P8: drops at once what it may: what no slot here names.
-    fn release(&mut self, below: Ballot, docket: &mut Docket) {
+    fn release(&mut self, below: Ballot, docket: &mut Docket, truth: &mut Truth) {
         let named = self.named();
         let droppable = |id: &StripeId| ballot_of(*id) < below && !named.contains(id);
         let dropped: Vec<StripeId> = self.disk.stripes.iter().copied().filter(droppable).collect();
+        truth.events.released += dropped.len() as u64;
         for id in dropped {
             self.disk.stripes.remove(&id);
             docket.handle_stripe_lost(id);
@@ -318,9 +323,6 @@ impl Replica {
 
     /// A peer's stripe came.
     pub fn receive_stripe(&mut self, id: StripeId) {
-        if std::env::var("TRACE").is_ok() {
-            eprintln!("{}: receive {id:?}", self.id());
-        }
         let Some(docket) = &mut self.docket else { return };
         self.wanted.remove(&id);
         let on_way = self.stripes.contains(&id)
@@ -343,9 +345,6 @@ impl Replica {
     }
 
     pub fn lose_stripe(&mut self, id: StripeId) {
-        if std::env::var("TRACE").is_ok() {
-            eprintln!("{}: lose {id:?}", self.id());
-        }
         if let Some(docket) = &mut self.docket
             && self.disk.stripes.remove(&id)
         {

@@ -57,10 +57,12 @@ pub struct World {
 impl World {
     pub fn new(seed: u64, replicas: u8, window: u32) -> World {
         let config = |replica| DocketConfig { replica: ReplicaId(replica), replicas, shards: SHARDS, window };
+        let mut truth = Truth::new(replicas);
+        let all = (0..replicas).map(|replica| Replica::new(config(replica), &mut truth)).collect();
         World {
             rng: Rng::new(seed),
-            truth: Truth::new(replicas),
-            replicas: (0..replicas).map(|replica| Replica::new(config(replica))).collect(),
+            truth,
+            replicas: all,
             links: BTreeMap::new(),
             connected: Vec::new(),
             pushed: Vec::new(),
@@ -182,11 +184,20 @@ impl World {
     }
 
     fn start(&mut self, at: usize) {
-        self.replicas[at].start();
+        let Self { replicas, truth, .. } = self;
+        replicas[at].start(truth);
         self.settle(at);
         for other in 0..self.count() {
             if self.rng.per_mille(700) {
                 self.connect(at, other);
+            }
+        }
+    }
+
+    pub fn connect_all(&mut self) {
+        for a in 0..self.count() {
+            for b in 0..a {
+                self.connect(a, b);
             }
         }
     }
@@ -254,6 +265,7 @@ impl World {
         }
         let Self { replicas, rng, truth, .. } = self;
         replicas[at].crash(rng, truth);
+        truth.events.checkpoints_installed += 1;
         replicas[at].disk.checkpoint = checkpoint;
         self.start(at);
     }
@@ -316,7 +328,8 @@ impl World {
     pub fn must_recover(&mut self, rounds: u64) {
         for at in 0..self.count() {
             if !self.replicas[at].is_up() {
-                self.replicas[at].start();
+                let Self { replicas, truth, .. } = self;
+                replicas[at].start(truth);
                 self.settle(at);
             }
         }
@@ -327,11 +340,7 @@ impl World {
         }
         let mut stalled = vec![0; self.count()];
         for _ in 0..rounds {
-            for a in 0..self.count() {
-                for b in 0..a {
-                    self.connect(a, b);
-                }
-            }
+            self.connect_all();
             for at in 0..self.count() {
                 let marks = self.replicas[at].marks();
                 self.tick(at, &mut timeouts[at]);
