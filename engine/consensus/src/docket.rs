@@ -5,7 +5,6 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use assize_wire::canary::{self, Canary};
 use assize_wire::manifest::Ordered;
 use assize_wire::peer::{Chosen, DocketMessage};
 use assize_wire::{Ballot, Hash, ReplicaId, ShardId, Slot, StreamTime, StripeId};
@@ -116,6 +115,8 @@ pub struct Docket {
     pub(crate) hears_leader: bool,
     /// What the leader last said to be chosen in a heartbeat that counted.
     pub(crate) counted: Slot,
+    /// What the first leader that was heard since the start, or this replica when it first led, knew chosen (R2).
+    pub(crate) joined: Option<Slot>,
     pub(crate) connected: Replicas,
     pub(crate) chain: Chain,
     /// Slots above the chain that were accepted once and cannot be read now, ascending (P5).
@@ -192,6 +193,7 @@ impl Docket {
             leader: None,
             hears_leader: false,
             counted: Slot::ZERO,
+            joined: None,
             connected: Replicas::default(),
             damaged: start.damaged,
             intake: Intake::default(),
@@ -479,6 +481,13 @@ impl Docket {
             || self.published < self.chosen
     }
 
+    /// Whether this replica has published what a leader that was elected or joined since the start knew chosen: only then
+    /// its watermarks, and reads from it, mean anything (R2).
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.joined.is_some_and(|joined| self.published >= joined)
+    }
+
     /// Whether something that was accepted here once can still not be read: until it is repaired the promises of this
     /// replica do not count there (P5), and one more log that loses the same slots may stop the cluster.
     #[must_use]
@@ -556,9 +565,7 @@ impl Docket {
             }
             if released > self.released {
                 self.released = released;
-                let early = canary::armed(Canary::ReleaseEarly);
-                let below = if early { Ballot::new(released.round() + 1, ReplicaId(0)) } else { released };
-                self.effects.push_back(Effect::Release { below });
+                self.effects.push_back(Effect::Release { below: released });
             }
             self.chosen = chosen;
         }

@@ -204,6 +204,7 @@ impl Docket {
         if !self.heeds(from, ballot) {
             return;
         }
+        self.joined.get_or_insert(chosen.slot);
         self.hear_chosen(from, chosen, ballot);
         self.advance();
         self.count_progress(chosen.slot, formed == chosen.slot && !self.is_outstanding());

@@ -3,7 +3,6 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use assize_wire::canary::{self, Canary};
 use assize_wire::manifest::{Manifest, Ordered};
 use assize_wire::peer::DocketMessage;
 use assize_wire::{Ballot, Hash, ReplicaId, Slot, StreamTime};
@@ -91,6 +90,7 @@ impl Docket {
         if let State::Leading(leading) = &mut self.state {
             leading.inherited = tip;
         }
+        self.joined.get_or_insert(tip);
         self.drain_intake();
         self.send_accepts();
     }
@@ -195,7 +195,7 @@ impl Docket {
 
     pub(crate) fn take_accepted(&mut self, from: ReplicaId, ballot: Ballot, slot: Slot) {
         let proposed = self.intake_tip().slot;
-        if (ballot == self.ballot() || canary::armed(Canary::AcceptedOfAnyBallot))
+        if ballot == self.ballot()
             && let State::Leading(leading) = &mut self.state
         {
             let peer = &mut leading.peers[usize::from(from.0)];

@@ -82,10 +82,6 @@ pub enum Canary {
     DamageHidden,
     /// P7: a slot is taken as chosen whatever value is held there.
     ChosenWithoutHash,
-    /// P4: a leader counts what was accepted under any ballot.
-    AcceptedOfAnyBallot,
-    /// P8: stripes of the present ballot are released, too, that have no slot yet.
-    ReleaseEarly,
     /// P5: a candidate does not look at what it accepted itself.
     VoteUncounted,
 }
@@ -130,8 +126,6 @@ impl Canary {
         Canary::LowestBallot,
         Canary::DamageHidden,
         Canary::ChosenWithoutHash,
-        Canary::AcceptedOfAnyBallot,
-        Canary::ReleaseEarly,
         Canary::VoteUncounted,
     ];
 }
