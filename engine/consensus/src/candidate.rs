@@ -1,5 +1,5 @@
-//! A candidate: asks whether it could win, promises itself a ballot, gathers the promises of others, and takes over from
-//! them what may be chosen (P1, P5).
+//! A candidate: asks whether it could win, promises itself a ballot, gathers the promises of others, and takes over
+//! from them what may be chosen (P1, P5).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -1,5 +1,5 @@
-//! Dockets against each other, each with a disk, over connections that lose, delay, double and disorder: agreement, no lost
-//! choice, one chain and watermark order at every step (`truth.rs`), and progress once faults stop.
+//! Dockets against each other, each with a disk, over connections that lose, delay, double and disorder: agreement, no
+//! lost choice, one chain and watermark order at every step (`truth.rs`), and progress once faults stop.
 //!
 //! `ASSIZE_DOCKET_SEEDS=n` runs n seeds instead of a few hundred, `ASSIZE_DOCKET_SEED=s` only one. For many seeds:
 //! `ASSIZE_DOCKET_SEEDS=100000 cargo test --release -p assize-consensus --test cluster`.

@@ -28,8 +28,8 @@ fn preparing(found: DocketStart) -> Bench {
     bench
 }
 
-/// BallotPromised, CanvassGranted (P1, P9): it asks whether it could win, and prepares under a ballot that is above all it
-/// heard of and durable.
+/// BallotPromised, CanvassGranted (P1, P9): it asks whether it could win, and prepares under a ballot that is above all
+/// it heard of and durable.
 #[test]
 fn p1_a_ballot_is_durable_before_anybody_is_asked_to_promise_it() {
     let mut bench = Bench::of_three(DocketStart { promised: ballot(4, 2), ..start() });

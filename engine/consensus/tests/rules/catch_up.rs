@@ -34,8 +34,8 @@ fn p7_chosen_is_a_slot_and_its_hash() {
     assert_eq!(differs.told(), [1]);
 }
 
-/// SlotFetched (P7): fetched slots are logged as chosen before anything above them is accepted, and live accepts that came
-/// meanwhile follow.
+/// SlotFetched (P7): fetched slots are logged as chosen before anything above them is accepted, and live accepts that
+/// came meanwhile follow.
 #[test]
 fn p7_fetched_slots_are_logged_before_what_is_accepted_above() {
     let slots = values(&[1, 2, 3, 4]);
@@ -55,8 +55,8 @@ fn p7_fetched_slots_are_logged_before_what_is_accepted_above() {
     assert!(bench.sent_to(1).contains(&DocketMessage::Accepted { ballot: ballot(3, 1), slot: Slot(4) }));
 }
 
-/// SlotFetched (P7): the sender's promise bounds the ballots under which the slots were chosen; lower ones are heeded no
-/// more, and fetching goes on across ballots.
+/// SlotFetched (P7): the sender's promise bounds the ballots under which the slots were chosen; lower ones are heeded
+/// no more, and fetching goes on across ballots.
 #[test]
 fn p7_a_fetch_raises_the_promise_and_survives_a_new_ballot() {
     let slots = values(&[1, 2]);
@@ -88,8 +88,8 @@ fn p7_two_chosen_values_alarm() {
     assert!(bench.writes.is_empty());
 }
 
-/// DamageCounted (P5): a damaged slot is repaired by learning it chosen or by accepting it; what was accepted above it stays
-/// in doubt, unless its value is void.
+/// DamageCounted (P5): a damaged slot is repaired by learning it chosen or by accepting it; what was accepted above it
+/// stays in doubt, unless its value is void.
 #[test]
 fn p5_a_damaged_slot_is_repaired_by_what_is_chosen_or_accepted() {
     let slots = values(&[1, 2, 3]);
@@ -110,8 +110,8 @@ fn p5_a_damaged_slot_is_repaired_by_what_is_chosen_or_accepted() {
     assert!(!bench.docket.is_damaged(), "another value than the damaged one voids what was above");
 }
 
-/// FetchServed: what is in memory is sent; without it the log is read; and where that does not reach back, only a checkpoint
-/// helps.
+/// FetchServed: what is in memory is sent; without it the log is read; and where that does not reach back, only a
+/// checkpoint helps.
 #[test]
 fn what_is_chosen_is_sent_to_who_lacks_it() {
     let slots = values(&[1, 2, 3]);

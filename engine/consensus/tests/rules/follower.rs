@@ -51,7 +51,8 @@ fn a_lower_ballot_is_refused() {
     assert!(bench.effects.is_empty() && bench.docket.promised() == ballot(5, 2), "{:?}", bench.effects);
 }
 
-/// PrepareRefused (P9): a promise that would have to bring more than is in memory is not given; the asker fetches first.
+/// PrepareRefused (P9): a promise that would have to bring more than is in memory is not given; the asker fetches
+/// first.
 #[test]
 fn p9_who_lacks_more_than_a_promise_brings_is_told_to_fetch() {
     let below = tip(&values(&[1, 2, 3])[2]);
@@ -74,7 +75,8 @@ fn p9_who_lacks_more_than_a_promise_brings_is_told_to_fetch() {
     assert!(bench.has(&Effect::ReadChosen { to: ReplicaId(1), from: Slot(3) }), "it reads them from its log");
 }
 
-/// AcceptTaken, SlotAccepted, StripesDurableFirst (P2, P4): in slot order, with their stripes, and answered when durable.
+/// AcceptTaken, SlotAccepted, StripesDurableFirst (P2, P4): in slot order, with their stripes, and answered when
+/// durable.
 #[test]
 fn p2_an_accept_waits_for_its_stripes_and_for_the_slot_below() {
     let slots = values(&[1, 2]);

@@ -86,7 +86,8 @@ fn what_is_not_answered_is_sent_again() {
     assert_eq!(accepts(&bench, 1), [3]);
 }
 
-/// SlotInherited, LeadTaken (P5, P10, R2): what it found it proposes again, unchanged, and serves when that is published.
+/// SlotInherited, LeadTaken (P5, P10, R2): what it found it proposes again, unchanged, and serves when that is
+/// published.
 #[test]
 fn r2_a_leader_serves_when_what_it_inherited_is_published() {
     let slots = values(&[1, 2]);

@@ -54,8 +54,8 @@ fn p1_a_single_replica_leads_once_its_ballot_is_durable() {
     assert!(!bench.tell(|docket| docket.hand_over(None)), "to nobody");
 }
 
-/// OfferTaken, StripeStored, SlotFormed, StripesDurableFirst (P2): a stripe in another log waits for its own record, and
-/// nobody waits for it.
+/// OfferTaken, StripeStored, SlotFormed, StripesDurableFirst (P2): a stripe in another log waits for its own record,
+/// and nobody waits for it.
 #[test]
 fn p2_a_stripe_in_another_log_is_named_only_when_it_is_stored() {
     let mut bench = leading(8);
@@ -73,8 +73,8 @@ fn p2_a_stripe_in_another_log_is_named_only_when_it_is_stored() {
     assert_eq!(named(&bench), [1]);
 }
 
-/// SlotFormed: at most one stripe a shard, in the order of sealing, though a later one is stored first; one that was lost
-/// is not named.
+/// SlotFormed: at most one stripe a shard, in the order of sealing, though a later one is stored first; one that was
+/// lost is not named.
 #[test]
 fn a_shards_stripes_are_named_in_the_order_of_sealing() {
     let mut bench = leading(8);
@@ -117,7 +117,8 @@ fn p4_only_what_is_being_written_becomes_durable() {
     assert_eq!((bench.told(), bench.told()), (vec![1], vec![]), "told once");
 }
 
-/// StripePublished, PublishedAdvances (C3, R4): the mark moves when all below is published, and each stripe counts once.
+/// StripePublished, PublishedAdvances (C3, R4): the mark moves when all below is published, and each stripe counts
+/// once.
 #[test]
 fn published_is_what_every_shard_has_published() {
     let mut bench = leading(8);
