@@ -204,7 +204,7 @@ impl Docket {
         if !self.heeds(from, ballot) {
             return;
         }
-        self.joined.get_or_insert(chosen.slot);
+        self.join(chosen.slot);
         self.hear_chosen(from, chosen, ballot);
         self.advance();
         self.count_progress(chosen.slot, formed == chosen.slot && !self.is_outstanding());
@@ -237,10 +237,9 @@ impl Docket {
 
     /// Tells the leader how far this replica has accepted.
     pub(crate) fn flush_report(&mut self) {
-        if core::mem::take(&mut self.report_due)
-            && let Some(leader) = self.leader
-            && leader != self.config.replica
-        {
+        // Whether it is heard or not: what it waits for may be just this.
+        let leader = self.promised.replica();
+        if core::mem::take(&mut self.report_due) && leader != self.config.replica {
             let (ballot, slot) = (self.promised, self.accepted);
             self.send(leader, DocketMessage::Accepted { ballot, slot });
         }
