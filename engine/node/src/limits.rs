@@ -47,6 +47,20 @@ pub(crate) const RETRY_AFTER_US: u32 = 2_000;
 /// Answer bytes that may wait for one slow reader before its connection is closed.
 pub(crate) const UNSENT_BYTES_MAX: usize = 64 << 20;
 
+/// A stripe that was asked for and did not come is asked for again, of the next peer, after this long, in nanoseconds.
+pub(crate) const STRIPE_ASK_AGAIN_NS: u64 = 40_000_000;
+
+/// Stripes of one shard that no chosen slot names and that a replica takes from its peers unasked. What it does not take it
+/// asks for when a manifest names it.
+pub(crate) const UNNAMED_STRIPES_MAX: usize = 64;
+
+/// Copies that are missing for a stripe that has run here are asked for after this long, and again after as long, in
+/// nanoseconds.
+pub(crate) const COPIES_ASK_NS: u64 = 20_000_000;
+
+/// Manifests that a peer that lacks them is sent at once.
+pub(crate) const FETCHED_SLOTS_MAX: usize = 64;
+
 const _: () =
     assert!(STRIPE_HEADER_BYTES <= PUBLISHED_HEADER_BYTES, "one overhead serves both kinds of record");
 const _: () = assert!(

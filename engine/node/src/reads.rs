@@ -7,11 +7,10 @@ use assize_wire::ShardId;
 use assize_wire::Slot;
 use assize_wire::canary::{self, Canary};
 use assize_wire::frame::{FrameKind, FrameWriter};
-use assize_wire::message::{EntityState, Read, Refused, RefusedCode, States};
+use assize_wire::message::{EntityState, Read, States};
 
 use crate::connections::{ConnectionId, ConnectionRef};
 use crate::core::Core;
-use crate::limits::RETRY_AFTER_US;
 use crate::message::CoreMessage;
 
 /// Reads of one core.
@@ -44,8 +43,7 @@ impl Core {
     /// A client's read: each entity goes to its home.
     pub(crate) fn read(&mut self, id: ConnectionId, request: u64, read: &Read<'_>) {
         if !self.usher.is_admitting() {
-            let text = "this replica is not serving now; try again".into();
-            let refused = Refused { code: RefusedCode::NotServing, retry_after_us: RETRY_AFTER_US, text };
+            let refused = self.usher.not_admitting();
             self.connections.refuse(id, request, &refused, false);
             return;
         }

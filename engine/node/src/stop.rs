@@ -16,8 +16,9 @@ impl Core {
         while let Some(message) = self.own.pop_front() {
             self.apply(message);
         }
-        if self.docket.is_some() && self.drained_cores.len() == self.layout.cores().count() {
-            self.drained_cores.clear();
+        let cores = self.layout.cores().count();
+        if self.control.as_ref().is_some_and(|control| control.drained_cores.len() == cores) {
+            self.control().drained_cores.clear();
             for core in self.layout.cores() {
                 self.send(core, CoreMessage::Halt);
             }
