@@ -35,6 +35,7 @@ pub(crate) enum Due {
 #[derive(Debug)]
 pub(crate) struct Election {
     times: ElectionTimes,
+    alone: bool,
     random: u64,
     /// When a leader was last heard, or an election begun.
     heard: u64,
@@ -48,10 +49,11 @@ pub(crate) struct Election {
 }
 
 impl Election {
-    /// `seed` differs between replicas and starts.
-    pub(crate) fn new(times: ElectionTimes, seed: u64) -> Election {
+    /// `seed` differs between replicas and starts. Who is `alone` waits for nobody.
+    pub(crate) fn new(times: ElectionTimes, seed: u64, alone: bool) -> Election {
         Election {
             times,
+            alone,
             random: seed | 1,
             heard: 0,
             told_silence: false,
@@ -82,12 +84,19 @@ impl Election {
     ) -> Option<Due> {
         if self.timeout_at == 0 {
             self.reset(now);
+            if self.alone {
+                return Some(Due::Timeout);
+            }
         }
         if (marks, written) != self.progress || !outstanding {
             self.progress = (marks, written);
             self.progress_since = now;
         }
         if role == Role::Leader {
+            if self.alone {
+                // There is nobody to hand over to: a slow disk is slow, and one that fails stops the replica.
+                return None;
+            }
             if now >= self.progress_since + self.times.timeout_ns {
                 self.progress_since = now;
                 return Some(Due::Stalled);
