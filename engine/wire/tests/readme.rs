@@ -50,8 +50,9 @@ fn the_tables_have_the_numbers_of_the_code() {
         RefusedCode::TimedOut,
     ];
     for code in codes {
-        has(&format!("| {} | `{code:?}` |", code as u16));
+        has(&format!("| {} | `{code:?}` |", code.number()));
     }
+    has(&format!("| {} | `NotLeader` |", RefusedCode::NotLeader { leader: None }.number()));
 }
 
 #[test]
