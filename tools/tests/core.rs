@@ -34,7 +34,7 @@ impl Pair {
         let welcome = Welcome {
             cluster: ClusterId(1),
             replica: ReplicaId(0),
-            leader: ReplicaId(0),
+            leader: Some(ReplicaId(0)),
             routing_seed: 3,
             stream_time: StreamTime(1_000_000 * MS + ms * MS),
             warden_ttl_ns: 80_000 * MS,

@@ -131,7 +131,7 @@ fn messages() -> Vec<Vec<u8>> {
     Welcome {
         cluster: ClusterId(3),
         replica: ReplicaId(0),
-        leader: ReplicaId(0),
+        leader: Some(ReplicaId(0)),
         routing_seed: 9,
         stream_time: StreamTime(8),
         warden_ttl_ns: 7,

@@ -253,7 +253,10 @@ impl Requests<'_> {
 
     fn refused<'f>(&mut self, frame: &Frame<'_>) -> Result<SessionEvent<'f>, SessionError> {
         let refused = Refused::parse(frame.payload).map_err(SessionError::Message)?;
-        let whole_request = matches!(refused.code, RefusedCode::Busy | RefusedCode::NotServing);
+        let whole_request = matches!(
+            refused.code,
+            RefusedCode::Busy | RefusedCode::NotServing | RefusedCode::NotLeader { .. }
+        );
         if frame.request == 0 || !whole_request {
             return Err(SessionError::Refused(refused));
         }

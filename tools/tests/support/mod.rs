@@ -191,7 +191,7 @@ impl Connection {
         Welcome {
             cluster: ClusterId(77),
             replica: ReplicaId(0),
-            leader: ReplicaId(0),
+            leader: Some(ReplicaId(0)),
             routing_seed: 5,
             stream_time: now(),
             warden_ttl_ns: 600_000_000_000,

@@ -66,7 +66,7 @@ impl Greeting {
         Welcome {
             cluster: self.cluster,
             replica: self.replica,
-            leader: self.replica,
+            leader: Some(self.replica),
             routing_seed,
             stream_time,
             warden_ttl_ns: self.warden_ttl_ns,
