@@ -26,6 +26,7 @@ mod shard;
 pub mod warden;
 
 pub use arbiter::PanicGuard;
+pub use clerk::{CopyFate, Finding};
 pub use assize_wire::manifest::Ordered as OrderedSlot;
 pub use checkpoint::{CheckpointStep, PartRecord, RestoreError, ShardRestore};
 pub use exchange::Exchange;

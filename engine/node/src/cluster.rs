@@ -7,7 +7,7 @@ use assize_wire::{Hash, ReplicaId, ShardId, StripeId};
 
 use crate::core::{Core, Output};
 use crate::execute::ReadFor;
-use crate::federation::{FederationEvent, Lane, PeerNotice};
+use crate::federation::{FederationEvent, Lane, PeerNotice, Received};
 use crate::message::CoreMessage;
 
 impl Core {
@@ -45,20 +45,20 @@ impl Core {
         any
     }
 
-    fn take_peer(&mut self, from: ReplicaId, lane: Lane, message: PeerMessage) {
+    fn take_peer(&mut self, from: ReplicaId, lane: Lane, message: Received) {
         match (lane, message) {
-            (Lane::Control, PeerMessage::Docket { clock_ns, message }) => {
+            (Lane::Control, Received::Docket { clock_ns, message }) => {
                 self.take_docket_message(from, clock_ns, message);
             }
-            (Lane::Shard(shard), PeerMessage::Stripe(buffer)) => self.take_stripe(from, shard, buffer),
-            (Lane::Shard(shard), PeerMessage::StripeWanted(hash)) => {
+            (Lane::Shard(shard), Received::Stripe(buffer)) => self.take_stripe(from, shard, buffer),
+            (Lane::Shard(shard), Received::StripeWanted(hash)) => {
                 self.give_stripe(from, StripeId { shard, hash });
             }
-            (Lane::Shard(shard), PeerMessage::StripeMissing(hash)) => {
+            (Lane::Shard(shard), Received::StripeMissing(hash)) => {
                 self.stripes.handle_missing(StripeId { shard, hash }, self.now.monotonic_ns);
             }
-            (Lane::Shard(shard), PeerMessage::Copies(copies)) => self.take_copies(from, shard, &copies),
-            (Lane::Shard(shard), PeerMessage::CopiesWanted { from: first, through }) => {
+            (Lane::Shard(shard), Received::Copies(copies)) => self.take_copies(from, shard, &copies),
+            (Lane::Shard(shard), Received::CopiesWanted { from: first, through }) => {
                 self.take_copies_wanted(from, shard, first, through);
             }
             (lane, message) => {
@@ -121,7 +121,7 @@ impl Core {
 
     /// Sends a stripe to one peer. What does not go out now is asked for again.
     pub(crate) fn send_stripe(&mut self, to: ReplicaId, id: StripeId, bytes: &[u8]) {
-        let _ = self.federation.send_stripe(to, id.shard, bytes);
+        let _ = self.federation.send(to, Lane::Shard(id.shard), &PeerMessage::Stripe { bytes });
     }
 
     /// The Docket lacks a stripe.

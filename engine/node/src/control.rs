@@ -39,7 +39,7 @@ pub(crate) struct Control {
     /// Manifests that a peer is being sent, while they are read.
     fetching: Vec<Fetching>,
     /// The slot up to which cores were told of choices.
-    told_chosen: Slot,
+    told_chosen: Chosen,
     /// The published slot that was last told to the boot thread and to watchers.
     told_published: Slot,
     /// Whether the cores were told that there is room for more slots.
@@ -63,10 +63,11 @@ impl Control {
         election: Election,
         clocks: Clocks,
         replay: Replay,
+        tip: Chosen,
         mark: Mark,
         accepts: BTreeMap<Slot, RecordLocation>,
     ) -> Control {
-        let published = docket.watermarks().published;
+        let published = tip.slot;
         Control {
             docket,
             coordinator,
@@ -78,7 +79,7 @@ impl Control {
             mark,
             accepts,
             fetching: Vec::new(),
-            told_chosen: published,
+            told_chosen: tip,
             told_published: published,
             told_open: false,
             told_lead: Ballot::NONE,
@@ -162,7 +163,7 @@ impl Core {
     pub(crate) fn election_due(&self) -> Option<u64> {
         let control = self.control.as_ref()?;
         let role = control.docket.role();
-        if self.federation.is_alone() && role == Role::Leader {
+        if self.greeting.replicas == 1 && role == Role::Leader {
             return None;
         }
         Some(control.election.next_due(role, control.docket.is_outstanding() || self.log.has_unwritten()))
@@ -220,6 +221,9 @@ impl Core {
                 }
                 Effect::Release { below } => self.tell_cores(|| CoreMessage::Release { below }),
                 Effect::ReadChosen { to, from } => self.read_chosen(to, from),
+                Effect::WantCheckpoint { from, chosen } => {
+                    self.outputs.push_back(Output::CheckpointNeeded { from, chosen });
+                }
                 Effect::Alarm(alarm) => self.outputs.push_back(Output::Alarm(alarm)),
             }
         }
@@ -262,13 +266,13 @@ impl Core {
         let mut any = false;
         loop {
             let control = self.control();
-            let next = control.told_chosen.next();
+            let next = control.told_chosen.slot.next();
             if !control.replay.is_ready(next) {
                 break;
             }
             let Some(ordered) = control.docket.poll_chosen() else { break };
             assert_eq!(ordered.manifest.slot, next, "slots are told chosen in order");
-            control.told_chosen = next;
+            control.told_chosen = Chosen { slot: next, hash: ordered.hash };
             let Manifest { time, checkpoint: flagged, .. } = ordered.manifest;
             if control.replay.brings(next) {
                 control.coordinator.handle_formed(next, log_bytes(&ordered.manifest), flagged);
@@ -380,8 +384,8 @@ impl Core {
 
     fn send_fetched(&mut self, to: ReplicaId, slots: Vec<Arc<Ordered>>) {
         let control = self.control();
-        let (ballot, chosen) = (control.docket.promised(), control.docket.chosen());
-        let message = DocketMessage::Fetched { ballot, slots, chosen: Chosen { ..chosen } };
+        let (ballot, chosen) = (control.docket.promised(), control.told_chosen);
+        let message = DocketMessage::Fetched { ballot, slots, chosen };
         let message = PeerMessage::Docket { clock_ns: self.now.wall_ns, message };
         let _ = self.federation.send(to, Lane::Control, &message);
     }

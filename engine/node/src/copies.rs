@@ -44,7 +44,7 @@ impl Core {
         let mut answers = Vec::new();
         for (slot, digest) in copies {
             if self.shards[seat].handle_copy(from, *slot, *digest) == CopyFate::Late {
-                let published = self.shards[seat].published_digest(*slot);
+                let published = self.shards[seat].clerk().published_digest(*slot);
                 if published.is_some_and(|published| published != *digest) {
                     self.outputs.push_back(Output::PeerDiverged {
                         slot: *slot,
@@ -55,7 +55,7 @@ impl Core {
                     });
                 }
                 // Who is far behind is told at once; whoever is only a little late has it from its other peers.
-                let far = slot.0 + self.usher.limits.window as u64 <= self.shards[seat].published().0;
+                let far = slot.0 + self.usher.limits.window as u64 <= self.shards[seat].clerk().published().0;
                 answers.extend(published.filter(|_| far).map(|digest| (*slot, digest)));
             }
         }
@@ -69,7 +69,7 @@ impl Core {
         let seat = self.seat_of(shard);
         let through = Slot(through.0.min(first.0 + COPIES_ANSWERED_MAX));
         let slots = (first.0..=through.0).map(Slot);
-        let own = slots.filter_map(|slot| Some((slot, self.shards[seat].own_digest(slot)?)));
+        let own = slots.filter_map(|slot| Some((slot, self.shards[seat].clerk().own_digest(slot)?)));
         let copies: Vec<(Slot, Hash)> = own.collect();
         if !copies.is_empty() {
             let _ = self.federation.send(from, Lane::Shard(shard), &PeerMessage::Copies(copies));
@@ -80,7 +80,7 @@ impl Core {
     pub(crate) fn ask_copies(&mut self) {
         let now = self.now.monotonic_ns;
         for seat in 0..self.shards.len() {
-            let Some((slot, last)) = self.shards[seat].unpublished() else { continue };
+            let Some((slot, last)) = self.shards[seat].clerk().unpublished() else { continue };
             let asked = &mut self.copies_asked[seat];
             if asked.slot != slot {
                 *asked = CopiesAsked { slot, since: now, due: now + COPIES_ASK_NS, alarmed: false };
@@ -92,7 +92,7 @@ impl Core {
             let shard = self.usher.seats[seat].shard;
             if !asked.alarmed && now >= asked.since + COPIES_ALARM_NS {
                 asked.alarmed = true;
-                let seen = self.shards[seat].copies_seen(slot);
+                let seen = self.shards[seat].clerk().seen(slot);
                 self.outputs.push_back(Output::CopiesMissing { slot, shard, seen });
             }
             let message = PeerMessage::CopiesWanted { from: slot, through: last };
@@ -104,11 +104,11 @@ impl Core {
 
     /// When [`Core::ask_copies`] has something to do.
     pub(crate) fn copies_due(&self) -> Option<u64> {
-        if self.federation.is_alone() {
+        if self.greeting.replicas == 1 {
             return None;
         }
         let seats = self.shards.iter().zip(&self.copies_asked);
-        let waiting = seats.filter_map(|(shard, asked)| Some((shard.unpublished()?.0, asked)));
+        let waiting = seats.filter_map(|(shard, asked)| Some((shard.clerk().unpublished()?.0, asked)));
         waiting.map(|(slot, asked)| if asked.slot == slot { asked.due } else { self.now.monotonic_ns }).min()
     }
 }

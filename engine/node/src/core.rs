@@ -8,11 +8,11 @@ use alloc::vec::Vec;
 use assize_consensus::{Alarm, Docket, DocketConfig, DocketStart, Offer, Watermarks};
 use assize_domain::DomainRegistry;
 use assize_shards::{Finding, PanicGuard, Shard};
-use assize_wal::{Entry, Log, Mark, Operation};
+use assize_wal::{Entry, Log, Operation};
 use assize_wire::event::Event;
 use assize_wire::frame::{Frame, Parsed};
-use assize_wire::manifest::Ordered;
 use assize_wire::message::{Refused, RefusedCode};
+use assize_wire::peer::Chosen;
 use assize_wire::routing::Routing;
 use assize_wire::{Ballot, CoreId, Hash, ReplicaId, ShardId, Slot, StreamTime};
 
@@ -114,6 +114,13 @@ pub enum Output {
     Peer(PeerNotice),
     /// The Docket met something that no working cluster does, for the operator.
     Alarm(Alarm),
+    /// No peer's log reaches back to what this replica lacks: it needs a checkpoint of theirs.
+    CheckpointNeeded {
+        /// Who said so.
+        from: ReplicaId,
+        /// What is chosen there.
+        chosen: Slot,
+    },
     /// Whether the clocks of a majority contradict this replica's now (P13).
     ClockContradicted(bool),
     /// A peer computed something else than what was published.
@@ -222,9 +229,10 @@ impl Core {
             let ControlStart { docket, start, coordinator, times, seed, clock_skew_ns } = control;
             let replay = Replay::through(start.accepted.last().map_or(Slot::ZERO, |(last, _)| last.manifest.slot));
             let clocks = Clocks::new(docket.replica, docket.replicas, clock_skew_ns);
+            let at = Chosen { slot: start.tip.slot, hash: start.tip.hash };
             let docket = Docket::new(docket, start);
             let election = Election::new(times, seed, alone);
-            Control::new(docket, Coordinator::new(coordinator), election, clocks, replay, mark, accepts)
+            Control::new(docket, Coordinator::new(coordinator), election, clocks, replay, at, mark, accepts)
         });
         let mut core = Core {
             id,
