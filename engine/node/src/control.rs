@@ -47,7 +47,11 @@ pub(crate) struct Control {
     /// The ballot under which the cores were told to admit events.
     told_lead: Ballot,
     told_leader: Option<ReplicaId>,
+    /// Whether the cores were told that this replica stands where the cluster does (R2).
+    told_ready: bool,
     clock_contradicted: bool,
+    /// While stopping: another replica has until then to take over.
+    pub(crate) hand_over_until: Option<u64>,
 }
 
 /// Manifests for one peer.
@@ -84,7 +88,9 @@ impl Control {
             told_open: false,
             told_lead: Ballot::NONE,
             told_leader: None,
+            told_ready: false,
             clock_contradicted: false,
+            hand_over_until: None,
         }
     }
 }
@@ -166,7 +172,9 @@ impl Core {
         if self.greeting.replicas == 1 && role == Role::Leader {
             return None;
         }
-        Some(control.election.next_due(role, control.docket.is_outstanding() || self.log.has_unwritten()))
+        let outstanding = control.docket.is_outstanding() || self.log.has_unwritten();
+        let election = control.election.next_due(role, outstanding);
+        Some(control.hand_over_until.map_or(election, |until| until.min(election)))
     }
 
     /// As leader: forms the next slot, if it is time.
@@ -317,6 +325,7 @@ impl Core {
 
     /// Tells the cores who leads; and once this replica does and has executed all it inherited, to admit events (R2).
     fn tell_leading(&mut self) -> bool {
+        let own = self.greeting.replica;
         let control = self.control();
         let (leader, ballot) = (control.docket.leader(), control.docket.ballot());
         let leads = ballot != Ballot::NONE && control.docket.is_ready_to_serve();
@@ -326,9 +335,17 @@ impl Core {
             self.tell_cores(|| CoreMessage::Leader(leader));
             any = true;
         }
-        if leads && self.control().told_lead != ballot {
+        if leads && self.control().told_lead != ballot && !self.stopping {
             self.control().told_lead = ballot;
             self.tell_cores(|| CoreMessage::Lead(ballot));
+            any = true;
+        }
+        let Control { docket, told_ready, .. } = self.control();
+        let marks = docket.watermarks();
+        let follows = leader.is_some_and(|leader| leader != own) && marks.published == marks.chosen;
+        if !*told_ready && follows {
+            *told_ready = true;
+            self.tell_cores(|| CoreMessage::Ready);
             any = true;
         }
         any

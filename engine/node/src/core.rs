@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use assize_consensus::{Alarm, Docket, DocketConfig, DocketStart, Offer, Watermarks};
 use assize_domain::DomainRegistry;
-use assize_shards::{Finding, PanicGuard, Shard};
+use assize_shards::{Finding, PanicGuard, Shard, StateDigest};
 use assize_wal::{Entry, Log, Operation};
 use assize_wire::event::Event;
 use assize_wire::frame::{Frame, Parsed};
@@ -162,7 +162,10 @@ pub enum Output {
         found: Hash,
     },
     /// Everything that was admitted is answered and durable: the core may end once its sockets are flushed.
-    Halted,
+    Halted {
+        /// What its shards' entities come to.
+        digests: Vec<StateDigest>,
+    },
 }
 
 /// One core. Order of calls: [`Core::handle_now`], any inputs, [`Core::step`], then [`Core::poll_output`] and
@@ -471,6 +474,7 @@ impl Core {
             CoreMessage::Replay(slot) => self.control().replay.push(slot),
             CoreMessage::Lead(ballot) => self.take_lead(ballot),
             CoreMessage::Unlead { named } => self.take_unlead(&named),
+            CoreMessage::Ready => self.tell_serving(),
             CoreMessage::Leader(leader) => self.take_leader(leader),
             CoreMessage::Voided(ids) => self.take_voided(&ids),
             CoreMessage::Release { below } => drop(self.stripes.release(below)),
@@ -480,7 +484,10 @@ impl Core {
                 self.usher.stop();
             }
             CoreMessage::Drained(core) => self.control().drained_cores.push(core),
-            CoreMessage::Halt => self.outputs.push_back(Output::Halted),
+            CoreMessage::Halt => {
+                let digests = self.shards.iter().map(Shard::state_digest).collect();
+                self.outputs.push_back(Output::Halted { digests });
+            }
         }
     }
 

@@ -52,7 +52,8 @@ impl Core {
 
     /// Another replica leads, or none is known.
     pub(crate) fn take_leader(&mut self, leader: Option<ReplicaId>) {
-        self.usher.leader = leader;
+        // While this replica does not admit events it does not lead, whatever its Docket is about to do.
+        self.usher.leader = leader.filter(|leader| *leader != self.greeting.replica);
     }
 
     /// Tells clients that a request, or what is left of it, was not taken here: its events' fate is open.
@@ -76,6 +77,6 @@ impl crate::usher::Usher {
             Some(leader) => alloc::format!("replica {leader} leads: send the same keys there"),
             None => "no replica leads just now, or none is known to: try the same keys again".into(),
         };
-        Refused { code: RefusedCode::NotServing, retry_after_us: RETRY_AFTER_US, text }
+        Refused { code: RefusedCode::NotLeader { leader: self.leader }, retry_after_us: RETRY_AFTER_US, text }
     }
 }

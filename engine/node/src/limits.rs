@@ -58,6 +58,9 @@ pub(crate) const UNNAMED_STRIPES_MAX: usize = 64;
 /// nanoseconds.
 pub(crate) const COPIES_ASK_NS: u64 = 20_000_000;
 
+/// How long a leader that stops waits for another replica to take over, in nanoseconds.
+pub(crate) const HAND_OVER_NS: u64 = 1_000_000_000;
+
 /// Manifests that a peer that lacks them is sent at once.
 pub(crate) const FETCHED_SLOTS_MAX: usize = 64;
 

@@ -116,6 +116,8 @@ pub enum CoreMessage {
         /// Stripes that slots held here still name.
         named: Arc<Vec<StripeId>>,
     },
+    /// From the Docket: a leader is known, and what it calls chosen is executed here (R2).
+    Ready,
     /// From the Docket: who leads.
     Leader(Option<ReplicaId>),
     /// From the Docket: the slots that named these stripes are void (P4).

@@ -9,9 +9,11 @@ use std::time::Duration;
 use assize_consensus::DocketConfig;
 use assize_device::{DeviceOptions, DirectDevice};
 use assize_domain::DomainRegistry;
-use assize_node::boot::{ReadError, restore_shard};
+use assize_node::boot::{ReadError, docket_start, restore_shard};
+use assize_node::federation::FederationConfig;
 use assize_node::{
-    ControlStart, CoordinatorStart, Core, CoreConfig, CoreMessage, CoreStart, Greeting, Layout, UsherLimits,
+    ControlStart, CoordinatorStart, Core, CoreConfig, CoreMessage, CoreStart, ElectionTimes, Greeting, Layout,
+    UsherLimits,
 };
 use assize_shards::{Shard, ShardConfig};
 use assize_wal::recovery::Recovered;
@@ -102,6 +104,7 @@ impl CorePlan {
                 let config = ShardConfig {
                     shard: *shard,
                     replica: config.replica_id(),
+                    replicas: agreed.replicas,
                     routing,
                     body_seed: agreed.body_seed,
                     ttl_ns: agreed.warden_ttl_ns,
@@ -114,18 +117,27 @@ impl CorePlan {
                 restore_shard(&mut directory, identity, checkpoint, config, domains, guard)
             })
             .collect::<Result<Vec<Shard>, ReadError>>()?;
-        let control = (layout.control == id).then(|| ControlStart {
-            docket: DocketConfig {
-                replica: config.replica_id(),
-                shards: agreed.shard_count,
-                window: config.limits.window,
-            },
-            coordinator: CoordinatorStart {
-                superblock: self.superblock,
-                checkpoint_bytes: config.log.checkpoint_bytes,
-                cores: layout.cores().count(),
-            },
+        let control = (layout.control == id).then(|| {
+            Ok::<_, ReadError>(ControlStart {
+                docket: DocketConfig {
+                    replica: config.replica_id(),
+                    replicas: agreed.replicas,
+                    shards: agreed.shard_count,
+                    window: config.limits.window,
+                },
+                start: docket_start(&recovered, agreed.replicas)?,
+                times: ElectionTimes::DEFAULT,
+                // Differs between replicas by their number, and between starts.
+                seed: self.superblock.incarnation.0 << 8 | u64::from(config.replica),
+                clock_skew_ns: agreed.clock_skew_ns_max,
+                coordinator: CoordinatorStart {
+                    superblock: self.superblock,
+                    checkpoint_bytes: config.log.checkpoint_bytes,
+                    cores: layout.cores().count(),
+                },
+            })
         });
+        let control = control.transpose()?;
         let start = CoreStart::new(id, &layout, identity, log_tuning(&config), &recovered);
         let limits = UsherLimits {
             event_payload_bytes_max: agreed.event_payload_bytes_max as usize,
@@ -142,6 +154,7 @@ impl CorePlan {
             greeting,
             shards,
             start,
+            federation: FederationConfig::default(),
             control,
         }))
     }

@@ -12,7 +12,7 @@ use assize_wal::formatted::{Formatted, formatted};
 use assize_wal::recovery::{Recovered, recover};
 use assize_wal::superblock::{FoundSuperblock, Superblock, SuperblockError, SuperblockStore};
 use assize_wire::accept::Accept;
-use assize_wire::{Ballot, CoreId, ShardId, Slot};
+use assize_wire::{CoreId, ShardId, Slot};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::core_thread::{CorePlan, CoreThread, log_identity};
@@ -123,10 +123,10 @@ pub fn start_on(
     if let Some(checkpoint) = &recovered.checkpoint {
         tracing::info!(slot = checkpoint.at.slot.0, "starting from the checkpoint after this slot");
     }
-    let begun = begin(&directory, found, &recovered, config)?;
+    let superblock = begin(&directory, found, &recovered, config)?;
     let mut config = config.clone();
     config.limits.connections_max = connections_max(&config, &host.open_files);
-    run(&config, agreed, Arc::new(domains), directory, recovered, begun, device)
+    run(&config, agreed, Arc::new(domains), directory, recovered, superblock, device)
 }
 
 /// Clients that one core may have at once. A log that cannot open its next segment stops the replica, so clients get
@@ -177,21 +177,19 @@ fn check(
     Ok(())
 }
 
-/// Makes the new incarnation, its cuts and its ballot durable, before anything is appended or promised (L5, P1).
+/// Makes the new incarnation, its cuts and the highest ballot seen durable, before anything is appended or promised (L5,
+/// P3).
 fn begin(
     directory: &DataDirectory,
     found: FoundSuperblock,
     recovered: &Recovered,
     config: &Config,
-) -> Result<(Superblock, Ballot), BootError> {
+) -> Result<Superblock, BootError> {
     let mut store = SuperblockStore::new(found);
     let cores = (0..core_count(config)).map(|index| CoreId(index as u16));
-    let mut ballot = Ballot::NONE;
-    store.handle_update(|superblock| {
-        ballot = begin_incarnation(superblock, recovered, config.replica_id(), cores);
-    });
+    store.handle_update(|superblock| begin_incarnation(superblock, recovered, cores));
     store.drive(|copy, blocks| directory.write_superblock(copy, blocks))?;
-    Ok((store.current().clone(), ballot))
+    Ok(store.current().clone())
 }
 
 /// Threads of this replica: one for each assignment, and one more if the control thread is on a CPU of its own.
@@ -205,7 +203,7 @@ fn run(
     domains: Arc<DomainRegistry>,
     directory: DataDirectory,
     recovered: Recovered,
-    (superblock, ballot): (Superblock, Ballot),
+    superblock: Superblock,
     device: &DeviceOptions,
 ) -> Result<Replica, BootError> {
     let mut cores: Vec<Vec<ShardId>> =
@@ -276,7 +274,6 @@ fn run(
         identity: log_identity(&superblock),
         recovered,
         control: mailboxes[usize::from(control.0)].clone(),
-        ballot,
         window: u64::from(config.limits.window),
         notices,
     })?;

@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use assize_device::DirectDevice;
 use assize_node::boot::ReadError;
+use assize_node::federation::PeerNotice;
 use assize_node::{CheckpointEnd, Core, CoreMessage, Now, Output};
+use assize_shards::{Finding, StateDigest};
 use assize_wal::LogFailure;
 use assize_wire::message::Refused;
 use assize_wire::{CoreId, Hash, ShardId, Slot};
@@ -37,8 +39,19 @@ pub enum Notice {
     Replayed(Slot),
     /// The control core: a checkpoint is active, or failed.
     Checkpoint(CheckpointEnd),
-    /// The core has ended in good order; with its latencies.
-    Halted(CoreId, Box<StageHistograms>),
+    /// A connection to a peer.
+    Peer(PeerNotice),
+    /// The operator must hear of this.
+    Alarm(String),
+    /// Whether the clocks of a majority contradict this replica's.
+    ClockContradicted(bool),
+    /// A core has ended in good order.
+    Halted {
+        /// Its latencies.
+        stages: Box<StageHistograms>,
+        /// What its shards' entities come to.
+        digests: Vec<StateDigest>,
+    },
     /// The core cannot go on; the process must end.
     Failed(CoreId, Failure),
 }
@@ -59,6 +72,8 @@ pub enum Failure {
         /// The digest computed now.
         found: Hash,
     },
+    /// Other replicas agree on something else than this one, or not among themselves (C5).
+    Finding(Finding),
     /// A recovered slot or a checkpoint cannot be read back.
     Read(ReadError),
     /// The ring or a listening socket does not work.
@@ -74,6 +89,10 @@ impl fmt::Display for Failure {
                 "slot {slot}, shard {shard}: outcomes with digest {expected} were published before the restart and the \
                  same stripe now gives {found}: this machine's memory, CPU or disk is not to be trusted; nothing more \
                  is published"
+            ),
+            Failure::Finding(finding) => write!(
+                f,
+                "{finding:?}: outcomes differ between replicas; this one publishes nothing more"
             ),
             Failure::Read(error) => error.fmt(f),
             Failure::Io(error) => write!(f, "io_uring or a socket does not work: {error}"),
@@ -117,7 +136,7 @@ pub const DISK_TAG: u8 = TAG_DISK;
 pub fn run(parts: ReactorParts) {
     let (id, notices) = (parts.id, parts.notices.clone());
     let notice = match Reactor::new(parts).and_then(Reactor::run) {
-        Ok(stages) => Notice::Halted(id, stages),
+        Ok((stages, digests)) => Notice::Halted { stages, digests },
         Err(failure) => Notice::Failed(id, failure),
     };
     // The receiver is gone only when the process is ending anyway.
@@ -142,6 +161,7 @@ struct Reactor {
     stages: Box<StageHistograms>,
     refusals: RateLimited,
     halted_at: Option<u64>,
+    digests: Vec<StateDigest>,
     /// Since when there has been nothing to do.
     idle_since: Option<u64>,
 }
@@ -165,11 +185,12 @@ impl Reactor {
             stages: Box::default(),
             refusals: RateLimited::per_second(REFUSALS_PER_SECOND),
             halted_at: None,
+            digests: Vec::new(),
             idle_since: None,
         })
     }
 
-    fn run(mut self) -> Result<Box<StageHistograms>, Failure> {
+    fn run(mut self) -> Result<(Box<StageHistograms>, Vec<StateDigest>), Failure> {
         self.arm_wake();
         loop {
             let now = self.turn()?;
@@ -177,7 +198,7 @@ impl Reactor {
                 && (!self.sockets.is_sending() || now.monotonic_ns > halted + LINGER_NS)
                 && self.device.in_flight() == 0
             {
-                return Ok(self.stages);
+                return Ok((self.stages, self.digests));
             }
             self.wait(now)?;
             self.reap()?;
@@ -221,15 +242,40 @@ impl Reactor {
                 Output::Measure => *self.stages = StageHistograms::default(),
                 Output::Refused(refused) => self.log_refused(&refused),
                 Output::Replayed(slot) => drop(self.notices.send(Notice::Replayed(slot))),
-                Output::Serving => {
-                    self.sockets.listen(&mut self.ring).map_err(Failure::Io)?;
-                    drop(self.notices.send(Notice::Serving(self.id)));
+                Output::Listen => self.sockets.listen(&mut self.ring).map_err(Failure::Io)?,
+                Output::Serving => drop(self.notices.send(Notice::Serving(self.id))),
+                Output::Peer(notice) => drop(self.notices.send(Notice::Peer(notice))),
+                Output::Alarm(alarm) => drop(self.notices.send(Notice::Alarm(alarm.to_string()))),
+                Output::ClockContradicted(contradicted) => {
+                    drop(self.notices.send(Notice::ClockContradicted(contradicted)));
                 }
+                Output::PeerDiverged { slot, shard, replica, published, found } => {
+                    let text = format!(
+                        "replica {replica} has computed {found} for slot {slot}, shard {shard}; published is {published}: its \
+                         memory, CPU or disk is not to be trusted"
+                    );
+                    drop(self.notices.send(Notice::Alarm(text)));
+                }
+                Output::CopiesMissing { slot, shard, seen } => {
+                    let text = format!(
+                        "slot {slot}, shard {shard}: too few replicas agree on the outcomes, which are not published: {seen:?}"
+                    );
+                    drop(self.notices.send(Notice::Alarm(text)));
+                }
+                Output::CheckpointNeeded { from, chosen } => {
+                    let text = format!(
+                        "replica {from} is at slot {chosen} and its log does not reach back to what is missing here: this \
+                         replica must be rebuilt"
+                    );
+                    drop(self.notices.send(Notice::Alarm(text)));
+                }
+                Output::Finding(finding) => return Err(Failure::Finding(finding)),
                 Output::Diverged { slot, shard, expected, found } => {
                     return Err(Failure::Diverged { slot, shard, expected, found });
                 }
                 Output::Checkpoint(end) => drop(self.notices.send(Notice::Checkpoint(end))),
-                Output::Halted => {
+                Output::Halted { digests } => {
+                    self.digests = digests;
                     self.sockets.stop_accepting();
                     self.halted_at = Some(self.clock.now().monotonic_ns);
                 }

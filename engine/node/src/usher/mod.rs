@@ -62,11 +62,17 @@ pub struct Greeting {
 }
 
 impl Greeting {
-    pub(crate) fn welcome(&self, routing_seed: u64, credit_events: u32, stream_time: StreamTime) -> Welcome {
+    pub(crate) fn welcome(
+        &self,
+        leader: Option<ReplicaId>,
+        routing_seed: u64,
+        credit_events: u32,
+        stream_time: StreamTime,
+    ) -> Welcome {
         Welcome {
             cluster: self.cluster,
             replica: self.replica,
-            leader: Some(self.replica),
+            leader,
             routing_seed,
             stream_time,
             warden_ttl_ns: self.warden_ttl_ns,
@@ -91,7 +97,7 @@ pub(crate) struct Usher {
     ballot: Ballot,
     /// The highest ballot under which it ever was: no stripe is sealed under it, or a lower one, again (P1).
     ballot_max: Ballot,
-    /// Who leads, as far as is known.
+    /// Which other replica leads, if one is known to.
     pub(crate) leader: Option<ReplicaId>,
     stopping: bool,
     /// One for each shard of this core.
