@@ -38,7 +38,8 @@ impl Core {
         if let Some(proposal) = docket.form(StreamTime(self.now.wall_ns), flag) {
             coordinator.handle_formed(log_bytes(&proposal.manifest), proposal.manifest.checkpoint);
             let manifest = proposal.hash;
-            let payload = Accept::encode(proposal.ballot, true, &proposal.bytes);
+            let chosen = docket.watermarks().chosen;
+            let payload = Accept::encode(proposal.ballot, true, chosen, &proposal.bytes);
             let mut buffer = BlockBuffer::for_record(payload.len());
             buffer.extend_from_slice(&payload);
             let entry = Entry::Accept { slot: proposal.slot, ballot: proposal.ballot, manifest };

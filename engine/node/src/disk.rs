@@ -59,7 +59,7 @@ impl Core {
                 self.docket().handle_accept_durable(slot, ballot);
                 self.mark(Mark { ballot, slot });
             }
-            Entry::Idle | Entry::Start | Entry::Chosen { .. } => {}
+            Entry::Idle | Entry::Start => {}
             Entry::Outcomes { .. } | Entry::Entities { .. } | Entry::Keys { .. } | Entry::Part { .. } => {
                 panic!("a {} in the log of stripes", durable.entry.kind())
             }
