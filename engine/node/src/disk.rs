@@ -60,7 +60,7 @@ impl Core {
             Entry::Accept { slot, ballot, .. } => {
                 self.take_accept_durable(slot, ballot, durable.location);
             }
-            Entry::Idle | Entry::Start | Entry::Chosen { .. } => {}
+            Entry::Idle | Entry::Start => {}
             Entry::Outcomes { .. } | Entry::Entities { .. } | Entry::Keys { .. } | Entry::Part { .. } => {
                 panic!("a {} in the log of stripes", durable.entry.kind())
             }

@@ -2,6 +2,7 @@
 
 use assize_wal::BLOCK_BYTES;
 use assize_wal::limits::{PAYLOAD_BYTES_MAX, RECORD_HEADER_BYTES};
+use assize_wire::accept::ACCEPT_HEADER_BYTES;
 use assize_wire::limits::{RESPONSE_BYTES_MAX, SHARDS_MAX, STRIPE_EVENTS_MAX, padded};
 use assize_wire::outcome::OUTCOME_HEADER_BYTES;
 use assize_wire::published::PUBLISHED_HEADER_BYTES;
@@ -72,6 +73,6 @@ const _: () = assert!(
     "a chunk that lacks one byte, and then the outcomes of the largest stripe, fit a record"
 );
 const _: () = assert!(
-    RECORD_HEADER_BYTES + 80 + 64 * 32 <= BLOCK_BYTES && SHARDS_MAX <= 64,
+    RECORD_HEADER_BYTES + ACCEPT_HEADER_BYTES + 64 + 64 * 32 <= BLOCK_BYTES && SHARDS_MAX <= 64,
     "an accept record that names n stripes takes at most n blocks"
 );
