@@ -17,6 +17,7 @@ mod connections;
 mod control;
 mod core;
 mod disk;
+pub mod federation;
 mod frames;
 mod held;
 mod layout;
