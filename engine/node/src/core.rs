@@ -19,11 +19,13 @@ use assize_wire::{Ballot, CoreId, Hash, ShardId, Slot, StreamTime};
 use crate::boot::CoreStart;
 use crate::checkpoint::{CheckpointEnd, Checkpoints, Coordinator, CoordinatorStart};
 use crate::connections::{ConnectionId, ConnectionRef, Connections};
+use crate::federation::{Federation, FederationConfig};
 use crate::held::{HeldStripe, StripePayload};
 use crate::layout::Layout;
 use crate::limits::IDLE_MARK_NS;
 use crate::message::CoreMessage;
 use crate::outcome_stream::OutcomeStream;
+use crate::peers::PeerNotice;
 use crate::publish::Unfilled;
 use crate::reads::Reads;
 use crate::replay::Replay;
@@ -61,6 +63,8 @@ pub struct CoreConfig {
     pub start: CoreStart,
     /// On the control core: what the Docket and the checkpoints start with.
     pub control: Option<ControlStart>,
+    /// Of its connections to other replicas.
+    pub federation: FederationConfig,
 }
 
 /// What the control core starts with, beside what every core does.
@@ -106,6 +110,8 @@ pub enum Output {
         /// The digest computed now.
         found: Hash,
     },
+    /// What happened to a connection to another replica, for the operator.
+    Peer(PeerNotice),
     /// Everything that was admitted is answered and durable: the core may end once its sockets are flushed.
     Halted,
 }
@@ -118,6 +124,7 @@ pub struct Core {
     pub(crate) routing: Routing,
     pub(crate) greeting: Greeting,
     pub(crate) connections: Connections,
+    pub(crate) federation: Federation,
     pub(crate) usher: Usher,
     /// As `usher.seats`: the shards of this core, ascending.
     pub(crate) shards: Vec<Shard>,
@@ -157,8 +164,8 @@ impl Core {
     /// A core that waits for replay, or for [`CoreMessage::Lead`].
     #[must_use]
     pub fn new(config: CoreConfig) -> Core {
-        let CoreConfig { id, layout, routing, domains, guard, limits, greeting, shards, start, control } =
-            config;
+        let CoreConfig { id, layout, routing, domains, guard, limits, greeting, .. } = config;
+        let CoreConfig { shards, start, control, federation, .. } = config;
         assert_eq!(
             control.is_some(),
             id == layout.control,
@@ -179,6 +186,7 @@ impl Core {
             routing,
             greeting,
             connections: Connections::default(),
+            federation: Federation::new(federation),
             usher,
             shards,
             log: logs.stripes,
@@ -269,6 +277,7 @@ impl Core {
             self.apply(message);
             progress = true;
         }
+        progress |= self.step_federation();
         progress |= self.step_docket();
         for seat in 0..self.shards.len() {
             progress |= self.step_shard(seat);
@@ -317,7 +326,8 @@ impl Core {
     pub fn next_deadline(&self) -> Option<u64> {
         let idle = self.log_busy_since.map(|since| since + IDLE_MARK_NS);
         let stalled = (self.connections.len() > 0).then_some(self.stalled_checked + STALLED_CHECK_NS);
-        [idle, stalled, self.outcomes.next_due(), self.checkpoint_due()].into_iter().flatten().min()
+        let peers = self.federation.next_deadline();
+        [idle, stalled, self.outcomes.next_due(), self.checkpoint_due(), peers].into_iter().flatten().min()
     }
 
     /// On the control core: how far the replica is.
@@ -340,6 +350,7 @@ impl Core {
         self.checkpoints.parts.check_invariants();
         self.checkpoints.keys.check_invariants();
         self.docket.iter().for_each(Docket::check_invariants);
+        self.federation.check_invariants();
     }
 
     /// Sends to any core, this one included.

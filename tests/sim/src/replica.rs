@@ -302,6 +302,7 @@ impl Replica {
                 // Nobody measures here.
                 Output::Measure => {}
                 Output::Refused(_) => self.seen.refused += 1,
+                Output::Peer(notice) => panic!("a replica without peers tells of one: {notice:?}"),
                 Output::Serving => self.serving[core] = true,
                 Output::Diverged { slot, shard, .. } => {
                     self.seen.diverged += 1;

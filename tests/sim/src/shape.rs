@@ -5,6 +5,7 @@ use std::sync::Arc;
 use assize_consensus::DocketConfig;
 use assize_domain::DomainRegistry;
 use assize_node::boot::restore_shard;
+use assize_node::federation::FederationConfig;
 use assize_node::{
     ControlStart, CoordinatorStart, Core, CoreConfig, CoreStart, Greeting, Layout, UsherLimits,
 };
@@ -254,6 +255,7 @@ pub fn build_core(
         }),
         domains,
         guard: Arc::new(Guard),
+        federation: FederationConfig::alone(id, Arc::clone(&layout), CLUSTER),
         layout,
     })
 }

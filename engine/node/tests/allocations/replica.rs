@@ -7,6 +7,7 @@ use assize_consensus::DocketConfig;
 use assize_domain::DomainRegistry;
 use assize_inventory::{INVENTORY, InventoryDomain, InventoryEvent, VERSION};
 use assize_node::boot::{begin_incarnation, restore_shard};
+use assize_node::federation::FederationConfig;
 use assize_node::{
     ConnectionId, ControlStart, CoordinatorStart, Core, CoreConfig, CoreMessage, CoreStart, Greeting, Layout,
     Now, Output, UsherLimits,
@@ -191,7 +192,7 @@ impl Replica {
             Output::Refused(refused) => panic!("refused: {refused:?}"),
             Output::Diverged { slot, .. } => panic!("slot {slot} diverged"),
             Output::Stages(_) | Output::Measure | Output::Replayed(_) | Output::Serving => {}
-            Output::Checkpoint(_) | Output::Halted => panic!("nothing asked for it"),
+            Output::Checkpoint(_) | Output::Peer(_) | Output::Halted => panic!("nothing asked for it"),
         }
     }
 
@@ -282,6 +283,7 @@ fn core(shape: Shape, routing: Routing, id: CoreId, recovered: &Recovered, super
         }),
         domains,
         guard: Arc::new(Guard),
+        federation: FederationConfig::alone(id, Arc::clone(&layout), CLUSTER),
         layout,
     })
 }
