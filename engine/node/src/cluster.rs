@@ -1,14 +1,15 @@
-//! What peers say to this core, and what it says to them about stripes.
+//! What peers say to this core, and what it says to them.
 
 use assize_wal::{BlockBuffer, Entry};
-use assize_wire::peer::PeerMessage;
+use assize_wire::peer::{Lane, PeerMessage};
 use assize_wire::stripe::Stripe;
 use assize_wire::{Hash, ReplicaId, ShardId, StripeId};
 
 use crate::core::{Core, Output};
 use crate::execute::ReadFor;
-use crate::federation::{FederationEvent, Lane, PeerNotice, Received};
+use crate::federation::FromPeer;
 use crate::message::CoreMessage;
+use crate::peers::PeerNotice;
 
 impl Core {
     /// Every other replica.
@@ -17,55 +18,33 @@ impl Core {
         (0..self.greeting.replicas).map(ReplicaId).filter(move |peer| *peer != own)
     }
 
-    /// Takes in what came from peers. True if there was anything.
-    pub(crate) fn take_peer_events(&mut self) -> bool {
-        let mut any = false;
-        while let Some(event) = self.federation.poll_event() {
-            any = true;
-            match event {
-                FederationEvent::Connected { peer, lane } => {
-                    if lane == Lane::Control {
-                        self.docket().handle_connected(peer);
-                    }
-                    self.outputs.push_back(Output::Peer(PeerNotice::Connected { peer, lane }));
-                }
-                FederationEvent::Disconnected { peer, lane } => {
-                    if lane == Lane::Control {
-                        self.docket().handle_disconnected(peer);
-                        self.control().clocks.forget(peer);
-                    }
-                    self.outputs.push_back(Output::Peer(PeerNotice::Disconnected { peer, lane }));
-                }
-                FederationEvent::Message { peer, lane, message } => self.take_peer(peer, lane, message),
-                FederationEvent::Refused { peer, reason } => {
-                    self.outputs.push_back(Output::Peer(PeerNotice::Refused { peer, reason }));
-                }
-            }
-        }
-        any
-    }
-
-    fn take_peer(&mut self, from: ReplicaId, lane: Lane, message: Received) {
-        match (lane, message) {
-            (Lane::Control, Received::Docket { clock_ns, message }) => {
+    /// What a peer says. Federation lets only those messages through that belong to the lane.
+    pub(crate) fn take_peer(&mut self, from: ReplicaId, lane: Lane, message: FromPeer) {
+        let shard = match (lane, message) {
+            (Lane::Control, FromPeer::Docket { clock_ns, message }) => {
                 self.take_docket_message(from, clock_ns, message);
+                return;
             }
-            (Lane::Shard(shard), Received::Stripe(buffer)) => self.take_stripe(from, shard, buffer),
-            (Lane::Shard(shard), Received::StripeWanted(hash)) => {
-                self.give_stripe(from, StripeId { shard, hash });
-            }
-            (Lane::Shard(shard), Received::StripeMissing(hash)) => {
+            (Lane::Shard(shard), message) => (shard, message),
+            (lane, message) => panic!("{message:?} came on the {lane} lane"),
+        };
+        match shard {
+            (shard, FromPeer::Stripe(buffer)) => self.take_stripe(from, shard, buffer),
+            (shard, FromPeer::StripeWanted(hash)) => self.give_stripe(from, StripeId { shard, hash }),
+            (shard, FromPeer::StripeMissing(hash)) => {
                 self.stripes.handle_missing(StripeId { shard, hash }, self.now.monotonic_ns);
             }
-            (Lane::Shard(shard), Received::Copies(copies)) => self.take_copies(from, shard, &copies),
-            (Lane::Shard(shard), Received::CopiesWanted { from: first, through }) => {
+            (shard, FromPeer::Copies(copies)) => self.take_copies(from, shard, &copies),
+            (shard, FromPeer::CopiesWanted { from: first, through }) => {
                 self.take_copies_wanted(from, shard, first, through);
             }
-            (lane, message) => {
-                // Another version's, or a replica that lies: nothing here depends on it.
-                self.outputs.push_back(Output::Peer(PeerNotice::Odd { peer: from, lane, message: message.kind() }));
-            }
+            (shard, message) => panic!("{message:?} came on the lane of shard {shard}"),
         }
+    }
+
+    /// Sends on a lane of this core. What cannot be sent now is asked for again by whoever lacks it, or said again.
+    pub(crate) fn send_peer(&mut self, to: ReplicaId, lane: Lane, message: &PeerMessage<'_>) {
+        let _ = self.federation.send(to, lane, message, self.now.monotonic_ns);
     }
 
     /// A peer's stripe: it is written before anything else is done with it.
@@ -73,8 +52,7 @@ impl Core {
         let head = match Stripe::parse(buffer.payload()) {
             Ok(stripe) if stripe.head.shard == shard => stripe.head,
             _ => {
-                let notice = PeerNotice::BadStripe { peer: from, shard };
-                self.outputs.push_back(Output::Peer(notice));
+                self.outputs.push_back(Output::Peer(PeerNotice::BadStripe { peer: from, shard }));
                 return;
             }
         };
@@ -105,7 +83,7 @@ impl Core {
         let (buffer, location) = match self.stripes.get(id) {
             Some(stripe) => (stripe.buffer.clone(), stripe.location),
             None => {
-                let _ = self.federation.send(to, Lane::Shard(id.shard), &PeerMessage::StripeMissing(id.hash));
+                self.send_peer(to, Lane::Shard(id.shard), &PeerMessage::StripeMissing(id.hash));
                 return;
             }
         };
@@ -121,7 +99,7 @@ impl Core {
 
     /// Sends a stripe to one peer. What does not go out now is asked for again.
     pub(crate) fn send_stripe(&mut self, to: ReplicaId, id: StripeId, bytes: &[u8]) {
-        let _ = self.federation.send(to, Lane::Shard(id.shard), &PeerMessage::Stripe { bytes });
+        self.send_peer(to, Lane::Shard(id.shard), &PeerMessage::Stripe { bytes });
     }
 
     /// The Docket lacks a stripe.
@@ -140,7 +118,7 @@ impl Core {
     pub(crate) fn ask_stripes(&mut self) {
         let (own, replicas) = (self.greeting.replica, self.greeting.replicas);
         while let Some((id, from)) = self.stripes.poll_wanted(own, replicas, self.now.monotonic_ns) {
-            let _ = self.federation.send(from, Lane::Shard(id.shard), &PeerMessage::StripeWanted(id.hash));
+            self.send_peer(from, Lane::Shard(id.shard), &PeerMessage::StripeWanted(id.hash));
         }
     }
 }

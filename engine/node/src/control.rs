@@ -4,11 +4,12 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use assize_consensus::limits::FETCH_SLOTS_MAX;
 use assize_consensus::{CheckpointFlag, Docket, Effect, Proposal, Role};
 use assize_wal::{BlockBuffer, Entry, Mark, RecordLocation};
 use assize_wire::accept::{ACCEPT_HEADER_BYTES, Accept};
 use assize_wire::manifest::{Manifest, Ordered};
-use assize_wire::peer::{Chosen, DocketMessage, PeerMessage};
+use assize_wire::peer::{Chosen, DocketMessage, Lane, PeerMessage};
 use assize_wire::{Ballot, CoreId, ReplicaId, ShardId, Slot, StreamTime};
 
 use crate::checkpoint::{CheckpointReport, Coordinator, Updated};
@@ -16,8 +17,7 @@ use crate::clocks::{Agreement, Clocks};
 use crate::core::{Core, Output};
 use crate::election::{Due, Election};
 use crate::execute::ReadFor;
-use crate::federation::Lane;
-use crate::limits::{FETCHED_SLOTS_MAX, SHORT_OF_ROOM_NS};
+use crate::limits::SHORT_OF_ROOM_NS;
 use crate::message::CoreMessage;
 use crate::replay::{Brought, Replay};
 
@@ -202,7 +202,7 @@ impl Core {
                 Effect::Send { to, message } => {
                     let message = PeerMessage::Docket { clock_ns: self.now.wall_ns, message };
                     // What is lost is said again with the next heartbeat, or after the next election timeout.
-                    let _ = self.federation.send(to, Lane::Control, &message);
+                    self.send_peer(to, Lane::Control, &message);
                 }
                 Effect::WritePromise(ballot) => self.control().coordinator.write_promise(ballot),
                 Effect::WriteAccept(proposal) => self.write_accept(proposal),
@@ -365,7 +365,7 @@ impl Core {
             .control()
             .accepts
             .range(from..=chosen)
-            .take(FETCHED_SLOTS_MAX)
+            .take(FETCH_SLOTS_MAX as usize)
             .map(|(slot, location)| (*slot, *location))
             .collect();
         if locations.first().is_none_or(|(slot, _)| *slot != from) {
@@ -404,7 +404,7 @@ impl Core {
         let (ballot, chosen) = (control.docket.promised(), control.told_chosen);
         let message = DocketMessage::Fetched { ballot, slots, chosen };
         let message = PeerMessage::Docket { clock_ns: self.now.wall_ns, message };
-        let _ = self.federation.send(to, Lane::Control, &message);
+        self.send_peer(to, Lane::Control, &message);
     }
 
     /// Now and then, while room is wanted: asks the device again for space that it did not have, and the control core

@@ -4,11 +4,10 @@
 use alloc::vec::Vec;
 
 use assize_shards::CopyFate;
-use assize_wire::peer::PeerMessage;
+use assize_wire::peer::{Lane, PeerMessage};
 use assize_wire::{Hash, ReplicaId, ShardId, Slot};
 
 use crate::core::{Core, Output};
-use crate::federation::Lane;
 use crate::limits::COPIES_ASK_NS;
 
 /// When a shard's oldest stripe that has run and is not published was last asked about.
@@ -33,7 +32,7 @@ impl Core {
             let message = PeerMessage::Copies(copies);
             for peer in self.peers() {
                 // Who does not get it now asks for it.
-                let _ = self.federation.send(peer, lane, &message);
+                self.send_peer(peer, lane, &message);
             }
         }
     }
@@ -60,7 +59,7 @@ impl Core {
             }
         }
         if !answers.is_empty() {
-            let _ = self.federation.send(from, Lane::Shard(shard), &PeerMessage::Copies(answers));
+            self.send_peer(from, Lane::Shard(shard), &PeerMessage::Copies(answers));
         }
     }
 
@@ -72,7 +71,7 @@ impl Core {
         let own = slots.filter_map(|slot| Some((slot, self.shards[seat].clerk().own_digest(slot)?)));
         let copies: Vec<(Slot, Hash)> = own.collect();
         if !copies.is_empty() {
-            let _ = self.federation.send(from, Lane::Shard(shard), &PeerMessage::Copies(copies));
+            self.send_peer(from, Lane::Shard(shard), &PeerMessage::Copies(copies));
         }
     }
 
@@ -97,7 +96,7 @@ impl Core {
             }
             let message = PeerMessage::CopiesWanted { from: slot, through: last };
             for peer in self.peers() {
-                let _ = self.federation.send(peer, Lane::Shard(shard), &message);
+                self.send_peer(peer, Lane::Shard(shard), &message);
             }
         }
     }

@@ -24,11 +24,12 @@ use crate::control::Control;
 use crate::copies::CopiesAsked;
 use crate::election::{Election, ElectionTimes};
 use crate::execute::Pending;
-use crate::federation::{Federation, FederationConfig, PeerNotice};
+use crate::federation::{Federation, FederationConfig};
 use crate::layout::Layout;
 use crate::limits::IDLE_MARK_NS;
 use crate::message::CoreMessage;
 use crate::outcome_stream::OutcomeStream;
+use crate::peers::PeerNotice;
 use crate::publish::Unfilled;
 use crate::reads::Reads;
 use crate::replay::Replay;
@@ -65,10 +66,10 @@ pub struct CoreConfig {
     pub shards: Vec<Shard>,
     /// What recovery left for it.
     pub start: CoreStart,
-    /// How it reaches the other replicas.
-    pub federation: FederationConfig,
     /// On the control core: what the Docket and the checkpoints start with.
     pub control: Option<ControlStart>,
+    /// Of its connections to other replicas.
+    pub federation: FederationConfig,
 }
 
 /// What the control core starts with, beside what every core does.
@@ -110,8 +111,6 @@ pub enum Output {
     Listen,
     /// This core serves: as leader, or as a follower that stands where the cluster does.
     Serving,
-    /// A connection to a peer came, went or was refused, for the operator.
-    Peer(PeerNotice),
     /// The Docket met something that no working cluster does, for the operator.
     Alarm(Alarm),
     /// No peer's log reaches back to what this replica lacks: it needs a checkpoint of theirs.
@@ -161,6 +160,8 @@ pub enum Output {
         /// The digest computed now.
         found: Hash,
     },
+    /// What happened to a connection to another replica, for the operator.
+    Peer(PeerNotice),
     /// Everything that was admitted is answered and durable: the core may end once its sockets are flushed.
     Halted {
         /// What its shards' entities come to.
@@ -176,6 +177,7 @@ pub struct Core {
     pub(crate) routing: Routing,
     pub(crate) greeting: Greeting,
     pub(crate) connections: Connections,
+    pub(crate) federation: Federation,
     pub(crate) usher: Usher,
     /// As `usher.seats`: the shards of this core, ascending.
     pub(crate) shards: Vec<Shard>,
@@ -184,7 +186,6 @@ pub struct Core {
     pub(crate) checkpoints: Checkpoints,
     /// On the control core alone.
     pub(crate) control: Option<Control>,
-    pub(crate) federation: Federation,
     pub(crate) stripes: Stripes,
     pub(crate) pending: Pending,
     /// As `shards`.
@@ -243,6 +244,7 @@ impl Core {
             routing,
             greeting,
             connections: Connections::default(),
+            federation: Federation::new(federation),
             usher,
             copies_asked: shards.iter().map(|_| CopiesAsked::default()).collect(),
             shards,
@@ -250,7 +252,6 @@ impl Core {
             outcomes: OutcomeStream::new(logs.outcomes, index, stored),
             checkpoints: Checkpoints::new(logs.parts, logs.keys, retention, live),
             control,
-            federation: Federation::new(federation),
             stripes,
             pending: Pending::default(),
             reads: Reads::after(tip.slot),
@@ -332,10 +333,9 @@ impl Core {
     /// called again, after [`Core::handle_now`], so that the times of the stages mean something.
     #[must_use]
     pub fn step(&mut self) -> bool {
-        self.federation.handle_time(self.now.monotonic_ns);
         self.outcomes.handle_durable(&mut self.checkpoints.retention);
         let mut progress = self.publish_filled();
-        progress |= self.take_peer_events();
+        progress |= self.step_federation();
         progress |= self.take_reads();
         while let Some(message) = self.own.pop_front() {
             self.apply(message);
@@ -415,6 +415,7 @@ impl Core {
         self.checkpoints.parts.check_invariants();
         self.checkpoints.keys.check_invariants();
         self.control.iter().for_each(|control| control.docket.check_invariants());
+        self.federation.check_invariants();
     }
 
     /// Says once that this core serves.

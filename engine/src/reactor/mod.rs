@@ -15,8 +15,7 @@ use std::time::Duration;
 
 use assize_device::DirectDevice;
 use assize_node::boot::ReadError;
-use assize_node::federation::PeerNotice;
-use assize_node::{CheckpointEnd, Core, CoreMessage, Now, Output};
+use assize_node::{CheckpointEnd, Core, CoreMessage, Now, Output, PeerNotice};
 use assize_shards::{Finding, StateDigest};
 use assize_wal::LogFailure;
 use assize_wire::message::Refused;

@@ -295,6 +295,7 @@ fn core(shape: Shape, routing: Routing, id: CoreId, recovered: &Recovered, super
         }),
         domains,
         guard: Arc::new(Guard),
+        federation: FederationConfig::alone(id, Arc::clone(&layout), CLUSTER),
         layout,
     })
 }
