@@ -146,6 +146,7 @@ impl CorePlan {
         };
         Ok(Core::new(CoreConfig {
             id,
+            federation: FederationConfig::alone(id, Arc::clone(&layout), agreed.cluster),
             layout,
             routing,
             domains,
@@ -154,7 +155,6 @@ impl CorePlan {
             greeting,
             shards,
             start,
-            federation: FederationConfig::default(),
             control,
         }))
     }

@@ -251,7 +251,6 @@ pub fn build_core(
         },
         shards: owned.iter().map(&mut shard).collect(),
         start: CoreStart::new(id, &layout, shape.identity(LogId(0)), log_tuning(shape), recovered),
-        federation: FederationConfig::default(),
         control: (layout.control == id).then(|| ControlStart {
             docket,
             start: docket_start(recovered, 1).unwrap(),

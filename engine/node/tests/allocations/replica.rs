@@ -280,7 +280,6 @@ fn core(shape: Shape, routing: Routing, id: CoreId, recovered: &Recovered, super
         },
         shards: owned[usize::from(id.0)].iter().copied().map(shard).collect(),
         start: CoreStart::new(id, &layout, identity, tuning, recovered),
-        federation: FederationConfig::default(),
         control: (layout.control == id).then(|| ControlStart {
             docket: DocketConfig { replica: ReplicaId(0), replicas: 1, shards: shape.shards, window: 8 },
             start: docket_start(recovered, 1).expect("an empty log"),
