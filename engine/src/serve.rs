@@ -14,6 +14,7 @@ use crate::cli::ServeCommand;
 use crate::config::ConfigFile;
 use crate::exit::Exit;
 use crate::logging;
+use crate::peer_log::PeerLog;
 use crate::reactor::{Failure, Notice, StageHistograms};
 use crate::run::complain;
 
@@ -51,6 +52,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
     let mut serving = 0;
     let mut halted = 0;
     let mut stages = StageHistograms::default();
+    let mut peers = PeerLog::new(&replica.agreed);
     while halted < replica.mailboxes.len() {
         select! {
             recv(requests) -> request => match request {
@@ -70,6 +72,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
                 }
                 Ok(Notice::Replayed(slot)) => replica.handle_replayed(slot),
                 Ok(Notice::Checkpoint(end)) => log_checkpoint(&end),
+                Ok(Notice::Peer(notice)) => peers.log(&notice),
                 Ok(Notice::Halted(_, of_core)) => {
                     halted += 1;
                     stages.add(&of_core);
