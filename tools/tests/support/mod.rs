@@ -183,6 +183,10 @@ impl Connection {
                 true
             }
             FrameKind::Submit => self.submit(frame, out),
+            FrameKind::Ping => {
+                FrameWriter::begin(out, FrameKind::Pong, frame.request).finish(out);
+                true
+            }
             kind => panic!("the client sent {kind:?}"),
         }
     }
