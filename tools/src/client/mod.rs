@@ -27,3 +27,4 @@ pub use event::{AnswerOwned, Completion, NewEvent, Outcome, Ticket};
 pub use finder::{Finder, FinderCounts, Found, SiteAction, SiteId};
 pub use options::Options;
 pub use session::{Session, SessionEvent};
+pub(crate) use sites::Sites;

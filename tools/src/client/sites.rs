@@ -8,7 +8,7 @@ use super::error::ClientError;
 use super::finder::SiteId;
 
 /// Every address of every name is a site. Their number stays what it was in the beginning, so that a site's id does.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sites {
     /// For each site its name, which of the name's addresses it is, and that address; none if there is none now.
     sites: Vec<(String, usize, Option<SocketAddr>)>,
