@@ -122,6 +122,7 @@ fn check_restored(image: &mut Image, superblock: &Superblock, recovered: &Recove
             ttl_ns: agreed.warden_ttl_ns,
             warden_capacity: agreed.warden_capacity as u32,
             entity_capacity: agreed.entity_capacity as u32,
+            replicas: 1,
             copies: agreed.copies,
         };
         let identity = identity(superblock, LogId(0));

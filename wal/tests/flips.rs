@@ -33,7 +33,6 @@ fn l3_every_flipped_bit_of_every_kind_of_record_is_found_out() {
         (Entry::Entities { slot, shard: ShardId(1), number: 3 }, 0),
         (Entry::Keys { shard: ShardId(1), first: 40, next: 55 }, 0),
         (Entry::Part { slot, shard: ShardId(1), records: 4 }, 0),
-        (Entry::Chosen { slot, manifest: hash }, 0),
         (Entry::Start, 0),
         (Entry::Entities { slot, shard: ShardId(1), number: 3 }, 0),
         (Entry::Keys { shard: ShardId(1), first: 5, next: 9 }, 0),

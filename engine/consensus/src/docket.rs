@@ -1,13 +1,24 @@
-//! The state machine of the replicated log on one replica.
+//! The state machine of the replicated log on one replica: its state, its inputs and outputs. What a role does stands in
+//! `leader.rs`, `candidate.rs` and `follower.rs`, how values enter the log in `accept.rs`, catching up in `catch_up.rs`.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use assize_wire::manifest::{Manifest, Ordered};
+use assize_wire::manifest::Ordered;
+use assize_wire::peer::{Chosen, DocketMessage};
 use assize_wire::{Ballot, Hash, ReplicaId, ShardId, Slot, StreamTime, StripeId};
 
+use crate::accept::Writing;
+use crate::candidate::Preparing;
+use crate::catch_up::{Fetch, Heard};
+use crate::effect::Effect;
+use crate::intake::{Early, Intake};
+use crate::leader::Leading;
+use crate::log::{Chain, Held, LogTip};
 use crate::offers::{Offer, Offers};
+use crate::quorum::Replicas;
+use crate::stripes::Stripes;
 use crate::watermarks::Watermarks;
 
 /// What the Docket is told at its start.
@@ -15,377 +26,549 @@ use crate::watermarks::Watermarks;
 pub struct DocketConfig {
     /// This replica.
     pub replica: ReplicaId,
+    /// Voting replicas of the cluster: 1, 3 or 5.
+    pub replicas: u8,
     /// Shards of the cluster.
     pub shards: u16,
-    /// Slots that may be formed and not yet published.
+    /// Slots that may be formed and not yet published by a leader, or told and not yet published on any replica.
     pub window: u32,
 }
 
-/// Where a log stands: what the next manifest chains to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LogTip {
-    /// The last slot.
-    pub slot: Slot,
-    /// The hash of its manifest.
-    pub hash: Hash,
-    /// Its stream time.
-    pub time: StreamTime,
-}
-
-impl LogTip {
-    /// Before the first slot.
-    pub const START: LogTip = LogTip { slot: Slot::ZERO, hash: Hash::ZERO, time: StreamTime(0) };
-}
-
-/// A slot that was just formed: its accept record must be written, after the stripes it names (P2).
+/// What recovery found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[must_use = "a slot that was formed and is not written stops the log"]
-pub struct Proposal {
-    /// The ballot under which it is proposed.
-    pub ballot: Ballot,
-    /// The slot.
-    pub slot: Slot,
-    /// Its value.
-    pub manifest: Manifest,
-    /// The manifest's bytes.
-    pub bytes: Vec<u8>,
-    /// Their hash.
-    pub hash: Hash,
+pub struct DocketStart {
+    /// The checkpoint, or [`LogTip::START`]: chosen and executed up to here.
+    pub tip: LogTip,
+    /// Slots above the tip, each chained to the one below, without a gap, with the ballot of its last record. All their
+    /// stripes are here.
+    pub accepted: Vec<(Arc<Ordered>, Ballot)>,
+    /// Slots above those that were accepted once and cannot be read now, with the hash if it is known (P5).
+    pub damaged: Vec<(Slot, Option<Hash>)>,
+    /// Known chosen through here. With one replica everything accepted is chosen.
+    pub chosen: Slot,
+    /// At or above every ballot in the superblock and in any accept record, those included that cannot be read any more
+    /// (P3): a record's mark is at or above the ballots of all before it. Otherwise:
+    ///
+    /// 1. This replica accepts slot 7 under ballot 5.1 and so promises 5.1; with 1 itself that is a majority.
+    /// 2. It stops, and the record decays: slot 7 is damaged, and the superblock says 3.0.
+    /// 3. Replica 2, which led under 4.2, still proposes its own slot 7; it is accepted here, and the damage is gone.
+    /// 4. Replica 1 dies; 0 and 2 elect a leader, which finds the value of 4.2: the choice of 5.1 is lost.
+    pub promised: Ballot,
+    /// Stripes in the logs that no accepted slot names.
+    pub stored: Vec<StripeId>,
 }
 
-/// Whether a checkpoint is to be taken after the next slot (L6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CheckpointFlag {
-    /// No.
-    Lowered,
-    /// Yes, when there is something to order.
-    Raised,
-    /// Yes, at once, even if there is nothing to order.
-    Alone,
+/// What a replica does for the log at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// It accepts.
+    Follower,
+    /// It wants to lead.
+    Candidate,
+    /// It leads.
+    Leader,
 }
 
-/// The replicated log as one replica leads it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum State {
+    Following,
+    /// It asks whether it could win. Nothing is promised by that: meanwhile it follows.
+    Canvassing {
+        ballot: Ballot,
+        granted: Replicas,
+    },
+    /// It has promised itself its own ballot, and gathers the promises of others.
+    Preparing(Preparing),
+    Leading(Leading),
+}
+
+/// The replicated log on one replica.
 ///
-/// Order of calls: [`Docket::replay`] for every slot that recovery found, in order; then [`Docket::lead`]; then any
-/// input, after each of which [`Docket::form`] and [`Docket::poll_chosen`] are drained.
+/// Order of calls: any `handle_*` or command, in any order; after each (or after a batch of them) [`Docket::poll_effect`]
+/// and [`Docket::poll_chosen`] until they return nothing. Completions come in the order of their effects.
 ///
 /// Invariants, checked by [`Docket::check_invariants`]:
-/// * `published <= chosen <= accepted <= formed`, and `formed - published <= window`.
-/// * `unpublished` holds exactly the slots above `published` up to `formed`, in order, each chained to the one below.
-/// * While an accept record is being written no other slot is formed.
+/// * `published <= told <= chosen <= accepted <= formed`; `told - published <= window`.
+/// * The chain in memory has every slot above `published`, each chained to the one below (P4).
+/// * `chosen = min(fact, durable)`: what is executed is known chosen and durable here.
+/// * `fact <= written`, and the intake begins right above `written`.
+/// * `promised` is at or above every ballot under which a slot known chosen here was chosen: so a leader under this or a
+///   higher ballot never has another value there (P7).
+/// * A ballot is led under, or prepared, once (P1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Docket {
-    config: DocketConfig,
-    /// The ballot under which this replica leads, or [`Ballot::NONE`].
-    ballot: Ballot,
-    /// The last formed (or replayed) slot.
-    tip: LogTip,
-    marks: Watermarks,
-    offers: Offers,
-    unpublished: VecDeque<Unpublished>,
+    pub(crate) config: DocketConfig,
+    pub(crate) state: State,
+    /// No proposal, prepare or heartbeat under a lower ballot is heeded.
+    pub(crate) promised: Ballot,
+    /// What of that is durable, by the superblock or by an accept record (P3): nothing is answered to a prepare before.
+    pub(crate) promised_durable: Ballot,
+    /// The highest ballot whose promise was given to the superblock.
+    pub(crate) promise_written: Ballot,
+    /// The highest ballot heard of anywhere: the next own one is above it.
+    pub(crate) seen: Ballot,
+    /// Whose prepare under `promised` waits for that promise to be durable, and from which slot it wants to know.
+    pub(crate) asked: Option<(ReplicaId, Slot)>,
+    /// Who leads under `promised`, once it was heard.
+    pub(crate) leader: Option<ReplicaId>,
+    /// Whether the leader is heard and moves on: as long as it does, nobody else is told that he could win (P9).
+    pub(crate) hears_leader: bool,
+    /// What the leader last said to be chosen in a heartbeat that counted.
+    pub(crate) counted: Slot,
+    pub(crate) connected: Replicas,
+    pub(crate) chain: Chain,
+    /// Slots above the chain that were accepted once and cannot be read now, ascending (P5).
+    pub(crate) damaged: Vec<(Slot, Option<Hash>)>,
+    /// Values to be written, right above `written`.
+    pub(crate) intake: Intake,
+    pub(crate) early: Early,
+    /// Accept records on their way, in write order.
+    pub(crate) writing: VecDeque<Writing>,
+    /// Everything in the chain through here was given to the log under `promised`, or is known chosen.
+    pub(crate) written: Slot,
+    /// Everything in the chain through here has a durable record of its present value.
+    pub(crate) durable: Slot,
+    /// Everything in the chain through here is chosen (P7).
+    pub(crate) fact: Slot,
+    /// See [`Watermarks::accepted`].
+    pub(crate) accepted: Slot,
+    /// See [`Watermarks::chosen`].
+    pub(crate) chosen: Slot,
     /// The slot up to which [`Docket::poll_chosen`] has told of choices.
-    told: Slot,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Unpublished {
-    ordered: Arc<Ordered>,
-    /// Bit s: shard s has a stripe in this slot and has not published it.
-    owing: u64,
+    pub(crate) told: Slot,
+    pub(crate) published: Slot,
+    pub(crate) heard: Heard,
+    pub(crate) fetch: Option<Fetch>,
+    /// Whether a canvass is to be repeated once this replica has caught up; once per election timeout.
+    pub(crate) canvass_again: bool,
+    pub(crate) stripes: Stripes,
+    pub(crate) offers: Offers,
+    /// The ballot of the last [`Effect::Release`].
+    pub(crate) released: Ballot,
+    pub(crate) quarantined: bool,
+    /// Whether the leader is to be told how far this replica has accepted.
+    pub(crate) report_due: bool,
+    pub(crate) effects: VecDeque<Effect>,
 }
 
 impl Docket {
-    /// A Docket whose log ends at `tip`, all of it published; it does not lead.
-    #[must_use]
-    pub fn new(config: DocketConfig, tip: LogTip) -> Docket {
-        assert!(config.window >= 1, "a window of no slots");
-        Docket {
-            config,
-            ballot: Ballot::NONE,
-            tip,
-            marks: Watermarks::at(tip.slot),
-            offers: Offers::new(config.shards),
-            unpublished: VecDeque::new(),
-            told: tip.slot,
-        }
-    }
-
-    /// A slot that recovery found: with one replica, durable is chosen. Only while there is [`Docket::room`].
+    /// A Docket that follows, with what recovery found.
     ///
     /// # Panics
-    /// When it does not chain to the slot below: recovery promised that it does (P4).
-    pub fn replay(&mut self, manifest: Manifest, hash: Hash) {
-        assert_eq!(self.ballot, Ballot::NONE, "slots are replayed before leading");
-        assert_eq!(manifest.slot, self.tip.slot.next(), "replayed out of order");
-        assert_eq!(manifest.previous, self.tip.hash, "slot {} does not chain", manifest.slot);
-        assert!(manifest.time >= self.tip.time, "stream time moved back at slot {}", manifest.slot);
-        assert!(self.room(), "slot {} is replayed beyond the window", manifest.slot);
-        self.push(manifest, hash);
-        self.marks.accepted = self.tip.slot;
-        self.marks.chosen = self.tip.slot;
-    }
-
-    /// Takes up leading under `ballot`, which is durable and above every one used before (P1).
-    pub fn lead(&mut self, ballot: Ballot) {
-        assert!(ballot > self.ballot, "ballot {ballot} is not above {}", self.ballot);
-        assert_eq!(ballot.replica(), self.config.replica, "another replica's ballot");
-        self.ballot = ballot;
-    }
-
-    /// A shard sealed a stripe.
-    pub fn handle_offer(&mut self, offer: Offer) {
-        // P8: named only under the ballot in its bytes. Another one is of an earlier leadership of ours; its shard
-        // has discarded it.
-        if offer.ballot == self.ballot {
-            self.offers.push(offer);
+    /// When that is not one chain, or a single replica has damaged slots: recovery promised otherwise (P4, L5).
+    #[must_use]
+    pub fn new(config: DocketConfig, start: DocketStart) -> Docket {
+        assert!(matches!(config.replicas, 1 | 3 | 5), "{} replicas", config.replicas);
+        assert!(config.replica.0 < config.replicas, "replica {} of {}", config.replica, config.replicas);
+        assert!(config.window >= 1, "a window of no slots");
+        assert!(config.replicas > 1 || start.damaged.is_empty(), "damaged slots and nobody to repair them");
+        assert!(start.chosen >= start.tip.slot, "chosen {} is below the checkpoint", start.chosen);
+        let mut chain = Chain::new(start.tip);
+        let mut stripes = Stripes::default();
+        start.stored.into_iter().for_each(|id| stripes.store(id));
+        for (ordered, ballot) in start.accepted {
+            assert!(ballot <= start.promised, "an accept under {ballot}, promised {}", start.promised);
+            let slot = ordered.manifest.slot;
+            assert_eq!(slot, chain.tip().slot.next(), "recovered out of order");
+            if slot > start.chosen && config.replicas > 1 {
+                ordered.manifest.stripes.iter().for_each(|stripe| stripes.store(stripe.id));
+            }
+            let _ = chain.put(ordered, ballot, false);
+            if let Some(held) = chain.get_mut(slot) {
+                held.durable = true;
+            }
+        }
+        let end = chain.tip().slot;
+        assert!(start.damaged.iter().all(|(slot, _)| *slot > end), "damaged slots below {end}");
+        let chosen = if config.replicas == 1 { end } else { start.chosen.min(end) };
+        Docket {
+            state: State::Following,
+            promised: start.promised,
+            promised_durable: start.promised,
+            promise_written: start.promised,
+            seen: start.promised,
+            asked: None,
+            leader: None,
+            hears_leader: false,
+            counted: Slot::ZERO,
+            connected: Replicas::default(),
+            damaged: start.damaged,
+            intake: Intake::default(),
+            early: Early::default(),
+            writing: VecDeque::new(),
+            written: chosen,
+            durable: end,
+            fact: chosen,
+            accepted: chosen,
+            chosen,
+            told: start.tip.slot,
+            published: start.tip.slot,
+            heard: Heard::nothing(config.replica),
+            fetch: None,
+            canvass_again: false,
+            stripes,
+            offers: Offers::new(config.shards),
+            released: Ballot::NONE,
+            quarantined: false,
+            report_due: false,
+            effects: VecDeque::new(),
+            chain,
+            config,
         }
     }
 
-    /// A stripe in a log other than the Docket's is durable (P2).
-    pub fn handle_stripe_durable(&mut self, id: StripeId) {
-        self.offers.mark_durable(id);
+    /// A message of a peer. `time_max` is this replica's clock with the skew bound added: freshly formed slots must not be
+    /// beyond it (P13).
+    pub fn handle_message(&mut self, from: ReplicaId, message: DocketMessage, time_max: StreamTime) {
+        let is_peer = from != self.config.replica && from.0 < self.config.replicas;
+        assert!(is_peer, "a message from replica {from}, which is no peer");
+        match message {
+            DocketMessage::Canvass { ballot, chosen } => self.take_canvass(from, ballot, chosen),
+            DocketMessage::CanvassAnswer { ballot, granted, promised, chosen } => {
+                self.take_canvass_answer(from, ballot, granted, promised, chosen);
+            }
+            DocketMessage::Prepare { ballot, from: slot } => self.take_prepare(from, ballot, slot),
+            DocketMessage::Promise { ballot, chosen, entries } => {
+                self.take_promise(from, ballot, chosen, entries);
+            }
+            DocketMessage::Accept { ballot, fresh, ordered, chosen } => {
+                self.take_accept(from, ballot, (fresh, ordered), chosen, time_max);
+            }
+            DocketMessage::Accepted { ballot, slot } => self.take_accepted(from, ballot, slot),
+            DocketMessage::Refused { ballot, promised } => self.take_refused(ballot, promised),
+            DocketMessage::Heartbeat { ballot, sequence, chosen, formed } => {
+                self.take_heartbeat(from, ballot, sequence, chosen, formed);
+            }
+            DocketMessage::HeartbeatAnswer { ballot, sequence, accepted } => {
+                self.take_heartbeat_answer(from, ballot, sequence, accepted);
+            }
+            DocketMessage::Fetch { from: slot } => self.take_fetch(from, slot),
+            DocketMessage::Fetched { ballot, slots, chosen } => {
+                self.take_fetched(from, ballot, slots, chosen);
+            }
+            DocketMessage::Handover { ballot } => self.take_handover(from, ballot),
+        }
+        self.advance();
     }
 
-    /// The accept record of `slot` under `ballot` is durable, with everything before it.
+    /// Messages reach this peer from now on.
+    pub fn handle_connected(&mut self, peer: ReplicaId) {
+        assert!(peer != self.config.replica && peer.0 < self.config.replicas, "replica {peer} is no peer");
+        self.connected.insert(peer);
+        match &self.state {
+            State::Following => {}
+            State::Canvassing { ballot, .. } => {
+                let message = DocketMessage::Canvass { ballot: *ballot, chosen: self.chosen };
+                self.send(peer, message);
+            }
+            State::Preparing(preparing) => {
+                let from = preparing.from;
+                if self.promised_durable >= self.promised {
+                    self.send(peer, DocketMessage::Prepare { ballot: self.promised, from });
+                }
+            }
+            State::Leading(_) => self.greet(peer),
+        }
+        self.want_fetch();
+    }
+
+    /// Messages do not reach this peer any more, and what was sent last may be lost.
+    pub fn handle_disconnected(&mut self, peer: ReplicaId) {
+        self.connected.remove(peer);
+        if self.fetch.is_some_and(|fetch| fetch.to == peer) {
+            self.fetch = None;
+            self.want_fetch();
+        }
+    }
+
+    /// For the shortest election timeout no heartbeat counted (P9): the leader is not heard any more.
+    pub fn handle_silence(&mut self) {
+        self.hears_leader = false;
+        if self.leader != Some(self.config.replica) {
+            self.leader = None;
+        }
+    }
+
+    /// For this replica's election timeout, which is drawn at random, no heartbeat counted.
+    pub fn handle_election_timeout(&mut self) {
+        if matches!(self.state, State::Leading(_)) || self.quarantined {
+            return;
+        }
+        self.handle_silence();
+        self.fetch = None;
+        self.want_fetch();
+        self.canvass_again = false;
+        self.start_canvass();
+        self.advance();
+    }
+
+    /// On every replica, in the interval of heartbeats: a leader sends one, and again what a peer has not answered since
+    /// the last one; a follower asks again for what it fetches.
+    pub fn handle_heartbeat_due(&mut self) {
+        self.send_heartbeats_and_again();
+        self.age_fetch();
+    }
+
+    /// For an election timeout nothing that is outstanding has moved (P9): a leader gives up.
+    pub fn handle_stalled(&mut self) {
+        self.step_down();
+        self.hears_leader = false;
+    }
+
+    /// The superblock holds this promise ([`Effect::WritePromise`]).
+    pub fn handle_promise_durable(&mut self, ballot: Ballot) {
+        assert!(ballot <= self.promise_written, "promise {ballot} is durable and was not written");
+        self.promised_durable = self.promised_durable.max(ballot);
+        if ballot == self.promised {
+            self.go_on_with_promise();
+        }
+        self.advance();
+    }
+
+    /// A shard of this replica sealed a stripe. Under another ballot than the one led under it is not taken (P8): that was
+    /// sealed before [`Effect::Unlead`], and is discarded.
+    pub fn handle_offer(&mut self, offer: Offer) {
+        if offer.ballot != self.ballot() || self.ballot() == Ballot::NONE {
+            return;
+        }
+        let id = offer.stripe.id;
+        if offer.in_docket_log {
+            self.stripes.store(id);
+        }
+        self.offers.push(offer.stripe, self.stripes.has(&id));
+    }
+
+    /// A stripe, of this replica or of a peer, is durable here, or stands in the Docket's log before any accept record that
+    /// is appended from now on. May be told twice before its slot is chosen.
+    pub fn handle_stripe_stored(&mut self, id: StripeId) {
+        self.stripes.store(id);
+        self.offers.mark(id, true);
+        self.drain_intake();
+        self.advance();
+    }
+
+    /// A stripe was dropped or is damaged: it is no longer stored here.
+    pub fn handle_stripe_lost(&mut self, id: StripeId) {
+        self.stripes.lose(&id);
+        self.offers.mark(id, false);
+        let is_named =
+            |manifest: &assize_wire::manifest::Manifest| manifest.stripes.iter().any(|s| s.id == id);
+        let needed = self.intake.iter().find(|pending| is_named(&pending.ordered.manifest)).cloned();
+        if let Some(pending) = needed {
+            self.want_stripes(&pending.ordered, pending.from);
+        }
+    }
+
+    /// The accept record of `slot` under `ballot` is durable, with everything that was to be before it
+    /// ([`Effect::WriteAccept`]).
     pub fn handle_accept_durable(&mut self, slot: Slot, ballot: Ballot) {
-        assert_eq!(ballot, self.ballot, "an accept under a ballot that is not ours");
-        assert_eq!(slot, self.marks.accepted.next(), "accepted out of slot order (P4)");
-        self.marks.accepted = slot;
-        // One voting replica is its own majority.
-        self.marks.chosen = slot;
+        self.take_durable(slot, ballot);
+        self.advance();
     }
 
     /// A shard published its stripe of `slot` (C3: in slot order).
     pub fn handle_published(&mut self, slot: Slot, shard: ShardId) {
-        let first = self.marks.published.next();
-        let at = slot.0.checked_sub(first.0).and_then(|at| usize::try_from(at).ok());
-        let entry = at.and_then(|at| self.unpublished.get_mut(at));
-        let Some(entry) = entry else {
-            panic!("shard {shard} published slot {slot}, outside {first} ..= {}", self.marks.formed);
+        if self.quarantined {
+            return;
+        }
+        let (published, told) = (self.published, self.told);
+        assert!(
+            slot > published && slot <= told,
+            "shard {shard} published slot {slot}, outside {published} ..= {told}"
+        );
+        let Some(held) = self.chain.get_mut(slot) else {
+            panic!("slot {slot} is not in memory; published {published}, told {told}");
         };
-        assert!(slot <= self.marks.chosen, "slot {slot} is published before it is chosen");
         let bit = 1 << shard.0;
-        assert!(entry.owing & bit != 0, "shard {shard} published slot {slot} twice or has no stripe in it");
-        entry.owing &= !bit;
+        assert!(held.owing & bit != 0, "shard {shard} published slot {slot} twice or has no stripe in it");
+        held.owing &= !bit;
         self.advance_published();
     }
 
-    /// A slot is published when no shard owes it anything; one that orders nothing as soon as it was told.
-    fn advance_published(&mut self) {
-        while self.marks.published < self.told
-            && self.unpublished.front().is_some_and(|entry| entry.owing == 0)
-        {
-            self.unpublished.pop_front();
-            self.marks.published = self.marks.published.next();
-        }
+    /// This replica's arithmetic is in doubt (C5): it leads no more and executes nothing, but still accepts. What is chosen
+    /// counts as published.
+    pub fn quarantine(&mut self) {
+        self.step_down();
+        self.state = State::Following;
+        self.quarantined = true;
+        self.advance();
     }
 
-    /// Forms the next slot from every offer that may be named, if it is time: one slot per completed manifest
-    /// write, and no more than the window. `clock` is this replica's wall clock (P13); stream time never moves back.
-    pub fn form(&mut self, clock: StreamTime, flag: CheckpointFlag) -> Option<Proposal> {
-        let writing = self.marks.accepted < self.marks.formed;
-        let something = self.offers.has_ready() || flag == CheckpointFlag::Alone;
-        if self.ballot == Ballot::NONE || writing || !self.room() || !something {
-            return None;
+    /// The next thing to do.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        if self.effects.is_empty() {
+            self.flush_report();
+            self.flush_heartbeats();
         }
-        let manifest = Manifest {
-            slot: self.tip.slot.next(),
-            time: clock.max(self.tip.time),
-            previous: self.tip.hash,
-            checkpoint: flag != CheckpointFlag::Lowered,
-            stripes: self.offers.take_ready(),
-        };
-        let bytes = manifest.encode();
-        let (slot, hash) = (manifest.slot, Hash::of(&bytes));
-        self.push(manifest.clone(), hash);
-        Some(Proposal { ballot: self.ballot, slot, manifest, bytes, hash })
+        self.effects.pop_front()
     }
 
-    /// The next slot that became chosen, in slot order.
+    /// The next slot to execute, in slot order: chosen, and at most a window of them told and not yet published.
     pub fn poll_chosen(&mut self) -> Option<Arc<Ordered>> {
-        if self.told >= self.marks.chosen {
+        let open = self.told.0 - self.published.0;
+        if self.told >= self.chosen || open >= u64::from(self.config.window) {
             return None;
         }
         self.told = self.told.next();
-        let at = (self.told.0 - self.marks.published.0 - 1) as usize;
-        let ordered = Arc::clone(&self.unpublished[at].ordered);
+        let ordered = self.chain.get(self.told).map(|held| Arc::clone(&held.ordered));
         self.advance_published();
-        Some(ordered)
+        ordered
     }
 
-    /// Whether one more slot may be formed or replayed.
+    /// What this replica does at present.
     #[must_use]
-    pub fn room(&self) -> bool {
-        self.tip.slot.0 - self.marks.published.0 < u64::from(self.config.window)
+    pub fn role(&self) -> Role {
+        match self.state {
+            State::Following => Role::Follower,
+            State::Canvassing { .. } | State::Preparing(_) => Role::Candidate,
+            State::Leading(_) => Role::Leader,
+        }
+    }
+
+    /// The ballot under which this replica leads, or [`Ballot::NONE`].
+    #[must_use]
+    pub fn ballot(&self) -> Ballot {
+        // While it leads, nothing higher was promised: it steps down before it promises.
+        if matches!(self.state, State::Leading(_)) { self.promised } else { Ballot::NONE }
+    }
+
+    /// The ballot that it goes by.
+    #[must_use]
+    pub fn promised(&self) -> Ballot {
+        self.promised
+    }
+
+    /// Who leads, as far as it is heard.
+    #[must_use]
+    pub fn leader(&self) -> Option<ReplicaId> {
+        self.leader
+    }
+
+    /// Where the log stands: on a leader the last slot it proposed.
+    #[must_use]
+    pub fn tip(&self) -> LogTip {
+        if matches!(self.state, State::Leading(_)) { self.intake_tip() } else { self.chain.tip() }
     }
 
     /// How far this replica is.
     #[must_use]
     pub fn watermarks(&self) -> Watermarks {
-        self.marks
+        Watermarks {
+            formed: self.tip().slot,
+            accepted: self.accepted,
+            chosen: self.chosen,
+            published: self.published,
+        }
     }
 
-    /// The ballot under which it leads, or [`Ballot::NONE`].
-    #[must_use]
-    pub fn ballot(&self) -> Ballot {
-        self.ballot
-    }
-
-    /// The last slot formed.
-    #[must_use]
-    pub fn tip(&self) -> LogTip {
-        self.tip
-    }
-
-    /// Whether nothing is under way: no offer waits and every slot is published.
+    /// Whether nothing is under way here: no offer waits, nothing is being written, everything chosen is published.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.unpublished.is_empty()
-            && (0..self.config.shards).all(|shard| self.offers.waiting(ShardId(shard)) == 0)
+        !self.is_outstanding()
+    }
+
+    /// Whether something is under way that ought to move (P9): an own offer, a record that is being written, a slot that is
+    /// not chosen or not published.
+    #[must_use]
+    pub fn is_outstanding(&self) -> bool {
+        !self.writing.is_empty()
+            || !self.intake.is_empty()
+            || !self.offers.is_empty()
+            || self.chosen < self.written
+            || self.published < self.chosen
     }
 
     /// Panics, with the values, when an invariant is broken.
     pub fn check_invariants(&self) {
-        self.marks.check_invariants();
-        let open = self.marks.formed.0 - self.marks.published.0;
-        assert!(open <= u64::from(self.config.window), "{open} slots are open");
-        assert_eq!(self.unpublished.len() as u64, open);
-        assert_eq!(self.tip.slot, self.marks.formed);
-        assert!(self.told >= self.marks.published && self.told <= self.marks.chosen);
-        for (below, entry) in self.unpublished.iter().zip(self.unpublished.iter().skip(1)) {
-            assert_eq!(entry.ordered.manifest.previous, below.ordered.hash, "the chain is broken");
+        self.watermarks().check_invariants();
+        self.chain.check_invariants();
+        self.stripes.check_invariants();
+        self.offers.check_invariants();
+        assert!(
+            self.published <= self.told && self.told <= self.chosen,
+            "told {} of {:?}",
+            self.told,
+            self.watermarks()
+        );
+        assert!(self.told.0 - self.published.0 <= u64::from(self.config.window), "told {} ahead", self.told);
+        assert!(self.published >= self.chain.base(), "slots that are not published left memory");
+        assert_eq!(self.chosen, self.fact.min(self.durable), "fact {}, durable {}", self.fact, self.durable);
+        assert!(
+            self.fact <= self.written && self.written <= self.chain.tip().slot,
+            "written {}",
+            self.written
+        );
+        assert!(self.accepted <= self.written, "accepted {} of {}", self.accepted, self.written);
+        self.intake.check_invariants(self.written_tip());
+        assert!(self.promised >= self.promised_durable, "a promise above {}", self.promised);
+        for held in self.chain.above(Slot::ZERO) {
+            assert!(
+                held.ballot <= self.promised,
+                "accepted under {}, promised {}",
+                held.ballot,
+                self.promised
+            );
+        }
+        let end = self.chain.tip().slot;
+        assert!(self.damaged.iter().all(|(slot, _)| *slot > end), "damaged and readable: {:?}", self.damaged);
+        if let State::Leading(_) | State::Preparing(_) = &self.state {
+            assert_eq!(self.promised.replica(), self.config.replica, "another replica's ballot");
+            assert!(!self.quarantined, "a quarantined replica leads");
+        }
+        if let State::Leading(leading) = &self.state {
+            leading.check_invariants(self.intake_tip().slot);
         }
     }
 
-    fn push(&mut self, manifest: Manifest, hash: Hash) {
-        self.tip = LogTip { slot: manifest.slot, hash, time: manifest.time };
-        self.marks.formed = manifest.slot;
-        let owing = manifest.stripes.iter().fold(0u64, |mask, stripe| mask | 1 << stripe.id.shard.0);
-        self.unpublished.push_back(Unpublished { ordered: Arc::new(Ordered { manifest, hash }), owing });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use assize_wire::manifest::StripeRef;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const BALLOT: u64 = 3;
-
-    fn docket(shards: u16, window: u32) -> Docket {
-        let mut docket = Docket::new(DocketConfig { replica: ReplicaId(0), shards, window }, LogTip::START);
-        docket.lead(Ballot::new(BALLOT, ReplicaId(0)));
-        docket
-    }
-
-    fn offer(shard: u16, counter: u64, in_docket_log: bool) -> Offer {
-        let hash = Hash::of(&[shard.to_le_bytes().as_slice(), &counter.to_le_bytes()].concat());
-        Offer {
-            ballot: Ballot::new(BALLOT, ReplicaId(0)),
-            stripe: StripeRef {
-                id: StripeId { shard: ShardId(shard), hash },
-                home_mask: 1,
-                events: 1,
-                bytes: 80,
-            },
-            in_docket_log,
+    pub(crate) fn send(&mut self, to: ReplicaId, message: DocketMessage) {
+        if self.connected.has(to) {
+            self.effects.push_back(Effect::Send { to, message });
         }
     }
 
-    #[test]
-    fn form_slot_waits_for_stripes_in_other_logs_and_for_the_manifest_write() {
-        let mut docket = docket(2, 4);
-        docket.handle_offer(offer(1, 0, false));
-        assert_eq!(
-            docket.form(StreamTime(5), CheckpointFlag::Lowered),
-            None,
-            "P2: not durable in its own log"
-        );
-        docket.handle_stripe_durable(offer(1, 0, false).stripe.id);
-        docket.handle_offer(offer(0, 0, true));
-        let first = docket.form(StreamTime(5), CheckpointFlag::Lowered).unwrap();
-        let stripes = Manifest::parse(&first.bytes).unwrap().stripes;
-        assert_eq!(stripes.iter().map(|stripe| stripe.id.shard.0).collect::<Vec<_>>(), [0, 1]);
-        docket.handle_offer(offer(0, 1, true));
-        assert_eq!(
-            docket.form(StreamTime(6), CheckpointFlag::Lowered),
-            None,
-            "one slot per completed manifest write"
-        );
-        assert_eq!(docket.poll_chosen(), None, "not chosen before it is durable");
-        docket.handle_accept_durable(first.slot, first.ballot);
-        assert_eq!(docket.poll_chosen().unwrap().manifest.slot, Slot(1));
-        let second = docket.form(StreamTime(4), CheckpointFlag::Lowered).unwrap();
-        let manifest = Manifest::parse(&second.bytes).unwrap();
-        assert_eq!((manifest.time, manifest.previous), (StreamTime(5), Hash::of(&first.bytes)));
+    /// What this replica knows chosen, and has durable.
+    pub(crate) fn known_chosen(&self) -> Chosen {
+        match self.chain.tip_at(self.chosen) {
+            Some(tip) => Chosen { slot: tip.slot, hash: tip.hash },
+            None => panic!("slot {} is chosen and not in memory", self.chosen),
+        }
     }
 
-    #[test]
-    fn an_offer_is_named_only_under_its_own_ballot() {
-        let mut docket = docket(1, 4);
-        docket.handle_offer(Offer { ballot: Ballot::new(BALLOT - 1, ReplicaId(0)), ..offer(0, 0, true) });
-        assert_eq!(docket.form(StreamTime(1), CheckpointFlag::Lowered), None);
-    }
-
-    proptest! {
-        /// Random offers, completions and publications against what must hold at every step.
-        #[test]
-        fn the_log_is_a_chain_within_its_window(
-            steps in proptest::collection::vec((0u8..5, 0u16..3), 1..300), window in 1u32..5
-        ) {
-            let mut docket = docket(3, window);
-            let mut counter = 0;
-            let mut not_durable = Vec::new();
-            let mut writing: Option<Proposal> = None;
-            let mut owed: VecDeque<(Slot, ShardId)> = VecDeque::new();
-            let mut chain = std::vec![Hash::ZERO];
-            let mut time = 0;
-            let mut named = 0u64;
-            let mut offered = 0u64;
-            for (what, shard) in steps {
-                match what {
-                    0 => {
-                        counter += 1;
-                        offered += 1;
-                        docket.handle_offer(offer(shard, counter, shard == 0));
-                        if shard != 0 {
-                            not_durable.push(offer(shard, counter, false).stripe.id);
-                        }
-                    }
-                    1 if !not_durable.is_empty() => {
-                        let at = usize::from(shard) % not_durable.len();
-                        docket.handle_stripe_durable(not_durable.swap_remove(at));
-                    }
-                    2 => if let Some(proposal) = docket.form(StreamTime(100 - u64::from(shard)), CheckpointFlag::Lowered) {
-                        prop_assert!(writing.is_none());
-                        let manifest = Manifest::parse(&proposal.bytes).unwrap();
-                        prop_assert_eq!(manifest.previous, *chain.last().unwrap());
-                        prop_assert!(manifest.time.0 >= time);
-                        for stripe in &manifest.stripes {
-                            prop_assert!(!not_durable.contains(&stripe.id));
-                        }
-                        named += manifest.stripes.len() as u64;
-                        time = manifest.time.0;
-                        chain.push(Hash::of(&proposal.bytes));
-                        writing = Some(proposal);
-                    },
-                    3 => if let Some(proposal) = writing.take() {
-                        docket.handle_accept_durable(proposal.slot, proposal.ballot);
-                    },
-                    _ => if let Some((slot, shard)) = owed.pop_front() {
-                        docket.handle_published(slot, shard);
-                    },
-                }
-                while let Some(ordered) = docket.poll_chosen() {
-                    prop_assert_eq!(ordered.hash, chain[ordered.manifest.slot.0 as usize]);
-                    owed.extend(ordered.manifest.stripes.iter().map(|stripe| (ordered.manifest.slot, stripe.id.shard)));
-                }
-                docket.check_invariants();
-                let waiting: usize = (0..3).map(|shard| docket.offers.waiting(ShardId(shard))).sum();
-                prop_assert_eq!(offered, named + waiting as u64, "an offer was lost or doubled");
+    /// Everything that follows from what was just learned: what is chosen, accepted and published.
+    pub(crate) fn advance(&mut self) {
+        self.count_accepted();
+        let chosen = self.fact.min(self.durable);
+        if chosen > self.chosen {
+            let newly = self.chain.above(self.chosen).take((chosen.0 - self.chosen.0) as usize);
+            let mut released = self.released;
+            for Held { ordered, ballot, fresh, .. } in newly {
+                self.stripes.forget_all_of(&ordered.manifest);
+                // P8: every slot that names a stripe of a lower ballot is below this one.
+                released = released.max(if *fresh { *ballot } else { Ballot::NONE });
             }
+            if released > self.released {
+                self.released = released;
+                self.effects.push_back(Effect::Release { below: released });
+            }
+            self.chosen = chosen;
         }
+        self.accepted = self.accepted.max(self.chosen);
+        if self.quarantined {
+            (self.told, self.published) = (self.chosen, self.chosen);
+        }
+        self.advance_published();
+        self.canvass_when_caught_up();
+        self.hand_over_when_due();
+    }
+
+    /// A slot is published when no shard owes it anything; one that orders nothing as soon as it was told.
+    fn advance_published(&mut self) {
+        while self.published < self.told
+            && self.chain.get(self.published.next()).is_some_and(|held| held.owing == 0)
+        {
+            self.published = self.published.next();
+        }
+        let kept = crate::limits::RETAINED_SLOTS;
+        self.chain.forget_through(Slot(self.published.0.saturating_sub(kept)));
     }
 }

@@ -1,11 +1,9 @@
-//! The **Docket**: which stripes fill which slot of the replicated log.
+//! The **Docket**: which stripes fill which slot of the replicated log: multi-Paxos over manifests, for 1, 3 or 5 replicas.
 //!
-//! It forms manifests from the shards' offers, accepts them in slot order, learns that they are chosen and keeps the
-//! watermarks. It never touches event bytes, never reads a clock and does no I/O: what must be durable before it
-//! counts is told to it by [`Docket::handle_accept_durable`], which only a completed flush can lead to.
-//!
-//! With one replica a slot is chosen when its accept record is durable here; the messages between several replicas
-//! come with them.
+//! It elects a leader, forms manifests from the leader's offers, has them accepted in slot order by a majority, learns
+//! that they are chosen, catches up and keeps the watermarks. It never touches event bytes, never reads a clock and does
+//! no I/O: what must be durable before it counts is told to it by [`Docket::handle_promise_durable`] and
+//! [`Docket::handle_accept_durable`], which only a completed flush can lead to.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -14,10 +12,24 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod accept;
+mod candidate;
+mod catch_up;
 mod docket;
+mod effect;
+mod follower;
+mod intake;
+mod leader;
+pub mod limits;
+mod log;
 mod offers;
+mod quorum;
+mod stripes;
 mod watermarks;
 
-pub use docket::{CheckpointFlag, Docket, DocketConfig, LogTip, Proposal};
+pub use docket::{Docket, DocketConfig, DocketStart, Role};
+pub use effect::{Alarm, Effect, Proposal};
+pub use leader::CheckpointFlag;
+pub use log::LogTip;
 pub use offers::Offer;
 pub use watermarks::Watermarks;

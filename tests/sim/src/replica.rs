@@ -302,7 +302,15 @@ impl Replica {
                 // Nobody measures here.
                 Output::Measure => {}
                 Output::Refused(_) => self.seen.refused += 1,
+                Output::Listen => {}
                 Output::Serving => self.serving[core] = true,
+                Output::Alarm(alarm) => panic!("{alarm}"),
+                Output::Peer(_)
+                | Output::ClockContradicted(_)
+                | Output::PeerDiverged { .. }
+                | Output::CopiesMissing { .. }
+                | Output::CheckpointNeeded { .. }
+                | Output::Finding(_) => panic!("it has no peers"),
                 Output::Diverged { slot, shard, .. } => {
                     self.seen.diverged += 1;
                     panic!("slot {slot} of shard {shard} diverged");
@@ -315,7 +323,7 @@ impl Replica {
                         self.seen.checkpoints_failed += 1;
                     }
                 },
-                Output::Halted => self.halted[core] = true,
+                Output::Halted { .. } => self.halted[core] = true,
             }
         }
         while let Some(id) = self.cores[core].poll_connection() {

@@ -51,8 +51,6 @@ pub struct Recovered {
     pub accepted: Vec<RecoveredSlot>,
     /// Stripes that no accepted slot names.
     pub unnamed: Vec<(StripeId, RecordLocation)>,
-    /// Chosen records in the order of the logs: slot, manifest hash, location.
-    pub chosen: Vec<(Slot, assize_wire::Hash, RecordLocation)>,
     /// Accepted-through.
     pub mark: Mark,
     /// The highest ballot seen anywhere, the promise in the superblock included (P3).
@@ -167,13 +165,9 @@ pub fn recover(
         return Err(RecoveryError::Lost { losses });
     }
     let mut outcomes = OutcomeIndex::default();
-    let mut chosen = Vec::new();
     let mut ballot_max = superblock.promised;
     for record in scans.iter().flat_map(|scan| &scan.records) {
         outcomes.insert(&record.header.entry, record.location);
-        if let Entry::Chosen { slot, manifest } = record.header.entry {
-            chosen.push((slot, manifest, record.location));
-        }
     }
     for record in scans.iter().flat_map(|scan| scan.records.iter().chain(&scan.beyond)) {
         ballot_max = ballot_max.max(record.header.mark.ballot);
@@ -194,7 +188,6 @@ pub fn recover(
         mark: through,
         accepted: walked.accepted,
         unnamed: walked.unnamed,
-        chosen,
         ballot_max,
         outcomes,
     })

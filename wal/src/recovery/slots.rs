@@ -16,7 +16,7 @@ use crate::header::{Entry, Mark, RecordLocation};
 pub struct RecoveredSlot {
     /// The slot.
     pub slot: Slot,
-    /// The highest ballot it was accepted under.
+    /// The ballot it was accepted under last.
     pub ballot: Ballot,
     /// The manifest's hash.
     pub manifest: Hash,
@@ -95,18 +95,28 @@ pub(super) fn walk(
     Ok(Walked { accepted, unnamed })
 }
 
-/// The accept that counts for each slot. Taken in the order in which they were accepted, (ballot, slot): another
-/// manifest at a slot voids everything held above it (P4).
+/// The accept that counts for each slot. Taken in the order in which they were written: another manifest at a slot
+/// voids everything held above it (P4).
+///
+/// Not in the order of their ballots, in which a slot that was repaired would come too early:
+/// 1. Slots 5 to 9 are accepted under ballot 2. The accept of slot 7 is damaged at rest.
+/// 2. The next start says so. The leader of ballot 2 still leads and says that slot 7 is chosen; it is fetched and
+///    recorded under ballot 2, behind the record of slot 9.
+/// 3. A slot that another leader chose voids those above it, under whatever ballot it is recorded: X is accepted at slot
+///    8 under ballot 2, then Y is fetched at slot 7, and X does not follow from Y. Had Y come first, X would have been
+///    accepted upon it, and is held.
+///
+/// All accepts of one incarnation are in one log, so (incarnation, offset) is that order.
 fn accepts_held(scans: &[LogScan]) -> BTreeMap<Slot, &ScannedRecord> {
-    let mut records: Vec<(Ballot, Slot, Hash, &ScannedRecord)> = Vec::new();
+    let mut records: Vec<(Slot, Hash, &ScannedRecord)> = Vec::new();
     for record in scans.iter().flat_map(|scan| &scan.records) {
-        if let Entry::Accept { slot, ballot, manifest } = record.header.entry {
-            records.push((ballot, slot, manifest, record));
+        if let Entry::Accept { slot, manifest, .. } = record.header.entry {
+            records.push((slot, manifest, record));
         }
     }
-    records.sort_by_key(|(ballot, slot, ..)| (*ballot, *slot));
+    records.sort_by_key(|(.., record)| (record.header.incarnation, record.header.offset));
     let mut held: BTreeMap<Slot, (Hash, &ScannedRecord)> = BTreeMap::new();
-    for (_, slot, manifest, record) in records {
+    for (slot, manifest, record) in records {
         if held.insert(slot, (manifest, record)).is_some_and(|(before, _)| before != manifest) {
             let _void = held.split_off(&slot.next());
         }

@@ -9,16 +9,21 @@ mod reader;
 
 pub use reader::{ReadError, SlotReader, restore_shard};
 
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use assize_consensus::LogTip;
+use assize_consensus::{DocketStart, LogTip};
 use assize_wal::log::LogConfig;
-use assize_wal::{LogIdentity, OutcomeIndex, Recovered, Superblock};
-use assize_wire::{Ballot, CoreId, LogId, ReplicaId, ShardId, Slot};
+use assize_wal::{LogIdentity, Mark, OutcomeIndex, RecordLocation, Recovered, Superblock};
+use assize_wire::accept::Accept;
+use assize_wire::manifest::Ordered;
+use assize_wire::{Ballot, CoreId, LogId, ShardId, Slot};
 
 use crate::checkpoint::Retention;
 use crate::layout::Layout;
 use crate::logs::{CoreLogs, LogIds};
+use crate::stripes::Stripes;
 
 /// What recovery left for one core.
 pub struct CoreStart {
@@ -30,6 +35,12 @@ pub struct CoreStart {
     /// By shard, the number of the oldest key that was live at the checkpoint.
     pub(crate) live: Vec<(ShardId, u64)>,
     pub(crate) tip: LogTip,
+    /// Stripes of the core's shards in whatever log.
+    pub(crate) stripes: Stripes,
+    /// Where the accept records lie of the slots above the checkpoint.
+    pub(crate) accepts: BTreeMap<Slot, RecordLocation>,
+    /// Accepted through here.
+    pub(crate) mark: Mark,
 }
 
 impl CoreStart {
@@ -60,6 +71,11 @@ impl CoreStart {
             .for_each(|keys| retention.note_keys(keys));
         let parts = recovered.checkpoint.iter().flat_map(|checkpoint| &checkpoint.parts);
         let stored = layout.owned_by(core).into_iter();
+        let mut stripes = Stripes::default();
+        let named = recovered.accepted.iter().flat_map(|slot| &slot.stripes);
+        let all = named.chain(&recovered.unnamed).filter(|(id, _)| layout.owner(id.shard) == core);
+        // Under which ballot they were sealed matters only to what was sealed since.
+        all.for_each(|(id, location)| stripes.recovered(*id, Ballot::NONE, *location));
         CoreStart {
             logs: CoreLogs::open(core, identity, tuning, recovered),
             index: recovered.outcomes.clone(),
@@ -67,8 +83,33 @@ impl CoreStart {
             retention,
             live: parts.map(|part| (part.head.shard, part.head.keys_from)).collect(),
             tip: tip(recovered),
+            stripes,
+            accepts: recovered.accepted.iter().map(|slot| (slot.slot, slot.location)).collect(),
+            mark: recovered.mark,
         }
     }
+}
+
+/// What the Docket starts with.
+///
+/// # Errors
+/// [`ReadError`] when an accept record cannot be read: recovery has read it before.
+pub fn docket_start(recovered: &Recovered, replicas: u8) -> Result<DocketStart, ReadError> {
+    let accepted = recovered.accepted.iter().map(|slot| {
+        let accept = Accept::parse(&slot.payload).map_err(|_| ReadError::Changed(slot.location))?;
+        Ok((Arc::new(Ordered { manifest: accept.manifest, hash: slot.manifest }), slot.ballot))
+    });
+    let tip = tip(recovered);
+    // One voting replica is its own majority: what it has accepted is chosen.
+    let last = recovered.accepted.last().map_or(tip.slot, |slot| slot.slot);
+    Ok(DocketStart {
+        tip,
+        accepted: accepted.collect::<Result<_, ReadError>>()?,
+        damaged: Vec::new(),
+        chosen: if replicas == 1 { last } else { tip.slot },
+        promised: recovered.ballot_max,
+        stored: recovered.unnamed.iter().map(|(id, _)| *id).collect(),
+    })
 }
 
 /// Where the log stands before anything is replayed: at the checkpoint, or at the beginning.
@@ -82,17 +123,14 @@ pub fn tip(recovered: &Recovered) -> LogTip {
 }
 
 /// What the superblock must say, durably, before this start appends or promises anything: the incarnation, its cuts
-/// (L5) and a ballot that was never used (P1), which is returned.
+/// (L5) and the highest ballot that was seen anywhere (P3).
 pub fn begin_incarnation(
     superblock: &mut Superblock,
     recovered: &Recovered,
-    replica: ReplicaId,
     cores: impl Iterator<Item = CoreId>,
-) -> Ballot {
-    let ballot = recovered.next_ballot(replica);
+) {
     let opened: Vec<LogId> = cores.flat_map(|core| LogIds::of(core).all()).collect();
     superblock.incarnation = recovered.incarnation;
     superblock.cuts = recovered.cuts(&opened);
-    superblock.promised = ballot;
-    ballot
+    superblock.promised = recovered.ballot_max;
 }

@@ -1,0 +1,22 @@
+//! The Docket's limits, and how they depend on each other.
+
+/// The most voting replicas.
+pub const REPLICAS_MAX: usize = 5;
+/// Slots below the published one that stay in memory for peers that fetch them; older ones are read from the log.
+pub const RETAINED_SLOTS: u64 = 4096;
+/// The most slots above the published one that a replica takes: what it cannot execute it does not pile up.
+pub const AHEAD_MAX: u64 = 65_536;
+/// The most chosen slots that a promise brings; an asker that lacks more fetches them first.
+pub const PROMISE_SLOTS_MAX: u64 = 1024;
+/// The most slots in one answer to a fetch.
+pub const FETCH_SLOTS_MAX: u64 = 256;
+/// The most accepts that a follower keeps while it lacks a slot below them.
+pub const EARLY_SLOTS_MAX: usize = 4096;
+/// Intervals of heartbeats after which a fetch that brought nothing is sent again.
+pub const FETCH_HEARTBEATS_MAX: u8 = 3;
+
+// What a promise may have to bring is still in memory, if it was when the asker's log ended there.
+const _: () = assert!(PROMISE_SLOTS_MAX <= RETAINED_SLOTS);
+const _: () = assert!(FETCH_SLOTS_MAX <= RETAINED_SLOTS);
+// A follower that catches up goes further than what it keeps of what comes meanwhile.
+const _: () = assert!((EARLY_SLOTS_MAX as u64) < AHEAD_MAX);
