@@ -53,6 +53,7 @@ fn numbers(events: &[FederationEvent]) -> Vec<u64> {
     numbers.collect()
 }
 
+/// HigherNumberDials, AcceptorProves, LaneEstablished, EstablishedIsProved.
 #[test]
 fn lanes_are_established_and_the_higher_number_dials() {
     let mut net = Net::new(vec![simple(0, 3), simple(1, 3), simple(2, 3)]);
@@ -78,6 +79,7 @@ fn a_cluster_of_one_has_no_peers_and_nothing_to_do() {
     assert_eq!((net.dials.len(), net.federation(0).next_deadline()), (0, None));
 }
 
+/// MessageQueued, MessageDelivered.
 #[test]
 fn messages_arrive_in_order_on_their_lane_and_stripes_as_records() {
     let mut net = Net::pair();
@@ -150,6 +152,7 @@ fn both_say(told: &[Vec<(Option<ReplicaId>, bool, String)>; 2], peer: u8, code: 
     assert!(shown.starts_with(&format!("{code:?}: ")) && shown.contains(part), "{shown}");
 }
 
+/// MismatchRefused.
 #[test]
 fn mismatch_refused_with_its_reason_to_both_operators() {
     let told = refused(|other| other.identity.cluster = ClusterId(6));
@@ -165,6 +168,7 @@ fn mismatch_refused_with_its_reason_to_both_operators() {
     both_say(&told, 1, PeerRefusal::OtherShards, "2 shards, replica 1 with 7");
 }
 
+/// WrongSecretRefused.
 #[test]
 fn wrong_secret_refused_whichever_side_has_it() {
     let told = refused(|other| other.secret = Secret([8; 32]));
@@ -307,6 +311,7 @@ fn another_replica_than_the_one_meant_is_refused() {
     assert!(net.refusals(0)[0].2.starts_with("OtherReplica"));
 }
 
+/// OtherCoreNamed, RedirectFollowed.
 #[test]
 fn redirect_to_the_core_that_owns_the_lane() {
     let cores = [vec![], vec![ShardId(0)], vec![ShardId(1)]];
@@ -339,6 +344,7 @@ fn redirect_to_the_core_that_owns_the_lane() {
 }
 
 /// Two core maps that send a dialer to and fro: it pauses, and does not spin.
+/// RedirectsPaused.
 #[test]
 fn redirects_without_end_are_paused() {
     let other = |core| net::config(0, 3, &[vec![ShardId(1)], vec![ShardId(0)]], core);
@@ -352,6 +358,7 @@ fn redirects_without_end_are_paused() {
     assert!(net.federation(2).next_deadline().is_some());
 }
 
+/// DialPauses, LostWithLink.
 #[test]
 fn a_lost_lane_is_connected_again_after_a_pause_that_grows() {
     let mut net = Net::pair();
@@ -409,6 +416,7 @@ fn a_newer_connection_replaces_an_older_one() {
 }
 
 /// The proof of a connection that died long ago is read last: it is not believed.
+/// OlderSuperseded.
 #[test]
 fn an_older_connection_does_not_come_back() {
     let mut net = Net::pair();
@@ -441,6 +449,7 @@ fn an_older_connection_does_not_come_back() {
     assert_eq!(last.code, PeerRefusal::Superseded);
 }
 
+/// FullDropped, UnsentBounded.
 #[test]
 fn full_costs_bounded_memory_stalls_no_other_lane_and_tells_when_there_is_room() {
     let mut net = Net::pair();
@@ -475,6 +484,7 @@ fn full_costs_bounded_memory_stalls_no_other_lane_and_tells_when_there_is_room()
     assert_eq!(numbers, [1, 2, 3, 4]);
 }
 
+/// GarbageCloses.
 #[test]
 fn garbage_closes_the_connection_with_a_reason() {
     for (bytes, code, part) in [
@@ -541,6 +551,7 @@ fn a_peer_without_proof_has_its_message_refused() {
     );
 }
 
+/// SilentPeerClosed.
 #[test]
 fn a_silent_peer_is_noticed_and_an_idle_one_is_not_taken_for_it() {
     let mut net = Net::pair();
@@ -559,6 +570,7 @@ fn a_silent_peer_is_noticed_and_an_idle_one_is_not_taken_for_it() {
     }
 }
 
+/// HandshakeTimedOut.
 #[test]
 fn handshake_timed_out_on_either_side() {
     let mut net = Net::pair();
