@@ -51,6 +51,8 @@ pub struct LoadReport {
     pub redirects: u64,
     /// Times that another replica was found to lead than before.
     pub leader_changes: u64,
+    /// Who led when the books were closed.
+    pub leader: Option<u8>,
     /// Connections made anew.
     pub reconnects: u64,
     /// Events sent again under their keys after `busy`, a lost connection or a change of leader.

@@ -79,6 +79,7 @@ pub fn run(plan: &LoadPlan, progress: &mut dyn Progress) -> Result<LoadReport, L
         retried_calls: total.calls_retried,
         redirects: total.redirects,
         leader_changes: total.leader_changes,
+        leader: client.leader().map(|leader| leader.0),
         reconnects: total.reconnects,
         resubmitted: total.resubmitted,
         skew: match plan.skew {
