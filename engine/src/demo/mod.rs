@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use assize_domain::DomainRegistry;
 use assize_tools::load::{
-    self, LiveLine, LoadPlan, LoadReport, Skew, print_report, write_hgrm, write_interval_log, write_svg,
+    self, Gap, LiveLine, LoadPlan, LoadReport, Skew, print_report, write_hgrm, write_interval_log, write_svg,
 };
 use assize_wire::ReplicaId;
 
@@ -90,7 +90,7 @@ fn run(
     };
     print!("{}", print_report(&report));
     if let Some(killed) = killed {
-        println!("{}", tell_kill(&killed, leader));
+        println!("{}", tell_kill(&killed, leader, &report.gaps));
     }
     let leader = leader.unwrap_or_default();
     print!("{}", stages_table(replicas.stages(leader), leader)?);
@@ -106,13 +106,19 @@ fn run(
     Ok(if report.books.ok && equal { Exit::Success } else { Exit::Books })
 }
 
-/// What was rehearsed. How long it took is the longest gap of the report above.
-fn tell_kill(killed: &Killed, leader: Option<ReplicaId>) -> String {
+/// What was rehearsed, and for how long nobody was answered after it.
+fn tell_kill(killed: &Killed, leader: Option<ReplicaId>, gaps: &[Gap]) -> String {
     let Killed { replica, led, at_s, restarted_at_s } = killed;
     let part = if *led { "which led" } else { "a follower" };
     let again = restarted_at_s.map_or(String::new(), |at| format!("; started again after {at:.1} s"));
     let now = leader.map_or(String::new(), |leader| format!("; replica {leader} leads at the end"));
-    format!("\nKilled: replica {replica}, {part}, after {at_s:.1} s{again}{now}")
+    let after = |gap: &&Gap| gap.began_s + gap.length_ms / 1e3 > *at_s && gap.began_s < at_s + GAP_WITHIN_S;
+    let longest = gaps.iter().filter(after).max_by(|a, b| a.length_ms.total_cmp(&b.length_ms));
+    let gap = match longest {
+        Some(gap) => format!("nobody was answered for {:.0} ms from {:.1} s on", gap.length_ms, gap.began_s),
+        None => "answers kept coming, with no gap of 100 ms".to_owned(),
+    };
+    format!("\nKilled: replica {replica}, {part}, after {at_s:.1} s: {gap}{again}{now}")
 }
 
 /// Whether the replicas hold the same, and a line that says so. What was not told, or executed to different slots,
@@ -127,13 +133,13 @@ fn tell_digests(digests: &[Option<StateDigest>]) -> (String, bool) {
         let of = if told.len() == 1 { "one replica" } else { "all replicas, equal" };
         return (format!("State digest of {of}: {} through slot {}", first.digest, first.slot), true);
     }
-    let mut text = String::from("State digests DIFFER:");
+    let comparable = told.iter().all(|other| other.slot == first.slot);
+    let mut text = String::from(match comparable {
+        true => "State digests DIFFER:",
+        false => "State digests of different slots, which cannot be compared:",
+    });
     for (replica, other) in told.iter().enumerate() {
         text.push_str(&format!("\n  replica {replica}: {} through slot {}", other.digest, other.slot));
-    }
-    let comparable = told.iter().all(|other| other.slot == first.slot);
-    if !comparable {
-        text.push_str("\n  stopped at different slots, so nothing follows from it");
     }
     (text, !comparable)
 }
@@ -221,6 +227,9 @@ fn stop_on_signals(stop: &Arc<AtomicBool>) -> io::Result<()> {
     thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
 }
 
+/// A gap that begins later has another reason.
+const GAP_WITHIN_S: f64 = 0.5;
+
 /// A shorter load has no middle in which a replica can be killed and started again.
 const KILL_SECONDS_MIN: u32 = 4;
 
@@ -231,6 +240,17 @@ note: these replicas share one machine, one disk and one power supply. Their cop
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kill_is_told_with_the_gap_that_it_made_and_not_with_a_longer_one() {
+        let killed = Killed { replica: ReplicaId(2), led: true, at_s: 5.0, restarted_at_s: Some(6.1) };
+        let gap = |began_s, length_ms| Gap { began_s, length_ms };
+        let gaps = [gap(1.0, 900.0), gap(4.9, 310.0), gap(5.3, 120.0), gap(7.0, 500.0)];
+        let told = tell_kill(&killed, Some(ReplicaId(1)), &gaps);
+        assert!(told.contains("replica 2, which led, after 5.0 s: nobody was answered for 310 ms"), "{told}");
+        assert!(told.contains("again after 6.1 s; replica 1 leads at the end"), "{told}");
+        assert!(tell_kill(&killed, None, &gaps[..1]).contains("answers kept coming"));
+    }
 
     #[test]
     fn equal_digests_are_told_once_and_different_ones_only_fail_at_one_slot() {

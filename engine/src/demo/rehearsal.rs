@@ -2,6 +2,7 @@
 //! started again, if that was asked for.
 
 use std::io;
+use std::time::Instant;
 
 use assize_tools::load::{LiveLine, Phase, Progress, ProgressLine};
 use assize_wire::ReplicaId;
@@ -16,6 +17,8 @@ pub(super) struct Rehearsal<'a> {
     replicas: &'a mut Replicas,
     kill: Option<Kill>,
     seconds: f64,
+    /// When the load began.
+    began: Instant,
     killed: Option<Killed>,
     /// What went wrong; the load ends by itself.
     pub failure: Option<Ended>,
@@ -40,7 +43,15 @@ impl<'a> Rehearsal<'a> {
         kill: Option<Kill>,
         seconds: u32,
     ) -> Rehearsal<'a> {
-        Rehearsal { live, replicas, kill, seconds: seconds.into(), killed: None, failure: None }
+        Rehearsal {
+            live,
+            replicas,
+            kill,
+            seconds: seconds.into(),
+            began: Instant::now(),
+            killed: None,
+            failure: None,
+        }
     }
 
     /// Who was killed, if somebody was.
@@ -60,13 +71,16 @@ impl<'a> Rehearsal<'a> {
                     Kill::Follower if leader == last => ReplicaId(last.0 - 1),
                     Kill::Follower => last,
                 };
+                let at_s = self.began.elapsed().as_secs_f64();
                 self.replicas.kill(replica)?;
-                self.killed =
-                    Some(Killed { replica, led: replica == leader, at_s: elapsed_s, restarted_at_s: None });
+                self.killed = Some(Killed { replica, led: replica == leader, at_s, restarted_at_s: None });
             }
-            Some(killed) if killed.restarted_at_s.is_none() && (elapsed_s > killed.at_s || is_over) => {
+            Some(killed)
+                if killed.restarted_at_s.is_none() && (elapsed_s >= killed.at_s + DOWN_S || is_over) =>
+            {
                 self.replicas.restart(killed.replica)?;
-                self.killed = Some(Killed { restarted_at_s: Some(elapsed_s), ..killed });
+                self.killed =
+                    Some(Killed { restarted_at_s: Some(self.began.elapsed().as_secs_f64()), ..killed });
             }
             _ => {}
         }
@@ -81,10 +95,14 @@ impl<'a> Rehearsal<'a> {
     }
 }
 
+/// How long a killed replica stays away, so that it is missed.
+const DOWN_S: f64 = 0.5;
+
 impl Progress for Rehearsal<'_> {
     fn phase(&mut self, phase: Phase) {
         if phase == Phase::Measure {
             self.replicas.measure();
+            self.began = Instant::now();
         }
         if matches!(phase, Phase::Drain | Phase::Books) {
             let done = self.advance(self.seconds, true);

@@ -9,7 +9,9 @@ use assize_wire::limits::STRIPE_EVENTS_MAX;
 use super::cpus;
 use super::ports::free_ports;
 use crate::cli::{DemoCommand, Rate};
-use crate::config::{Address, Config, Cores, FederationSection, Limits, Listen, Log, Logging, show_bytes};
+use crate::config::{
+    Address, Config, Cores, FederationSection, Level, Limits, Listen, Log, Logging, show_bytes,
+};
 use crate::doctor;
 use crate::exit::Exit;
 
@@ -96,7 +98,11 @@ impl Sizing {
                 checkpoint_bytes: Log::default().checkpoint_bytes.min(bytes_max / 4),
                 ..Log::default()
             },
-            logging: Logging { level: crate::config::Level::Warn, ..Logging::default() },
+            // Replicas warn of each other when one is killed, and when all are stopped.
+            logging: Logging {
+                level: if replicas == 1 { Level::Warn } else { Level::Error },
+                ..Logging::default()
+            },
             ..Config::default()
         };
         let configs = cluster(of_all, &shares, &directory)?;
