@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use assize_wire::canary::{self, Canary};
 use assize_wire::manifest::Ordered;
 use assize_wire::peer::{Chosen, DocketMessage, Promised};
 use assize_wire::{Ballot, ReplicaId, Slot, StreamTime};
@@ -26,6 +27,9 @@ impl Docket {
         // What is known chosen need not be accepted under the new ballot; everything else must be (P3).
         self.written = self.fact;
         self.accepted = self.chosen;
+        if canary::armed(Canary::AcceptAbove) {
+            (self.written, self.accepted) = (self.durable.max(self.fact), self.durable.max(self.chosen));
+        }
         self.report_due = false;
     }
 
@@ -63,7 +67,8 @@ impl Docket {
         if self.promise_written < ballot {
             self.promise_written = ballot;
             self.effects.push_back(Effect::WritePromise(ballot));
-        } else if self.promised_durable >= ballot {
+        }
+        if self.promised_durable >= ballot || canary::armed(Canary::PromiseUnwritten) {
             self.go_on_with_promise();
         }
     }
@@ -88,6 +93,7 @@ impl Docket {
             }
         });
         let damaged = self.damaged.iter().filter(|(slot, _)| *slot >= from);
+        let damaged = damaged.filter(|_| !canary::armed(Canary::DamageHidden));
         let damaged = damaged.map(|(slot, hash)| Promised::Damaged { slot: *slot, hash: *hash });
         values.chain(damaged).collect()
     }
@@ -198,6 +204,7 @@ impl Docket {
         if !self.heeds(from, ballot) {
             return;
         }
+        self.joined.get_or_insert(chosen.slot);
         self.hear_chosen(from, chosen, ballot);
         self.advance();
         self.count_progress(chosen.slot, formed == chosen.slot && !self.is_outstanding());
