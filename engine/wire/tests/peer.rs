@@ -1,5 +1,5 @@
-//! The protocol between replicas: everything reads back as it was written, no flipped bit is read, and no beginning of a
-//! message is taken for a whole one.
+//! The protocol between replicas: everything reads back as it was written, no flipped bit is read, and no beginning of
+//! a message is taken for a whole one.
 
 use std::sync::Arc;
 

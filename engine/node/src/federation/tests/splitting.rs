@@ -1,5 +1,5 @@
-//! Whatever the sizes in which bytes arrive and whenever connections break: the messages of one connection arrive in order,
-//! they are the first of those sent since connecting, and none is made up.
+//! Whatever the sizes in which bytes arrive and whenever connections break: the messages of one connection arrive in
+//! order, they are the first of those sent since connecting, and none is made up.
 
 use alloc::vec::Vec;
 
