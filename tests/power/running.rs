@@ -145,6 +145,7 @@ fn run(
                 }
                 Notice::Replayed(slot) => replica.handle_replayed(slot),
                 Notice::Checkpoint(end) => drop(end.result.expect("a checkpoint is taken")),
+                Notice::Peer(notice) => panic!("a replica without peers tells of one: {notice:?}"),
                 Notice::Halted(..) => halted += 1,
                 Notice::Failed(core, failure) => {
                     let _ = serving.send(Err(failure.to_string()));

@@ -272,7 +272,8 @@ fn the_largest_messages_between_replicas_fit_a_frame() {
     let manifest = Manifest { stripes: stripes.collect(), ..ordered(1).manifest.clone() };
     let hash = Hash::of(&manifest.encode());
     let chosen = Chosen { slot: Slot(1), hash };
-    let slots = vec![Arc::new(Ordered { manifest, hash }); PEER_SLOTS_MAX];
+    let ordered = Arc::new(Ordered { manifest, hash });
+    let slots = (0..PEER_SLOTS_MAX).map(|_| Arc::clone(&ordered)).collect();
     let ballot = Ballot::NONE;
     for message in [
         PeerMessage::Stripe { bytes: &largest },
