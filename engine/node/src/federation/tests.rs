@@ -259,7 +259,7 @@ fn an_older_connection_does_not_come_back() {
     net.settle();
     let told = net.told(0);
     assert!(lost(&told).is_empty() && connected(&told).is_empty(), "{told:?}");
-    let seen = frames(&Vec::from(net.wires[wire].seen[0].clone()));
+    let seen = frames(&net.wires[wire].seen[0]);
     let last = PeerRefused::parse(&seen.last().unwrap().1).unwrap();
     assert_eq!(last.code, PeerRefusal::Superseded);
 }
