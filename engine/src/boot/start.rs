@@ -201,6 +201,20 @@ fn core_count(config: &Config) -> usize {
     config.cores.assignments.len() + usize::from(config.cores.control_core().is_none())
 }
 
+/// The shards of each thread, its CPU, and which thread has the control role.
+fn core_map(config: &Config) -> (Vec<Vec<ShardId>>, Vec<u32>, CoreId) {
+    let assignments = &config.cores.assignments;
+    let mut cores: Vec<Vec<ShardId>> =
+        assignments.iter().map(|assignment| assignment.shards.clone()).collect();
+    let mut cpus: Vec<u32> = assignments.iter().map(|assignment| assignment.cpu.0).collect();
+    let control = config.cores.control_core().unwrap_or_else(|| {
+        cores.push(Vec::new());
+        cpus.push(config.cores.control.0);
+        CoreId(cores.len() as u16 - 1)
+    });
+    (cores, cpus, control)
+}
+
 #[expect(clippy::too_many_arguments, reason = "each is made by another step of the start")]
 fn run(
     config: &Config,
@@ -212,16 +226,9 @@ fn run(
     superblock: Superblock,
     device: &DeviceOptions,
 ) -> Result<Replica, BootError> {
-    let mut cores: Vec<Vec<ShardId>> =
-        config.cores.assignments.iter().map(|assignment| assignment.shards.clone()).collect();
-    let mut cpus: Vec<u32> = config.cores.assignments.iter().map(|assignment| assignment.cpu.0).collect();
-    let control = config.cores.control_core().unwrap_or_else(|| {
-        cores.push(Vec::new());
-        cpus.push(config.cores.control.0);
-        CoreId(cores.len() as u16 - 1)
-    });
+    let (cores, cpus, control) = core_map(config);
     let layout = Arc::new(Layout::new(&cores, control));
-    let listeners = bind("listen.client", &config.listen.client, cores.len())?;
+    let listeners = bind("[listen] client", &config.listen.client, cores.len())?;
     let peer_listeners = peers.bind(config, cores.len())?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(Listener::address).collect();
     let durable = !doctor::filesystem(&config.data_directory).is_memory;
