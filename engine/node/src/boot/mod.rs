@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 
 use assize_consensus::LogTip;
 use assize_wal::log::LogConfig;
+use assize_wal::recovery::Peers;
 use assize_wal::{LogIdentity, OutcomeIndex, Recovered, Superblock};
 use assize_wire::{Ballot, CoreId, LogId, ReplicaId, ShardId, Slot};
 
@@ -44,7 +45,8 @@ impl CoreStart {
     ) -> CoreStart {
         let ids = LogIds::of(core);
         let mut retention = Retention::default();
-        for slot in &recovered.accepted {
+        let damaged = recovered.damaged.iter().filter_map(|slot| slot.found.as_ref());
+        for slot in recovered.accepted.iter().chain(damaged) {
             let stripes = slot.stripes.iter().map(|(_, location)| *location);
             for location in stripes.chain([slot.location]).filter(|location| location.log == ids.stripes) {
                 retention.note_slot(location.segment, slot.slot);
@@ -71,6 +73,15 @@ impl CoreStart {
     }
 }
 
+/// Whether a replica of a cluster of this size has peers to repair its logs from.
+#[must_use]
+pub fn peers_of(replicas: usize) -> Peers {
+    match replicas {
+        0 | 1 => Peers::None,
+        _ => Peers::Some { repairable: LogIds::are_stripes },
+    }
+}
+
 /// Where the log stands before anything is replayed: at the checkpoint, or at the beginning.
 #[must_use]
 pub fn tip(recovered: &Recovered) -> LogTip {
@@ -93,6 +104,7 @@ pub fn begin_incarnation(
     let opened: Vec<LogId> = cores.flat_map(|core| LogIds::of(core).all()).collect();
     superblock.incarnation = recovered.incarnation;
     superblock.cuts = recovered.cuts(&opened);
+    superblock.accepted = recovered.to_remember;
     superblock.promised = ballot;
     ballot
 }
