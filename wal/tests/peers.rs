@@ -90,20 +90,21 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// Without faults nothing is damaged: after a restart in good order exactly what was accepted is there, whatever was
+    /// NewestAcceptCounts, VoidIsAbsent. Without faults nothing is damaged: after a restart in good order exactly what was accepted is there, whatever was
     /// voided, accepted again and fetched.
     #[test]
     fn l5_without_faults_nothing_is_damaged(seed in any::<u64>(), steps in prop::collection::vec(step(), 1..150)) {
         let mut acceptor = Acceptor::format(seed);
         for step in steps.into_iter().filter(|step| !matches!(step, Step::Crash(_))) {
             take(&mut acceptor, step);
-            prop_assert_eq!(acceptor.damaged_ever, 0);
+            prop_assert_eq!(acceptor.damaged_through, None);
         }
         acceptor.quiesce();
         let recovered = acceptor.recover();
         prop_assert_eq!(recovered.accepted.iter().map(|slot| (slot.ballot, slot.manifest)).collect::<Vec<_>>(), acceptor.held());
     }
 
+    /// RecordDurable, DurableInOrder with accepts that are voided, accepted again and fetched between crashes.
     #[test]
     fn l5_nothing_told_is_absent_after_crashes(seed in any::<u64>(), steps in prop::collection::vec(step(), 1..150)) {
         let mut acceptor = Acceptor::format(seed);
@@ -114,6 +115,8 @@ proptest! {
         take(&mut acceptor, Step::Restart);
     }
 
+    /// DamagedNotAbsent, DurableAcceptMarks, GapHidesAccepts, RepairAppends: whatever is damaged at rest between starts, what
+    /// others were told of is there or damaged, and what was repaired is not damaged again by the same faults.
     #[test]
     fn l5_p5_nothing_told_is_absent_after_faults(
         seed in any::<u64>(),
@@ -134,6 +137,12 @@ proptest! {
             }
             damage(&mut acceptor, log, faults, marked);
             acceptor.start();
+            let fetch = acceptor.random.below(2) == 0;
+            if let (Some(through), 0) = (acceptor.damaged_through, acceptor.random.below(3)) {
+                acceptor.repair(through, fetch);
+                acceptor.start();
+                prop_assert_eq!(acceptor.damaged_through, None, "what was repaired is damaged again");
+            }
         }
     }
 }

@@ -201,13 +201,14 @@ impl<'a> Evidence<'a> {
         let mut suspected = Vec::new();
         for scan in scans {
             for hidden in scan.hidden() {
+                let all = scans.iter().flat_map(|scan| &scan.records);
+                // Not above what the superblock remembers: that has what was hidden at the last start, too.
                 let (known, ballot) = match hidden.closed_by {
-                    None => (self.top, self.ballot_max),
+                    None => (highest_slot(all), self.ballot_max),
                     Some(header) => {
                         let earlier =
                             |record: &&ScannedRecord| record.header.incarnation < header.incarnation;
                         let before = scan.records[..hidden.records_before].iter();
-                        let all = scans.iter().flat_map(|scan| &scan.records);
                         (highest_slot(before.chain(all.filter(earlier))), header.mark.ballot)
                     }
                 };

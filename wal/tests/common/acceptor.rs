@@ -1,5 +1,6 @@
 //! An acceptor with peers, reduced to two logs, and beside it the plain model of what it told others: lists of what it
 //! attempted at each slot, no log, no marks.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,8 +51,10 @@ pub struct Acceptor {
     stripes: BTreeSet<StripeId>,
     under_way: Vec<(RecordSequence, Slot, u64)>,
     count: u64,
-    /// Slots found damaged at any start.
-    pub damaged_ever: u64,
+    /// Of the stripes that it proposes.
+    pub stripe_bytes_max: u64,
+    /// The last slot that the last start found damaged, if any.
+    pub damaged_through: Option<Slot>,
 }
 
 impl Acceptor {
@@ -72,7 +75,8 @@ impl Acceptor {
             stripes: BTreeSet::new(),
             under_way: vec![],
             count: 0,
-            damaged_ever: 0,
+            stripe_bytes_max: 9000,
+            damaged_through: None,
         };
         acceptor.start();
         acceptor.promise();
@@ -110,7 +114,7 @@ impl Acceptor {
         self.known = recovered.chosen.0 as usize;
         self.stripes = recovered.stripes.iter().map(|(id, _)| *id).collect();
         self.under_way.clear();
-        self.damaged_ever += recovered.damaged.len() as u64;
+        self.damaged_through = recovered.damaged.last().map(|slot| slot.slot);
     }
 
     /// Another leader: it keeps what is chosen, and as much more of the last chain as it has heard of.
@@ -132,8 +136,7 @@ impl Acceptor {
 
     /// Accepts the leader's next value (P4).
     pub fn accept(&mut self) {
-        let below_next = (self.known..self.held.len()).find(|at| !self.has(*at)).unwrap_or(self.held.len());
-        let next = below_next.max(self.known);
+        let next = self.held_under_ballot();
         if self.leader.len() <= next {
             self.propose();
         }
@@ -150,6 +153,27 @@ impl Acceptor {
             }
             self.known += 1;
         }
+    }
+
+    /// Accepts what a new leader proposes, or learns what is chosen, through this slot.
+    pub fn repair(&mut self, through: Slot, fetch: bool) {
+        self.new_leader();
+        if fetch {
+            self.choose((through.0 as usize).saturating_sub(self.chosen));
+        }
+        while self.known < through.0 as usize && (fetch || self.held_under_ballot() < through.0 as usize) {
+            match fetch {
+                true => self.learn(),
+                false => self.accept(),
+            }
+            self.pump(4);
+        }
+        self.quiesce();
+    }
+
+    /// How many slots are known chosen, or accepted under the leader's ballot.
+    fn held_under_ballot(&self) -> usize {
+        (self.known..self.held.len()).find(|at| !self.has(*at)).unwrap_or(self.held.len().max(self.known))
     }
 
     /// What this replica holds, slot 1 first.
@@ -197,7 +221,7 @@ impl Acceptor {
         let mut stripes = vec![];
         for shard in 0..2_u16 {
             if self.random.below(3) == 0 {
-                let bytes = vec![self.count as u8; 100 + self.random.below(9000) as usize];
+                let bytes = vec![self.count as u8; 100 + self.random.below(self.stripe_bytes_max) as usize];
                 let content = [&self.count.to_le_bytes()[..], &bytes].concat();
                 stripes.push((StripeId { shard: ShardId(shard), hash: Hash::of(&content) }, content));
             }
@@ -360,8 +384,11 @@ impl Acceptor {
 }
 
 pub fn recover_with_peers(device: &mut MemoryDevice, superblock: &Superblock) -> Recovered {
-    let peers = Peers::Some { repairable: |log| log.0 < 2 };
-    recover(device, superblock, &mut read_accept, peers).unwrap()
+    recover(device, superblock, &mut read_accept, peers()).unwrap()
+}
+
+pub fn peers() -> Peers {
+    Peers::Some { repairable: |log| log.0 < 2 }
 }
 
 fn append(logs: &mut BTreeMap<LogId, Log>, log: LogId, entry: Entry, payload: &[u8]) -> RecordSequence {
