@@ -1,5 +1,5 @@
-//! What an operator reads of the connections between replicas: a line when all of a peer's stand, and when they no longer
-//! do; each lane by itself is for developers.
+//! What an operator reads of the connections between replicas: a line when all of a peer's stand, and when they no
+//! longer do; each lane by itself is for developers.
 
 use assize_node::PeerNotice;
 use assize_node::federation::RefusedPeer;

@@ -1,6 +1,6 @@
 //! The control core's part: it runs the Docket, carries out what the Docket wants done, and tells the other cores.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -38,6 +38,9 @@ pub(crate) struct Control {
     pub(crate) accepts: BTreeMap<Slot, RecordLocation>,
     /// Manifests that a peer is being sent, while they are read.
     fetching: Vec<Fetching>,
+    /// Stripes that may go once the cores were told of all that was chosen when the Docket said so: what they were not told
+    /// of yet looks to them as if nothing named it.
+    releases: VecDeque<(Slot, Ballot)>,
     /// The slot up to which cores were told of choices.
     told_chosen: Chosen,
     /// The published slot that was last told to the boot thread and to watchers.
@@ -92,6 +95,7 @@ impl Control {
             mark,
             accepts,
             fetching: Vec::new(),
+            releases: VecDeque::new(),
             told_chosen: tip,
             told_published: published,
             told_open: false,
@@ -101,6 +105,14 @@ impl Control {
             clock_contradicted: false,
             hand_over_until: None,
         }
+    }
+}
+
+impl Control {
+    /// The next ballot below which stripes that no slot names may go.
+    fn next_release(&mut self) -> Option<Ballot> {
+        let told = self.told_chosen.slot;
+        self.releases.pop_front_if(|(chosen, _)| *chosen <= told).map(|(_, below)| below)
     }
 }
 
@@ -237,7 +249,11 @@ impl Core {
                     let stripes = Arc::new(stripes);
                     self.tell_cores(|| CoreMessage::Voided(Arc::clone(&stripes)));
                 }
-                Effect::Release { below } => self.tell_cores(|| CoreMessage::Release { below }),
+                Effect::Release { below } => {
+                    let control = self.control();
+                    let chosen = control.docket.watermarks().chosen;
+                    control.releases.push_back((chosen, below));
+                }
                 Effect::ReadChosen { to, from } => self.read_chosen(to, from),
                 Effect::WantCheckpoint { from, chosen } => {
                     self.outputs.push_back(Output::CheckpointNeeded { from, chosen });
@@ -306,6 +322,9 @@ impl Core {
                 self.send(core, CoreMessage::Chosen { ordered, stripes, digests, checkpoint, mark });
             }
             any = true;
+        }
+        while let Some(below) = self.control().next_release() {
+            self.tell_cores(|| CoreMessage::Release { below });
         }
         any
     }

@@ -9,7 +9,7 @@ use assize_consensus::Watermarks;
 use assize_node::{Core, CoreMessage, LogIds, Now, Output};
 use assize_wal::memory::Random;
 use assize_wal::superblock::{Superblock, SuperblockStore};
-use assize_wal::{Completion, OperationId};
+use assize_wal::{Completion, Mark, OperationId};
 use assize_wire::routing::Routing;
 use assize_wire::{Ballot, Incarnation, ReplicaId};
 
@@ -106,6 +106,7 @@ impl Replica {
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
             quarantined: false,
+            accepted: Mark::default(),
             segment_bytes: shape.segment_bytes,
             checkpoint: None,
             cuts: Vec::new(),

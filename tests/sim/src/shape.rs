@@ -253,7 +253,7 @@ pub fn build_core(
         start: CoreStart::new(id, &layout, shape.identity(LogId(0)), log_tuning(shape), recovered),
         control: (layout.control == id).then(|| ControlStart {
             docket,
-            start: docket_start(recovered, 1).unwrap(),
+            start: docket_start(recovered).unwrap(),
             times: ElectionTimes::DEFAULT,
             seed: superblock.incarnation.0,
             clock_skew_ns: 500_000_000,

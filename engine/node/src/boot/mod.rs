@@ -9,16 +9,17 @@ mod reader;
 
 pub use reader::{ReadError, SlotReader, restore_shard};
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use assize_consensus::{DocketStart, LogTip};
 use assize_wal::log::LogConfig;
+use assize_wal::recovery::Peers;
 use assize_wal::{LogIdentity, Mark, OutcomeIndex, RecordLocation, Recovered, Superblock};
 use assize_wire::accept::Accept;
 use assize_wire::manifest::Ordered;
-use assize_wire::{Ballot, CoreId, LogId, ShardId, Slot};
+use assize_wire::{Ballot, CoreId, LogId, ShardId, Slot, StripeId};
 
 use crate::checkpoint::Retention;
 use crate::layout::Layout;
@@ -55,7 +56,8 @@ impl CoreStart {
     ) -> CoreStart {
         let ids = LogIds::of(core);
         let mut retention = Retention::default();
-        for slot in &recovered.accepted {
+        let damaged = recovered.damaged.iter().filter_map(|slot| slot.found.as_ref());
+        for slot in recovered.accepted.iter().chain(damaged) {
             let stripes = slot.stripes.iter().map(|(_, location)| *location);
             for location in stripes.chain([slot.location]).filter(|location| location.log == ids.stripes) {
                 retention.note_slot(location.segment, slot.slot);
@@ -72,8 +74,7 @@ impl CoreStart {
         let parts = recovered.checkpoint.iter().flat_map(|checkpoint| &checkpoint.parts);
         let stored = layout.owned_by(core).into_iter();
         let mut stripes = Stripes::default();
-        let named = recovered.accepted.iter().flat_map(|slot| &slot.stripes);
-        let all = named.chain(&recovered.unnamed).filter(|(id, _)| layout.owner(id.shard) == core);
+        let all = recovered.stripes.iter().filter(|(id, _)| layout.owner(id.shard) == core);
         // Under which ballot they were sealed matters only to what was sealed since.
         all.for_each(|(id, location)| stripes.recovered(*id, Ballot::NONE, *location));
         CoreStart {
@@ -94,22 +95,31 @@ impl CoreStart {
 ///
 /// # Errors
 /// [`ReadError`] when an accept record cannot be read: recovery has read it before.
-pub fn docket_start(recovered: &Recovered, replicas: u8) -> Result<DocketStart, ReadError> {
+pub fn docket_start(recovered: &Recovered) -> Result<DocketStart, ReadError> {
     let accepted = recovered.accepted.iter().map(|slot| {
         let accept = Accept::parse(&slot.payload).map_err(|_| ReadError::Changed(slot.location))?;
         Ok((Arc::new(Ordered { manifest: accept.manifest, hash: slot.manifest }), slot.ballot))
     });
-    let tip = tip(recovered);
-    // One voting replica is its own majority: what it has accepted is chosen.
-    let last = recovered.accepted.last().map_or(tip.slot, |slot| slot.slot);
+    let named = recovered.accepted.iter().flat_map(|slot| &slot.stripes).map(|(id, _)| *id);
+    let named: BTreeSet<StripeId> = named.collect();
+    let stored = recovered.stripes.iter().map(|(id, _)| *id).filter(|id| !named.contains(id));
     Ok(DocketStart {
-        tip,
+        tip: tip(recovered),
         accepted: accepted.collect::<Result<_, ReadError>>()?,
-        damaged: Vec::new(),
-        chosen: if replicas == 1 { last } else { tip.slot },
+        damaged: recovered.damaged.iter().map(|damaged| (damaged.slot, damaged.hash)).collect(),
+        chosen: recovered.chosen,
         promised: recovered.ballot_max,
-        stored: recovered.unnamed.iter().map(|(id, _)| *id).collect(),
+        stored: stored.collect(),
     })
+}
+
+/// Whether a replica of a cluster of this size has peers to repair its logs from.
+#[must_use]
+pub fn peers_of(replicas: usize) -> Peers {
+    match replicas {
+        0 | 1 => Peers::None,
+        _ => Peers::Some { repairable: LogIds::are_stripes },
+    }
 }
 
 /// Where the log stands before anything is replayed: at the checkpoint, or at the beginning.
@@ -132,5 +142,6 @@ pub fn begin_incarnation(
     let opened: Vec<LogId> = cores.flat_map(|core| LogIds::of(core).all()).collect();
     superblock.incarnation = recovered.incarnation;
     superblock.cuts = recovered.cuts(&opened);
+    superblock.accepted = recovered.to_remember;
     superblock.promised = recovered.ballot_max;
 }
