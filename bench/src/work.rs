@@ -126,6 +126,7 @@ impl Shards {
             ttl_ns: self.size.ttl_slots,
             warden_capacity: self.size.keys_max,
             entity_capacity: 2_000_000,
+            replicas: 1,
             copies: 1,
         };
         (config, Arc::clone(&self.domains), Arc::new(Guard))

@@ -7,6 +7,8 @@ use std::thread;
 use assize_domain::DomainRegistry;
 use assize_node::CheckpointEnd;
 use assize_node::boot::ReadError;
+use assize_shards::StateDigest;
+use assize_wire::Hash;
 use crossbeam_channel::{Sender, select, unbounded};
 
 use crate::boot::{self, BootError, Replica};
@@ -14,6 +16,7 @@ use crate::cli::ServeCommand;
 use crate::config::ConfigFile;
 use crate::exit::Exit;
 use crate::logging;
+use crate::peer_log::PeerLog;
 use crate::reactor::{Failure, Notice, StageHistograms};
 use crate::run::complain;
 
@@ -51,6 +54,8 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
     let mut serving = 0;
     let mut halted = 0;
     let mut stages = StageHistograms::default();
+    let mut digests = Vec::new();
+    let mut peers = PeerLog::new(&replica.agreed);
     while halted < replica.mailboxes.len() {
         select! {
             recv(requests) -> request => match request {
@@ -70,9 +75,18 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
                 }
                 Ok(Notice::Replayed(slot)) => replica.handle_replayed(slot),
                 Ok(Notice::Checkpoint(end)) => log_checkpoint(&end),
-                Ok(Notice::Halted(_, of_core)) => {
+                Ok(Notice::Peer(notice)) => peers.log(&notice),
+                Ok(Notice::Alarm(text)) => tracing::error!("{text}"),
+                Ok(Notice::ClockContradicted(true)) => {
+                    tracing::error!("the clocks of a majority contradict this host's: check time synchronisation");
+                }
+                Ok(Notice::ClockContradicted(false)) => {
+                    tracing::warn!("this host's clock agrees with a majority again");
+                }
+                Ok(Notice::Halted { stages: of_core, digests: of_shards }) => {
                     halted += 1;
                     stages.add(&of_core);
+                    digests.extend(of_shards);
                 }
                 Ok(Notice::Failed(core, failure)) => return fail(core.0, &failure),
                 Err(_) => return complain(&"every core's thread has ended without a word", Exit::Internal),
@@ -80,6 +94,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
         }
     }
     replica.join();
+    tell_digest(digests);
     tracing::info!("stopped: everything admitted is answered and durable");
     command.stages.as_ref().map_or(Exit::Success, |path| write_stages(path, &stages))
 }
@@ -91,6 +106,20 @@ fn announce(replica: &Replica, after: std::time::Duration) {
     tracing::info!(%address, after_ms = after.as_millis() as u64, "serving");
     // Whoever closed standard output does not need to be told.
     let _ = writeln!(std::io::stdout(), "serving {address}");
+}
+
+/// Tells what this replica's entities come to, for whoever compares replicas: `digest SLOT HEX`. Replicas that executed
+/// the same slots have the same.
+fn tell_digest(mut digests: Vec<StateDigest>) {
+    digests.sort_by_key(|digest| digest.shard);
+    let slot = digests.iter().map(|digest| digest.slot).min().unwrap_or_default();
+    let mut bytes = Vec::new();
+    for digest in &digests {
+        bytes.extend_from_slice(&digest.shard.0.to_le_bytes());
+        bytes.extend_from_slice(&digest.entities.to_le_bytes());
+        bytes.extend_from_slice(&digest.digest.to_bytes());
+    }
+    let _ = writeln!(std::io::stdout(), "digest {slot} {}", Hash::of(&bytes));
 }
 
 /// A checkpoint that failed leaves the one before it active: the log grows until one succeeds.
@@ -106,7 +135,7 @@ fn fail(core: u16, failure: &Failure) -> Exit {
     let exit = match failure {
         Failure::Read(ReadError::NoPart { .. } | ReadError::Restore { .. }) => Exit::DataDirectory,
         Failure::Log(_) | Failure::Read(_) => Exit::Device,
-        Failure::Diverged { .. } => Exit::DataDirectory,
+        Failure::Diverged { .. } | Failure::Finding(_) => Exit::DataDirectory,
         Failure::Io(_) => Exit::Host,
     };
     tracing::error!(core, %failure, "the replica stops");

@@ -27,7 +27,8 @@ pub mod warden;
 
 pub use arbiter::PanicGuard;
 pub use assize_wire::manifest::Ordered as OrderedSlot;
-pub use checkpoint::{CheckpointStep, PartRecord, RestoreError, ShardRestore};
+pub use checkpoint::{CheckpointStep, PartRecord, RestoreError, ShardRestore, StateDigest};
+pub use clerk::{CopyFate, Finding};
 pub use exchange::Exchange;
 pub use published::{Fill, FirstResponse, Outcomes, OutcomesIter, Published};
 pub use registrar::{ReadAnswer, ReadEntity, ReadRequest};

@@ -44,3 +44,6 @@ const _: () = assert!(
         <= CHECKPOINT_RECORD_BYTES_MIN,
     "the pre-images of a step fit a record"
 );
+
+/// Digests of published stripes that a shard keeps in memory for peers that are late: 40 bytes each.
+pub const SETTLED_DIGESTS: usize = 1 << 16;

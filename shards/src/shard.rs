@@ -66,6 +66,8 @@ pub struct ShardConfig {
     pub shard: ShardId,
     /// Which replica it runs on. No outcome depends on it.
     pub replica: ReplicaId,
+    /// Voting replicas of the cluster.
+    pub replicas: u8,
     /// Where keys and entities belong.
     pub routing: Routing,
     /// Keys the hash of event bodies.
@@ -182,7 +184,7 @@ impl Shard {
             turns: Turns::default(),
             partitioner: Partitioner::default(),
             arbiter: Arbiter::new(),
-            clerk: Clerk::new(config.replica, config.copies, executed),
+            clerk: Clerk::new(config.replica, config.replicas, config.copies, executed),
             entity_capacity: config.entity_capacity.into(),
             state_bytes_max,
             slots: VecDeque::new(),
@@ -292,6 +294,17 @@ impl Shard {
     /// The next stripe to be released, in slot order (C3).
     pub fn poll_published(&mut self) -> Option<Published> {
         self.clerk.poll_published()
+    }
+
+    /// The next copy for the same shard of every peer: the digest of a stripe that has run here.
+    pub fn poll_copy(&mut self) -> Option<(Slot, assize_wire::Hash)> {
+        self.clerk.poll_copy()
+    }
+
+    /// The digests of this shard's stripes: see the Clerk's methods of the same names.
+    #[must_use]
+    pub fn clerk(&self) -> &Clerk {
+        &self.clerk
     }
 
     /// The next thing that copies showed about this replica or another.

@@ -145,7 +145,8 @@ fn run(
                 }
                 Notice::Replayed(slot) => replica.handle_replayed(slot),
                 Notice::Checkpoint(end) => drop(end.result.expect("a checkpoint is taken")),
-                Notice::Halted(..) => halted += 1,
+                Notice::Peer(_) | Notice::Alarm(_) | Notice::ClockContradicted(_) => panic!("it has no peers"),
+                Notice::Halted { .. } => halted += 1,
                 Notice::Failed(core, failure) => {
                     let _ = serving.send(Err(failure.to_string()));
                     panic!("core {core}: {failure}");

@@ -20,7 +20,7 @@ fn welcome(credit_events: u32) -> Vec<u8> {
     let welcome = Welcome {
         cluster: ClusterId(1),
         replica: ReplicaId(0),
-        leader: ReplicaId(0),
+        leader: Some(ReplicaId(0)),
         routing_seed: 3,
         stream_time: StreamTime(1000),
         warden_ttl_ns: 1_000_000,

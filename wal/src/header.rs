@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 0..4 | magic | `ASZR` |
 //! | 4..6 | version | 1 |
-//! | 6 | kind | 1 stripe, 2 accept, 3 idle, 4 outcomes, 5 chosen, 6 start, 7 entities, 8 keys, 9 part |
+//! | 6 | kind | 1 stripe, 2 accept, 3 idle, 4 outcomes, 5 start, 6 entities, 7 keys, 8 part |
 //! | 7 | copy | 0, or 1 for the second copy of an accept |
 //! | 8..12 | checksum | crc32c over cluster id and record key, then the record's whole blocks with this field zero |
 //! | 12..16 | previous | checksum of the record before it in this log, 0 for the first |
@@ -17,12 +17,12 @@
 //! | 44..48 | payload | payload bytes after the header; zeros follow to the end of the block |
 //! | 48..56 | mark ballot | accepted-through mark when the record was formed (L5) |
 //! | 56..64 | mark slot | |
-//! | 64..96 | hash | stripe: blake3 of its bytes. accept, chosen: the manifest's hash. outcomes: stream time, zeros |
+//! | 64..96 | hash | stripe: blake3 of its bytes. accept: the manifest's hash. outcomes: stream time, zeros |
 //! | 96..98 | shard | stripe, outcomes, entities, keys, part: the shard |
 //! | 98..100 | | 0 |
 //! | 100..104 | group blocks | blocks from the first record of its group commit to this record |
 //! | 104..112 | durable through | logical offset below which this log was durable when the record was formed |
-//! | 112..120 | first | accept, chosen, entities, part: slot. outcomes: first slot. keys: number of the first key |
+//! | 112..120 | first | accept, entities, part: slot. outcomes: first slot. keys: number of the first key |
 //! | 120..128 | last | accept: ballot. outcomes: last slot. entities: its number. keys: the next key. part: records |
 
 use core::fmt;
@@ -64,13 +64,6 @@ pub enum Entry {
         last: Slot,
         /// Stream time of the last slot.
         time: StreamTime,
-    },
-    /// This slot is chosen with this manifest (P7); the payload is the caller's.
-    Chosen {
-        /// The slot.
-        slot: Slot,
-        /// The manifest's hash.
-        manifest: Hash,
     },
     /// The first record of an incarnation.
     Start,
@@ -115,8 +108,6 @@ pub enum RecordKind {
     Idle,
     /// Published outcomes.
     Outcomes,
-    /// A chosen slot.
-    Chosen,
     /// The first record of an incarnation.
     Start,
     /// Entities of a checkpoint.
@@ -201,7 +192,6 @@ impl Entry {
             Entry::Accept { .. } => RecordKind::Accept,
             Entry::Idle => RecordKind::Idle,
             Entry::Outcomes { .. } => RecordKind::Outcomes,
-            Entry::Chosen { .. } => RecordKind::Chosen,
             Entry::Start => RecordKind::Start,
             Entry::Entities { .. } => RecordKind::Entities,
             Entry::Keys { .. } => RecordKind::Keys,
@@ -226,7 +216,6 @@ impl fmt::Display for RecordKind {
             RecordKind::Accept => "accept",
             RecordKind::Idle => "idle",
             RecordKind::Outcomes => "outcomes",
-            RecordKind::Chosen => "chosen",
             RecordKind::Start => "start",
             RecordKind::Entities => "checkpoint's entities",
             RecordKind::Keys => "Warden's keys",
@@ -357,7 +346,6 @@ impl RecordHeader {
             Entry::Entities { slot, shard, number } => (Hash::ZERO, shard, slot.0, number),
             Entry::Keys { shard, first, next } => (Hash::ZERO, shard, first, next),
             Entry::Part { slot, shard, records } => (Hash::ZERO, shard, slot.0, records),
-            Entry::Chosen { slot, manifest } => (manifest, ShardId(0), slot.0, 0),
             Entry::Idle | Entry::Start => (Hash::ZERO, ShardId(0), 0, 0),
         };
         RawHeader {
@@ -397,11 +385,10 @@ impl RawHeader {
             2 => Entry::Accept { slot: first, ballot: Ballot::from_raw(self.last.get()), manifest: hash },
             3 => Entry::Idle,
             4 => Entry::Outcomes { shard, first, last: Slot(self.last.get()), time: time_of(hash) },
-            5 => Entry::Chosen { slot: first, manifest: hash },
-            6 => Entry::Start,
-            7 => Entry::Entities { slot: first, shard, number: self.last.get() },
-            8 => Entry::Keys { shard, first: first.0, next: self.last.get() },
-            9 => Entry::Part { slot: first, shard, records: self.last.get() },
+            5 => Entry::Start,
+            6 => Entry::Entities { slot: first, shard, number: self.last.get() },
+            7 => Entry::Keys { shard, first: first.0, next: self.last.get() },
+            8 => Entry::Part { slot: first, shard, records: self.last.get() },
             _ => return None,
         })
     }
@@ -549,11 +536,10 @@ fn kind_code(kind: RecordKind) -> u8 {
         RecordKind::Accept => 2,
         RecordKind::Idle => 3,
         RecordKind::Outcomes => 4,
-        RecordKind::Chosen => 5,
-        RecordKind::Start => 6,
-        RecordKind::Entities => 7,
-        RecordKind::Keys => 8,
-        RecordKind::Part => 9,
+        RecordKind::Start => 5,
+        RecordKind::Entities => 6,
+        RecordKind::Keys => 7,
+        RecordKind::Part => 8,
     }
 }
 

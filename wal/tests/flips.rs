@@ -4,6 +4,7 @@
 //! | what | where |
 //! |---|---|
 //! | a record of each kind; a log of several; both copies of the superblock | here |
+//! | a log of several, with peers | `wal/tests/damaged.rs` |
 //! | one copy of the superblock | `wal/src/superblock.rs` |
 //! | manifest, stripe, accept, published outcomes, frames | `engine/wire/tests/flips.rs` |
 //! | the active checkpoint of a whole replica | `tests/sim/tests/replica/flips.rs` |
@@ -33,7 +34,6 @@ fn l3_every_flipped_bit_of_every_kind_of_record_is_found_out() {
         (Entry::Entities { slot, shard: ShardId(1), number: 3 }, 0),
         (Entry::Keys { shard: ShardId(1), first: 40, next: 55 }, 0),
         (Entry::Part { slot, shard: ShardId(1), records: 4 }, 0),
-        (Entry::Chosen { slot, manifest: hash }, 0),
         (Entry::Start, 0),
         (Entry::Entities { slot, shard: ShardId(1), number: 3 }, 0),
         (Entry::Keys { shard: ShardId(1), first: 5, next: 9 }, 0),

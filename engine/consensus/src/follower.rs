@@ -11,6 +11,8 @@ use assize_wire::{Ballot, ReplicaId, Slot, StreamTime};
 use crate::docket::{Docket, State};
 use crate::effect::{Alarm, Effect};
 use crate::intake::Pending;
+use assize_wire::limits::PEER_SLOTS_MAX;
+
 use crate::limits::{AHEAD_MAX, EARLY_SLOTS_MAX, PROMISE_SLOTS_MAX};
 
 impl Docket {
@@ -95,7 +97,14 @@ impl Docket {
         let damaged = self.damaged.iter().filter(|(slot, _)| *slot >= from);
         let damaged = damaged.filter(|_| !canary::armed(Canary::DamageHidden));
         let damaged = damaged.map(|(slot, hash)| Promised::Damaged { slot: *slot, hash: *hash });
-        values.chain(damaged).collect()
+        let mut entries: Vec<Promised> = values.chain(damaged).take(PEER_SLOTS_MAX).collect();
+        if entries.len() == PEER_SLOTS_MAX {
+            // There may be more than a message holds. What is not told is called damaged, so that this promise counts for
+            // nothing above; never is it left out as if nothing were there.
+            let slot = Slot(from.0 + PEER_SLOTS_MAX as u64 - 1);
+            entries[PEER_SLOTS_MAX - 1] = Promised::Damaged { slot, hash: None };
+        }
+        entries
     }
 
     /// Whether a leader's message is to be heeded: nothing higher is promised, and it comes from whom the ballot names.

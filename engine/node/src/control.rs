@@ -1,120 +1,450 @@
-//! The control core's part: it runs the Docket, replays before it leads, and tells the other cores.
+//! The control core's part: it runs the Docket, carries out what the Docket wants done, and tells the other cores.
 
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use assize_consensus::CheckpointFlag;
-use assize_wal::{BlockBuffer, Entry};
+use assize_consensus::limits::FETCH_SLOTS_MAX;
+use assize_consensus::{CheckpointFlag, Docket, Effect, Proposal, Role};
+use assize_wal::{BlockBuffer, Entry, Mark, RecordLocation};
 use assize_wire::accept::{ACCEPT_HEADER_BYTES, Accept};
 use assize_wire::manifest::{Manifest, Ordered};
-use assize_wire::{Ballot, CoreId, ShardId, StreamTime};
+use assize_wire::peer::{Chosen, DocketMessage, Lane, PeerMessage};
+use assize_wire::{Ballot, CoreId, ReplicaId, ShardId, Slot, StreamTime};
 
-use crate::checkpoint::CheckpointReport;
+use crate::checkpoint::{CheckpointReport, Coordinator, Updated};
+use crate::clocks::{Agreement, Clocks};
 use crate::core::{Core, Output};
+use crate::election::{Due, Election};
+use crate::execute::ReadFor;
 use crate::limits::SHORT_OF_ROOM_NS;
 use crate::message::CoreMessage;
-use crate::replay::Brought;
+use crate::replay::{Brought, Replay};
+
+/// What the control core has beside what every core has.
+pub(crate) struct Control {
+    pub(crate) docket: Docket,
+    pub(crate) coordinator: Coordinator,
+    pub(crate) election: Election,
+    pub(crate) clocks: Clocks,
+    pub(crate) replay: Replay,
+    /// Reads that wait for a published slot, and for a majority.
+    watchers: Vec<Watcher>,
+    /// Cores that have drained.
+    pub(crate) drained_cores: Vec<CoreId>,
+    /// Accepted through here, durably: what every record says from now on (L5). Never moves back.
+    pub(crate) mark: Mark,
+    /// Where the accept records lie of the slots above the last checkpoint, for peers that lack them (P7).
+    pub(crate) accepts: BTreeMap<Slot, RecordLocation>,
+    /// Manifests that a peer is being sent, while they are read.
+    fetching: Vec<Fetching>,
+    /// Stripes that may go once the cores were told of all that was chosen when the Docket said so: what they were not told
+    /// of yet looks to them as if nothing named it.
+    releases: VecDeque<(Slot, Ballot)>,
+    /// The slot up to which cores were told of choices.
+    told_chosen: Chosen,
+    /// The published slot that was last told to the boot thread and to watchers.
+    told_published: Slot,
+    /// Whether the cores were told that there is room for more slots.
+    told_open: bool,
+    /// The ballot under which the cores were told to admit events.
+    told_lead: Ballot,
+    told_leader: Option<ReplicaId>,
+    /// Whether the cores were told that this replica stands where the cluster does (R2).
+    told_ready: bool,
+    clock_contradicted: bool,
+    /// While stopping: another replica has until then to take over.
+    pub(crate) hand_over_until: Option<u64>,
+}
+
+/// A read that waits.
+struct Watcher {
+    slot: Slot,
+    core: CoreId,
+    watch: u64,
+    /// [`Docket::confirmed`] must have come this far.
+    confirm: u64,
+}
+
+/// Manifests for one peer.
+struct Fetching {
+    to: ReplicaId,
+    slots: BTreeMap<Slot, Option<Arc<Ordered>>>,
+}
+
+impl Control {
+    pub(crate) fn new(
+        docket: Docket,
+        coordinator: Coordinator,
+        election: Election,
+        clocks: Clocks,
+        replay: Replay,
+        tip: Chosen,
+        mark: Mark,
+        accepts: BTreeMap<Slot, RecordLocation>,
+    ) -> Control {
+        let published = tip.slot;
+        Control {
+            docket,
+            coordinator,
+            election,
+            clocks,
+            replay,
+            watchers: Vec::new(),
+            drained_cores: Vec::new(),
+            mark,
+            accepts,
+            fetching: Vec::new(),
+            releases: VecDeque::new(),
+            told_chosen: tip,
+            told_published: published,
+            told_open: false,
+            told_lead: Ballot::NONE,
+            told_leader: None,
+            told_ready: false,
+            clock_contradicted: false,
+            hand_over_until: None,
+        }
+    }
+}
+
+impl Control {
+    /// The next ballot below which stripes that no slot names may go.
+    fn next_release(&mut self) -> Option<Ballot> {
+        let told = self.told_chosen.slot;
+        self.releases.pop_front_if(|(chosen, _)| *chosen <= told).map(|(_, below)| below)
+    }
+}
 
 impl Core {
-    /// Forms what may be formed and tells of what is chosen.
+    /// Everything that the control core does for the Docket. True if there may be more to do.
     pub(crate) fn step_docket(&mut self) -> bool {
-        let (Some(docket), Some(coordinator)) = (&mut self.docket, &mut self.coordinator) else {
+        if self.control.is_none() {
             return false;
-        };
-        let mut progress = false;
-        while docket.room()
-            && let Some(ordered) = self.replay.next()
-        {
-            coordinator.handle_formed(log_bytes(&ordered.manifest), ordered.manifest.checkpoint);
-            docket.replay(ordered.manifest, ordered.hash);
-            progress = true;
         }
-        let alone = coordinator.wants_slot() && self.usher.room.takes_flag(self.usher.promised());
+        let mut progress = self.take_superblock_updates();
+        progress |= self.step_election();
+        progress |= self.form_slot();
+        progress |= self.carry_out_effects();
+        progress |= self.tell_chosen_slots();
+        progress |= self.tell_published();
+        progress | self.tell_leading()
+    }
+
+    /// A message of a peer's Docket, sent when its wall clock said `clock_ns`.
+    pub(crate) fn take_docket_message(&mut self, from: ReplicaId, clock_ns: u64, message: DocketMessage) {
+        let wall_ns = self.now.wall_ns;
+        let control = self.control();
+        control.clocks.handle_clock(from, clock_ns, wall_ns);
+        let time_max = control.clocks.time_max(wall_ns);
+        control.docket.handle_message(from, message, time_max);
+    }
+
+    fn take_superblock_updates(&mut self) -> bool {
+        let mut any = false;
+        while let Some(updated) = self.control().coordinator.poll_updated() {
+            any = true;
+            match updated {
+                Updated::Promise(ballot) => self.control().docket.handle_promise_durable(ballot),
+                Updated::Checkpoint(active, end) => {
+                    self.outputs.push_back(Output::Checkpoint(end));
+                    self.control().accepts.retain(|slot, _| *slot > active.slot);
+                    for core in self.layout.cores() {
+                        self.send(core, CoreMessage::CheckpointActive(active.clone()));
+                    }
+                }
+            }
+        }
+        any
+    }
+
+    fn step_election(&mut self) -> bool {
+        let (now, written) = (self.now.monotonic_ns, self.log.durable_through());
+        let Some(Control { docket, election, clocks, .. }) = &mut self.control else { return false };
+        let mut any = false;
+        let outstanding = docket.is_outstanding() || self.log.has_unwritten();
+        while let Some(due) = election.poll(docket.role(), docket.watermarks(), written, outstanding, now) {
+            any = true;
+            match due {
+                Due::Silence => docket.handle_silence(),
+                Due::Timeout => docket.handle_election_timeout(),
+                Due::Heartbeat => docket.handle_heartbeat_due(),
+                Due::Stalled => docket.handle_stalled(),
+            }
+        }
+        // P13: a leader whose clock a majority contradicts abdicates and says so.
+        let contradicted = clocks.agreement() == Agreement::Contradicted;
+        if contradicted && docket.role() == Role::Leader {
+            docket.handle_stalled();
+            any = true;
+        }
+        let control = self.control();
+        if contradicted != control.clock_contradicted {
+            control.clock_contradicted = contradicted;
+            self.outputs.push_back(Output::ClockContradicted(contradicted));
+        }
+        any
+    }
+
+    /// When the Docket has something to do even if nothing arrives.
+    pub(crate) fn election_due(&self) -> Option<u64> {
+        let control = self.control.as_ref()?;
+        let role = control.docket.role();
+        if self.greeting.replicas == 1 && role == Role::Leader {
+            return None;
+        }
+        let outstanding = control.docket.is_outstanding() || self.log.has_unwritten();
+        let election = control.election.next_due(role, outstanding);
+        Some(control.hand_over_until.map_or(election, |until| until.min(election)))
+    }
+
+    /// As leader: forms the next slot, if it is time.
+    fn form_slot(&mut self) -> bool {
+        let promised = self.usher.promised();
+        let clock = StreamTime(self.now.wall_ns);
+        let Some(Control { docket, coordinator, clocks, .. }) = &mut self.control else { return false };
+        if docket.role() != Role::Leader || clocks.agreement() != Agreement::Agreed {
+            return false;
+        }
+        let alone = coordinator.wants_slot() && self.usher.room.takes_flag(promised);
         let flag = match (coordinator.wants_flag(), alone) {
             (_, true) => CheckpointFlag::Alone,
             (true, false) => CheckpointFlag::Raised,
             (false, false) => CheckpointFlag::Lowered,
         };
-        if let Some(proposal) = docket.form(StreamTime(self.now.wall_ns), flag) {
-            coordinator.handle_formed(log_bytes(&proposal.manifest), proposal.manifest.checkpoint);
-            let manifest = proposal.hash;
-            let payload = Accept::encode(proposal.ballot, true, &proposal.bytes);
-            let mut buffer = BlockBuffer::for_record(payload.len());
-            buffer.extend_from_slice(&payload);
-            let entry = Entry::Accept { slot: proposal.slot, ballot: proposal.ballot, manifest };
-            if let Err(full) = self.log.append(entry, buffer) {
-                panic!("no room for the accept record {:?}, for which a reserve is kept", full.entry);
+        docket.form(clock, flag)
+    }
+
+    fn carry_out_effects(&mut self) -> bool {
+        let mut any = false;
+        while let Some(effect) = self.control().docket.poll_effect() {
+            any = true;
+            match effect {
+                Effect::Send { to, message } => {
+                    let message = PeerMessage::Docket { clock_ns: self.now.wall_ns, message };
+                    // What is lost is said again with the next heartbeat, or after the next election timeout.
+                    self.send_peer(to, Lane::Control, &message);
+                }
+                Effect::WritePromise(ballot) => self.control().coordinator.write_promise(ballot),
+                Effect::WriteAccept(proposal) => self.write_accept(proposal),
+                Effect::WantStripe { stripe, from } => {
+                    let owner = self.layout.owner(stripe.id.shard);
+                    let from = from.unwrap_or(self.greeting.replica);
+                    self.send(owner, CoreMessage::WantStripe { id: stripe.id, from });
+                }
+                Effect::ResetElectionTimer => {
+                    let now = self.now.monotonic_ns;
+                    self.control().election.reset(now);
+                }
+                // Events are admitted once all that was inherited is executed: see `tell_leading`.
+                Effect::Lead { .. } => {}
+                Effect::Unlead { named } => {
+                    let named = Arc::new(named);
+                    self.control().told_lead = Ballot::NONE;
+                    self.control().watchers.clear();
+                    self.control().told_open = false;
+                    self.tell_cores(|| CoreMessage::Unlead { named: Arc::clone(&named) });
+                }
+                Effect::Voided(stripes) => {
+                    let stripes = Arc::new(stripes);
+                    self.tell_cores(|| CoreMessage::Voided(Arc::clone(&stripes)));
+                }
+                Effect::Release { below } => {
+                    let control = self.control();
+                    let chosen = control.docket.watermarks().chosen;
+                    control.releases.push_back((chosen, below));
+                }
+                Effect::ReadChosen { to, from } => self.read_chosen(to, from),
+                Effect::WantCheckpoint { from, chosen } => {
+                    self.outputs.push_back(Output::CheckpointNeeded { from, chosen });
+                }
+                Effect::Alarm(alarm) => self.outputs.push_back(Output::Alarm(alarm)),
             }
-            self.log_busy_since = Some(self.now.monotonic_ns);
-            progress = true;
         }
-        let mut chosen = Vec::new();
-        while let Some(ordered) = docket.poll_chosen() {
-            chosen.push(ordered);
+        any
+    }
+
+    fn tell_cores(&mut self, message: impl Fn() -> CoreMessage) {
+        for core in self.layout.cores() {
+            self.send(core, message());
         }
-        let marks = docket.watermarks();
-        let idle = docket.is_idle();
-        for ordered in chosen {
-            self.tell_chosen(ordered);
-            progress = true;
+    }
+
+    fn write_accept(&mut self, proposal: Proposal) {
+        let Proposal { ballot, slot, fresh, ordered, bytes, chosen } = proposal;
+        let Manifest { checkpoint, .. } = ordered.manifest;
+        self.control().coordinator.handle_formed(slot, log_bytes(&ordered.manifest), checkpoint);
+        let payload = Accept::encode(ballot, fresh, chosen, &bytes);
+        let mut buffer = BlockBuffer::for_record(payload.len());
+        buffer.extend_from_slice(&payload);
+        let entry = Entry::Accept { slot, ballot, manifest: ordered.hash };
+        if let Err(full) = self.log.append(entry, buffer) {
+            panic!("no room for the accept record {:?}, for which a reserve is kept", full.entry);
         }
-        if marks.published > self.told_published {
-            self.told_published = marks.published;
-            if self.ballot == Ballot::NONE {
-                self.outputs.push_back(Output::Replayed(marks.published));
-            }
-            self.handle_published_through(marks.published);
-            progress = true;
-        }
-        let due: Vec<CoreId> = self
-            .watchers
-            .extract_if(.., |(slot, _)| *slot <= marks.published)
-            .map(|(_, core)| core)
-            .collect();
-        for core in due {
-            self.send(core, CoreMessage::PublishedThrough(marks.published));
-        }
-        progress |= self.tell_checkpoint_active();
-        if let Some(ballot) = self.replay.take_ballot(idle) {
-            self.docket().lead(ballot);
-            for core in self.layout.cores() {
-                self.send(core, CoreMessage::Lead(ballot));
-            }
-            progress = true;
-        }
-        progress
+        self.log_busy_since = Some(self.now.monotonic_ns);
+    }
+
+    /// An accept record is durable, with everything before it.
+    pub(crate) fn take_accept_durable(&mut self, slot: Slot, ballot: Ballot, location: RecordLocation) {
+        self.checkpoints.retention.note_slot(location.segment, slot);
+        let control = self.control();
+        control.accepts.insert(slot, location);
+        control.docket.handle_accept_durable(slot, ballot);
+        control.mark = control.mark.max(Mark { ballot, slot });
+        let mark = control.mark;
+        self.mark(mark);
     }
 
     /// Every core learns every slot, in slot order: homes follow the order of claims by it.
-    fn tell_chosen(&mut self, ordered: Arc<Ordered>) {
-        let manifest = &ordered.manifest;
-        let Brought { stripes, digests, ballot } = self.replay.take(manifest.slot);
-        let ballot = if self.ballot == Ballot::NONE { ballot } else { self.ballot };
-        let (slot, time, hash) = (manifest.slot, manifest.time, ordered.hash);
-        let checkpoint = manifest.checkpoint && self.coordinator().handle_chosen(slot, time, hash, ballot);
-        for core in self.layout.cores() {
-            let of_core = |shard: &ShardId| self.layout.owner(*shard) == core;
-            let stripes = stripes.iter().filter(|(shard, _)| of_core(shard)).cloned().collect();
-            let digests = digests.iter().filter(|(shard, _)| of_core(shard)).copied().collect();
-            let ordered = Arc::clone(&ordered);
-            self.send(core, CoreMessage::Chosen { ordered, stripes, digests, checkpoint });
+    fn tell_chosen_slots(&mut self) -> bool {
+        let mut any = false;
+        loop {
+            let control = self.control();
+            let next = control.told_chosen.slot.next();
+            if !control.replay.is_ready(next) {
+                break;
+            }
+            let Some(ordered) = control.docket.poll_chosen() else { break };
+            assert_eq!(ordered.manifest.slot, next, "slots are told chosen in order");
+            control.told_chosen = Chosen { slot: next, hash: ordered.hash };
+            let Manifest { time, checkpoint: flagged, .. } = ordered.manifest;
+            if control.replay.brings(next) {
+                control.coordinator.handle_formed(next, log_bytes(&ordered.manifest), flagged);
+            }
+            let Brought { stripes, digests } = control.replay.take(next, ordered.hash);
+            let (hash, mark) = (ordered.hash, control.mark);
+            let checkpoint = control.coordinator.handle_chosen(next, flagged, time, hash, mark.ballot);
+            for core in self.layout.cores() {
+                let of_core = |shard: &ShardId| self.layout.owner(*shard) == core;
+                let stripes = stripes.iter().filter(|(shard, _)| of_core(shard)).cloned().collect();
+                let digests = digests.iter().filter(|(shard, _)| of_core(shard)).copied().collect();
+                let ordered = Arc::clone(&ordered);
+                self.send(core, CoreMessage::Chosen { ordered, stripes, digests, checkpoint, mark });
+            }
+            any = true;
         }
+        while let Some(below) = self.control().next_release() {
+            self.tell_cores(|| CoreMessage::Release { below });
+        }
+        any
+    }
+
+    fn tell_published(&mut self) -> bool {
+        let control = self.control();
+        let published = control.docket.watermarks().published;
+        let confirmed = control.docket.confirmed();
+        let advanced = published > control.told_published;
+        control.told_published = published;
+        let replaying = !control.replay.is_over();
+        let allowed =
+            control.watchers.extract_if(.., |read| read.slot <= published && read.confirm <= confirmed);
+        let allowed: Vec<Watcher> = allowed.collect();
+        if advanced {
+            if replaying {
+                self.outputs.push_back(Output::Replayed(published));
+            }
+            self.handle_published_through(published);
+        }
+        for Watcher { core, watch, .. } in &allowed {
+            self.send(*core, CoreMessage::ReadAllowed { watch: *watch });
+        }
+        advanced || !allowed.is_empty()
+    }
+
+    /// A core has read a state: it may be told once this replica has published it, and is known to lead still (C8).
+    pub(crate) fn watch_read(&mut self, slot: Slot, core: CoreId, watch: u64) {
+        let alone = self.greeting.replicas == 1;
+        let control = self.control();
+        if control.docket.role() != Role::Leader {
+            // The asker is being told, and refuses it.
+            return;
+        }
+        let confirm = if alone { 0 } else { control.docket.confirm() };
+        control.watchers.push(Watcher { slot, core, watch, confirm });
+    }
+
+    /// Tells the cores who leads; and once this replica does and has executed all it inherited, to admit events (R2).
+    fn tell_leading(&mut self) -> bool {
+        let own = self.greeting.replica;
+        let control = self.control();
+        let (leader, ballot) = (control.docket.leader(), control.docket.ballot());
+        let leads = ballot != Ballot::NONE && control.docket.is_ready_to_serve();
+        let mut any = false;
+        if leader != control.told_leader {
+            control.told_leader = leader;
+            self.tell_cores(|| CoreMessage::Leader(leader));
+            any = true;
+        }
+        if leads && self.control().told_lead != ballot && !self.stopping {
+            self.control().told_lead = ballot;
+            self.tell_cores(|| CoreMessage::Lead(ballot));
+            any = true;
+        }
+        let Control { docket, told_ready, .. } = self.control();
+        let marks = docket.watermarks();
+        let follows = leader.is_some_and(|leader| leader != own) && marks.published == marks.chosen;
+        if !*told_ready && follows {
+            *told_ready = true;
+            self.tell_cores(|| CoreMessage::Ready);
+            any = true;
+        }
+        any
     }
 
     /// A core has taken its part of a checkpoint.
     pub(crate) fn take_report(&mut self, report: CheckpointReport) {
-        let ended = self.coordinator().handle_report(report);
+        let ended = self.control().coordinator.handle_report(report);
         self.outputs.extend(ended.map(Output::Checkpoint));
     }
 
-    /// Tells every core of a checkpoint that the superblock names.
-    fn tell_checkpoint_active(&mut self) -> bool {
-        let Some((active, end)) = self.coordinator().poll_active() else { return false };
-        self.outputs.push_back(Output::Checkpoint(end));
-        for core in self.layout.cores() {
-            self.send(core, CoreMessage::CheckpointActive(active.clone()));
+    /// A peer lacks slots that the Docket no longer has in memory: they are read from the log.
+    fn read_chosen(&mut self, to: ReplicaId, from: Slot) {
+        let chosen = self.control().docket.watermarks().chosen;
+        self.control().fetching.retain(|fetching| fetching.to != to);
+        let locations: Vec<(Slot, RecordLocation)> = self
+            .control()
+            .accepts
+            .range(from..=chosen)
+            .take(FETCH_SLOTS_MAX as usize)
+            .map(|(slot, location)| (*slot, *location))
+            .collect();
+        if locations.first().is_none_or(|(slot, _)| *slot != from) {
+            // The log does not reach back so far any more: a checkpoint is needed.
+            self.send_fetched(to, Vec::new());
+            return;
         }
-        true
+        let slots = locations.iter().map(|(slot, _)| (*slot, None)).collect();
+        self.control().fetching.push(Fetching { to, slots });
+        for (slot, location) in locations {
+            let read = self.log.read(location);
+            self.pending.note_read(read, ReadFor::Fetch(to, slot));
+        }
+    }
+
+    /// A manifest was read for a peer; with the last one all are sent.
+    pub(crate) fn fetched(&mut self, to: ReplicaId, slot: Slot, payload: &[u8]) {
+        let accept = match Accept::parse(payload) {
+            Ok(accept) => accept,
+            Err(error) => panic!("the accept record of slot {slot} is whole and cannot be read: {error}"),
+        };
+        let hash = assize_wire::Hash::of(&payload[ACCEPT_HEADER_BYTES..]);
+        let control = self.control();
+        let Some(at) = control.fetching.iter().position(|fetching| fetching.to == to) else { return };
+        if let Some(place) = control.fetching[at].slots.get_mut(&slot) {
+            *place = Some(Arc::new(Ordered { manifest: accept.manifest, hash }));
+        }
+        if control.fetching[at].slots.values().all(Option::is_some) {
+            let Fetching { slots, .. } = control.fetching.swap_remove(at);
+            self.send_fetched(to, slots.into_values().flatten().collect());
+        }
+    }
+
+    fn send_fetched(&mut self, to: ReplicaId, slots: Vec<Arc<Ordered>>) {
+        let control = self.control();
+        let (ballot, chosen) = (control.docket.promised(), control.told_chosen);
+        let message = DocketMessage::Fetched { ballot, slots, chosen };
+        let message = PeerMessage::Docket { clock_ns: self.now.wall_ns, message };
+        self.send_peer(to, Lane::Control, &message);
     }
 
     /// Now and then, while room is wanted: asks the device again for space that it did not have, and the control core
@@ -133,19 +463,26 @@ impl Core {
 
     /// On the control core: tells every core when the room for accept records falls short, and when it is there again.
     pub(crate) fn tell_docket_open(&mut self) -> bool {
-        if self.docket.is_none() {
-            return false;
-        }
         let promised = self.usher.promised();
+        let Some(control) = &mut self.control else { return false };
         let open = self.usher.room.takes_slots(promised);
-        if self.ballot == Ballot::NONE || open == self.told_open {
+        if self.ballot == Ballot::NONE || open == control.told_open {
             return false;
         }
-        self.told_open = open;
-        for core in self.layout.cores() {
-            self.send(core, CoreMessage::DocketOpen(open));
-        }
+        control.told_open = open;
+        self.tell_cores(|| CoreMessage::DocketOpen(open));
         true
+    }
+
+    pub(crate) fn control(&mut self) -> &mut Control {
+        match &mut self.control {
+            Some(control) => control,
+            None => panic!("core {} is not the control core", self.id),
+        }
+    }
+
+    pub(crate) fn docket(&mut self) -> &mut Docket {
+        &mut self.control().docket
     }
 }
 

@@ -5,29 +5,36 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use assize_consensus::{Docket, DocketConfig, Offer, Watermarks};
+use assize_consensus::{Alarm, Docket, DocketConfig, DocketStart, Offer, Watermarks};
 use assize_domain::DomainRegistry;
-use assize_shards::{PanicGuard, Shard, StripeBytes};
-use assize_wal::{Entry, Log, Mark, Operation};
+use assize_shards::{Finding, PanicGuard, Shard, StateDigest};
+use assize_wal::{Entry, Log, Operation};
 use assize_wire::event::Event;
 use assize_wire::frame::{Frame, Parsed};
-use assize_wire::manifest::Ordered;
 use assize_wire::message::{Refused, RefusedCode};
+use assize_wire::peer::Chosen;
 use assize_wire::routing::Routing;
-use assize_wire::{Ballot, CoreId, Hash, ShardId, Slot, StreamTime};
+use assize_wire::{Ballot, CoreId, Hash, ReplicaId, ShardId, Slot, StreamTime};
 
 use crate::boot::CoreStart;
 use crate::checkpoint::{CheckpointEnd, Checkpoints, Coordinator, CoordinatorStart};
+use crate::clocks::Clocks;
 use crate::connections::{ConnectionId, ConnectionRef, Connections};
-use crate::held::{HeldStripe, StripePayload};
+use crate::control::Control;
+use crate::copies::CopiesAsked;
+use crate::election::{Election, ElectionTimes};
+use crate::execute::Pending;
+use crate::federation::{Federation, FederationConfig};
 use crate::layout::Layout;
 use crate::limits::IDLE_MARK_NS;
 use crate::message::CoreMessage;
 use crate::outcome_stream::OutcomeStream;
+use crate::peers::PeerNotice;
 use crate::publish::Unfilled;
 use crate::reads::Reads;
 use crate::replay::Replay;
 use crate::stages::StripeStages;
+use crate::stripes::Stripes;
 use crate::usher::{Batch, Greeting, Usher, UsherLimits};
 
 /// The time of an input.
@@ -61,14 +68,24 @@ pub struct CoreConfig {
     pub start: CoreStart,
     /// On the control core: what the Docket and the checkpoints start with.
     pub control: Option<ControlStart>,
+    /// Of its connections to other replicas.
+    pub federation: FederationConfig,
 }
 
 /// What the control core starts with, beside what every core does.
 pub struct ControlStart {
     /// Of the Docket.
     pub docket: DocketConfig,
+    /// What recovery found of its log.
+    pub start: DocketStart,
     /// Of checkpoints.
     pub coordinator: CoordinatorStart,
+    /// Elections.
+    pub times: ElectionTimes,
+    /// Makes the timeouts of replicas, and of one replica's starts, differ.
+    pub seed: u64,
+    /// How far the wall clocks of a majority may be apart, in nanoseconds (P13). Agreed.
+    pub clock_skew_ns: u64,
 }
 
 /// What a core wants done.
@@ -90,8 +107,45 @@ pub enum Output {
     Refused(Refused),
     /// The control core: replayed slots are published through this one; more may be given.
     Replayed(Slot),
-    /// This core serves: connections may be opened.
+    /// Clients may connect from now on. They are served, or told who leads.
+    Listen,
+    /// This core serves: as leader, or as a follower that stands where the cluster does.
     Serving,
+    /// The Docket met something that no working cluster does, for the operator.
+    Alarm(Alarm),
+    /// No peer's log reaches back to what this replica lacks: it needs a checkpoint of theirs.
+    CheckpointNeeded {
+        /// Who said so.
+        from: ReplicaId,
+        /// What is chosen there.
+        chosen: Slot,
+    },
+    /// Whether the clocks of a majority contradict this replica's now (P13).
+    ClockContradicted(bool),
+    /// A peer computed something else than what was published.
+    PeerDiverged {
+        /// The slot.
+        slot: Slot,
+        /// The shard.
+        shard: ShardId,
+        /// Who.
+        replica: ReplicaId,
+        /// The digest published.
+        published: Hash,
+        /// The digest it sent.
+        found: Hash,
+    },
+    /// A stripe has run here and too few replicas agree with it, for a while now; with the digests seen.
+    CopiesMissing {
+        /// The slot.
+        slot: Slot,
+        /// The shard.
+        shard: ShardId,
+        /// Who says what, this replica included.
+        seen: Vec<(ReplicaId, Hash)>,
+    },
+    /// A finding of the Clerk about this replica: it must publish nothing more (C5).
+    Finding(Finding),
     /// The control core: a checkpoint is active, or failed.
     Checkpoint(CheckpointEnd),
     /// A replayed stripe has another digest than the one published before the restart (C4): this replica's
@@ -106,8 +160,13 @@ pub enum Output {
         /// The digest computed now.
         found: Hash,
     },
+    /// What happened to a connection to another replica, for the operator.
+    Peer(PeerNotice),
     /// Everything that was admitted is answered and durable: the core may end once its sockets are flushed.
-    Halted,
+    Halted {
+        /// What its shards' entities come to.
+        digests: Vec<StateDigest>,
+    },
 }
 
 /// One core. Order of calls: [`Core::handle_now`], any inputs, [`Core::step`], then [`Core::poll_output`] and
@@ -118,30 +177,31 @@ pub struct Core {
     pub(crate) routing: Routing,
     pub(crate) greeting: Greeting,
     pub(crate) connections: Connections,
+    pub(crate) federation: Federation,
     pub(crate) usher: Usher,
     /// As `usher.seats`: the shards of this core, ascending.
     pub(crate) shards: Vec<Shard>,
     pub(crate) log: Log,
     pub(crate) outcomes: OutcomeStream<Unfilled>,
-    pub(crate) docket: Option<Docket>,
     pub(crate) checkpoints: Checkpoints,
-    /// As `docket`.
-    pub(crate) coordinator: Option<Coordinator>,
-    pub(crate) replay: Replay,
+    /// On the control core alone.
+    pub(crate) control: Option<Control>,
+    pub(crate) stripes: Stripes,
+    pub(crate) pending: Pending,
+    /// As `shards`.
+    pub(crate) copies_asked: Vec<CopiesAsked>,
     pub(crate) reads: Reads,
-    /// Cores that asked to be told of a published slot (control core).
-    pub(crate) watchers: Vec<(Slot, CoreId)>,
     /// Messages of this core to itself.
     pub(crate) own: VecDeque<CoreMessage>,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) now: Now,
     /// The highest published stream time that this core knows.
     pub(crate) stream_time: StreamTime,
-    /// The published slot that was last told to the boot thread and to watchers (control core).
-    pub(crate) told_published: Slot,
-    /// Whether the cores were told that there is room for more slots (control core).
-    pub(crate) told_open: bool,
+    /// Under which this replica leads and admits events, or [`Ballot::NONE`].
     pub(crate) ballot: Ballot,
+    /// Whether clients may connect.
+    pub(crate) listening: bool,
+    told_serving: bool,
     /// When the log last had something appended, until it was given its idle mark.
     pub(crate) log_busy_since: Option<u64>,
     stalled_checked: u64,
@@ -149,60 +209,71 @@ pub struct Core {
     pub(crate) short_told: u64,
     pub(crate) stopping: bool,
     pub(crate) drained: bool,
-    /// Cores that have drained (control core).
-    pub(crate) drained_cores: Vec<CoreId>,
 }
 
 impl Core {
-    /// A core that waits for replay, or for [`CoreMessage::Lead`].
+    /// A core as it stands after recovery: nothing of what recovery found is executed above the checkpoint.
     #[must_use]
     pub fn new(config: CoreConfig) -> Core {
-        let CoreConfig { id, layout, routing, domains, guard, limits, greeting, shards, start, control } =
-            config;
+        let CoreConfig { id, layout, routing, domains, guard, limits, greeting, .. } = config;
+        let CoreConfig { shards, start, federation, control, .. } = config;
         assert_eq!(
             control.is_some(),
             id == layout.control,
             "the control core runs the Docket, no other does"
         );
-        let CoreStart { logs, index, stored, retention, live, tip } = start;
+        let CoreStart { logs, index, stored, retention, live, tip, stripes, accepts, mark } = start;
         let segment_bytes = logs.outcomes.identity().segment_bytes;
         let usher = Usher::new(id, Arc::clone(&layout), routing, domains, guard, limits, segment_bytes);
         assert_eq!(usher.seats.len(), shards.len(), "core {id} has other shards than the layout gives it");
         let executed = shards.iter().all(|shard| shard.executed() == tip.slot);
         assert!(executed, "core {id} has shards that do not stand at slot {}", tip.slot);
-        let (docket, coordinator) = control
-            .map(|control| (Docket::new(control.docket, tip), Coordinator::new(control.coordinator)))
-            .unzip();
-        Core {
+        let alone = greeting.replicas == 1;
+        let control = control.map(|control| {
+            let ControlStart { docket, start, coordinator, times, seed, clock_skew_ns } = control;
+            let replay =
+                Replay::through(start.accepted.last().map_or(Slot::ZERO, |(last, _)| last.manifest.slot));
+            let clocks = Clocks::new(docket.replica, docket.replicas, clock_skew_ns);
+            let at = Chosen { slot: start.tip.slot, hash: start.tip.hash };
+            let docket = Docket::new(docket, start);
+            let election = Election::new(times, seed, alone);
+            Control::new(docket, Coordinator::new(coordinator), election, clocks, replay, at, mark, accepts)
+        });
+        let mut core = Core {
             id,
             layout,
             routing,
             greeting,
             connections: Connections::default(),
+            federation: Federation::new(federation),
             usher,
+            copies_asked: shards.iter().map(|_| CopiesAsked::default()).collect(),
             shards,
             log: logs.stripes,
             outcomes: OutcomeStream::new(logs.outcomes, index, stored),
-            docket,
             checkpoints: Checkpoints::new(logs.parts, logs.keys, retention, live),
-            coordinator,
-            replay: Replay::default(),
+            control,
+            stripes,
+            pending: Pending::default(),
             reads: Reads::after(tip.slot),
-            watchers: Vec::new(),
             own: VecDeque::new(),
             outputs: VecDeque::new(),
             now: Now::default(),
             stream_time: tip.time,
-            told_published: tip.slot,
-            told_open: false,
             ballot: Ballot::NONE,
+            // With peers a client can always be told who leads.
+            listening: !alone,
+            told_serving: false,
             log_busy_since: None,
             stalled_checked: 0,
             short_told: 0,
             stopping: false,
             drained: false,
-            drained_cores: Vec::new(),
+        };
+        if core.listening {
+            core.outputs.push_back(Output::Listen);
         }
+        core
     }
 
     /// The time of what follows. Never moves back on the monotonic clock.
@@ -265,11 +336,14 @@ impl Core {
     pub fn step(&mut self) -> bool {
         self.outcomes.handle_durable(&mut self.checkpoints.retention);
         let mut progress = self.publish_filled();
+        progress |= self.step_federation();
+        progress |= self.take_reads();
         while let Some(message) = self.own.pop_front() {
             self.apply(message);
             progress = true;
         }
         progress |= self.step_docket();
+        progress |= self.run_pending();
         for seat in 0..self.shards.len() {
             progress |= self.step_shard(seat);
         }
@@ -317,13 +391,15 @@ impl Core {
     pub fn next_deadline(&self) -> Option<u64> {
         let idle = self.log_busy_since.map(|since| since + IDLE_MARK_NS);
         let stalled = (self.connections.len() > 0).then_some(self.stalled_checked + STALLED_CHECK_NS);
-        [idle, stalled, self.outcomes.next_due(), self.checkpoint_due()].into_iter().flatten().min()
+        let own = [idle, stalled, self.outcomes.next_due(), self.checkpoint_due()];
+        let of_peers = [self.federation.next_deadline(), self.stripes.next_due(), self.copies_due()];
+        own.into_iter().chain(of_peers).chain([self.election_due()]).flatten().min()
     }
 
     /// On the control core: how far the replica is.
     #[must_use]
     pub fn watermarks(&self) -> Option<Watermarks> {
-        self.docket.as_ref().map(Docket::watermarks)
+        self.control.as_ref().map(|control| control.docket.watermarks())
     }
 
     /// Events that were taken from clients, who are still connected, and are not answered.
@@ -339,7 +415,16 @@ impl Core {
         self.outcomes.log.check_invariants();
         self.checkpoints.parts.check_invariants();
         self.checkpoints.keys.check_invariants();
-        self.docket.iter().for_each(Docket::check_invariants);
+        self.control.iter().for_each(|control| control.docket.check_invariants());
+        self.federation.check_invariants();
+    }
+
+    /// Says once that this core serves.
+    pub(crate) fn tell_serving(&mut self) {
+        if !self.told_serving {
+            self.told_serving = true;
+            self.outputs.push_back(Output::Serving);
+        }
     }
 
     /// Sends to any core, this one included.
@@ -369,13 +454,14 @@ impl Core {
                 self.note_answered(connection, answered);
             }
             CoreMessage::Offer(offer) => self.docket().handle_offer(offer),
-            CoreMessage::StripeDurable(id) => self.docket().handle_stripe_durable(id),
-            CoreMessage::Chosen { ordered, stripes, digests, checkpoint } => {
-                self.take_chosen(&ordered, stripes, &digests, checkpoint);
+            CoreMessage::StripeStored(id) => self.docket().handle_stripe_stored(id),
+            CoreMessage::WantStripe { id, from } => self.take_want(id, from),
+            CoreMessage::Chosen { ordered, stripes, digests, checkpoint, mark } => {
+                self.take_chosen(ordered, stripes, &digests, checkpoint, mark);
             }
             CoreMessage::Checkpoint(report) => self.take_report(report),
             CoreMessage::CheckpointActive(active) => self.checkpoint_active(&active),
-            CoreMessage::ShortOfRoom => self.coordinator().handle_short_of_room(),
+            CoreMessage::ShortOfRoom => self.control().coordinator.handle_short_of_room(),
             CoreMessage::Published { slot, shard } => self.docket().handle_published(slot, shard),
             CoreMessage::Exchange { from, to, message } => {
                 let seat = self.seat_of(to);
@@ -384,23 +470,26 @@ impl Core {
             CoreMessage::Read { home, connection, request, entities } => {
                 self.read_here(home, connection, request, entities);
             }
-            CoreMessage::WatchPublished { slot, core } => self.watchers.push((slot, core)),
+            CoreMessage::WatchRead { slot, core, watch } => self.watch_read(slot, core, watch),
+            CoreMessage::ReadAllowed { watch } => self.release_read(watch),
             CoreMessage::DocketOpen(open) => self.usher.room.set_docket_open(open),
-            CoreMessage::PublishedThrough(slot) => self.handle_published_through(slot),
-            CoreMessage::Replay(slot) => self.replay.push(slot),
-            CoreMessage::ReplayEnd(ballot) => self.replay.end(ballot),
-            CoreMessage::Lead(ballot) => {
-                self.ballot = ballot;
-                self.usher.lead(ballot);
-                self.outputs.push_back(Output::Serving);
-            }
+            CoreMessage::Replay(slot) => self.control().replay.push(slot),
+            CoreMessage::Lead(ballot) => self.take_lead(ballot),
+            CoreMessage::Unlead { named } => self.take_unlead(&named),
+            CoreMessage::Ready => self.tell_serving(),
+            CoreMessage::Leader(leader) => self.take_leader(leader),
+            CoreMessage::Voided(ids) => self.take_voided(&ids),
+            CoreMessage::Release { below } => drop(self.stripes.release(below)),
             CoreMessage::Measure => self.outputs.push_back(Output::Measure),
             CoreMessage::Stop => {
                 self.stopping = true;
                 self.usher.stop();
             }
-            CoreMessage::Drained(core) => self.drained_cores.push(core),
-            CoreMessage::Halt => self.outputs.push_back(Output::Halted),
+            CoreMessage::Drained(core) => self.control().drained_cores.push(core),
+            CoreMessage::Halt => {
+                let digests = self.shards.iter().map(Shard::state_digest).collect();
+                self.outputs.push_back(Output::Halted { digests });
+            }
         }
     }
 
@@ -432,73 +521,16 @@ impl Core {
         }
     }
 
-    fn take_chosen(
-        &mut self,
-        ordered: &Arc<Ordered>,
-        stripes: Vec<(ShardId, StripeBytes)>,
-        digests: &[(ShardId, Hash)],
-        checkpoint: bool,
-    ) {
-        let slot = ordered.manifest.slot;
-        if checkpoint {
-            self.checkpoints.begin(slot, ordered.manifest.time, self.shards.len());
-        }
-        let mut replayed = stripes;
-        if self.ballot != Ballot::NONE {
-            self.mark(Mark { ballot: self.ballot, slot });
-        }
-        for seat in 0..self.shards.len() {
-            let shard = self.usher.seats[seat].shard;
-            let Some(stripe) = ordered.manifest.stripe_of(shard) else {
-                self.shards[seat].handle_chosen(Arc::clone(ordered), None, checkpoint);
-                continue;
-            };
-            let held = &mut self.usher.seats[seat].held;
-            let at = replayed.iter().position(|(of, _)| *of == shard);
-            let bytes = if let Some(at) = at {
-                let expected = digests.iter().find(|(of, _)| *of == shard).map(|(_, digest)| *digest);
-                let stages = StripeStages { events: stripe.events, ..StripeStages::default() };
-                let runs = Vec::new();
-                held.push(HeldStripe {
-                    id: stripe.id,
-                    runs,
-                    stages,
-                    bytes: None,
-                    location: None,
-                    slot: Some(slot),
-                    expected,
-                });
-                replayed.swap_remove(at).1
-            } else {
-                let held = held.find(stripe.id);
-                held.slot = Some(slot);
-                held.stages.chosen = self.now.monotonic_ns;
-                if let Some(location) = held.location {
-                    self.checkpoints.retention.note_slot(location.segment, slot);
-                }
-                let Some(buffer) = &held.bytes else {
-                    panic!("slot {slot} is chosen and stripe {:?} is not durable here (P2)", stripe.id);
-                };
-                Arc::new(StripePayload(Arc::clone(buffer))) as StripeBytes
-            };
-            self.shards[seat].handle_chosen(Arc::clone(ordered), Some(bytes), checkpoint);
-        }
-        assert!(replayed.is_empty(), "stripes of shards that core {} does not own", self.id);
-    }
-
-    pub(crate) fn docket(&mut self) -> &mut Docket {
-        match &mut self.docket {
-            Some(docket) => docket,
-            None => panic!("core {} is not the control core", self.id),
-        }
-    }
-
     fn step_shard(&mut self, seat: usize) -> bool {
         let mut progress = false;
         let from = self.usher.seats[seat].shard;
         while let Some((to, message)) = self.shards[seat].poll_exchange() {
             self.send(self.layout.owner(to), CoreMessage::Exchange { from, to, message });
             progress = true;
+        }
+        self.send_copies(seat);
+        while let Some(finding) = self.shards[seat].poll_finding() {
+            self.outputs.push_back(Output::Finding(finding));
         }
         while let Some(published) = self.shards[seat].poll_published() {
             self.publish(seat, published);
@@ -517,12 +549,16 @@ impl Core {
         for seat in 0..self.shards.len() {
             while let Some(sealed) = self.usher.seal(seat, self.now.monotonic_ns) {
                 let id = sealed.offer.stripe.id;
+                for peer in self.peers() {
+                    self.send_stripe(peer, id, sealed.buffer.payload());
+                }
                 if let Err(full) = self.log.append(Entry::Stripe(id), sealed.buffer) {
                     panic!("no room for stripe {:?}, which was admitted", full.entry);
                 }
                 self.log_busy_since = Some(self.now.monotonic_ns);
+                self.stripes.handle_appended(id, sealed.offer.ballot);
                 // The accept record follows in the same log exactly when this core runs the Docket (P2).
-                let offer = Offer { in_docket_log: self.docket.is_some(), ..sealed.offer };
+                let offer = Offer { in_docket_log: self.control.is_some(), ..sealed.offer };
                 self.send(self.layout.control, CoreMessage::Offer(offer));
                 progress = true;
             }
@@ -540,12 +576,15 @@ impl Core {
         self.outcomes.close_chunks(now, self.stopping);
         if self.log_busy_since.is_some_and(|since| now >= since + IDLE_MARK_NS) {
             // While something is under way the mark is still to rise: a slow write is not an idle log.
-            let quiet = self.usher.is_drained() && self.docket.as_ref().is_none_or(Docket::is_idle);
+            let docket_idle = self.control.as_ref().is_none_or(|control| control.docket.is_idle());
+            let quiet = self.usher.is_drained() && docket_idle && self.pending.is_empty();
             self.log_busy_since = (!quiet).then_some(now);
             if quiet {
                 self.log.handle_idle();
             }
         }
+        self.ask_stripes();
+        self.ask_copies();
         if now >= self.stalled_checked + STALLED_CHECK_NS {
             self.stalled_checked = now;
             self.connections.close_stalled(now);

@@ -1,8 +1,10 @@
 //! A core and its logs: operations out, completions in, and what follows from a record that is durable.
 
+use alloc::sync::Arc;
+
 use assize_wal::{Completion, Durable, Entry, LogFailure, Mark, OperationId};
 
-use crate::checkpoint::{Checkpoints, Coordinator};
+use crate::checkpoint::Checkpoints;
 use crate::core::{Core, Output};
 use crate::message::CoreMessage;
 
@@ -23,7 +25,7 @@ impl Core {
             self.outcomes.log.handle_completion(completion)
         } else if log == OperationId::SUPERBLOCK {
             let id = completion.id;
-            self.coordinator().handle_completion(completion).map_err(|error| LogFailure { id, error })
+            self.control().coordinator.handle_completion(completion).map_err(|error| LogFailure { id, error })
         } else {
             self.checkpoints.handle_completion(completion)
         }
@@ -37,7 +39,9 @@ impl Core {
                 self.outputs.push_back(Output::Disk(operation));
             }
         }
-        while let Some(operation) = self.coordinator.as_mut().and_then(Coordinator::poll_operation) {
+        while let Some(operation) =
+            self.control.as_mut().and_then(|control| control.coordinator.poll_operation())
+        {
             self.outputs.push_back(Output::Disk(operation));
         }
     }
@@ -46,20 +50,19 @@ impl Core {
         match durable.entry {
             Entry::Stripe(id) => {
                 let seat = self.seat_of(id.shard);
-                let held = self.usher.seats[seat].held.find(id);
-                held.bytes = Some(durable.buffer);
-                held.location = Some(durable.location);
-                held.stages.durable = self.now.monotonic_ns;
-                if self.docket.is_none() {
-                    self.send(self.layout.control, CoreMessage::StripeDurable(id));
+                self.usher.seats[seat].held.handle_durable(id, self.now.monotonic_ns);
+                let asked_by = self.stripes.handle_durable(id, Arc::clone(&durable.buffer), durable.location);
+                for peer in asked_by {
+                    self.send_stripe(peer, id, durable.buffer.payload());
+                }
+                if self.control.is_none() {
+                    self.send(self.layout.control, CoreMessage::StripeStored(id));
                 }
             }
             Entry::Accept { slot, ballot, .. } => {
-                self.checkpoints.retention.note_slot(durable.location.segment, slot);
-                self.docket().handle_accept_durable(slot, ballot);
-                self.mark(Mark { ballot, slot });
+                self.take_accept_durable(slot, ballot, durable.location);
             }
-            Entry::Idle | Entry::Start | Entry::Chosen { .. } => {}
+            Entry::Idle | Entry::Start => {}
             Entry::Outcomes { .. } | Entry::Entities { .. } | Entry::Keys { .. } | Entry::Part { .. } => {
                 panic!("a {} in the log of stripes", durable.entry.kind())
             }
@@ -71,13 +74,6 @@ impl Core {
         let Checkpoints { parts, keys, .. } = &mut self.checkpoints;
         for log in [&mut self.log, &mut self.outcomes.log, parts, keys] {
             log.handle_mark(mark);
-        }
-    }
-
-    pub(crate) fn coordinator(&mut self) -> &mut Coordinator {
-        match &mut self.coordinator {
-            Some(coordinator) => coordinator,
-            None => panic!("core {} is not the control core", self.id),
         }
     }
 }

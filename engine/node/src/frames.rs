@@ -64,7 +64,10 @@ impl Core {
         }
         // Stream time stands still while nothing is ordered, and deadlines are judged at the time of a slot to come.
         let time = self.stream_time.max(StreamTime(self.now.wall_ns));
-        let welcome = self.greeting.welcome(self.routing.seed, self.usher.limits.credit_events, time);
+        let own = self.usher.is_admitting().then_some(self.greeting.replica);
+        let leader = own.or(self.usher.leader);
+        let credit_events = self.usher.limits.credit_events;
+        let welcome = self.greeting.welcome(leader, self.routing.seed, credit_events, time);
         if let Some(connection) = self.connections.get(id) {
             connection.greeted = true;
         }

@@ -2,8 +2,12 @@
 
 use assize_wal::BLOCK_BYTES;
 use assize_wal::limits::{PAYLOAD_BYTES_MAX, RECORD_HEADER_BYTES};
-use assize_wire::limits::{RESPONSE_BYTES_MAX, SHARDS_MAX, STRIPE_EVENTS_MAX, padded};
+use assize_wire::accept::ACCEPT_HEADER_BYTES;
+use assize_wire::limits::{
+    PEER_PAYLOAD_BYTES_MAX, RESPONSE_BYTES_MAX, SHARDS_MAX, STRIPE_EVENTS_MAX, padded,
+};
 use assize_wire::outcome::OUTCOME_HEADER_BYTES;
+use assize_wire::peer::PEER_FRAME_HEADER_BYTES;
 use assize_wire::published::PUBLISHED_HEADER_BYTES;
 use assize_wire::stripe::STRIPE_HEADER_BYTES;
 
@@ -47,6 +51,53 @@ pub(crate) const RETRY_AFTER_US: u32 = 2_000;
 /// Answer bytes that may wait for one slow reader before its connection is closed.
 pub(crate) const UNSENT_BYTES_MAX: usize = 64 << 20;
 
+/// Bytes that may wait for one slow peer on one lane: two stripes of the largest kind. As many may be in the kernel's
+/// hands.
+pub(crate) const LINK_UNSENT_BYTES_MAX: usize = 9 << 20;
+
+/// Connections from peers, on one core, that have proved nothing yet.
+pub(crate) const LINKS_UNPROVED_MAX: usize = 64;
+
+/// A handshake between replicas that is not over after this long is refused, in nanoseconds.
+pub(crate) const LINK_HANDSHAKE_NS: u64 = 5_000_000_000;
+
+/// A connection to a peer on which nothing was sent this long carries a sign of life, in nanoseconds.
+pub(crate) const LINK_QUIET_NS: u64 = 500_000_000;
+
+/// A connection to a peer on which nothing came this long is closed, in nanoseconds. A large frame counts when it is
+/// there.
+pub(crate) const LINK_SILENCE_NS: u64 = 5_000_000_000;
+
+/// A refused peer has this long to read why, in nanoseconds.
+pub(crate) const LINK_FAREWELL_NS: u64 = 1_000_000_000;
+
+/// The pause before a peer is dialed again: at least, and, doubling, at most this, in nanoseconds.
+pub(crate) const DIAL_PAUSE_NS_MIN: u64 = 50_000_000;
+pub(crate) const DIAL_PAUSE_NS_MAX: u64 = 1_000_000_000;
+
+/// Redirects in a row, from core to core of one peer, before the lane is dialed anew.
+pub(crate) const REDIRECTS_MAX: u32 = 4;
+
+/// An operator is told the same reason again after this long, in nanoseconds, while it lasts.
+pub(crate) const REFUSAL_AGAIN_NS: u64 = 60_000_000_000;
+
+/// An operator is told of refusals of one peer this often at most, in nanoseconds.
+pub(crate) const REFUSAL_PAUSE_NS: u64 = 1_000_000_000;
+
+/// A stripe that was asked for and did not come is asked for again, of the next peer, after this long, in nanoseconds.
+pub(crate) const STRIPE_ASK_AGAIN_NS: u64 = 40_000_000;
+
+/// Stripes of one shard that no chosen slot names and that a replica takes from its peers unasked. What it does not take it
+/// asks for when a manifest names it.
+pub(crate) const UNNAMED_STRIPES_MAX: usize = 64;
+
+/// Copies that are missing for a stripe that has run here are asked for after this long, and again after as long, in
+/// nanoseconds.
+pub(crate) const COPIES_ASK_NS: u64 = 20_000_000;
+
+/// How long a leader that stops waits for another replica to take over, in nanoseconds.
+pub(crate) const HAND_OVER_NS: u64 = 1_000_000_000;
+
 const _: () =
     assert!(STRIPE_HEADER_BYTES <= PUBLISHED_HEADER_BYTES, "one overhead serves both kinds of record");
 const _: () = assert!(
@@ -55,6 +106,14 @@ const _: () = assert!(
     "a chunk that lacks one byte, and then the outcomes of the largest stripe, fit a record"
 );
 const _: () = assert!(
-    RECORD_HEADER_BYTES + 80 + 64 * 32 <= BLOCK_BYTES && SHARDS_MAX <= 64,
+    RECORD_HEADER_BYTES + ACCEPT_HEADER_BYTES + 64 + 64 * 32 <= BLOCK_BYTES && SHARDS_MAX <= 64,
     "an accept record that names n stripes takes at most n blocks"
+);
+const _: () = assert!(
+    LINK_UNSENT_BYTES_MAX >= 2 * (PEER_FRAME_HEADER_BYTES + PEER_PAYLOAD_BYTES_MAX),
+    "while one message of the largest kind waits for a peer there is room for another"
+);
+const _: () = assert!(
+    LINK_SILENCE_NS >= 4 * LINK_QUIET_NS,
+    "a peer that is alive and has nothing to say is heard in time, even if it is held up"
 );

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use assize_consensus::Offer;
 use assize_shards::{Exchange, ReadEntity, StripeBytes};
+use assize_wal::Mark;
 use assize_wire::manifest::Ordered;
-use assize_wire::{Ballot, CoreId, Hash, ShardId, Slot, StripeId};
+use assize_wire::{Ballot, CoreId, Hash, ReplicaId, ShardId, Slot, StripeId};
 
 use crate::checkpoint::{ActiveCheckpoint, CheckpointReport};
 use crate::connections::ConnectionRef;
@@ -40,8 +41,8 @@ pub enum CoreMessage {
     },
     /// Shard to Docket: a sealed stripe.
     Offer(Offer),
-    /// Shard to Docket: an offered stripe is durable in its own log.
-    StripeDurable(StripeId),
+    /// Shard to Docket: a stripe is durable in its own log.
+    StripeStored(StripeId),
     /// Docket to shards: a chosen slot, in slot order. While replaying it brings the receiver's stripes.
     Chosen {
         /// The slot.
@@ -52,6 +53,15 @@ pub enum CoreMessage {
         digests: Vec<(ShardId, Hash)>,
         /// The receiver takes its part of a checkpoint after this slot.
         checkpoint: bool,
+        /// This replica has accepted through here (L5).
+        mark: Mark,
+    },
+    /// Docket to shard: a manifest names this stripe, which is not stored here; `from` may have it.
+    WantStripe {
+        /// The stripe, of one of the receiver's shards.
+        id: StripeId,
+        /// Whom to ask first; this replica itself where nobody in particular.
+        from: ReplicaId,
     },
     /// To the control core: this core has taken its part of a checkpoint.
     Checkpoint(CheckpointReport),
@@ -86,23 +96,43 @@ pub enum CoreMessage {
         /// What to read.
         entities: Vec<ReadEntity>,
     },
-    /// To the Docket: tell this core once `slot` is published by the whole replica.
-    WatchPublished {
+    /// To the Docket: tell this core once `slot` is published by the whole replica, and a majority has confirmed since now
+    /// that it leads.
+    WatchRead {
         /// The slot.
         slot: Slot,
         /// Who asks.
         core: CoreId,
+        /// The asker's number for it.
+        watch: u64,
+    },
+    /// From the Docket: so it is.
+    ReadAllowed {
+        /// The asker's number.
+        watch: u64,
     },
     /// From the Docket: whether its log has room for the slots of more stripes. While it has not, nothing is admitted.
     DocketOpen(bool),
-    /// From the Docket: the whole replica has published through this slot.
-    PublishedThrough(Slot),
     /// From the boot thread to the Docket: the next slot that recovery found.
     Replay(ReplayedSlot),
-    /// From the boot thread to the Docket: every slot was replayed; lead under this ballot, which is durable.
-    ReplayEnd(Ballot),
-    /// From the Docket: this replica leads; admission may open.
+    /// From the Docket: this replica leads under this ballot; admission may open.
     Lead(Ballot),
+    /// From the Docket: this replica does not lead any more.
+    Unlead {
+        /// Stripes that slots held here still name.
+        named: Arc<Vec<StripeId>>,
+    },
+    /// From the Docket: a leader is known, and what it calls chosen is executed here (R2).
+    Ready,
+    /// From the Docket: who leads.
+    Leader(Option<ReplicaId>),
+    /// From the Docket: the slots that named these stripes are void (P4).
+    Voided(Arc<Vec<StripeId>>),
+    /// From the Docket: stripes that were sealed under lower ballots and that no chosen slot names may go (P8).
+    Release {
+        /// The ballot.
+        below: Ballot,
+    },
     /// From the shell: the latencies of what was accepted so far are of no interest.
     Measure,
     /// From the shell: admit nothing more, finish what is under way.
@@ -118,8 +148,6 @@ pub enum CoreMessage {
 pub struct ReplayedSlot {
     /// The slot.
     pub ordered: Ordered,
-    /// The ballot under which it was accepted.
-    pub ballot: Ballot,
     /// The bytes of each stripe it names.
     pub stripes: Vec<(ShardId, StripeBytes)>,
     /// For each of its stripes that was published before the restart, the digest in the outcome stream.

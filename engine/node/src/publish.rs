@@ -105,7 +105,7 @@ impl Core {
                 self.outcomes.want(Wanted { shard, slot, index, then });
             }
         }
-        if let Some(bytes) = held.bytes {
+        if let Some(bytes) = self.stripes.handle_published(held.id) {
             self.usher.recycle(bytes);
         }
         let mut stages = held.stages;

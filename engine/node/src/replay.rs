@@ -1,11 +1,11 @@
-//! Slots that recovery found, run again before this replica leads; at most a window of them at once.
+//! Slots that recovery found: their stripes are read ahead by the boot thread, and brought along when the Docket tells that
+//! they are chosen.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use assize_shards::StripeBytes;
-use assize_wire::manifest::Ordered;
-use assize_wire::{Ballot, Hash, ShardId, Slot};
+use assize_wire::{Hash, ShardId, Slot};
 
 use crate::message::ReplayedSlot;
 
@@ -16,50 +16,61 @@ pub(crate) struct Brought {
     pub(crate) stripes: Vec<(ShardId, StripeBytes)>,
     /// The digests under which they were published before the restart.
     pub(crate) digests: Vec<(ShardId, Hash)>,
-    /// The ballot under which it was accepted.
-    pub(crate) ballot: Ballot,
 }
 
-/// On the control core: what is still to be replayed, and what to do then.
-#[derive(Default)]
+/// On the control core: what the boot thread has read and the Docket has not told of.
 pub(crate) struct Replay {
+    /// The last slot that the boot thread brings, as long as what recovery found still stands.
+    through: Slot,
     waiting: VecDeque<ReplayedSlot>,
-    /// Stripes and digests of the slots that the Docket was given and has not told of yet.
-    running: VecDeque<(Slot, Brought)>,
-    /// Lead under this ballot once everything is published.
-    then_lead: Option<Ballot>,
 }
 
 impl Replay {
+    /// Recovery found slots through this one.
+    pub(crate) fn through(through: Slot) -> Replay {
+        Replay { through, waiting: VecDeque::new() }
+    }
+
     pub(crate) fn push(&mut self, slot: ReplayedSlot) {
-        assert!(self.then_lead.is_none(), "a slot after the last one");
-        self.waiting.push_back(slot);
-    }
-
-    pub(crate) fn end(&mut self, ballot: Ballot) {
-        self.then_lead = Some(ballot);
-    }
-
-    /// The next slot for the Docket, whose stripes are kept until it is told chosen.
-    pub(crate) fn next(&mut self) -> Option<Ordered> {
-        let slot = self.waiting.pop_front()?;
-        let brought = Brought { stripes: slot.stripes, digests: slot.digests, ballot: slot.ballot };
-        self.running.push_back((slot.ordered.manifest.slot, brought));
-        Some(slot.ordered)
-    }
-
-    /// What a slot that the Docket told of brought; nothing when it was not replayed.
-    pub(crate) fn take(&mut self, slot: Slot) -> Brought {
-        match self.running.front() {
-            Some((running, _)) if *running == slot => {
-                self.running.pop_front().map(|(_, brought)| brought).unwrap_or_default()
-            }
-            _ => Brought::default(),
+        // Another value was chosen below: what comes after it was void (P4).
+        if slot.ordered.manifest.slot <= self.through {
+            self.waiting.push_back(slot);
         }
     }
 
-    /// The ballot to lead under, once nothing is left to replay and `idle`.
-    pub(crate) fn take_ballot(&mut self, idle: bool) -> Option<Ballot> {
-        (idle && self.waiting.is_empty() && self.running.is_empty()).then(|| self.then_lead.take())?
+    /// Whether `slot` may be told: the boot thread has brought it, or does not bring it at all.
+    pub(crate) fn is_ready(&self, slot: Slot) -> bool {
+        slot > self.through || !self.waiting.is_empty()
+    }
+
+    /// Whether `slot` is one that was accepted before the start.
+    pub(crate) fn brings(&self, slot: Slot) -> bool {
+        slot <= self.through
+    }
+
+    /// Whether everything was brought and told.
+    pub(crate) fn is_over(&self) -> bool {
+        self.through == Slot::ZERO
+    }
+
+    /// What a slot brings that is told with this manifest; nothing when it was not replayed.
+    pub(crate) fn take(&mut self, slot: Slot, hash: Hash) -> Brought {
+        if slot > self.through {
+            self.through = Slot::ZERO;
+            return Brought::default();
+        }
+        let Some(replayed) = self.waiting.pop_front() else {
+            panic!("slot {slot} is told before it was brought");
+        };
+        if replayed.ordered.hash != hash {
+            // What was accepted before the restart was not chosen.
+            self.through = Slot::ZERO;
+            self.waiting.clear();
+            return Brought::default();
+        }
+        if slot == self.through {
+            self.through = Slot::ZERO;
+        }
+        Brought { stripes: replayed.stripes, digests: replayed.digests }
     }
 }

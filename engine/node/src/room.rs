@@ -157,6 +157,18 @@ impl Room {
         self.docket_open && !log_short && !outcomes_short
     }
 
+    /// Whether the outcome stream surely takes the outcomes of so many events in so many stripes, which are to run.
+    pub(crate) fn takes_outcomes(&mut self, events: u64, stripes: u64) -> bool {
+        let takes = events * OUTCOME_BYTES_MAX + stripes * RECORD_OVERHEAD_BYTES <= self.outcomes;
+        self.wanted |= !takes && self.outcomes_at_limit;
+        takes
+    }
+
+    /// The log has no room for a peer's stripe.
+    pub(crate) fn want(&mut self) {
+        self.wanted = true;
+    }
+
     /// Whether room was wanted since this was last asked that only a checkpoint can make. What segments that are being
     /// prepared will make is not.
     pub(crate) fn take_wanted(&mut self) -> bool {

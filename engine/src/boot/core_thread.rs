@@ -9,9 +9,11 @@ use std::time::Duration;
 use assize_consensus::DocketConfig;
 use assize_device::{DeviceOptions, DirectDevice};
 use assize_domain::DomainRegistry;
-use assize_node::boot::{ReadError, restore_shard};
+use assize_node::boot::{ReadError, docket_start, restore_shard};
+use assize_node::federation::FederationConfig;
 use assize_node::{
-    ControlStart, CoordinatorStart, Core, CoreConfig, CoreMessage, CoreStart, Greeting, Layout, UsherLimits,
+    ControlStart, CoordinatorStart, Core, CoreConfig, CoreMessage, CoreStart, ElectionTimes, Greeting,
+    Layout, UsherLimits,
 };
 use assize_shards::{Shard, ShardConfig};
 use assize_wal::recovery::Recovered;
@@ -23,7 +25,8 @@ use crossbeam_channel::{Receiver, Sender};
 use super::guard::CatchUnwind;
 use super::shared::SharedDirectory;
 use crate::config::{Agreed, Config, Idle};
-use crate::reactor::{self, DISK_TAG, Failure, IdlePolicy, Listener, Mailbox, Notice, Parker, ReactorParts};
+use crate::reactor::{self, DISK_TAG, Dialed, Dialer, Failure, IdlePolicy, Listener};
+use crate::reactor::{Mailbox, Notice, Parker, ReactorParts};
 
 /// What a core's thread is given.
 pub(super) struct CoreThread {
@@ -41,6 +44,12 @@ pub(super) struct CoreThread {
     pub(super) peers: Vec<Mailbox>,
     /// Where its clients connect.
     pub(super) listener: Listener,
+    /// Where its peers connect.
+    pub(super) peer_listener: Option<Listener>,
+    /// Makes connections to peers.
+    pub(super) dialer: Dialer,
+    /// Where they come.
+    pub(super) dialed: Receiver<Dialed>,
     /// What the process is told.
     pub(super) notices: Sender<Notice>,
 }
@@ -48,7 +57,9 @@ pub(super) struct CoreThread {
 impl CoreThread {
     /// Starts it.
     pub(super) fn start(self, plan: CorePlan) -> io::Result<JoinHandle<()>> {
-        let CoreThread { cpu, data, device, inbox, parker, peers, listener, notices } = self;
+        let CoreThread { cpu, data, device, inbox, parker, peers, notices, .. } = self;
+        let (listener, peer_listener) = (self.listener, self.peer_listener);
+        let (dialer, dialed) = (self.dialer, self.dialed);
         let id = plan.id;
         let cores = &plan.config.cores;
         let spin = match cores.idle {
@@ -68,7 +79,20 @@ impl CoreThread {
                 Err(error) => return drop(notices.send(Notice::Failed(id, Failure::Read(error)))),
             };
             let idle = IdlePolicy { spin };
-            reactor::run(ReactorParts { core, id, device, inbox, parker, peers, listener, notices, idle });
+            reactor::run(ReactorParts {
+                core,
+                id,
+                device,
+                inbox,
+                parker,
+                peers,
+                listener,
+                peer_listener,
+                dialer,
+                dialed,
+                notices,
+                idle,
+            });
         })
     }
 }
@@ -87,11 +111,12 @@ pub(super) struct CorePlan {
     pub(super) directory: SharedDirectory,
     /// As this start made it durable.
     pub(super) superblock: Superblock,
+    pub(super) federation: FederationConfig,
 }
 
 impl CorePlan {
     fn build(self) -> Result<Core, ReadError> {
-        let CorePlan { id, owned, config, agreed, layout, domains, greeting, .. } = self;
+        let CorePlan { id, owned, config, agreed, layout, domains, greeting, federation, .. } = self;
         let (recovered, mut directory) = (self.recovered, self.directory);
         let identity = log_identity(&self.superblock);
         let routing = Routing { seed: agreed.routing_seed, shards: agreed.shard_count };
@@ -102,6 +127,7 @@ impl CorePlan {
                 let config = ShardConfig {
                     shard: *shard,
                     replica: config.replica_id(),
+                    replicas: agreed.replicas,
                     routing,
                     body_seed: agreed.body_seed,
                     ttl_ns: agreed.warden_ttl_ns,
@@ -114,18 +140,27 @@ impl CorePlan {
                 restore_shard(&mut directory, identity, checkpoint, config, domains, guard)
             })
             .collect::<Result<Vec<Shard>, ReadError>>()?;
-        let control = (layout.control == id).then(|| ControlStart {
-            docket: DocketConfig {
-                replica: config.replica_id(),
-                shards: agreed.shard_count,
-                window: config.limits.window,
-            },
-            coordinator: CoordinatorStart {
-                superblock: self.superblock,
-                checkpoint_bytes: config.log.checkpoint_bytes,
-                cores: layout.cores().count(),
-            },
+        let control = (layout.control == id).then(|| {
+            Ok::<_, ReadError>(ControlStart {
+                docket: DocketConfig {
+                    replica: config.replica_id(),
+                    replicas: agreed.replicas,
+                    shards: agreed.shard_count,
+                    window: config.limits.window,
+                },
+                start: docket_start(&recovered)?,
+                times: ElectionTimes::DEFAULT,
+                // Differs between replicas by their number, and between starts.
+                seed: self.superblock.incarnation.0 << 8 | u64::from(config.replica),
+                clock_skew_ns: agreed.clock_skew_ns_max,
+                coordinator: CoordinatorStart {
+                    superblock: self.superblock,
+                    checkpoint_bytes: config.log.checkpoint_bytes,
+                    cores: layout.cores().count(),
+                },
+            })
         });
+        let control = control.transpose()?;
         let start = CoreStart::new(id, &layout, identity, log_tuning(&config), &recovered);
         let limits = UsherLimits {
             event_payload_bytes_max: agreed.event_payload_bytes_max as usize,
@@ -143,6 +178,7 @@ impl CorePlan {
             shards,
             start,
             control,
+            federation,
         }))
     }
 }

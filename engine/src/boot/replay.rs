@@ -8,7 +8,7 @@ use assize_node::CoreMessage;
 use assize_node::boot::{ReadError, SlotReader};
 use assize_wal::LogIdentity;
 use assize_wal::recovery::Recovered;
-use assize_wire::{Ballot, CoreId, Slot};
+use assize_wire::{CoreId, Slot};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::BootError;
@@ -30,8 +30,6 @@ pub(super) struct ReplayPlan {
     pub(super) recovered: Arc<Recovered>,
     /// The control core.
     pub(super) control: Mailbox,
-    /// To lead under once everything was replayed.
-    pub(super) ballot: Ballot,
     /// Slots under way at once.
     pub(super) window: u64,
     /// What the process is told.
@@ -44,10 +42,7 @@ impl Replayer {
         let run = move || {
             if let Err(error) = replay(&plan, &inbox) {
                 drop(plan.notices.send(Notice::Failed(CoreId(0), Failure::Read(error))));
-                return;
             }
-            plan.control.post(CoreMessage::ReplayEnd(plan.ballot));
-            plan.control.wake();
         };
         let thread = thread::Builder::new().name("replay".to_owned()).spawn(run);
         thread.map_err(|error| BootError::Io("starting the replay thread", error))?;

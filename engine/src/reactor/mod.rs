@@ -3,7 +3,10 @@
 //! It performs what [`Core`] asks for and tells it what became of it. It holds no decisions: nothing here knows what a
 //! stripe or a slot is. It is the only code that knows which runtime is underneath.
 
+mod dialer;
+mod listener;
 mod ring;
+mod socket;
 mod sockets;
 mod stages;
 mod wake;
@@ -15,15 +18,19 @@ use std::time::Duration;
 
 use assize_device::DirectDevice;
 use assize_node::boot::ReadError;
-use assize_node::{CheckpointEnd, Core, CoreMessage, Now, Output};
+use assize_node::{CheckpointEnd, Core, CoreMessage, Now, Output, PeerNotice};
+use assize_shards::{Finding, StateDigest};
 use assize_wal::LogFailure;
 use assize_wire::message::Refused;
 use assize_wire::{CoreId, Hash, ShardId, Slot};
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::logging::RateLimited;
+pub use dialer::{DialEnd, Dialed, Dialer};
+use listener::Audience;
+pub use listener::Listener;
 use ring::{Ring, TAG_ACCEPT, TAG_DISK, TAG_RECEIVE, TAG_SEND, TAG_WAKE};
-pub use sockets::Listener;
+use socket::Owner;
 use sockets::Sockets;
 pub use stages::{StageHistograms, StageLine};
 pub use wake::{Clock, Mailbox, Parker, mailbox};
@@ -37,8 +44,19 @@ pub enum Notice {
     Replayed(Slot),
     /// The control core: a checkpoint is active, or failed.
     Checkpoint(CheckpointEnd),
-    /// The core has ended in good order; with its latencies.
-    Halted(CoreId, Box<StageHistograms>),
+    /// A connection to a peer.
+    Peer(PeerNotice),
+    /// The operator must hear of this.
+    Alarm(String),
+    /// Whether the clocks of a majority contradict this replica's.
+    ClockContradicted(bool),
+    /// A core has ended in good order.
+    Halted {
+        /// Its latencies.
+        stages: Box<StageHistograms>,
+        /// What its shards' entities come to.
+        digests: Vec<StateDigest>,
+    },
     /// The core cannot go on; the process must end.
     Failed(CoreId, Failure),
 }
@@ -59,6 +77,8 @@ pub enum Failure {
         /// The digest computed now.
         found: Hash,
     },
+    /// Other replicas agree on something else than this one, or not among themselves (C5).
+    Finding(Finding),
     /// A recovered slot or a checkpoint cannot be read back.
     Read(ReadError),
     /// The ring or a listening socket does not work.
@@ -75,6 +95,9 @@ impl fmt::Display for Failure {
                  same stripe now gives {found}: this machine's memory, CPU or disk is not to be trusted; nothing more \
                  is published"
             ),
+            Failure::Finding(finding) => {
+                write!(f, "{finding:?}: outcomes differ between replicas; this one publishes nothing more")
+            }
             Failure::Read(error) => error.fmt(f),
             Failure::Io(error) => write!(f, "io_uring or a socket does not work: {error}"),
         }
@@ -104,6 +127,12 @@ pub struct ReactorParts {
     pub peers: Vec<Mailbox>,
     /// Where clients connect, bound and not yet listening.
     pub listener: Listener,
+    /// Where peers connect, likewise; none in a cluster of one.
+    pub peer_listener: Option<Listener>,
+    /// Makes connections to peers, and where they come.
+    pub dialer: Dialer,
+    /// The other end of it.
+    pub dialed: Receiver<Dialed>,
     /// What the process is told.
     pub notices: Sender<Notice>,
     /// What to do without work.
@@ -117,7 +146,7 @@ pub const DISK_TAG: u8 = TAG_DISK;
 pub fn run(parts: ReactorParts) {
     let (id, notices) = (parts.id, parts.notices.clone());
     let notice = match Reactor::new(parts).and_then(Reactor::run) {
-        Ok(stages) => Notice::Halted(id, stages),
+        Ok((stages, digests)) => Notice::Halted { stages, digests },
         Err(failure) => Notice::Failed(id, failure),
     };
     // The receiver is gone only when the process is ending anyway.
@@ -136,19 +165,22 @@ struct Reactor {
     /// and the control core.
     to_wake: u128,
     sockets: Sockets,
+    dialer: Dialer,
+    dialed: Receiver<Dialed>,
     notices: Sender<Notice>,
     idle: IdlePolicy,
     clock: Clock,
     stages: Box<StageHistograms>,
     refusals: RateLimited,
     halted_at: Option<u64>,
+    digests: Vec<StateDigest>,
     /// Since when there has been nothing to do.
     idle_since: Option<u64>,
 }
 
 impl Reactor {
     fn new(parts: ReactorParts) -> Result<Reactor, Failure> {
-        let ReactorParts { core, id, device, inbox, parker, peers, listener, notices, idle } = parts;
+        let ReactorParts { core, id, device, inbox, parker, peers, notices, idle, .. } = parts;
         Ok(Reactor {
             core,
             id,
@@ -158,26 +190,30 @@ impl Reactor {
             parker,
             peers,
             to_wake: 0,
-            sockets: Sockets::new(listener),
+            sockets: Sockets::new(parts.listener, parts.peer_listener),
+            dialer: parts.dialer,
+            dialed: parts.dialed,
             notices,
             idle,
             clock: Clock::new(),
             stages: Box::default(),
             refusals: RateLimited::per_second(REFUSALS_PER_SECOND),
             halted_at: None,
+            digests: Vec::new(),
             idle_since: None,
         })
     }
 
-    fn run(mut self) -> Result<Box<StageHistograms>, Failure> {
+    fn run(mut self) -> Result<(Box<StageHistograms>, Vec<StateDigest>), Failure> {
         self.arm_wake();
+        self.sockets.listen(Audience::Peers, &mut self.ring).map_err(Failure::Io)?;
         loop {
             let now = self.turn()?;
             if let Some(halted) = self.halted_at
                 && (!self.sockets.is_sending() || now.monotonic_ns > halted + LINGER_NS)
                 && self.device.in_flight() == 0
             {
-                return Ok(self.stages);
+                return Ok((self.stages, self.digests));
             }
             self.wait(now)?;
             self.reap()?;
@@ -190,6 +226,9 @@ impl Reactor {
         self.core.handle_now(now);
         while let Ok(message) = self.inbox.try_recv() {
             self.core.handle_message(message);
+        }
+        while let Ok(dialed) = self.dialed.try_recv() {
+            self.take_dialed(dialed)?;
         }
         while let Some(completion) = self.device.poll_completion() {
             self.core.handle_completion(completion).map_err(Failure::Log)?;
@@ -220,16 +259,43 @@ impl Reactor {
                 Output::Stages(stages) => self.stages.record(&stages),
                 Output::Measure => *self.stages = StageHistograms::default(),
                 Output::Refused(refused) => self.log_refused(&refused),
+                Output::Peer(notice) => drop(self.notices.send(Notice::Peer(notice))),
                 Output::Replayed(slot) => drop(self.notices.send(Notice::Replayed(slot))),
-                Output::Serving => {
-                    self.sockets.listen(&mut self.ring).map_err(Failure::Io)?;
-                    drop(self.notices.send(Notice::Serving(self.id)));
+                Output::Listen => {
+                    self.sockets.listen(Audience::Clients, &mut self.ring).map_err(Failure::Io)?;
                 }
+                Output::Serving => drop(self.notices.send(Notice::Serving(self.id))),
+                Output::Alarm(alarm) => drop(self.notices.send(Notice::Alarm(alarm.to_string()))),
+                Output::ClockContradicted(contradicted) => {
+                    drop(self.notices.send(Notice::ClockContradicted(contradicted)));
+                }
+                Output::PeerDiverged { slot, shard, replica, published, found } => {
+                    let text = format!(
+                        "replica {replica} has computed {found} for slot {slot}, shard {shard}; published is {published}: its \
+                         memory, CPU or disk is not to be trusted"
+                    );
+                    drop(self.notices.send(Notice::Alarm(text)));
+                }
+                Output::CopiesMissing { slot, shard, seen } => {
+                    let text = format!(
+                        "slot {slot}, shard {shard}: too few replicas agree on the outcomes, which are not published: {seen:?}"
+                    );
+                    drop(self.notices.send(Notice::Alarm(text)));
+                }
+                Output::CheckpointNeeded { from, chosen } => {
+                    let text = format!(
+                        "replica {from} is at slot {chosen} and its log does not reach back to what is missing here: this \
+                         replica must be rebuilt"
+                    );
+                    drop(self.notices.send(Notice::Alarm(text)));
+                }
+                Output::Finding(finding) => return Err(Failure::Finding(finding)),
                 Output::Diverged { slot, shard, expected, found } => {
                     return Err(Failure::Diverged { slot, shard, expected, found });
                 }
                 Output::Checkpoint(end) => drop(self.notices.send(Notice::Checkpoint(end))),
-                Output::Halted => {
+                Output::Halted { digests } => {
+                    self.digests = digests;
                     self.sockets.stop_accepting();
                     self.halted_at = Some(self.clock.now().monotonic_ns);
                 }
@@ -237,6 +303,12 @@ impl Reactor {
         }
         while let Some(id) = self.core.poll_connection() {
             self.sockets.flush(id, &mut self.core, &mut self.ring).map_err(Failure::Io)?;
+        }
+        while let Some(id) = self.core.poll_peer_link() {
+            self.sockets.flush_link(id, &mut self.core, &mut self.ring).map_err(Failure::Io)?;
+        }
+        while let Some(dial) = self.core.poll_dial() {
+            self.dialer.dial(self.id, dial);
         }
         while self.to_wake != 0 {
             let peer = self.to_wake.trailing_zeros();
@@ -257,7 +329,7 @@ impl Reactor {
         // What another thread finished before is looked for once more: its wake found this thread awake.
         self.parker.prepare();
         let finished = self.device.poll_completion();
-        if finished.is_some() || !self.inbox.is_empty() {
+        if finished.is_some() || !self.inbox.is_empty() || !self.dialed.is_empty() {
             self.parker.cancel();
             if let Some(completion) = finished {
                 self.core.handle_completion(completion).map_err(Failure::Log)?;
@@ -290,8 +362,9 @@ impl Reactor {
                 }
                 TAG_WAKE => self.arm_wake(),
                 TAG_ACCEPT => {
+                    let (audience, how) = (Audience::from_slot(slot), (result, flags));
                     self.sockets
-                        .accepted(result, flags, now.monotonic_ns, &mut self.core, &mut self.ring)
+                        .accepted(audience, how, now.monotonic_ns, &mut self.core, &mut self.ring)
                         .map_err(Failure::Io)?;
                 }
                 TAG_RECEIVE => self
@@ -308,6 +381,20 @@ impl Reactor {
             self.idle_since = None;
         }
         Ok(())
+    }
+
+    fn take_dialed(&mut self, dialed: Dialed) -> Result<(), Failure> {
+        let Dialed { dial, socket } = dialed;
+        match socket {
+            Some(socket) => {
+                let owner = Owner::Peer(self.core.handle_peer_dialed(dial.peer, dial.lane));
+                self.sockets.open(socket, owner, &mut self.ring).map_err(Failure::Io)
+            }
+            None => {
+                self.core.handle_peer_dial_failed(dial.peer, dial.lane);
+                Ok(())
+            }
+        }
     }
 
     /// A client that does not speak the protocol is worth a line, but not one for each of its tries.

@@ -30,6 +30,24 @@ pub const READ_ENTITIES_MAX: usize = 8190;
 /// Payload bytes of one client frame.
 pub const FRAME_PAYLOAD_BYTES_MAX: usize = 4 << 20;
 
+/// Payload bytes of one frame between replicas: the largest stripe and its length.
+pub const PEER_PAYLOAD_BYTES_MAX: usize = (4 << 20) + 16;
+
+/// Payload bytes of a frame between replicas that have not proved themselves to each other, and of any short one.
+pub const PEER_HANDSHAKE_BYTES_MAX: usize = 512;
+
+/// Bytes of the text that names the domains in a handshake, cut there.
+pub const PEER_DOMAINS_BYTES_MAX: usize = 256;
+
+/// Bytes of the sentence with which a replica refuses another.
+pub const PEER_REFUSED_TEXT_BYTES_MAX: usize = 384;
+
+/// Slots that one message of the Docket holds.
+pub const PEER_SLOTS_MAX: usize = 512;
+
+/// Digests in one message of copies.
+pub const PEER_COPIES_MAX: usize = 4096;
+
 /// Every header and every padded body is a multiple of this, so that what follows can be read in place.
 pub const ALIGN_BYTES: usize = 16;
 
@@ -54,4 +72,12 @@ const _: () = assert!(
 const _: () = assert!(
     STRIPE_EVENTS_MAX * (32 + padded(RESPONSE_BYTES_MAX)) + 16 <= FRAME_PAYLOAD_BYTES_MAX,
     "the answer to the largest request must fit a frame"
+);
+const _: () = assert!(
+    16 + padded(STRIPE_BYTES_MAX) <= PEER_PAYLOAD_BYTES_MAX,
+    "the largest stripe and its length fit a frame between replicas"
+);
+const _: () = assert!(
+    16 + padded(PEER_REFUSED_TEXT_BYTES_MAX) <= PEER_HANDSHAKE_BYTES_MAX,
+    "a refusal fits a frame before anything is proved"
 );

@@ -113,7 +113,7 @@ fn seeds() -> Vec<Vec<u8>> {
     };
     let submit = [Submit::header(3).as_slice(), &events].concat();
     let mut seeds = vec![
-        Accept::encode(Ballot::new(2, ReplicaId(0)), true, &manifest),
+        Accept::encode(Ballot::new(2, ReplicaId(0)), true, Slot(3), &manifest),
         [entry.header().as_slice(), &outcomes].concat(),
         in_frame(FrameKind::Submit, &submit),
         events,
@@ -131,7 +131,7 @@ fn messages() -> Vec<Vec<u8>> {
     Welcome {
         cluster: ClusterId(3),
         replica: ReplicaId(0),
-        leader: ReplicaId(0),
+        leader: Some(ReplicaId(0)),
         routing_seed: 9,
         stream_time: StreamTime(8),
         warden_ttl_ns: 7,

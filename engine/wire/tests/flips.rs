@@ -57,10 +57,10 @@ fn every_accepted_bit_of_a_manifest_and_of_an_accept_is_part_of_the_value() {
             assert_ne!(Hash::of(&read.encode()), Hash::of(&manifest));
         }
     });
-    let accept = Accept::encode(Ballot::new(2, ReplicaId(0)), true, &manifest);
+    let accept = Accept::encode(Ballot::new(2, ReplicaId(0)), true, Slot(3), &manifest);
     flip_each(&accept, |flipped, at| {
         if let Ok(read) = Accept::parse(flipped) {
-            let again = Accept::encode(read.ballot, read.fresh, &read.manifest.encode());
+            let again = Accept::encode(read.ballot, read.fresh, read.chosen, &read.manifest.encode());
             assert_eq!(again, flipped, "accept bit {at}");
         }
     });
@@ -170,7 +170,7 @@ fn messages() -> Vec<(FrameKind, Vec<u8>)> {
     Welcome {
         cluster: ClusterId(3),
         replica: ReplicaId(0),
-        leader: ReplicaId(0),
+        leader: Some(ReplicaId(0)),
         routing_seed: 9,
         stream_time: StreamTime(8),
         warden_ttl_ns: 7,

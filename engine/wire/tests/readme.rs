@@ -6,6 +6,7 @@ use assize_wire::frame::{Frame, FrameKind, FrameWriter, PROTOCOL_VERSION, Parsed
 use assize_wire::limits;
 use assize_wire::message::{Answer, Answers, Hello, RefusedCode, Submit};
 use assize_wire::outcome::Status;
+use assize_wire::peer::{PeerKind, PeerRefusal};
 use assize_wire::routing::Routing;
 use assize_wire::{ClusterId, DomainId, EventKey, Position, ShardId, Slot, StreamTime};
 
@@ -50,8 +51,25 @@ fn the_tables_have_the_numbers_of_the_code() {
         RefusedCode::TimedOut,
     ];
     for code in codes {
+        has(&format!("| {} | `{code:?}` |", code.number()));
+    }
+    has(&format!("| {} | `NotLeader` |", RefusedCode::NotLeader { leader: None }.number()));
+}
+
+#[test]
+fn the_tables_between_replicas_have_the_numbers_of_the_code() {
+    for kind in PeerKind::ALL {
+        has(&format!("| {} | `{kind:?}` |", kind as u16));
+    }
+    for code in PeerRefusal::ALL {
         has(&format!("| {} | `{code:?}` |", code as u16));
     }
+    let (most, short) = (limits::PEER_PAYLOAD_BYTES_MAX, limits::PEER_HANDSHAKE_BYTES_MAX);
+    has(&format!("a multiple of 16, at most {most}, and at most {short} where"));
+    has(&format!("length (16), at most {}", limits::STRIPE_BYTES_MAX));
+    has(&format!("count *n* (16), at most {}", limits::PEER_COPIES_MAX));
+    has(&format!("entries *n*, at most {}", limits::PEER_SLOTS_MAX));
+    has(&format!("length of the text, at most {}", limits::PEER_DOMAINS_BYTES_MAX));
 }
 
 #[test]

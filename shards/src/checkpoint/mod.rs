@@ -15,8 +15,8 @@ pub use restore::{RestoreError, ShardRestore};
 
 use alloc::vec::Vec;
 
-use assize_wire::checkpoint::{ENTITY_HEAD_BYTES, PartHead, SAVED_KEY_BYTES, SumDigest};
-use assize_wire::{Slot, StreamTime};
+use assize_wire::checkpoint::{ENTITY_HEAD_BYTES, PartHead, SAVED_KEY_BYTES, SavedEntity, SumDigest};
+use assize_wire::{ShardId, Slot, StreamTime};
 
 use crate::Shard;
 use crate::limits::{
@@ -73,6 +73,19 @@ pub(crate) struct Taking {
     keys_digest: SumDigest,
 }
 
+/// What a shard's entities come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateDigest {
+    /// Whose.
+    pub shard: ShardId,
+    /// After which slot.
+    pub slot: Slot,
+    /// How many entities exist.
+    pub entities: u64,
+    /// The sum of their hashes.
+    pub digest: SumDigest,
+}
+
 impl Shard {
     /// The next step of a checkpoint's part, which may append a record's payload of at most `bytes_max` bytes to `out`.
     ///
@@ -123,6 +136,27 @@ impl Shard {
         };
         out.extend_from_slice(&head.encode());
         CheckpointStep::Record(PartRecord::Head { head, records: taking.records })
+    }
+
+    /// The digest of every entity's state as it is now: the same on all replicas that executed the same slots, wherever
+    /// they keep them. It takes time with the number of entities.
+    #[must_use]
+    pub fn state_digest(&self) -> StateDigest {
+        let mut digest = SumDigest::EMPTY;
+        let mut encoded = Vec::new();
+        for at in self.entities.iter() {
+            let Some(state) = self.entities.state(at) else { continue };
+            let (domain, id) = self.entities.name(at);
+            encoded.clear();
+            SavedEntity { domain, id, state }.encode(&mut encoded);
+            add_entities(&mut digest, &encoded);
+        }
+        StateDigest {
+            shard: self.rules.shard,
+            slot: self.executed(),
+            entities: self.entities.present(),
+            digest,
+        }
     }
 
     /// Whether a checkpoint's part is being taken.
@@ -182,7 +216,6 @@ impl Shard {
 
 /// Adds encoded entities to a digest.
 pub(crate) fn add_entities(digest: &mut SumDigest, mut encoded: &[u8]) {
-    use assize_wire::checkpoint::SavedEntity;
     while !encoded.is_empty() {
         let (_, own, after) = SavedEntity::parse(encoded).expect("it was encoded here");
         digest.add(own);

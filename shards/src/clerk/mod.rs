@@ -20,7 +20,7 @@ use assize_wire::canary::{self, Canary};
 use assize_wire::{Hash, ReplicaId, Slot};
 
 use crate::Published;
-use crate::limits::COPIES_AHEAD_MAX;
+use crate::limits::{COPIES_AHEAD_MAX, SETTLED_DIGESTS};
 use table::{Decision, Others, Own, Seen};
 
 /// The Clerk of one shard on one replica.
@@ -32,6 +32,11 @@ pub struct Clerk {
     ready: VecDeque<Published>,
     findings: VecDeque<Finding>,
     stopped: bool,
+    /// Digests of own stripes that no peer was sent yet, in slot order. None are kept where there is no peer.
+    copies_out: VecDeque<(Slot, Hash)>,
+    has_peers: bool,
+    /// The digests that were published last, in slot order: late copies are compared with them (C4).
+    settled: VecDeque<(Slot, Hash)>,
 }
 
 /// What became of another replica's copy.
@@ -87,8 +92,8 @@ struct Held {
 impl Clerk {
     /// For a replica that publishes at `copies` equal digests, its own among them, and has published through a slot.
     #[must_use]
-    pub fn new(replica: ReplicaId, copies: u8, published: Slot) -> Clerk {
-        assert!(copies > 0, "publishing needs at least one copy");
+    pub fn new(replica: ReplicaId, replicas: u8, copies: u8, published: Slot) -> Clerk {
+        assert!(copies > 0 && copies <= replicas, "{copies} copies of {replicas} replicas");
         Clerk {
             replica,
             copies: copies.into(),
@@ -97,6 +102,9 @@ impl Clerk {
             ready: VecDeque::new(),
             findings: VecDeque::new(),
             stopped: false,
+            copies_out: VecDeque::new(),
+            has_peers: replicas > 1,
+            settled: VecDeque::new(),
         }
     }
 
@@ -104,8 +112,16 @@ impl Clerk {
     pub fn handle_own(&mut self, own: Published) {
         let slot = own.slot;
         assert!(slot > self.published, "slot {slot} ran again after {}", self.published);
+        if self.has_peers {
+            self.copies_out.push_back((slot, own.digest));
+            // Stripes of a shard run in slot order, so below this one it has none that has not run: whoever sent copies
+            // there says something that nobody asked about, and nothing may wait for it.
+            let stray = |at: &Slot, held: &Held| *at < slot && held.own.is_none();
+            self.held.retain(|at, held| !stray(at, held));
+        }
         if self.copies == 1 && self.held.is_empty() && !self.stopped {
             self.published = slot;
+            self.settle_digest(slot, own.digest);
             self.ready.push_back(own);
             return;
         }
@@ -128,6 +144,40 @@ impl Clerk {
         self.held.entry(slot).or_default().digests.insert(from, digest);
         self.settle();
         CopyFate::Held
+    }
+
+    /// The next copy for the peers: the digest of a stripe that has run here.
+    pub fn poll_copy(&mut self) -> Option<(Slot, Hash)> {
+        self.copies_out.pop_front()
+    }
+
+    /// The digest under which a slot was published, if that is not long ago.
+    #[must_use]
+    pub fn published_digest(&self, slot: Slot) -> Option<Hash> {
+        let at = self.settled.binary_search_by_key(&slot, |(settled, _)| *settled).ok()?;
+        Some(self.settled[at].1)
+    }
+
+    /// This replica's digest of a slot, published or not.
+    #[must_use]
+    pub fn own_digest(&self, slot: Slot) -> Option<Hash> {
+        let held = self.held.get(&slot).and_then(|held| held.own.as_ref());
+        held.map(|own| own.digest).or_else(|| self.published_digest(slot))
+    }
+
+    /// The first and the last stripe that have run and are not published.
+    #[must_use]
+    pub fn unpublished(&self) -> Option<(Slot, Slot)> {
+        let mut own = self.held.iter().filter(|(_, held)| held.own.is_some()).map(|(slot, _)| *slot);
+        let first = own.next()?;
+        Some((first, own.next_back().unwrap_or(first)))
+    }
+
+    /// Every digest that was seen of a slot.
+    #[must_use]
+    pub fn seen(&self, slot: Slot) -> Vec<(ReplicaId, Hash)> {
+        let held = self.held.get(&slot);
+        held.iter().flat_map(|held| &held.digests).map(|(who, digest)| (*who, *digest)).collect()
     }
 
     /// The next slot to be released.
@@ -195,7 +245,17 @@ impl Clerk {
             }
         }
         self.published = slot;
+        self.settle_digest(slot, own.digest);
         self.ready.push_back(own);
+    }
+
+    fn settle_digest(&mut self, slot: Slot, digest: Hash) {
+        if self.has_peers {
+            if self.settled.len() == SETTLED_DIGESTS {
+                self.settled.pop_front();
+            }
+            self.settled.push_back((slot, digest));
+        }
     }
 }
 

@@ -32,7 +32,7 @@ fn own(slot: u64, digest: u8) -> Published {
 
 /// Feeds own digest 1 and the others' in `copies`, in slot 1, and says what came of it.
 fn settle(needed: u8, own_at: usize, copies: &[u8]) -> (bool, Option<Finding>) {
-    let mut clerk = Clerk::new(ReplicaId(0), needed, Slot::ZERO);
+    let mut clerk = Clerk::new(ReplicaId(0), 5, needed, Slot::ZERO);
     for at in 0..=copies.len() {
         if at == own_at {
             clerk.handle_own(own(1, 1));
@@ -73,7 +73,7 @@ fn the_odd_one_out_is_named_and_quarantines_itself() {
 // PublishedInOrder.
 #[test]
 fn c3_a_later_slot_waits_for_an_earlier_one() {
-    let mut clerk = Clerk::new(ReplicaId(0), 2, Slot::ZERO);
+    let mut clerk = Clerk::new(ReplicaId(0), 3, 2, Slot::ZERO);
     clerk.handle_own(own(1, 1));
     clerk.handle_own(own(3, 3));
     assert_eq!(clerk.handle_copy(ReplicaId(1), Slot(3), Hash([3; 32])), CopyFate::Held);
@@ -86,7 +86,7 @@ fn c3_a_later_slot_waits_for_an_earlier_one() {
 // LateCopyHandedBack.
 #[test]
 fn c4_a_late_copy_and_one_far_ahead_are_handed_back() {
-    let mut clerk = Clerk::new(ReplicaId(0), 1, Slot::ZERO);
+    let mut clerk = Clerk::new(ReplicaId(0), 1, 1, Slot::ZERO);
     clerk.handle_own(own(1, 1));
     assert_eq!(clerk.handle_copy(ReplicaId(1), Slot(1), Hash([1; 32])), CopyFate::Late);
     let far = Slot(2 + COPIES_AHEAD_MAX);

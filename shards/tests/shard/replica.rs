@@ -101,6 +101,7 @@ impl Replica {
                 ttl_ns: agreed.ttl,
                 warden_capacity: agreed.keys,
                 entity_capacity: agreed.entities,
+                replicas: 1,
                 copies: 1,
             };
             shard(config, domains.clone(), Arc::new(Guard))

@@ -93,7 +93,7 @@ pub fn manifest(data: &[u8]) {
 /// An accept record's payload.
 pub fn accept(data: &[u8]) {
     if let Ok(accept) = Accept::parse(data) {
-        let again = Accept::encode(accept.ballot, accept.fresh, &accept.manifest.encode());
+        let again = Accept::encode(accept.ballot, accept.fresh, accept.chosen, &accept.manifest.encode());
         assert_eq!(again, data);
     }
 }

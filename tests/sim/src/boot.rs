@@ -7,7 +7,7 @@ use assize_node::{CoreMessage, ReplayedSlot};
 use assize_wal::recovery::{RecoveredSlot, RecoveryError};
 use assize_wal::superblock::{SuperblockStore, find};
 use assize_wal::{DeviceError, SegmentReader};
-use assize_wire::{Ballot, CoreId, LogId, ReplicaId};
+use assize_wire::{CoreId, LogId};
 
 use crate::disk::Down;
 use crate::left::{LeftCheckpoint, recover_logs};
@@ -19,7 +19,6 @@ use crate::shape::build_core;
 #[derive(Default)]
 pub(crate) struct Boot {
     pub(crate) slots: VecDeque<ReplayedSlot>,
-    pub(crate) ballot: Option<Ballot>,
     pub(crate) published: u64,
 }
 
@@ -34,7 +33,7 @@ impl Replica {
             self.shape.remap(&mut self.random);
             self.seen.remapped += 1;
         }
-        let (recovered, superblock, ballot) = loop {
+        let (recovered, superblock) = loop {
             let device = &mut self.disk.device;
             let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
             let found = find(copies).unwrap();
@@ -51,11 +50,8 @@ impl Replica {
             let recovered = recovered?;
             let device = &mut self.disk.device;
             let cores = (0..self.shape.cores() as u16).map(CoreId);
-            let mut ballot = Ballot::NONE;
             let mut store = SuperblockStore::new(found);
-            store.handle_update(|superblock| {
-                ballot = begin_incarnation(superblock, &recovered, ReplicaId(0), cores);
-            });
+            store.handle_update(|superblock| begin_incarnation(superblock, &recovered, cores));
             // Sometimes the power fails between the two copies (L7).
             let halved = self.random.below(16) == 0;
             let mut written = 0;
@@ -67,7 +63,7 @@ impl Replica {
                 device.write_superblock(copy, blocks)
             });
             if ended.is_ok() {
-                break (recovered, store.current().clone(), ballot);
+                break (recovered, store.current().clone());
             }
             self.seen.superblocks_halved += 1;
         };
@@ -78,7 +74,7 @@ impl Replica {
         let published = recovered.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.at.slot.0);
         self.seen.from_checkpoint += u64::from(published > 0);
         self.found = Some(LeftCheckpoint::of(&self.shape, &mut self.disk.device, &recovered));
-        self.boot = Boot { slots, ballot: Some(ballot), published };
+        self.boot = Boot { slots, published };
         let cores = self.shape.cores();
         let device = &mut self.disk.device;
         let build = |core| build_core(&self.shape, core, &recovered, &superblock, device);
@@ -105,7 +101,6 @@ impl Replica {
             self.seen.digests_compared += next.digests.len() as u64;
             to_control.extend(self.boot.slots.pop_front().map(CoreMessage::Replay));
         }
-        to_control.extend(self.boot.ballot.take().map(CoreMessage::ReplayEnd));
     }
 
     fn replayed(&mut self, slot: &RecoveredSlot, reader: &mut SlotReader) -> ReplayedSlot {

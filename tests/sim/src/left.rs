@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use assize_wal::log::check_record;
 use assize_wal::memory::MemoryDevice;
-use assize_wal::recovery::{Recovered, RecoveredSlot, RecoveryError, recover};
+use assize_wal::recovery::{AcceptRead, Peers, Recovered, RecoveredSlot, RecoveryError, recover};
 use assize_wal::superblock::{Superblock, find};
 use assize_wal::{
     BLOCK_BYTES, Block, BlockBuffer, OutcomeIndex, RecordHeader, RecordLocation, SegmentReader,
@@ -122,10 +122,7 @@ pub fn recover_logs(
     reader: &mut dyn SegmentReader,
     superblock: &Superblock,
 ) -> Result<Recovered, RecoveryError> {
-    recover(reader, superblock, &mut |payload| {
-        let accept = Accept::parse(payload).ok()?;
-        Some(accept.manifest.stripes.iter().map(|stripe| stripe.id).collect())
-    })
+    recover(reader, superblock, &mut AcceptRead::parse, Peers::None)
 }
 
 /// Reads a record that is whole.

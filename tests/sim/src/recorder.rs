@@ -223,7 +223,7 @@ impl Recorder {
             (track.end, track.durable_through) = (end, end);
         }
         self.stripes.clear();
-        let found = recovered.mark.slot;
+        let found = recovered.accepted_through;
         let accepted = self.accepted();
         hold!(
             "durability",

@@ -9,7 +9,7 @@ use assize_consensus::Watermarks;
 use assize_node::{Core, CoreMessage, LogIds, Now, Output};
 use assize_wal::memory::Random;
 use assize_wal::superblock::{Superblock, SuperblockStore};
-use assize_wal::{Completion, OperationId};
+use assize_wal::{Completion, Mark, OperationId};
 use assize_wire::routing::Routing;
 use assize_wire::{Ballot, Incarnation, ReplicaId};
 
@@ -106,6 +106,7 @@ impl Replica {
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
             quarantined: false,
+            accepted: Mark::default(),
             segment_bytes: shape.segment_bytes,
             checkpoint: None,
             cuts: Vec::new(),
@@ -302,7 +303,15 @@ impl Replica {
                 // Nobody measures here.
                 Output::Measure => {}
                 Output::Refused(_) => self.seen.refused += 1,
+                Output::Listen => {}
                 Output::Serving => self.serving[core] = true,
+                Output::Alarm(alarm) => panic!("{alarm}"),
+                Output::Peer(_)
+                | Output::ClockContradicted(_)
+                | Output::PeerDiverged { .. }
+                | Output::CopiesMissing { .. }
+                | Output::CheckpointNeeded { .. }
+                | Output::Finding(_) => panic!("it has no peers"),
                 Output::Diverged { slot, shard, .. } => {
                     self.seen.diverged += 1;
                     panic!("slot {slot} of shard {shard} diverged");
@@ -315,7 +324,7 @@ impl Replica {
                         self.seen.checkpoints_failed += 1;
                     }
                 },
-                Output::Halted => self.halted[core] = true,
+                Output::Halted { .. } => self.halted[core] = true,
             }
         }
         while let Some(id) = self.cores[core].poll_connection() {

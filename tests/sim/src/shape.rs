@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use assize_consensus::DocketConfig;
 use assize_domain::DomainRegistry;
-use assize_node::boot::restore_shard;
+use assize_node::boot::{docket_start, restore_shard};
+use assize_node::federation::FederationConfig;
 use assize_node::{
-    ControlStart, CoordinatorStart, Core, CoreConfig, CoreStart, Greeting, Layout, UsherLimits,
+    ControlStart, CoordinatorStart, Core, CoreConfig, CoreStart, ElectionTimes, Greeting, Layout, UsherLimits,
 };
 use assize_shards::{PanicGuard, ShardConfig};
 use assize_wal::memory::{MemoryDevice, Random};
@@ -209,6 +210,7 @@ pub fn build_core(
         let config = ShardConfig {
             shard: *shard,
             replica: ReplicaId(0),
+            replicas: 1,
             routing: shape.routing(),
             body_seed: 11,
             ttl_ns: shape.ttl_ns,
@@ -220,7 +222,12 @@ pub fn build_core(
         restore_shard(device, shape.identity(LogId(0)), recovered.checkpoint.as_ref(), config, domains, guard)
             .unwrap()
     };
-    let docket = DocketConfig { replica: ReplicaId(0), shards: shape.shards, window: shape.window as u32 };
+    let docket = DocketConfig {
+        replica: ReplicaId(0),
+        replicas: 1,
+        shards: shape.shards,
+        window: shape.window as u32,
+    };
     Core::new(CoreConfig {
         id,
         routing: shape.routing(),
@@ -246,6 +253,10 @@ pub fn build_core(
         start: CoreStart::new(id, &layout, shape.identity(LogId(0)), log_tuning(shape), recovered),
         control: (layout.control == id).then(|| ControlStart {
             docket,
+            start: docket_start(recovered).unwrap(),
+            times: ElectionTimes::DEFAULT,
+            seed: superblock.incarnation.0,
+            clock_skew_ns: 500_000_000,
             coordinator: CoordinatorStart {
                 superblock: superblock.clone(),
                 checkpoint_bytes: shape.checkpoint_bytes,
@@ -254,6 +265,7 @@ pub fn build_core(
         }),
         domains,
         guard: Arc::new(Guard),
+        federation: FederationConfig::alone(id, Arc::clone(&layout), CLUSTER),
         layout,
     })
 }

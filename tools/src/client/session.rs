@@ -173,6 +173,15 @@ impl Session {
         writer.finish(&mut self.output);
     }
 
+    /// Asks for a sign of life. The answer is [`SessionEvent::Pong`].
+    ///
+    /// # Panics
+    /// Before the handshake.
+    pub fn ping(&mut self) {
+        assert!(self.welcomed, "a ping before the handshake");
+        FrameWriter::begin(&mut self.output, FrameKind::Ping, PING_REQUEST).finish(&mut self.output);
+    }
+
     /// The next thing that the received bytes say.
     ///
     /// # Errors
@@ -218,6 +227,9 @@ impl Session {
     }
 }
 
+/// The number of every ping: no other request comes so far, and it does not matter which of two is answered.
+const PING_REQUEST: u64 = u64::MAX;
+
 /// The requests in flight, apart from the buffer that the frame is read from.
 struct Requests<'a> {
     queue: &'a mut VecDeque<Outstanding>,
@@ -253,7 +265,10 @@ impl Requests<'_> {
 
     fn refused<'f>(&mut self, frame: &Frame<'_>) -> Result<SessionEvent<'f>, SessionError> {
         let refused = Refused::parse(frame.payload).map_err(SessionError::Message)?;
-        let whole_request = matches!(refused.code, RefusedCode::Busy | RefusedCode::NotServing);
+        let whole_request = matches!(
+            refused.code,
+            RefusedCode::Busy | RefusedCode::NotServing | RefusedCode::NotLeader { .. }
+        );
         if frame.request == 0 || !whole_request {
             return Err(SessionError::Refused(refused));
         }

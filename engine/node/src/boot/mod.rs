@@ -9,16 +9,22 @@ mod reader;
 
 pub use reader::{ReadError, SlotReader, restore_shard};
 
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use assize_consensus::LogTip;
+use assize_consensus::{DocketStart, LogTip};
 use assize_wal::log::LogConfig;
-use assize_wal::{LogIdentity, OutcomeIndex, Recovered, Superblock};
-use assize_wire::{Ballot, CoreId, LogId, ReplicaId, ShardId, Slot};
+use assize_wal::recovery::Peers;
+use assize_wal::{LogIdentity, Mark, OutcomeIndex, RecordLocation, Recovered, Superblock};
+use assize_wire::accept::Accept;
+use assize_wire::manifest::Ordered;
+use assize_wire::{Ballot, CoreId, LogId, ShardId, Slot, StripeId};
 
 use crate::checkpoint::Retention;
 use crate::layout::Layout;
 use crate::logs::{CoreLogs, LogIds};
+use crate::stripes::Stripes;
 
 /// What recovery left for one core.
 pub struct CoreStart {
@@ -30,6 +36,12 @@ pub struct CoreStart {
     /// By shard, the number of the oldest key that was live at the checkpoint.
     pub(crate) live: Vec<(ShardId, u64)>,
     pub(crate) tip: LogTip,
+    /// Stripes of the core's shards in whatever log.
+    pub(crate) stripes: Stripes,
+    /// Where the accept records lie of the slots above the checkpoint.
+    pub(crate) accepts: BTreeMap<Slot, RecordLocation>,
+    /// Accepted through here.
+    pub(crate) mark: Mark,
 }
 
 impl CoreStart {
@@ -44,7 +56,8 @@ impl CoreStart {
     ) -> CoreStart {
         let ids = LogIds::of(core);
         let mut retention = Retention::default();
-        for slot in &recovered.accepted {
+        let damaged = recovered.damaged.iter().filter_map(|slot| slot.found.as_ref());
+        for slot in recovered.accepted.iter().chain(damaged) {
             let stripes = slot.stripes.iter().map(|(_, location)| *location);
             for location in stripes.chain([slot.location]).filter(|location| location.log == ids.stripes) {
                 retention.note_slot(location.segment, slot.slot);
@@ -60,6 +73,10 @@ impl CoreStart {
             .for_each(|keys| retention.note_keys(keys));
         let parts = recovered.checkpoint.iter().flat_map(|checkpoint| &checkpoint.parts);
         let stored = layout.owned_by(core).into_iter();
+        let mut stripes = Stripes::default();
+        let all = recovered.stripes.iter().filter(|(id, _)| layout.owner(id.shard) == core);
+        // Under which ballot they were sealed matters only to what was sealed since.
+        all.for_each(|(id, location)| stripes.recovered(*id, Ballot::NONE, *location));
         CoreStart {
             logs: CoreLogs::open(core, identity, tuning, recovered),
             index: recovered.outcomes.clone(),
@@ -67,7 +84,41 @@ impl CoreStart {
             retention,
             live: parts.map(|part| (part.head.shard, part.head.keys_from)).collect(),
             tip: tip(recovered),
+            stripes,
+            accepts: recovered.accepted.iter().map(|slot| (slot.slot, slot.location)).collect(),
+            mark: recovered.mark,
         }
+    }
+}
+
+/// What the Docket starts with.
+///
+/// # Errors
+/// [`ReadError`] when an accept record cannot be read: recovery has read it before.
+pub fn docket_start(recovered: &Recovered) -> Result<DocketStart, ReadError> {
+    let accepted = recovered.accepted.iter().map(|slot| {
+        let accept = Accept::parse(&slot.payload).map_err(|_| ReadError::Changed(slot.location))?;
+        Ok((Arc::new(Ordered { manifest: accept.manifest, hash: slot.manifest }), slot.ballot))
+    });
+    let named = recovered.accepted.iter().flat_map(|slot| &slot.stripes).map(|(id, _)| *id);
+    let named: BTreeSet<StripeId> = named.collect();
+    let stored = recovered.stripes.iter().map(|(id, _)| *id).filter(|id| !named.contains(id));
+    Ok(DocketStart {
+        tip: tip(recovered),
+        accepted: accepted.collect::<Result<_, ReadError>>()?,
+        damaged: recovered.damaged.iter().map(|damaged| (damaged.slot, damaged.hash)).collect(),
+        chosen: recovered.chosen,
+        promised: recovered.ballot_max,
+        stored: stored.collect(),
+    })
+}
+
+/// Whether a replica of a cluster of this size has peers to repair its logs from.
+#[must_use]
+pub fn peers_of(replicas: usize) -> Peers {
+    match replicas {
+        0 | 1 => Peers::None,
+        _ => Peers::Some { repairable: LogIds::are_stripes },
     }
 }
 
@@ -82,17 +133,15 @@ pub fn tip(recovered: &Recovered) -> LogTip {
 }
 
 /// What the superblock must say, durably, before this start appends or promises anything: the incarnation, its cuts
-/// (L5) and a ballot that was never used (P1), which is returned.
+/// (L5) and the highest ballot that was seen anywhere (P3).
 pub fn begin_incarnation(
     superblock: &mut Superblock,
     recovered: &Recovered,
-    replica: ReplicaId,
     cores: impl Iterator<Item = CoreId>,
-) -> Ballot {
-    let ballot = recovered.next_ballot(replica);
+) {
     let opened: Vec<LogId> = cores.flat_map(|core| LogIds::of(core).all()).collect();
     superblock.incarnation = recovered.incarnation;
     superblock.cuts = recovered.cuts(&opened);
-    superblock.promised = ballot;
-    ballot
+    superblock.accepted = recovered.to_remember;
+    superblock.promised = recovered.ballot_max;
 }

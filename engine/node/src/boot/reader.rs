@@ -62,7 +62,7 @@ impl SlotReader {
             }
         }
         let ordered = Ordered { manifest: accept.manifest, hash: slot.manifest };
-        Ok(ReplayedSlot { ordered, ballot: slot.ballot, stripes, digests })
+        Ok(ReplayedSlot { ordered, stripes, digests })
     }
 
     /// The digest that was published for a shard's stripe, if the outcome stream holds it.

@@ -1,6 +1,7 @@
 //! The control core's part of checkpoints: when one is taken, that every core has taken its part, and that the
 //! superblock names it before anybody relies on it (L6).
 
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -42,13 +43,25 @@ pub(crate) struct Coordinator {
     /// A core has no room for more events.
     short_of_room: bool,
     stage: Stage,
+    /// Promises that are being written: the superblock's sequence that has them, ascending.
+    promises: VecDeque<(u64, Ballot)>,
+}
+
+/// What the superblock says from now on.
+pub(crate) enum Updated {
+    /// This ballot is promised.
+    Promise(Ballot),
+    /// This checkpoint is active.
+    Checkpoint(ActiveCheckpoint, CheckpointEnd),
 }
 
 /// Where a checkpoint is.
 enum Stage {
     None,
     /// A slot is flagged and not chosen yet.
-    Flagged,
+    Flagged {
+        slot: Slot,
+    },
     /// Cores take their parts.
     Taken(Gathering),
     /// The superblock is being written.
@@ -80,6 +93,7 @@ impl Coordinator {
             bytes: 0,
             short_of_room: false,
             stage: Stage::None,
+            promises: VecDeque::new(),
         }
     }
 
@@ -99,25 +113,32 @@ impl Coordinator {
         self.short_of_room = true;
     }
 
-    /// A slot was formed, or replayed, and takes this many bytes of the logs.
-    pub(crate) fn handle_formed(&mut self, bytes: u64, flagged: bool) {
+    /// A slot is accepted here and takes this many bytes of the logs. A flag in it is the next checkpoint's, if it is
+    /// chosen: until then no other slot is flagged.
+    pub(crate) fn handle_formed(&mut self, slot: Slot, bytes: u64, flagged: bool) {
         self.bytes += bytes;
         if flagged && matches!(self.stage, Stage::None) {
-            self.stage = Stage::Flagged;
+            self.stage = Stage::Flagged { slot };
             self.bytes = 0;
             self.short_of_room = false;
         }
     }
 
-    /// A flagged slot is chosen. True if the cores are to take a checkpoint after it; not while there is another one.
+    /// A slot is chosen. True if it is flagged and the cores are to take a checkpoint after it; not while there is another
+    /// one.
     pub(crate) fn handle_chosen(
         &mut self,
         slot: Slot,
+        flagged: bool,
         time: StreamTime,
         manifest: Hash,
         ballot: Ballot,
     ) -> bool {
-        if !matches!(self.stage, Stage::Flagged) {
+        // The flag that was waited for did not come: its slot was void (P4).
+        if matches!(self.stage, Stage::Flagged { slot: awaited } if awaited <= slot) {
+            self.stage = Stage::None;
+        }
+        if !flagged || !matches!(self.stage, Stage::None) {
             return false;
         }
         self.stage = Stage::Taken(Gathering {
@@ -173,15 +194,24 @@ impl Coordinator {
         self.superblock.handle_completion(completion)
     }
 
-    /// The checkpoint that became active.
-    pub(crate) fn poll_active(&mut self) -> Option<(ActiveCheckpoint, CheckpointEnd)> {
+    /// The ballot is to be durable before it is answered or used (P1, P3).
+    pub(crate) fn write_promise(&mut self, ballot: Ballot) {
+        let sequence = self.superblock.handle_update(|superblock| superblock.promised = ballot);
+        self.promises.push_back((sequence, ballot));
+    }
+
+    /// The next thing that the superblock says durably.
+    pub(crate) fn poll_updated(&mut self) -> Option<Updated> {
         let updated = self.superblock.poll_updated()?;
+        if let Some((_, ballot)) = self.promises.pop_front_if(|(sequence, _)| *sequence == updated) {
+            return Some(Updated::Promise(ballot));
+        }
         match core::mem::replace(&mut self.stage, Stage::None) {
             Stage::Activating { sequence, active } if sequence == updated => {
                 let entities = active.heads.iter().map(|head| head.entities).sum();
                 let keys = active.heads.iter().map(|head| head.keys_next - head.keys_from).sum();
                 let end = CheckpointEnd { slot: active.slot, result: Ok((entities, keys)) };
-                Some((active, end))
+                Some(Updated::Checkpoint(active, end))
             }
             _ => panic!("update {updated} of the superblock was not asked for"),
         }

@@ -14,8 +14,8 @@ mod coordinator;
 mod part;
 mod retention;
 
-pub(crate) use coordinator::Coordinator;
 pub use coordinator::{CheckpointEnd, CoordinatorStart};
+pub(crate) use coordinator::{Coordinator, Updated};
 pub(crate) use retention::Retention;
 
 use alloc::string::{String, ToString};
@@ -204,6 +204,7 @@ impl Core {
             }
         }
         self.outcomes.forget_released();
+        self.stripes.handle_checkpoint(active.slot);
         let (stripes, outcomes) = (self.log.first_segment(), self.outcomes.log.first_segment());
         retention.forget(stripes, outcomes, keys.first_segment());
     }
@@ -222,7 +223,7 @@ impl Core {
         let mut live: Vec<(ShardId, u64)> = live.clone();
         live.retain(|(shard, _)| heads.iter().all(|head| head.shard != *shard));
         live.extend(heads.iter().map(|head| (head.shard, head.keys_from)));
-        let unnamed = self.usher.seats.iter().flat_map(|seat| seat.held.unnamed());
+        let unnamed = self.stripes.unnamed(self.log.identity().log);
         let ttl_ns = self.greeting.warden_ttl_ns;
         let oldest = StreamTime(taking.time.0.saturating_sub(ttl_ns));
         let cut = |log: &Log, wanted| {

@@ -62,11 +62,17 @@ pub struct Greeting {
 }
 
 impl Greeting {
-    pub(crate) fn welcome(&self, routing_seed: u64, credit_events: u32, stream_time: StreamTime) -> Welcome {
+    pub(crate) fn welcome(
+        &self,
+        leader: Option<ReplicaId>,
+        routing_seed: u64,
+        credit_events: u32,
+        stream_time: StreamTime,
+    ) -> Welcome {
         Welcome {
             cluster: self.cluster,
             replica: self.replica,
-            leader: self.replica,
+            leader,
             routing_seed,
             stream_time,
             warden_ttl_ns: self.warden_ttl_ns,
@@ -89,6 +95,10 @@ pub(crate) struct Usher {
     pub(crate) limits: UsherLimits,
     /// The ballot under which stripes are sealed; [`Ballot::NONE`] while this replica does not lead.
     ballot: Ballot,
+    /// The highest ballot under which it ever was: no stripe is sealed under it, or a lower one, again (P1).
+    ballot_max: Ballot,
+    /// Which other replica leads, if one is known to.
+    pub(crate) leader: Option<ReplicaId>,
     stopping: bool,
     /// One for each shard of this core.
     pub(crate) seats: Vec<Seat>,
@@ -126,6 +136,8 @@ impl Usher {
             guard,
             limits,
             ballot: Ballot::NONE,
+            ballot_max: Ballot::NONE,
+            leader: None,
             stopping: false,
             pool: BufferPool::new(seats.len() * (limits.window + 2)),
             seats,
@@ -139,9 +151,15 @@ impl Usher {
 
     /// This replica leads: stripes are sealed under `ballot` from here on.
     pub(crate) fn lead(&mut self, ballot: Ballot) {
-        assert!(ballot > self.ballot, "ballot {ballot} is not above {}", self.ballot);
-        self.ballot = ballot;
+        assert!(ballot > self.ballot_max, "ballot {ballot} is not above {}", self.ballot_max);
+        (self.ballot, self.ballot_max) = (ballot, ballot);
         self.seats.iter_mut().for_each(Seat::restart_counter);
+    }
+
+    /// This replica does not lead any more.
+    pub(crate) fn unlead(&mut self) {
+        self.ballot = Ballot::NONE;
+        self.room.set_docket_open(false);
     }
 
     /// Admits nothing more.

@@ -1,6 +1,7 @@
 //! One shard's place at the Usher: the stripes that wait to be sealed and those that are not published yet.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use assize_consensus::Offer;
 use assize_wal::{BlockBuffer, BufferPool};
@@ -9,7 +10,7 @@ use assize_wire::stripe::{STRIPE_HEADER_BYTES, StripeHead};
 use assize_wire::{Ballot, Hash, ShardId, StripeId};
 
 use super::UsherLimits;
-use super::open_stripe::OpenStripe;
+use super::open_stripe::{OpenStripe, Run};
 use crate::connections::ConnectionRef;
 use crate::held::{HeldStripe, HeldStripes};
 use crate::room::Promised;
@@ -53,6 +54,12 @@ impl Seat {
 
     pub(crate) fn restart_counter(&mut self) {
         self.counter = 0;
+    }
+
+    /// Takes everything that waits to be sealed: this replica does not lead any more (P10). Returns who is to be told.
+    pub(crate) fn take_waiting(&mut self) -> Vec<Run> {
+        (self.waiting_bytes, self.waiting_events) = (0, 0);
+        self.waiting.drain(..).flat_map(|open| open.runs).collect()
     }
 
     /// What was admitted here and is not published.
@@ -124,15 +131,7 @@ impl Seat {
         buffer.payload_mut()[..STRIPE_HEADER_BYTES].copy_from_slice(&head.encode());
         let id = StripeId { shard: self.shard, hash: Hash::of(buffer.payload()) };
         let stages = StripeStages { events, accepted, sealed: now, ..StripeStages::default() };
-        self.held.push(HeldStripe {
-            id,
-            runs,
-            stages,
-            bytes: None,
-            location: None,
-            slot: None,
-            expected: None,
-        });
+        self.held.push_sealed(HeldStripe { id, runs, stages, durable: false, slot: None, expected: None });
         let bytes = buffer.payload_len() as u32;
         let stripe = StripeRef { id, home_mask, events, bytes };
         Some(Sealed { buffer, offer: Offer { ballot, stripe, in_docket_log: false } })

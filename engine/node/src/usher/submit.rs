@@ -34,8 +34,7 @@ impl Usher {
     ) {
         let Some(connection) = connections.get(id) else { return };
         if !self.is_admitting() {
-            let text = "this replica is not serving now; try the same keys again".into();
-            let refused = Refused { code: RefusedCode::NotServing, retry_after_us: RETRY_AFTER_US, text };
+            let refused = self.not_admitting();
             connections.refuse(id, request, &refused, false);
             return;
         }
@@ -73,6 +72,15 @@ impl Usher {
             self.batches[usize::from(shard)] = batch;
         }
         answer_turned(connections, id, request, &turned, stream_time);
+    }
+
+    /// Why events are not taken now.
+    pub(crate) fn not_admitting(&self) -> Refused {
+        if self.stopping {
+            let text = "this replica is stopping; try the same keys again".into();
+            return Refused { code: RefusedCode::NotServing, retry_after_us: RETRY_AFTER_US, text };
+        }
+        self.not_leader()
     }
 
     /// Events that another core forwarded: they were validated there. Returns a frame for those that found no room.

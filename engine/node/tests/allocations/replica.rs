@@ -6,15 +6,16 @@ use std::sync::Arc;
 use assize_consensus::DocketConfig;
 use assize_domain::DomainRegistry;
 use assize_inventory::{INVENTORY, InventoryDomain, InventoryEvent, VERSION};
-use assize_node::boot::{begin_incarnation, restore_shard};
+use assize_node::boot::{begin_incarnation, docket_start, restore_shard};
+use assize_node::federation::FederationConfig;
 use assize_node::{
-    ConnectionId, ControlStart, CoordinatorStart, Core, CoreConfig, CoreMessage, CoreStart, Greeting, Layout,
-    Now, Output, UsherLimits,
+    ConnectionId, ControlStart, CoordinatorStart, Core, CoreConfig, CoreStart, ElectionTimes, Greeting,
+    Layout, Now, Output, UsherLimits,
 };
 use assize_shards::{PanicGuard, ShardConfig};
 use assize_wal::memory::{MemoryDevice, Random};
-use assize_wal::recovery::{Recovered, recover};
-use assize_wal::{Completion, Done, LogConfig, LogIdentity, Superblock};
+use assize_wal::recovery::{Peers, Recovered, recover};
+use assize_wal::{Completion, Done, LogConfig, LogIdentity, Mark, Superblock};
 use assize_wire::event::encode_event;
 use assize_wire::frame::{Frame, FrameKind, FrameWriter, Parsed};
 use assize_wire::message::{Answers, Hello, Submit};
@@ -58,17 +59,17 @@ impl Replica {
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
             quarantined: false,
+            accepted: Mark::default(),
             segment_bytes: SEGMENT_BYTES,
             checkpoint: None,
             cuts: Vec::new(),
             parameters: Vec::new(),
         };
-        let recovered = recover(&mut MemoryDevice::new(0), &superblock, &mut |_| None);
+        let recovered = recover(&mut MemoryDevice::new(0), &superblock, &mut |_| None, Peers::None);
         let recovered = recovered.expect("an empty disk has lost nothing");
         let ids = (0..shape.cores).map(CoreId);
-        let ballot = begin_incarnation(&mut superblock, &recovered, ReplicaId(0), ids.clone());
-        let mut cores: Vec<Core> = ids.map(|id| core(shape, routing, id, &recovered, &superblock)).collect();
-        cores[0].handle_message(CoreMessage::ReplayEnd(ballot));
+        begin_incarnation(&mut superblock, &recovered, ids.clone());
+        let cores: Vec<Core> = ids.map(|id| core(shape, routing, id, &recovered, &superblock)).collect();
         let mut replica = Replica {
             shape,
             cores,
@@ -190,8 +191,15 @@ impl Replica {
             Output::Message { to, message } => self.counted(to.0.into(), |core| core.handle_message(message)),
             Output::Refused(refused) => panic!("refused: {refused:?}"),
             Output::Diverged { slot, .. } => panic!("slot {slot} diverged"),
-            Output::Stages(_) | Output::Measure | Output::Replayed(_) | Output::Serving => {}
-            Output::Checkpoint(_) | Output::Halted => panic!("nothing asked for it"),
+            Output::Stages(_) | Output::Measure | Output::Replayed(_) | Output::Listen | Output::Serving => {}
+            Output::Peer(_)
+            | Output::Alarm(_)
+            | Output::ClockContradicted(_)
+            | Output::PeerDiverged { .. }
+            | Output::CopiesMissing { .. }
+            | Output::CheckpointNeeded { .. }
+            | Output::Finding(_) => panic!("it has no peers"),
+            Output::Checkpoint(_) | Output::Halted { .. } => panic!("nothing asked for it"),
         }
     }
 
@@ -238,6 +246,7 @@ fn core(shape: Shape, routing: Routing, id: CoreId, recovered: &Recovered, super
         let config = ShardConfig {
             shard,
             replica: ReplicaId(0),
+            replicas: 1,
             routing,
             body_seed: 11,
             ttl_ns: TTL_NS,
@@ -273,7 +282,11 @@ fn core(shape: Shape, routing: Routing, id: CoreId, recovered: &Recovered, super
         shards: owned[usize::from(id.0)].iter().copied().map(shard).collect(),
         start: CoreStart::new(id, &layout, identity, tuning, recovered),
         control: (layout.control == id).then(|| ControlStart {
-            docket: DocketConfig { replica: ReplicaId(0), shards: shape.shards, window: 8 },
+            docket: DocketConfig { replica: ReplicaId(0), replicas: 1, shards: shape.shards, window: 8 },
+            start: docket_start(recovered).expect("an empty log"),
+            times: ElectionTimes::DEFAULT,
+            seed: 1,
+            clock_skew_ns: 500_000_000,
             coordinator: CoordinatorStart {
                 superblock: superblock.clone(),
                 checkpoint_bytes: u64::MAX,
@@ -282,6 +295,7 @@ fn core(shape: Shape, routing: Routing, id: CoreId, recovered: &Recovered, super
         }),
         domains,
         guard: Arc::new(Guard),
+        federation: FederationConfig::alone(id, Arc::clone(&layout), CLUSTER),
         layout,
     })
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use zerocopy::little_endian::{U16, U32, U64, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::MessageError;
+use super::{MessageError, leader_byte, leader_of_byte};
 use crate::limits::{SHARDS_MAX, padded};
 use crate::{ClusterId, ReplicaId, StreamTime};
 
@@ -39,8 +39,8 @@ pub struct Welcome {
     pub cluster: ClusterId,
     /// The replica that answers.
     pub replica: ReplicaId,
-    /// The replica that leads, as far as this one knows.
-    pub leader: ReplicaId,
+    /// The replica that leads, as far as this one knows; itself only while it leads.
+    pub leader: Option<ReplicaId>,
     /// Keys the routing hash (see [`crate::routing::Routing`]).
     pub routing_seed: u64,
     /// Stream time now: deadlines lie above it and at most `warden_ttl_ns` ahead.
@@ -87,7 +87,7 @@ impl Welcome {
             warden_ttl_ns: U64::new(self.warden_ttl_ns),
             credit_events: U32::new(self.credit_events),
             replica: self.replica.0,
-            leader: self.leader.0,
+            leader: leader_byte(self.leader),
             replicas: self.replicas,
             copies: self.copies,
             durable: self.durable.into(),
@@ -117,7 +117,7 @@ impl Welcome {
         Ok(Welcome {
             cluster: ClusterId(header.cluster.get()),
             replica: ReplicaId(header.replica),
-            leader: ReplicaId(header.leader),
+            leader: leader_of_byte(header.leader),
             routing_seed: header.routing_seed.get(),
             stream_time: StreamTime(header.stream_time.get()),
             warden_ttl_ns: header.warden_ttl_ns.get(),

@@ -7,6 +7,8 @@ mod submit;
 
 use core::fmt;
 
+use crate::ReplicaId;
+
 pub use handshake::{Hello, Welcome};
 pub use read::{Consistency, EntityRef, EntityState, Read, States};
 pub use refused::{Refused, RefusedCode};
@@ -20,6 +22,19 @@ fn count_header(payload: &[u8], max: usize) -> Result<(u32, &[u8]), MessageError
         return Err(MessageError::BadCount { found: count as usize, max });
     }
     Ok((count, rest))
+}
+
+/// Stands in a byte for "no leader is known". Replicas are numbered from 0 to 4.
+const LEADER_UNKNOWN: u8 = 255;
+
+/// Who leads, as one byte has it.
+fn leader_byte(leader: Option<ReplicaId>) -> u8 {
+    leader.map_or(LEADER_UNKNOWN, |leader| leader.0)
+}
+
+/// What a byte says of who leads.
+fn leader_of_byte(byte: u8) -> Option<ReplicaId> {
+    (byte != LEADER_UNKNOWN).then_some(ReplicaId(byte))
 }
 
 /// What is wrong with a frame's payload.
@@ -71,6 +86,7 @@ impl core::error::Error for MessageError {}
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::String;
     use alloc::vec;
     use alloc::vec::Vec;
 
@@ -78,13 +94,11 @@ mod tests {
     use crate::outcome::Status;
     use crate::{ClusterId, DomainId, EntityId, Position, ReplicaId, ShardId, Slot, StreamTime};
 
-    #[test]
-    fn messages_read_back_as_they_were_written() {
-        let mut out = Vec::new();
-        let welcome = Welcome {
+    fn welcome() -> Welcome {
+        Welcome {
             cluster: ClusterId(3),
             replica: ReplicaId(1),
-            leader: ReplicaId(2),
+            leader: Some(ReplicaId(2)),
             routing_seed: 9,
             stream_time: StreamTime(8),
             warden_ttl_ns: 7,
@@ -93,7 +107,13 @@ mod tests {
             copies: 2,
             durable: true,
             ports: vec![7000, 7001, 7001],
-        };
+        }
+    }
+
+    #[test]
+    fn messages_read_back_as_they_were_written() {
+        let mut out = Vec::new();
+        let welcome = welcome();
         let writer = crate::frame::FrameWriter::begin(&mut out, crate::frame::FrameKind::Welcome, 0);
         welcome.encode(&mut out);
         let start = writer.payload_start();
@@ -136,6 +156,27 @@ mod tests {
         let mut out = Vec::new();
         refused.encode(&mut out);
         assert_eq!(Refused::parse(&out).unwrap().text.len(), 512);
+    }
+
+    #[test]
+    fn who_leads_reads_back_as_it_was_written_known_or_not() {
+        for leader in [None, Some(ReplicaId(0)), Some(ReplicaId(4))] {
+            let code = RefusedCode::NotLeader { leader };
+            let refused = Refused { code, retry_after_us: 7, text: "elsewhere".into() };
+            let mut out = Vec::new();
+            refused.encode(&mut out);
+            assert_eq!(Refused::parse(&out).unwrap(), refused);
+            let mut out = Vec::new();
+            let welcome = Welcome { leader, ..welcome() };
+            welcome.encode(&mut out);
+            out.resize(crate::limits::padded(out.len()), 0);
+            assert_eq!(Welcome::parse(&out).unwrap(), welcome);
+        }
+        let other = Refused { code: RefusedCode::Busy, retry_after_us: 7, text: String::new() };
+        let mut out = Vec::new();
+        other.encode(&mut out);
+        assert_eq!(out[8..16], [0; 8], "only NotLeader says who leads");
+        assert!(matches!(Refused::parse(&[10; 16]), Err(MessageError::UnknownCode { found: 0x0a0a })));
     }
 
     #[test]

@@ -1,0 +1,124 @@
+//! What peers say to this core, and what it says to them.
+
+use assize_wal::{BlockBuffer, Entry};
+use assize_wire::peer::{Lane, PeerMessage};
+use assize_wire::stripe::Stripe;
+use assize_wire::{Hash, ReplicaId, ShardId, StripeId};
+
+use crate::core::{Core, Output};
+use crate::execute::ReadFor;
+use crate::federation::FromPeer;
+use crate::message::CoreMessage;
+use crate::peers::PeerNotice;
+
+impl Core {
+    /// Every other replica.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = ReplicaId> + use<> {
+        let own = self.greeting.replica;
+        (0..self.greeting.replicas).map(ReplicaId).filter(move |peer| *peer != own)
+    }
+
+    /// What a peer says. Federation lets only those messages through that belong to the lane.
+    pub(crate) fn take_peer(&mut self, from: ReplicaId, lane: Lane, message: FromPeer) {
+        let shard = match (lane, message) {
+            (Lane::Control, FromPeer::Docket { clock_ns, message }) => {
+                self.take_docket_message(from, clock_ns, message);
+                return;
+            }
+            (Lane::Shard(shard), message) => (shard, message),
+            (lane, message) => panic!("{message:?} came on the {lane} lane"),
+        };
+        match shard {
+            (shard, FromPeer::Stripe(buffer)) => self.take_stripe(from, shard, buffer),
+            (shard, FromPeer::StripeWanted(hash)) => self.give_stripe(from, StripeId { shard, hash }),
+            (shard, FromPeer::StripeMissing(hash)) => {
+                self.stripes.handle_missing(StripeId { shard, hash }, self.now.monotonic_ns);
+            }
+            (shard, FromPeer::Copies(copies)) => self.take_copies(from, shard, &copies),
+            (shard, FromPeer::CopiesWanted { from: first, through }) => {
+                self.take_copies_wanted(from, shard, first, through);
+            }
+            (shard, message) => panic!("{message:?} came on the lane of shard {shard}"),
+        }
+    }
+
+    /// Sends on a lane of this core. What cannot be sent now is asked for again by whoever lacks it, or said again.
+    pub(crate) fn send_peer(&mut self, to: ReplicaId, lane: Lane, message: &PeerMessage<'_>) {
+        let _ = self.federation.send(to, lane, message, self.now.monotonic_ns);
+    }
+
+    /// A peer's stripe: it is written before anything else is done with it.
+    fn take_stripe(&mut self, from: ReplicaId, shard: ShardId, buffer: BlockBuffer) {
+        let head = match Stripe::parse(buffer.payload()) {
+            Ok(stripe) if stripe.head.shard == shard => stripe.head,
+            _ => {
+                self.outputs.push_back(Output::Peer(PeerNotice::BadStripe { peer: from, shard }));
+                return;
+            }
+        };
+        let id = StripeId { shard, hash: Hash::of(buffer.payload()) };
+        let wanted = self.stripes.is_wanted(id);
+        if self.stripes.contains(id) || !(wanted || self.stripes.takes_unasked(shard)) {
+            return;
+        }
+        // Without room it is not taken; it is asked for again when a manifest names it, and a checkpoint makes room.
+        if self.log.append(Entry::Stripe(id), buffer).is_err() {
+            self.usher.room.want();
+            return;
+        }
+        self.log_busy_since = Some(self.now.monotonic_ns);
+        self.stripes.handle_appended(id, head.ballot);
+        self.tell_stored_if_in_docket_log(id);
+    }
+
+    /// In the Docket's own log a stripe counts as stored for whatever is appended after it: one flush covers both (P2).
+    pub(crate) fn tell_stored_if_in_docket_log(&mut self, id: StripeId) {
+        if let Some(control) = &mut self.control {
+            control.docket.handle_stripe_stored(id);
+        }
+    }
+
+    /// A peer wants a stripe.
+    fn give_stripe(&mut self, to: ReplicaId, id: StripeId) {
+        let (buffer, location) = match self.stripes.get(id) {
+            Some(stripe) => (stripe.buffer.clone(), stripe.location),
+            None => {
+                self.send_peer(to, Lane::Shard(id.shard), &PeerMessage::StripeMissing(id.hash));
+                return;
+            }
+        };
+        match (buffer, location) {
+            (Some(buffer), _) => self.send_stripe(to, id, buffer.payload()),
+            (None, Some(location)) => {
+                let read = self.log.read(location);
+                self.pending.note_read(read, ReadFor::Peer(to, id));
+            }
+            (None, None) => self.stripes.send_when_durable(id, to),
+        }
+    }
+
+    /// Sends a stripe to one peer. What does not go out now is asked for again.
+    pub(crate) fn send_stripe(&mut self, to: ReplicaId, id: StripeId, bytes: &[u8]) {
+        self.send_peer(to, Lane::Shard(id.shard), &PeerMessage::Stripe { bytes });
+    }
+
+    /// The Docket lacks a stripe.
+    pub(crate) fn take_want(&mut self, id: StripeId, from: ReplicaId) {
+        if let Some(stripe) = self.stripes.get(id) {
+            if stripe.location.is_some() {
+                self.send(self.layout.control, CoreMessage::StripeStored(id));
+            }
+            // Else it is being written, and told when it is durable.
+            return;
+        }
+        self.stripes.want(id, from, self.now.monotonic_ns);
+    }
+
+    /// Asks peers for stripes that are due.
+    pub(crate) fn ask_stripes(&mut self) {
+        let (own, replicas) = (self.greeting.replica, self.greeting.replicas);
+        while let Some((id, from)) = self.stripes.poll_wanted(own, replicas, self.now.monotonic_ns) {
+            self.send_peer(from, Lane::Shard(id.shard), &PeerMessage::StripeWanted(id.hash));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Copies between the same shards of all replicas: digests out as stripes run, digests in for the Clerk, and questions for
+//! those that did not come (C4).
+
+use alloc::vec::Vec;
+
+use assize_shards::CopyFate;
+use assize_wire::peer::{Lane, PeerMessage};
+use assize_wire::{Hash, ReplicaId, ShardId, Slot};
+
+use crate::core::{Core, Output};
+use crate::limits::COPIES_ASK_NS;
+
+/// When a shard's oldest stripe that has run and is not published was last asked about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CopiesAsked {
+    slot: Slot,
+    /// Since when that slot waits, and when to ask.
+    since: u64,
+    due: u64,
+    alarmed: bool,
+}
+
+impl Core {
+    /// Sends what a shard's stripes came to, to the same shard of every peer.
+    pub(crate) fn send_copies(&mut self, seat: usize) {
+        let mut copies = Vec::new();
+        while let Some(copy) = self.shards[seat].poll_copy() {
+            copies.push(copy);
+        }
+        if !copies.is_empty() {
+            let lane = Lane::Shard(self.usher.seats[seat].shard);
+            let message = PeerMessage::Copies(copies);
+            for peer in self.peers() {
+                // Who does not get it now asks for it.
+                self.send_peer(peer, lane, &message);
+            }
+        }
+    }
+
+    /// Copies of a peer.
+    pub(crate) fn take_copies(&mut self, from: ReplicaId, shard: ShardId, copies: &[(Slot, Hash)]) {
+        let seat = self.seat_of(shard);
+        let mut answers = Vec::new();
+        for (slot, digest) in copies {
+            if self.shards[seat].handle_copy(from, *slot, *digest) == CopyFate::Late {
+                let published = self.shards[seat].clerk().published_digest(*slot);
+                if published.is_some_and(|published| published != *digest) {
+                    self.outputs.push_back(Output::PeerDiverged {
+                        slot: *slot,
+                        shard,
+                        replica: from,
+                        published: published.unwrap_or_default(),
+                        found: *digest,
+                    });
+                }
+                // Who is far behind is told at once; whoever is only a little late has it from its other peers.
+                let far = slot.0 + self.usher.limits.window as u64 <= self.shards[seat].clerk().published().0;
+                answers.extend(published.filter(|_| far).map(|digest| (*slot, digest)));
+            }
+        }
+        if !answers.is_empty() {
+            self.send_peer(from, Lane::Shard(shard), &PeerMessage::Copies(answers));
+        }
+    }
+
+    /// A peer lacks copies of ours.
+    pub(crate) fn take_copies_wanted(&mut self, from: ReplicaId, shard: ShardId, first: Slot, through: Slot) {
+        let seat = self.seat_of(shard);
+        let through = Slot(through.0.min(first.0 + COPIES_ANSWERED_MAX));
+        let slots = (first.0..=through.0).map(Slot);
+        let own = slots.filter_map(|slot| Some((slot, self.shards[seat].clerk().own_digest(slot)?)));
+        let copies: Vec<(Slot, Hash)> = own.collect();
+        if !copies.is_empty() {
+            self.send_peer(from, Lane::Shard(shard), &PeerMessage::Copies(copies));
+        }
+    }
+
+    /// Asks for copies that have not come for a while, and says so when they do not come at all.
+    pub(crate) fn ask_copies(&mut self) {
+        let now = self.now.monotonic_ns;
+        for seat in 0..self.shards.len() {
+            let Some((slot, last)) = self.shards[seat].clerk().unpublished() else { continue };
+            let asked = &mut self.copies_asked[seat];
+            if asked.slot != slot {
+                *asked = CopiesAsked { slot, since: now, due: now + COPIES_ASK_NS, alarmed: false };
+            }
+            if now < asked.due {
+                continue;
+            }
+            asked.due = now + COPIES_ASK_NS;
+            let shard = self.usher.seats[seat].shard;
+            if !asked.alarmed && now >= asked.since + COPIES_ALARM_NS {
+                asked.alarmed = true;
+                let seen = self.shards[seat].clerk().seen(slot);
+                self.outputs.push_back(Output::CopiesMissing { slot, shard, seen });
+            }
+            let message = PeerMessage::CopiesWanted { from: slot, through: last };
+            for peer in self.peers() {
+                self.send_peer(peer, Lane::Shard(shard), &message);
+            }
+        }
+    }
+
+    /// When [`Core::ask_copies`] has something to do.
+    pub(crate) fn copies_due(&self) -> Option<u64> {
+        if self.greeting.replicas == 1 {
+            return None;
+        }
+        let seats = self.shards.iter().zip(&self.copies_asked);
+        let waiting = seats.filter_map(|(shard, asked)| Some((shard.clerk().unpublished()?.0, asked)));
+        waiting.map(|(slot, asked)| if asked.slot == slot { asked.due } else { self.now.monotonic_ns }).min()
+    }
+}
+
+/// Copies that one question is answered with.
+const COPIES_ANSWERED_MAX: u64 = 256;
+
+/// A stripe that waits this long for copies is told to the operator, in nanoseconds.
+const COPIES_ALARM_NS: u64 = 1_000_000_000;

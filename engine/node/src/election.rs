@@ -1,0 +1,138 @@
+//! The clock side of elections: when this replica no longer hears a leader, canvasses, sends heartbeats, or has made no
+//! progress for too long (P9). The Docket itself knows no clock.
+
+use assize_consensus::{Role, Watermarks};
+
+/// How long things take, in nanoseconds of the monotonic clock. What they cannot change is an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ElectionTimes {
+    /// A leader that is not heard for this long is not heard any more. The randomised timeout lies between this and twice
+    /// this.
+    pub timeout_ns: u64,
+    /// Between two heartbeats of a leader; a small part of the timeout.
+    pub heartbeat_ns: u64,
+}
+
+impl ElectionTimes {
+    /// Failover well under half a second, and five heartbeats before a leader counts as silent.
+    pub const DEFAULT: ElectionTimes = ElectionTimes { timeout_ns: 150_000_000, heartbeat_ns: 25_000_000 };
+}
+
+/// What is due for the Docket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// [`assize_consensus::Docket::handle_silence`].
+    Silence,
+    /// [`assize_consensus::Docket::handle_election_timeout`].
+    Timeout,
+    /// [`assize_consensus::Docket::handle_heartbeat_due`].
+    Heartbeat,
+    /// [`assize_consensus::Docket::handle_stalled`].
+    Stalled,
+}
+
+/// Timers of one replica.
+#[derive(Debug)]
+pub(crate) struct Election {
+    times: ElectionTimes,
+    alone: bool,
+    random: u64,
+    /// When a leader was last heard, or an election begun.
+    heard: u64,
+    told_silence: bool,
+    /// Drawn anew with each reset.
+    timeout_at: u64,
+    heartbeat_at: u64,
+    /// What counts as progress (P9), and since when it stands still.
+    progress: (Watermarks, u64),
+    progress_since: u64,
+}
+
+impl Election {
+    /// `seed` differs between replicas and starts. Who is `alone` waits for nobody.
+    pub(crate) fn new(times: ElectionTimes, seed: u64, alone: bool) -> Election {
+        Election {
+            times,
+            alone,
+            random: seed | 1,
+            heard: 0,
+            told_silence: false,
+            timeout_at: 0,
+            heartbeat_at: 0,
+            progress: (Watermarks::default(), 0),
+            progress_since: 0,
+        }
+    }
+
+    /// A leader was heard, or an election begins: the timeout is drawn anew.
+    pub(crate) fn reset(&mut self, now: u64) {
+        self.heard = now;
+        self.told_silence = false;
+        self.timeout_at = now + self.times.timeout_ns + self.next_random() % self.times.timeout_ns;
+    }
+
+    /// What is due now; each once.
+    ///
+    /// `written` is how far the Docket's log is durable, `outstanding` whether anything is under way at all.
+    pub(crate) fn poll(
+        &mut self,
+        role: Role,
+        marks: Watermarks,
+        written: u64,
+        outstanding: bool,
+        now: u64,
+    ) -> Option<Due> {
+        if self.timeout_at == 0 {
+            self.reset(now);
+            if self.alone {
+                return Some(Due::Timeout);
+            }
+        }
+        if (marks, written) != self.progress || !outstanding {
+            self.progress = (marks, written);
+            self.progress_since = now;
+        }
+        if role == Role::Leader {
+            if self.alone {
+                // There is nobody to hand over to: a slow disk is slow, and one that fails stops the replica.
+                return None;
+            }
+            if now >= self.progress_since + self.times.timeout_ns {
+                self.progress_since = now;
+                return Some(Due::Stalled);
+            }
+            if now >= self.heartbeat_at {
+                self.heartbeat_at = now + self.times.heartbeat_ns;
+                return Some(Due::Heartbeat);
+            }
+            return None;
+        }
+        if !self.told_silence && now >= self.heard + self.times.timeout_ns {
+            self.told_silence = true;
+            return Some(Due::Silence);
+        }
+        if now >= self.timeout_at {
+            self.reset(now);
+            return Some(Due::Timeout);
+        }
+        None
+    }
+
+    /// When [`Election::poll`] has something next.
+    pub(crate) fn next_due(&self, role: Role, outstanding: bool) -> u64 {
+        match role {
+            Role::Leader if outstanding => self.heartbeat_at.min(self.progress_since + self.times.timeout_ns),
+            Role::Leader => self.heartbeat_at,
+            _ if self.told_silence => self.timeout_at,
+            _ => self.timeout_at.min(self.heard + self.times.timeout_ns),
+        }
+    }
+
+    fn next_random(&mut self) -> u64 {
+        // xorshift64: timeouts need to differ, not to be unpredictable.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random
+    }
+}

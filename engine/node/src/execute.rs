@@ -1,0 +1,184 @@
+//! From a chosen slot to the shards that run it: the bytes of its stripes are in memory, or are read back first.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use assize_shards::StripeBytes;
+use assize_wal::{BlockBuffer, Mark, OperationId};
+use assize_wire::manifest::Ordered;
+use assize_wire::{Hash, ReplicaId, ShardId, Slot, StripeId};
+
+use crate::core::Core;
+use crate::held::StripePayload;
+
+/// Chosen slots that this core's shards were not given yet, in slot order.
+///
+/// Invariants: slots ascend without a gap; the shards get a slot only when all of its stripes here have their bytes, and
+/// when the outcome stream has room for what they may come to.
+#[derive(Default)]
+pub(crate) struct Pending {
+    slots: VecDeque<PendingSlot>,
+    /// Records of stripes that are being read, and what for.
+    reading: BTreeMap<OperationId, ReadFor>,
+}
+
+struct PendingSlot {
+    ordered: Arc<Ordered>,
+    /// A checkpoint is taken after it.
+    checkpoint: bool,
+    stripes: Vec<PendingStripe>,
+}
+
+struct PendingStripe {
+    shard: ShardId,
+    events: u32,
+    bytes: Option<StripeBytes>,
+}
+
+/// Why a record of the log is read back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReadFor {
+    /// To run a stripe.
+    Run(Slot, ShardId),
+    /// To send a stripe to a peer that lacks it.
+    Peer(ReplicaId, StripeId),
+    /// To send a manifest to a peer that lacks it.
+    Fetch(ReplicaId, Slot),
+}
+
+impl Pending {
+    /// Something is read back for this.
+    pub(crate) fn note_read(&mut self, id: OperationId, what: ReadFor) {
+        self.reading.insert(id, what);
+    }
+
+    /// Whether nothing waits here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Events and stripes of slots that the shards were not given.
+    fn waiting(&self) -> (u64, u64) {
+        let stripes = self.slots.iter().flat_map(|slot| &slot.stripes);
+        stripes.fold((0, 0), |(events, stripes), stripe| (events + u64::from(stripe.events), stripes + 1))
+    }
+}
+
+impl Core {
+    /// A slot is chosen: its stripes here are to be run. `replayed` are bytes that the boot thread has read.
+    pub(crate) fn take_chosen(
+        &mut self,
+        ordered: Arc<Ordered>,
+        mut replayed: Vec<(ShardId, StripeBytes)>,
+        digests: &[(ShardId, Hash)],
+        checkpoint: bool,
+        mark: Mark,
+    ) {
+        let slot = ordered.manifest.slot;
+        self.mark(mark);
+        let mut stripes = Vec::new();
+        for seat in 0..self.shards.len() {
+            let shard = self.usher.seats[seat].shard;
+            let Some(named) = ordered.manifest.stripe_of(shard) else { continue };
+            let stripe = self.stripes.handle_chosen(named.id, slot);
+            if let Some(location) = stripe.location
+                && location.log == self.log.identity().log
+            {
+                self.checkpoints.retention.note_slot(location.segment, slot);
+            }
+            let brought = replayed.iter().position(|(of, _)| *of == shard);
+            let bytes = match (brought, &stripe.buffer, stripe.location) {
+                (Some(at), ..) => Some(replayed.swap_remove(at).1),
+                (None, Some(buffer), _) => Some(Arc::new(StripePayload(Arc::clone(buffer))) as StripeBytes),
+                (None, None, Some(location)) => {
+                    let id = self.log.read(location);
+                    self.pending.note_read(id, ReadFor::Run(slot, shard));
+                    None
+                }
+                (None, None, None) => {
+                    panic!("slot {slot} is chosen and stripe {:?} is not durable here (P2)", named.id)
+                }
+            };
+            let expected = digests.iter().find(|(of, _)| *of == shard).map(|(_, digest)| *digest);
+            let now = self.now.monotonic_ns;
+            self.usher.seats[seat].held.choose(named.id, slot, named.events, expected, now);
+            stripes.push(PendingStripe { shard, events: named.events, bytes });
+        }
+        assert!(replayed.is_empty(), "stripes of shards that core {} does not own", self.id);
+        self.pending.slots.push_back(PendingSlot { ordered, checkpoint, stripes });
+    }
+
+    /// Gives the shards the slots that have all they need. True if there were any.
+    pub(crate) fn run_pending(&mut self) -> bool {
+        let mut any = false;
+        while let Some(next) = self.pending.slots.front() {
+            let complete = next.stripes.iter().all(|stripe| stripe.bytes.is_some());
+            if !complete || !self.takes_outcomes() {
+                break;
+            }
+            let Some(PendingSlot { ordered, checkpoint, stripes }) = self.pending.slots.pop_front() else {
+                break;
+            };
+            if checkpoint {
+                let Ordered { manifest, .. } = &*ordered;
+                self.checkpoints.begin(manifest.slot, manifest.time, self.shards.len());
+            }
+            let mut stripes = stripes.into_iter().peekable();
+            for (seat, shard) in self.usher.seats.iter().zip(&mut self.shards) {
+                let own = stripes.next_if(|stripe| stripe.shard == seat.shard);
+                let bytes = own.and_then(|stripe| stripe.bytes);
+                shard.handle_chosen(Arc::clone(&ordered), bytes, checkpoint);
+            }
+            any = true;
+        }
+        any
+    }
+
+    /// Whether the outcome stream surely takes what the first waiting slot, and all that runs, come to. Where this replica
+    /// leads it was seen to at admission; a follower, or one that replays, waits for room.
+    fn takes_outcomes(&mut self) -> bool {
+        let (waiting_events, waiting_stripes) = self.pending.waiting();
+        let held = self.usher.seats.iter().map(|seat| (seat.held.chosen_events(), seat.held.chosen_len()));
+        let (events, stripes) = held.fold((0, 0), |all, seat| (all.0 + seat.0, all.1 + seat.1));
+        let Some(next) = self.pending.slots.front() else { return true };
+        let next_events: u64 = next.stripes.iter().map(|stripe| u64::from(stripe.events)).sum();
+        let events = events - waiting_events + next_events;
+        let stripes = stripes - waiting_stripes + next.stripes.len() as u64;
+        self.usher.room.takes_outcomes(events, stripes)
+    }
+
+    /// Takes in what was read back from the log of stripes.
+    pub(crate) fn take_reads(&mut self) -> bool {
+        let mut any = false;
+        while let Some((id, read)) = self.log.poll_read() {
+            any = true;
+            let Some(what) = self.pending.reading.remove(&id) else { continue };
+            let record = match read {
+                Ok(record) => record,
+                // What was whole when it was written, or at the start, has decayed under a running replica.
+                Err(fault) => panic!("a record of the log cannot be read back for {what:?}: {fault}"),
+            };
+            self.use_record(what, record.buffer);
+        }
+        any
+    }
+
+    fn use_record(&mut self, what: ReadFor, buffer: BlockBuffer) {
+        match what {
+            ReadFor::Run(slot, shard) => {
+                let mut stripes = self
+                    .pending
+                    .slots
+                    .iter_mut()
+                    .filter(|pending| pending.ordered.manifest.slot == slot)
+                    .flat_map(|pending| &mut pending.stripes);
+                if let Some(stripe) = stripes.find(|stripe| stripe.shard == shard) {
+                    stripe.bytes = Some(Arc::new(StripePayload(Arc::new(buffer))) as StripeBytes);
+                }
+            }
+            ReadFor::Peer(to, id) => self.send_stripe(to, id, buffer.payload()),
+            ReadFor::Fetch(to, slot) => self.fetched(to, slot, buffer.payload()),
+        }
+    }
+}

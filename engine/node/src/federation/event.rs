@@ -1,0 +1,125 @@
+//! What Federation tells, and what it is asked to do outside.
+
+use alloc::vec::Vec;
+
+use assize_wal::BlockBuffer;
+use assize_wire::peer::{DocketMessage, Lane, PeerRefused};
+use assize_wire::{Hash, ReplicaId, Slot};
+
+/// What happened between this replica and its peers, in the order in which it did.
+#[derive(Debug)]
+pub enum FederationEvent {
+    /// A lane to a peer can be used. Nothing sent before it arrives.
+    Connected {
+        /// The peer, which has proved the secret.
+        peer: ReplicaId,
+        /// The lane.
+        lane: Lane,
+    },
+    /// A connected lane is gone, with whatever was on its way; it is made again without being asked.
+    Disconnected {
+        /// The peer.
+        peer: ReplicaId,
+        /// The lane.
+        lane: Lane,
+        /// Why.
+        why: Loss,
+    },
+    /// A message of a connected peer, in the order in which it was sent.
+    Message {
+        /// The peer.
+        peer: ReplicaId,
+        /// The lane.
+        lane: Lane,
+        /// What it says.
+        message: FromPeer,
+    },
+    /// [`Sent::Full`] was answered on this lane, and now there is room again.
+    Room {
+        /// The peer.
+        peer: ReplicaId,
+        /// The lane.
+        lane: Lane,
+    },
+    /// A connection was refused, for the operator. The same reason is told once in a while only.
+    Refused(RefusedPeer),
+}
+
+/// A connection between replicas that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedPeer {
+    /// Which replica the other says it is, or is meant to be, if that much is known. It has proved nothing.
+    pub peer: Option<ReplicaId>,
+    /// The lane, if it is known.
+    pub lane: Option<Lane>,
+    /// Whether the other refused this replica, and not this replica the other.
+    pub by_peer: bool,
+    /// Why. Of the other's making if it refused.
+    pub refused: PeerRefused,
+}
+
+/// Why a connected lane was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The connection was closed, or broke.
+    Closed,
+    /// Nothing came for too long.
+    Silent,
+    /// The peer has made a newer connection.
+    Replaced,
+    /// One side refused what the other sent.
+    Refused,
+}
+
+/// A message of a peer, owned.
+#[derive(Clone, Debug)]
+pub enum FromPeer {
+    /// Control lane: of its Docket.
+    Docket {
+        /// Its wall clock as it sent this (P13).
+        clock_ns: u64,
+        /// The message.
+        message: DocketMessage,
+    },
+    /// Shard lane: a stripe, as the payload of a record to be logged.
+    ///
+    /// It is copied once, out of the buffer that it was received in; the design wants none, which takes a receive
+    /// buffer that is itself the record.
+    Stripe(BlockBuffer),
+    /// Shard lane: the peer wants this stripe.
+    StripeWanted(Hash),
+    /// Shard lane: the peer does not have this stripe.
+    StripeMissing(Hash),
+    /// Shard lane: its digests.
+    Copies(Vec<(Slot, Hash)>),
+    /// Shard lane: the peer wants digests of these slots.
+    CopiesWanted {
+        /// The first slot.
+        from: Slot,
+        /// The last.
+        through: Slot,
+    },
+}
+
+/// What became of a message to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Sent {
+    /// It will be sent, in order, unless the connection is lost.
+    Queued,
+    /// There is no connection. It is dropped.
+    NotConnected,
+    /// The peer does not take what waits for it. It is dropped; [`FederationEvent::Room`] will tell when there is room.
+    Full,
+}
+
+/// A connection to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dial {
+    /// To which replica.
+    pub peer: ReplicaId,
+    /// For what.
+    pub lane: Lane,
+    /// To the peer's base port plus this.
+    pub core_offset: u16,
+}

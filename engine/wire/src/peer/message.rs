@@ -1,0 +1,177 @@
+//! What two replicas say to each other once each has proved itself: on the control lane the Dockets' messages, on a
+//! shard's lane stripes and copies.
+
+use alloc::vec::Vec;
+
+use super::docket_bytes::{docket_bytes, encode_docket, parse_docket};
+use super::frame::write_peer_frame;
+use super::hello::zero;
+use super::{DocketMessage, PEER_FRAME_HEADER_BYTES, PeerFrame, PeerKind, PeerMessageError};
+use crate::limits::{PEER_COPIES_MAX, STRIPE_BYTES_MAX, padded};
+use crate::{Hash, Slot};
+
+/// One message between replicas. A stripe's bytes stay where they were received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerMessage<'a> {
+    /// Control lane: between Dockets.
+    Docket {
+        /// The sender's wall clock as it sent this, in nanoseconds since the Unix epoch (P13).
+        clock_ns: u64,
+        /// The message.
+        message: DocketMessage,
+    },
+    /// Shard lane: a sealed stripe. What is wrong inside it is found by those who evaluate it (D4).
+    Stripe {
+        /// Its bytes, at most [`STRIPE_BYTES_MAX`].
+        bytes: &'a [u8],
+    },
+    /// Shard lane: send me the stripe of this hash.
+    StripeWanted(Hash),
+    /// Shard lane: I do not have the stripe of this hash; ask another.
+    StripeMissing(Hash),
+    /// Shard lane: for each slot the digest of the outcomes of this shard's stripe, at most [`PEER_COPIES_MAX`].
+    Copies(Vec<(Slot, Hash)>),
+    /// Shard lane: send me your digests of these slots.
+    CopiesWanted {
+        /// The first slot.
+        from: Slot,
+        /// The last.
+        through: Slot,
+    },
+}
+
+impl<'a> PeerMessage<'a> {
+    /// The kind of its frame.
+    #[must_use]
+    pub fn kind(&self) -> PeerKind {
+        match self {
+            PeerMessage::Docket { .. } => PeerKind::Docket,
+            PeerMessage::Stripe { .. } => PeerKind::Stripe,
+            PeerMessage::StripeWanted(_) => PeerKind::StripeWanted,
+            PeerMessage::StripeMissing(_) => PeerKind::StripeMissing,
+            PeerMessage::Copies(_) => PeerKind::Copies,
+            PeerMessage::CopiesWanted { .. } => PeerKind::CopiesWanted,
+        }
+    }
+
+    /// How many bytes its frame takes.
+    #[must_use]
+    pub fn frame_bytes(&self) -> usize {
+        PEER_FRAME_HEADER_BYTES
+            + match self {
+                PeerMessage::Docket { message, .. } => docket_bytes(message),
+                PeerMessage::Stripe { bytes } => LENGTH_BYTES + padded(bytes.len()),
+                PeerMessage::StripeWanted(_) | PeerMessage::StripeMissing(_) => 32,
+                PeerMessage::Copies(copies) => LENGTH_BYTES + padded(copies.len() * COPY_BYTES),
+                PeerMessage::CopiesWanted { .. } => 16,
+            }
+    }
+
+    /// Appends its frame.
+    ///
+    /// # Panics
+    /// When it is over a bound of its kind: the caller's own broken promise.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        write_peer_frame(out, self.kind(), |out| match self {
+            PeerMessage::Docket { clock_ns, message } => encode_docket(*clock_ns, message, out),
+            PeerMessage::Stripe { bytes } => {
+                assert!(bytes.len() <= STRIPE_BYTES_MAX, "a stripe of {} bytes", bytes.len());
+                out.extend_from_slice(&(bytes.len() as u128).to_le_bytes());
+                out.extend_from_slice(bytes);
+            }
+            PeerMessage::StripeWanted(hash) | PeerMessage::StripeMissing(hash) => {
+                out.extend_from_slice(&hash.0)
+            }
+            PeerMessage::Copies(copies) => {
+                assert!(copies.len() <= PEER_COPIES_MAX, "{} copies in one message", copies.len());
+                out.extend_from_slice(&(copies.len() as u128).to_le_bytes());
+                for (slot, digest) in copies {
+                    out.extend_from_slice(&slot.0.to_le_bytes());
+                    out.extend_from_slice(&digest.0);
+                }
+            }
+            PeerMessage::CopiesWanted { from, through } => {
+                out.extend_from_slice(&from.0.to_le_bytes());
+                out.extend_from_slice(&through.0.to_le_bytes());
+            }
+        });
+    }
+
+    /// Reads what a frame carries.
+    ///
+    /// # Errors
+    /// [`PeerMessageError`]; every accepted message encodes to the same bytes again.
+    pub fn parse(frame: &PeerFrame<'a>) -> Result<PeerMessage<'a>, PeerMessageError> {
+        let (kind, payload) = (frame.kind, frame.payload);
+        let length = PeerMessageError::Length { kind, bytes: payload.len() };
+        match kind {
+            PeerKind::Docket => {
+                let (clock_ns, message) = parse_docket(payload)?;
+                Ok(PeerMessage::Docket { clock_ns, message })
+            }
+            PeerKind::Stripe => {
+                let bytes = counted(kind, payload, 1, STRIPE_BYTES_MAX)?;
+                Ok(PeerMessage::Stripe { bytes })
+            }
+            PeerKind::StripeWanted | PeerKind::StripeMissing => {
+                let hash = <[u8; 32]>::try_from(payload).map(Hash).map_err(|_| length)?;
+                match kind {
+                    PeerKind::StripeWanted => Ok(PeerMessage::StripeWanted(hash)),
+                    _ => Ok(PeerMessage::StripeMissing(hash)),
+                }
+            }
+            PeerKind::Copies => {
+                let copies = counted(kind, payload, COPY_BYTES, PEER_COPIES_MAX)?;
+                let (copies, _) = copies.as_chunks::<COPY_BYTES>();
+                Ok(PeerMessage::Copies(copies.iter().map(copy).collect()))
+            }
+            PeerKind::CopiesWanted => {
+                let bytes = <[u8; 16]>::try_from(payload).map_err(|_| length)?;
+                let both = u128::from_le_bytes(bytes);
+                Ok(PeerMessage::CopiesWanted { from: Slot(both as u64), through: Slot((both >> 64) as u64) })
+            }
+            PeerKind::Hello
+            | PeerKind::Welcome
+            | PeerKind::Proof
+            | PeerKind::Refused
+            | PeerKind::Redirect
+            | PeerKind::Alive => Err(PeerMessageError::NotAMessage { kind }),
+        }
+    }
+}
+
+/// What a count of things of `each` bytes in the first 16 bytes says is behind it, without padding.
+fn counted(kind: PeerKind, payload: &[u8], each: usize, max: usize) -> Result<&[u8], PeerMessageError> {
+    let length = PeerMessageError::Length { kind, bytes: payload.len() };
+    let (count, rest) = payload.split_first_chunk::<LENGTH_BYTES>().ok_or(length)?;
+    let count = u128::from_le_bytes(*count);
+    let count = usize::try_from(count).ok().filter(|count| *count <= max);
+    let count = count.ok_or(PeerMessageError::BadCount { found: payload.len(), max })?;
+    if rest.len() != padded(count * each) {
+        return Err(length);
+    }
+    zero("padding", &rest[count * each..])?;
+    Ok(&rest[..count * each])
+}
+
+fn copy(bytes: &[u8; COPY_BYTES]) -> (Slot, Hash) {
+    let (mut slot, mut digest) = ([0; 8], [0; 32]);
+    slot.copy_from_slice(&bytes[..8]);
+    digest.copy_from_slice(&bytes[8..]);
+    (Slot(u64::from_le_bytes(slot)), Hash(digest))
+}
+
+/// Bytes of the count before a stripe or copies.
+const LENGTH_BYTES: usize = 16;
+
+/// Bytes of a slot and a digest.
+const COPY_BYTES: usize = 40;
+
+const _: () = assert!(
+    LENGTH_BYTES + padded(STRIPE_BYTES_MAX) <= crate::limits::PEER_PAYLOAD_BYTES_MAX,
+    "the largest stripe fits a frame"
+);
+const _: () = assert!(
+    LENGTH_BYTES + padded(PEER_COPIES_MAX * COPY_BYTES) <= crate::limits::PEER_PAYLOAD_BYTES_MAX,
+    "the most copies fit a frame"
+);
