@@ -135,7 +135,11 @@ fn warn_of_damage(recovered: &Recovered, superblock: &Superblock) {
     }
     if let (Some(first), Some(last)) = (recovered.damaged.first(), recovered.damaged.last()) {
         let (first, last) = (first.slot.0, last.slot.0);
-        tracing::warn!(first, last, "slots are damaged and repaired from peers: check the disk (dmesg, SMART)");
+        tracing::warn!(
+            first,
+            last,
+            "slots are damaged and repaired from peers: check the disk (dmesg, SMART)"
+        );
     }
 }
 
