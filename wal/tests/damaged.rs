@@ -109,6 +109,27 @@ fn p5_an_older_accept_does_not_stand_for_a_lost_one() {
     assert_eq!(found.accepted.len(), 2);
 }
 
+/// DamagedNotAbsent: where the manifest above does not chain to an older accept, the one that it chains to is lost, even if
+/// no ballot says so, and its hash is named.
+#[test]
+fn p5_what_the_manifest_above_chains_to_is_lost_if_it_is_not_here() {
+    let mut acceptor = accepted(3);
+    let before = acceptor.recover();
+    // Another value under the same ballot, which no leader proposes (P6).
+    acceptor.leader.truncate(2);
+    accept(&mut acceptor, 2);
+    let whole = acceptor.recover();
+    assert_ne!(whole.accepted[2].manifest, before.accepted[2].manifest);
+    lose(&mut acceptor.device, location(&whole, 3));
+    let found = acceptor.recover();
+    assert_eq!(damaged(&found), [(3, &Damage::Accept), (4, &Damage::Below)]);
+    assert_eq!(found.damaged[0].hash, Some(whole.accepted[2].manifest));
+    assert_eq!(
+        found.damaged[0].found.as_ref().map(|older| older.manifest),
+        Some(before.accepted[2].manifest)
+    );
+}
+
 /// GapHidesAccepts: where the ballot changed in a gap, the mark behind it says nothing of higher slots under lower ballots.
 ///
 /// 1. Slot 4 is accepted under ballot 1, then slot 1 under ballot 2. Both are damaged, and what stands between them.

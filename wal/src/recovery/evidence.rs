@@ -237,8 +237,7 @@ impl<'a> Evidence<'a> {
             if above != Some((slot.next(), newest.manifest)) {
                 (known, endorsed) = (Slot::ZERO, (Incarnation(0), 0));
             }
-            // A writer that knew more chosen than it had knew at least what it wrote.
-            known = known.max(newest.read.chosen.min(*slot));
+            known = known.max(newest.read.chosen);
             endorsed = endorsed.max(newest.written);
             self.endorsed.insert(*slot, endorsed);
             if *slot <= known {
