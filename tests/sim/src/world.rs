@@ -51,7 +51,7 @@ pub struct World {
 impl World {
     /// The replica with no clients yet.
     pub fn new(replica: Replica, seed: u64) -> World {
-        let checkers = Checkers::new(replica.shape.agreed());
+        let checkers = Checkers::new(replica.shape.agreed(), 1);
         let mut world = World {
             replicas: vec![replica],
             checkers: vec![checkers],
@@ -184,7 +184,7 @@ impl World {
         self.observe(0);
         self.downs += 1;
         self.replicas[0].down(how);
-        self.checkers[0].down();
+        self.checkers[0].down(0);
         self.drop_lost();
     }
 
@@ -268,7 +268,7 @@ impl World {
     fn observe(&mut self, at: usize) {
         let replica = &mut self.replicas[at];
         let marks = replica.watermarks();
-        self.checkers[at].step(&mut replica.disk.recorder, marks);
+        self.checkers[at].step(0, &mut replica.disk.recorder, marks);
     }
 
     /// Submits these events in one request of a new or an old client, and returns their places in the history.
@@ -452,7 +452,7 @@ impl World {
         let states = states.into_iter();
         let states = states.map(|(index, state)| (read.accounts[index as usize], state.map(balance)));
         let states: Vec<(u128, Option<u64>)> = states.collect();
-        self.checkers[0].read(&read.asked, slot, &states);
+        self.checkers[0].read(0, &read.asked, slot, &states);
         read.left -= states.len();
         self.last_read.extend(states);
         self.history.reads += 1;
