@@ -1,14 +1,24 @@
-//! The state machine of the replicated log on one replica.
+//! The state machine of the replicated log on one replica: its state, its inputs and outputs. What a role does stands in
+//! `leader.rs`, `candidate.rs` and `follower.rs`, how values enter the log in `accept.rs`, catching up in `catch_up.rs`.
 
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use assize_wire::manifest::Ordered;
-use assize_wire::peer::DocketMessage;
+use assize_wire::peer::{Chosen, DocketMessage};
 use assize_wire::{Ballot, Hash, ReplicaId, ShardId, Slot, StreamTime, StripeId};
 
+use crate::accept::Writing;
+use crate::candidate::Preparing;
+use crate::catch_up::{Fetch, Heard};
 use crate::effect::Effect;
-use crate::offers::Offer;
+use crate::intake::{Early, Intake};
+use crate::leader::Leading;
+use crate::log::{Chain, Held, LogTip};
+use crate::offers::{Offer, Offers};
+use crate::quorum::Replicas;
+use crate::stripes::Stripes;
 use crate::watermarks::Watermarks;
 
 /// What the Docket is told at its start.
@@ -36,37 +46,16 @@ pub struct DocketStart {
     pub damaged: Vec<(Slot, Option<Hash>)>,
     /// Known chosen through here. With one replica everything accepted is chosen.
     pub chosen: Slot,
-    /// At or above every ballot in the superblock and in any accept record (P3).
+    /// At or above every ballot in the superblock and in any accept record, those included that cannot be read any more
+    /// (P3): a record's mark is at or above the ballots of all before it. Otherwise:
+    ///
+    /// 1. This replica accepts slot 7 under ballot 5.1 and so promises 5.1; with 1 itself that is a majority.
+    /// 2. It stops, and the record decays: slot 7 is damaged, and the superblock says 3.0.
+    /// 3. Replica 2, which led under 4.2, still proposes its own slot 7; it is accepted here, and the damage is gone.
+    /// 4. Replica 1 dies; 0 and 2 elect a leader, which finds the value of 4.2: the choice of 5.1 is lost.
     pub promised: Ballot,
     /// Stripes in the logs that no accepted slot names.
     pub stored: Vec<StripeId>,
-}
-
-/// Where a log stands: what the next manifest chains to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LogTip {
-    /// The last slot.
-    pub slot: Slot,
-    /// The hash of its manifest.
-    pub hash: Hash,
-    /// Its stream time.
-    pub time: StreamTime,
-}
-
-impl LogTip {
-    /// Before the first slot.
-    pub const START: LogTip = LogTip { slot: Slot::ZERO, hash: Hash::ZERO, time: StreamTime(0) };
-}
-
-/// Whether a checkpoint is to be taken after the next slot (L6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CheckpointFlag {
-    /// No.
-    Lowered,
-    /// Yes, when there is something to order.
-    Raised,
-    /// Yes, at once, even if there is nothing to order.
-    Alone,
 }
 
 /// What a replica does for the log at present.
@@ -80,120 +69,506 @@ pub enum Role {
     Leader,
 }
 
-/// The replicated log on one replica.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Docket {
-    config: DocketConfig,
+pub(crate) enum State {
+    Following,
+    /// It asks whether it could win. Nothing is promised by that: meanwhile it follows.
+    Canvassing {
+        ballot: Ballot,
+        granted: Replicas,
+    },
+    /// It has promised itself its own ballot, and gathers the promises of others.
+    Preparing(Preparing),
+    Leading(Leading),
 }
 
-#[allow(clippy::todo, unused_variables, missing_docs)]
+/// The replicated log on one replica.
+///
+/// Order of calls: any `handle_*` or command, in any order; after each (or after a batch of them) [`Docket::poll_effect`]
+/// and [`Docket::poll_chosen`] until they return nothing. Completions come in the order of their effects.
+///
+/// Invariants, checked by [`Docket::check_invariants`]:
+/// * `published <= told <= chosen <= accepted <= formed`; `told - published <= window`.
+/// * The chain in memory has every slot above `published`, each chained to the one below (P4).
+/// * `chosen = min(fact, durable)`: what is executed is known chosen and durable here.
+/// * `fact <= written`, and the intake begins right above `written`.
+/// * `promised` is at or above every ballot under which a slot known chosen here was chosen: so a leader under this or a
+///   higher ballot never has another value there (P7).
+/// * A ballot is led under, or prepared, once (P1).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Docket {
+    pub(crate) config: DocketConfig,
+    pub(crate) state: State,
+    /// No proposal, prepare or heartbeat under a lower ballot is heeded.
+    pub(crate) promised: Ballot,
+    /// What of that is durable, by the superblock or by an accept record (P3): nothing is answered to a prepare before.
+    pub(crate) promised_durable: Ballot,
+    /// The highest ballot whose promise was given to the superblock.
+    pub(crate) promise_written: Ballot,
+    /// The highest ballot heard of anywhere: the next own one is above it.
+    pub(crate) seen: Ballot,
+    /// Whose prepare under `promised` waits for that promise to be durable, and from which slot it wants to know.
+    pub(crate) asked: Option<(ReplicaId, Slot)>,
+    /// Who leads under `promised`, once it was heard.
+    pub(crate) leader: Option<ReplicaId>,
+    /// Whether the leader is heard and moves on: as long as it does, nobody else is told that he could win (P9).
+    pub(crate) hears_leader: bool,
+    /// What the leader last said to be chosen in a heartbeat that counted.
+    pub(crate) counted: Slot,
+    pub(crate) connected: Replicas,
+    pub(crate) chain: Chain,
+    /// Slots above the chain that were accepted once and cannot be read now, ascending (P5).
+    pub(crate) damaged: Vec<(Slot, Option<Hash>)>,
+    /// Values to be written, right above `written`.
+    pub(crate) intake: Intake,
+    pub(crate) early: Early,
+    /// Accept records on their way, in write order.
+    pub(crate) writing: VecDeque<Writing>,
+    /// Everything in the chain through here was given to the log under `promised`, or is known chosen.
+    pub(crate) written: Slot,
+    /// Everything in the chain through here has a durable record of its present value.
+    pub(crate) durable: Slot,
+    /// Everything in the chain through here is chosen (P7).
+    pub(crate) fact: Slot,
+    /// See [`Watermarks::accepted`].
+    pub(crate) accepted: Slot,
+    /// See [`Watermarks::chosen`].
+    pub(crate) chosen: Slot,
+    /// The slot up to which [`Docket::poll_chosen`] has told of choices.
+    pub(crate) told: Slot,
+    pub(crate) published: Slot,
+    pub(crate) heard: Heard,
+    pub(crate) fetch: Option<Fetch>,
+    /// Whether a canvass is to be repeated once this replica has caught up; once per election timeout.
+    pub(crate) canvass_again: bool,
+    pub(crate) stripes: Stripes,
+    pub(crate) offers: Offers,
+    /// The ballot of the last [`Effect::Release`].
+    pub(crate) released: Ballot,
+    pub(crate) quarantined: bool,
+    /// Whether the leader is to be told how far this replica has accepted.
+    pub(crate) report_due: bool,
+    pub(crate) effects: VecDeque<Effect>,
+}
+
 impl Docket {
+    /// A Docket that follows, with what recovery found.
+    ///
+    /// # Panics
+    /// When that is not one chain, or a single replica has damaged slots: recovery promised otherwise (P4, L5).
     #[must_use]
     pub fn new(config: DocketConfig, start: DocketStart) -> Docket {
-        todo!()
+        assert!(matches!(config.replicas, 1 | 3 | 5), "{} replicas", config.replicas);
+        assert!(config.replica.0 < config.replicas, "replica {} of {}", config.replica, config.replicas);
+        assert!(config.window >= 1, "a window of no slots");
+        assert!(config.replicas > 1 || start.damaged.is_empty(), "damaged slots and nobody to repair them");
+        assert!(start.chosen >= start.tip.slot, "chosen {} is below the checkpoint", start.chosen);
+        let mut chain = Chain::new(start.tip);
+        let mut stripes = Stripes::default();
+        start.stored.into_iter().for_each(|id| stripes.store(id));
+        for (ordered, ballot) in start.accepted {
+            assert!(ballot <= start.promised, "an accept under {ballot}, promised {}", start.promised);
+            let slot = ordered.manifest.slot;
+            assert_eq!(slot, chain.tip().slot.next(), "recovered out of order");
+            if slot > start.chosen && config.replicas > 1 {
+                ordered.manifest.stripes.iter().for_each(|stripe| stripes.store(stripe.id));
+            }
+            let _ = chain.put(ordered, ballot, false);
+            if let Some(held) = chain.get_mut(slot) {
+                held.durable = true;
+            }
+        }
+        let end = chain.tip().slot;
+        assert!(start.damaged.iter().all(|(slot, _)| *slot > end), "damaged slots below {end}");
+        let chosen = if config.replicas == 1 { end } else { start.chosen.min(end) };
+        Docket {
+            state: State::Following,
+            promised: start.promised,
+            promised_durable: start.promised,
+            promise_written: start.promised,
+            seen: start.promised,
+            asked: None,
+            leader: None,
+            hears_leader: false,
+            counted: Slot::ZERO,
+            connected: Replicas::default(),
+            damaged: start.damaged,
+            intake: Intake::default(),
+            early: Early::default(),
+            writing: VecDeque::new(),
+            written: chosen,
+            durable: end,
+            fact: chosen,
+            accepted: chosen,
+            chosen,
+            told: start.tip.slot,
+            published: start.tip.slot,
+            heard: Heard::nothing(config.replica),
+            fetch: None,
+            canvass_again: false,
+            stripes,
+            offers: Offers::new(config.shards),
+            released: Ballot::NONE,
+            quarantined: false,
+            report_due: false,
+            effects: VecDeque::new(),
+            chain,
+            config,
+        }
     }
+
+    /// A message of a peer. `time_max` is this replica's clock with the skew bound added: freshly formed slots must not be
+    /// beyond it (P13).
     pub fn handle_message(&mut self, from: ReplicaId, message: DocketMessage, time_max: StreamTime) {
-        todo!()
+        let is_peer = from != self.config.replica && from.0 < self.config.replicas;
+        assert!(is_peer, "a message from replica {from}, which is no peer");
+        match message {
+            DocketMessage::Canvass { ballot, chosen } => self.take_canvass(from, ballot, chosen),
+            DocketMessage::CanvassAnswer { ballot, granted, promised, chosen } => {
+                self.take_canvass_answer(from, ballot, granted, promised, chosen);
+            }
+            DocketMessage::Prepare { ballot, from: slot } => self.take_prepare(from, ballot, slot),
+            DocketMessage::Promise { ballot, chosen, entries } => {
+                self.take_promise(from, ballot, chosen, entries);
+            }
+            DocketMessage::Accept { ballot, fresh, ordered, chosen } => {
+                self.take_accept(from, ballot, (fresh, ordered), chosen, time_max);
+            }
+            DocketMessage::Accepted { ballot, slot } => self.take_accepted(from, ballot, slot),
+            DocketMessage::Refused { ballot, promised } => self.take_refused(ballot, promised),
+            DocketMessage::Heartbeat { ballot, sequence, chosen, formed } => {
+                self.take_heartbeat(from, ballot, sequence, chosen, formed);
+            }
+            DocketMessage::HeartbeatAnswer { ballot, sequence, accepted } => {
+                self.take_heartbeat_answer(from, ballot, sequence, accepted);
+            }
+            DocketMessage::Fetch { from: slot } => self.take_fetch(from, slot),
+            DocketMessage::Fetched { ballot, slots, chosen } => {
+                self.take_fetched(from, ballot, slots, chosen);
+            }
+            DocketMessage::Handover { ballot } => self.take_handover(from, ballot),
+        }
+        self.advance();
     }
+
+    /// Messages reach this peer from now on.
     pub fn handle_connected(&mut self, peer: ReplicaId) {
-        todo!()
+        assert!(peer != self.config.replica && peer.0 < self.config.replicas, "replica {peer} is no peer");
+        self.connected.insert(peer);
+        match &self.state {
+            State::Following => {}
+            State::Canvassing { ballot, .. } => {
+                let message = DocketMessage::Canvass { ballot: *ballot, chosen: self.chosen };
+                self.send(peer, message);
+            }
+            State::Preparing(preparing) => {
+                let from = preparing.from;
+                if self.promised_durable >= self.promised {
+                    self.send(peer, DocketMessage::Prepare { ballot: self.promised, from });
+                }
+            }
+            State::Leading(_) => self.greet(peer),
+        }
+        self.want_fetch();
     }
+
+    /// Messages do not reach this peer any more, and what was sent last may be lost.
     pub fn handle_disconnected(&mut self, peer: ReplicaId) {
-        todo!()
+        self.connected.remove(peer);
+        if self.fetch.is_some_and(|fetch| fetch.to == peer) {
+            self.fetch = None;
+            self.want_fetch();
+        }
     }
+
+    /// For the shortest election timeout no heartbeat counted (P9): the leader is not heard any more.
     pub fn handle_silence(&mut self) {
-        todo!()
+        self.hears_leader = false;
+        if self.leader != Some(self.config.replica) {
+            self.leader = None;
+        }
     }
+
+    /// For this replica's election timeout, which is drawn at random, no heartbeat counted.
     pub fn handle_election_timeout(&mut self) {
-        todo!()
+        if matches!(self.state, State::Leading(_)) || self.quarantined {
+            return;
+        }
+        self.handle_silence();
+        self.fetch = None;
+        self.want_fetch();
+        self.canvass_again = false;
+        self.start_canvass();
+        self.advance();
     }
+
+    /// On every replica, in the interval of heartbeats: a leader sends one, and again what a peer has not answered since
+    /// the last one; a follower asks again for what it fetches.
     pub fn handle_heartbeat_due(&mut self) {
-        todo!()
+        self.send_heartbeats_and_again();
+        self.age_fetch();
     }
+
+    /// For an election timeout nothing that is outstanding has moved (P9): a leader gives up.
     pub fn handle_stalled(&mut self) {
-        todo!()
+        self.step_down();
+        self.hears_leader = false;
     }
+
+    /// The superblock holds this promise ([`Effect::WritePromise`]).
     pub fn handle_promise_durable(&mut self, ballot: Ballot) {
-        todo!()
+        assert!(ballot <= self.promise_written, "promise {ballot} is durable and was not written");
+        self.promised_durable = self.promised_durable.max(ballot);
+        if ballot == self.promised {
+            self.go_on_with_promise();
+        }
+        self.advance();
     }
+
+    /// A shard of this replica sealed a stripe. Under another ballot than the one led under it is not taken (P8): that was
+    /// sealed before [`Effect::Unlead`], and is discarded.
     pub fn handle_offer(&mut self, offer: Offer) {
-        todo!()
+        if offer.ballot != self.ballot() || self.ballot() == Ballot::NONE {
+            return;
+        }
+        let id = offer.stripe.id;
+        if offer.in_docket_log {
+            self.stripes.store(id);
+        }
+        self.offers.push(offer.stripe, self.stripes.has(&id));
     }
+
+    /// A stripe, of this replica or of a peer, is durable here, or stands in the Docket's log before any accept record that
+    /// is appended from now on. May be told twice before its slot is chosen.
     pub fn handle_stripe_stored(&mut self, id: StripeId) {
-        todo!()
+        self.stripes.store(id);
+        self.offers.mark(id, true);
+        self.drain_intake();
+        self.advance();
     }
+
+    /// A stripe was dropped or is damaged: it is no longer stored here.
     pub fn handle_stripe_lost(&mut self, id: StripeId) {
-        todo!()
+        self.stripes.lose(&id);
+        self.offers.mark(id, false);
+        let is_named =
+            |manifest: &assize_wire::manifest::Manifest| manifest.stripes.iter().any(|s| s.id == id);
+        let needed = self.intake.iter().find(|pending| is_named(&pending.ordered.manifest)).cloned();
+        if let Some(pending) = needed {
+            self.want_stripes(&pending.ordered, pending.from);
+        }
     }
+
+    /// The accept record of `slot` under `ballot` is durable, with everything that was to be before it
+    /// ([`Effect::WriteAccept`]).
     pub fn handle_accept_durable(&mut self, slot: Slot, ballot: Ballot) {
-        todo!()
+        self.take_durable(slot, ballot);
+        self.advance();
     }
+
+    /// A shard published its stripe of `slot` (C3: in slot order).
     pub fn handle_published(&mut self, slot: Slot, shard: ShardId) {
-        todo!()
+        if self.quarantined {
+            return;
+        }
+        let (published, told) = (self.published, self.told);
+        assert!(
+            slot > published && slot <= told,
+            "shard {shard} published slot {slot}, outside {published} ..= {told}"
+        );
+        let Some(held) = self.chain.get_mut(slot) else {
+            panic!("slot {slot} is not in memory; published {published}, told {told}");
+        };
+        let bit = 1 << shard.0;
+        assert!(held.owing & bit != 0, "shard {shard} published slot {slot} twice or has no stripe in it");
+        held.owing &= !bit;
+        self.advance_published();
     }
-    pub fn form(&mut self, clock: StreamTime, flag: CheckpointFlag) -> bool {
-        todo!()
-    }
-    pub fn hand_over(&mut self, to: Option<ReplicaId>) -> bool {
-        todo!()
-    }
+
+    /// This replica's arithmetic is in doubt (C5): it leads no more and executes nothing, but still accepts. What is chosen
+    /// counts as published.
     pub fn quarantine(&mut self) {
-        todo!()
+        self.step_down();
+        self.state = State::Following;
+        self.quarantined = true;
+        self.advance();
     }
-    pub fn confirm(&mut self) -> u64 {
-        todo!()
-    }
-    #[must_use]
-    pub fn confirmed(&self) -> u64 {
-        todo!()
-    }
+
+    /// The next thing to do.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        todo!()
+        if self.effects.is_empty() {
+            self.flush_report();
+            self.flush_heartbeats();
+        }
+        self.effects.pop_front()
     }
+
+    /// The next slot to execute, in slot order: chosen, and at most a window of them told and not yet published.
     pub fn poll_chosen(&mut self) -> Option<Arc<Ordered>> {
-        todo!()
+        let open = self.told.0 - self.published.0;
+        if self.told >= self.chosen || open >= u64::from(self.config.window) {
+            return None;
+        }
+        self.told = self.told.next();
+        let ordered = self.chain.get(self.told).map(|held| Arc::clone(&held.ordered));
+        self.advance_published();
+        ordered
     }
+
+    /// What this replica does at present.
     #[must_use]
     pub fn role(&self) -> Role {
-        todo!()
+        match self.state {
+            State::Following => Role::Follower,
+            State::Canvassing { .. } | State::Preparing(_) => Role::Candidate,
+            State::Leading(_) => Role::Leader,
+        }
     }
+
+    /// The ballot under which this replica leads, or [`Ballot::NONE`].
     #[must_use]
     pub fn ballot(&self) -> Ballot {
-        todo!()
+        // While it leads, nothing higher was promised: it steps down before it promises.
+        if matches!(self.state, State::Leading(_)) { self.promised } else { Ballot::NONE }
     }
+
+    /// The ballot that it goes by.
     #[must_use]
     pub fn promised(&self) -> Ballot {
-        todo!()
+        self.promised
     }
+
+    /// Who leads, as far as it is heard.
     #[must_use]
     pub fn leader(&self) -> Option<ReplicaId> {
-        todo!()
+        self.leader
     }
+
+    /// Where the log stands: on a leader the last slot it proposed.
     #[must_use]
     pub fn tip(&self) -> LogTip {
-        todo!()
+        if matches!(self.state, State::Leading(_)) { self.intake_tip() } else { self.chain.tip() }
     }
+
+    /// How far this replica is.
     #[must_use]
     pub fn watermarks(&self) -> Watermarks {
-        todo!()
+        Watermarks {
+            formed: self.tip().slot,
+            accepted: self.accepted,
+            chosen: self.chosen,
+            published: self.published,
+        }
     }
+
+    /// Whether nothing is under way here: no offer waits, nothing is being written, everything chosen is published.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        todo!()
+        !self.is_outstanding()
     }
-    #[must_use]
-    pub fn room(&self) -> bool {
-        todo!()
-    }
-    #[must_use]
-    pub fn is_ready_to_serve(&self) -> bool {
-        todo!()
-    }
+
+    /// Whether something is under way that ought to move (P9): an own offer, a record that is being written, a slot that is
+    /// not chosen or not published.
     #[must_use]
     pub fn is_outstanding(&self) -> bool {
-        todo!()
+        !self.writing.is_empty()
+            || !self.intake.is_empty()
+            || !self.offers.is_empty()
+            || self.chosen < self.written
+            || self.published < self.chosen
     }
+
+    /// Panics, with the values, when an invariant is broken.
     pub fn check_invariants(&self) {
-        todo!()
+        self.watermarks().check_invariants();
+        self.chain.check_invariants();
+        self.stripes.check_invariants();
+        self.offers.check_invariants();
+        assert!(
+            self.published <= self.told && self.told <= self.chosen,
+            "told {} of {:?}",
+            self.told,
+            self.watermarks()
+        );
+        assert!(self.told.0 - self.published.0 <= u64::from(self.config.window), "told {} ahead", self.told);
+        assert!(self.published >= self.chain.base(), "slots that are not published left memory");
+        assert_eq!(self.chosen, self.fact.min(self.durable), "fact {}, durable {}", self.fact, self.durable);
+        assert!(
+            self.fact <= self.written && self.written <= self.chain.tip().slot,
+            "written {}",
+            self.written
+        );
+        assert!(self.accepted <= self.written, "accepted {} of {}", self.accepted, self.written);
+        self.intake.check_invariants(self.written_tip());
+        assert!(self.promised >= self.promised_durable, "a promise above {}", self.promised);
+        for held in self.chain.above(Slot::ZERO) {
+            assert!(
+                held.ballot <= self.promised,
+                "accepted under {}, promised {}",
+                held.ballot,
+                self.promised
+            );
+        }
+        let end = self.chain.tip().slot;
+        assert!(self.damaged.iter().all(|(slot, _)| *slot > end), "damaged and readable: {:?}", self.damaged);
+        if let State::Leading(_) | State::Preparing(_) = &self.state {
+            assert_eq!(self.promised.replica(), self.config.replica, "another replica's ballot");
+            assert!(!self.quarantined, "a quarantined replica leads");
+        }
+        if let State::Leading(leading) = &self.state {
+            leading.check_invariants(self.intake_tip().slot);
+        }
+    }
+
+    pub(crate) fn send(&mut self, to: ReplicaId, message: DocketMessage) {
+        if self.connected.has(to) {
+            self.effects.push_back(Effect::Send { to, message });
+        }
+    }
+
+    /// What this replica knows chosen, and has durable.
+    pub(crate) fn known_chosen(&self) -> Chosen {
+        match self.chain.tip_at(self.chosen) {
+            Some(tip) => Chosen { slot: tip.slot, hash: tip.hash },
+            None => panic!("slot {} is chosen and not in memory", self.chosen),
+        }
+    }
+
+    /// Everything that follows from what was just learned: what is chosen, accepted and published.
+    pub(crate) fn advance(&mut self) {
+        self.count_accepted();
+        let chosen = self.fact.min(self.durable);
+        if chosen > self.chosen {
+            let newly = self.chain.above(self.chosen).take((chosen.0 - self.chosen.0) as usize);
+            let mut released = self.released;
+            for Held { ordered, ballot, fresh, .. } in newly {
+                self.stripes.forget_all_of(&ordered.manifest);
+                // P8: every slot that names a stripe of a lower ballot is below this one.
+                released = released.max(if *fresh { *ballot } else { Ballot::NONE });
+            }
+            if released > self.released {
+                self.released = released;
+                self.effects.push_back(Effect::Release { below: released });
+            }
+            self.chosen = chosen;
+        }
+        self.accepted = self.accepted.max(self.chosen);
+        if self.quarantined {
+            (self.told, self.published) = (self.chosen, self.chosen);
+        }
+        self.advance_published();
+        self.canvass_when_caught_up();
+        self.hand_over_when_due();
+    }
+
+    /// A slot is published when no shard owes it anything; one that orders nothing as soon as it was told.
+    fn advance_published(&mut self) {
+        while self.published < self.told
+            && self.chain.get(self.published.next()).is_some_and(|held| held.owing == 0)
+        {
+            self.published = self.published.next();
+        }
+        let kept = crate::limits::RETAINED_SLOTS;
+        self.chain.forget_through(Slot(self.published.0.saturating_sub(kept)));
     }
 }

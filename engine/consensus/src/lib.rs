@@ -12,13 +12,24 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod accept;
+mod candidate;
+mod catch_up;
 mod docket;
 mod effect;
+mod follower;
+mod intake;
+mod leader;
 pub mod limits;
+mod log;
 mod offers;
+mod quorum;
+mod stripes;
 mod watermarks;
 
-pub use docket::{CheckpointFlag, Docket, DocketConfig, DocketStart, LogTip, Role};
+pub use docket::{Docket, DocketConfig, DocketStart, Role};
 pub use effect::{Alarm, Effect, Proposal};
+pub use leader::CheckpointFlag;
+pub use log::LogTip;
 pub use offers::Offer;
 pub use watermarks::Watermarks;

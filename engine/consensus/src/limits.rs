@@ -1,5 +1,7 @@
 //! The Docket's limits, and how they depend on each other.
 
+/// The most voting replicas.
+pub const REPLICAS_MAX: usize = 5;
 /// Slots below the published one that stay in memory for peers that fetch them; older ones are read from the log.
 pub const RETAINED_SLOTS: u64 = 4096;
 /// The most slots above the published one that a replica takes: what it cannot execute it does not pile up.
@@ -10,7 +12,7 @@ pub const PROMISE_SLOTS_MAX: u64 = 1024;
 pub const FETCH_SLOTS_MAX: u64 = 256;
 /// The most accepts that a follower keeps while it lacks a slot below them.
 pub const EARLY_SLOTS_MAX: usize = 4096;
-/// Heartbeats after which a fetch that brought nothing is sent again.
+/// Intervals of heartbeats after which a fetch that brought nothing is sent again.
 pub const FETCH_HEARTBEATS_MAX: u8 = 3;
 
 // What a promise may have to bring is still in memory, if it was when the asker's log ended there.

@@ -1,10 +1,10 @@
-//! The stripes that shards offered and that no slot has yet, by shard, in the order of their sealing.
+//! The stripes that this replica's shards offered and that no slot has yet, by shard, in the order of their sealing.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use assize_wire::manifest::StripeRef;
-use assize_wire::{Ballot, ShardId, StripeId};
+use assize_wire::{Ballot, StripeId};
 
 /// A shard's stripe, to be given a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,7 +14,7 @@ pub struct Offer {
     /// The stripe.
     pub stripe: StripeRef,
     /// Whether it stands before the accept record in the same log, so that one flush covers both (P2). A stripe in
-    /// another log must be reported durable first.
+    /// another log must be reported stored first.
     pub in_docket_log: bool,
 }
 
@@ -22,15 +22,15 @@ pub struct Offer {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Offers {
     /// Invariant: an offer of `by_shard[s]` is of shard s; per shard in the order of sealing.
-    by_shard: Vec<VecDeque<Held>>,
+    by_shard: Vec<VecDeque<Waiting>>,
     /// How many shards have a first offer that may be named now.
     ready: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Held {
+struct Waiting {
     stripe: StripeRef,
-    durable: bool,
+    stored: bool,
 }
 
 impl Offers {
@@ -38,35 +38,32 @@ impl Offers {
         Offers { by_shard: (0..shards).map(|_| VecDeque::new()).collect(), ready: 0 }
     }
 
-    pub(crate) fn push(&mut self, offer: Offer) {
-        let queue = &mut self.by_shard[usize::from(offer.stripe.id.shard.0)];
-        let twice = queue.iter().any(|held| held.stripe.id == offer.stripe.id);
-        assert!(!twice, "stripe {:?} is offered twice", offer.stripe.id);
-        queue.push_back(Held { stripe: offer.stripe, durable: offer.in_docket_log });
-        if queue.len() == 1 && offer.in_docket_log {
+    pub(crate) fn push(&mut self, stripe: StripeRef, stored: bool) {
+        let queue = &mut self.by_shard[usize::from(stripe.id.shard.0)];
+        let twice = queue.iter().any(|waiting| waiting.stripe.id == stripe.id);
+        assert!(!twice, "stripe {:?} is offered twice", stripe.id);
+        queue.push_back(Waiting { stripe, stored });
+        if queue.len() == 1 && stored {
             self.ready += 1;
         }
     }
 
-    /// Marks a stripe of another log as durable.
-    pub(crate) fn mark_durable(&mut self, id: StripeId) {
-        let queue = &mut self.by_shard[usize::from(id.shard.0)];
-        let Some(at) = queue.iter().position(|held| held.stripe.id == id) else {
-            panic!("stripe {id:?} is reported durable and was never offered, or has its slot already");
-        };
-        if !queue[at].durable && at == 0 {
-            self.ready += 1;
+    /// Notes whether a stripe is stored, if it is offered.
+    pub(crate) fn mark(&mut self, id: StripeId, stored: bool) {
+        let Some(queue) = self.by_shard.get_mut(usize::from(id.shard.0)) else { return };
+        let Some(at) = queue.iter().position(|waiting| waiting.stripe.id == id) else { return };
+        if at == 0 && queue[at].stored != stored {
+            self.ready = if stored { self.ready + 1 } else { self.ready - 1 };
         }
-        queue[at].durable = true;
+        queue[at].stored = stored;
     }
 
     pub(crate) fn has_ready(&self) -> bool {
         self.ready > 0
     }
 
-    /// Whether this shard has an offer waiting.
-    pub(crate) fn waiting(&self, shard: ShardId) -> usize {
-        self.by_shard[usize::from(shard.0)].len()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_shard.iter().all(VecDeque::is_empty)
     }
 
     /// Takes the first offer of every shard that may be named now, by shard ascending.
@@ -74,11 +71,22 @@ impl Offers {
         let mut taken = Vec::with_capacity(self.ready);
         self.ready = 0;
         for queue in &mut self.by_shard {
-            if queue.front().is_some_and(|held| held.durable) {
-                taken.extend(queue.pop_front().map(|held| held.stripe));
-                self.ready += usize::from(queue.front().is_some_and(|held| held.durable));
+            if queue.front().is_some_and(|waiting| waiting.stored) {
+                taken.extend(queue.pop_front().map(|waiting| waiting.stripe));
+                self.ready += usize::from(queue.front().is_some_and(|waiting| waiting.stored));
             }
         }
         taken
+    }
+
+    /// Forgets all of them: leading ended (P10).
+    pub(crate) fn clear(&mut self) {
+        self.by_shard.iter_mut().for_each(VecDeque::clear);
+        self.ready = 0;
+    }
+
+    pub(crate) fn check_invariants(&self) {
+        let first_stored = |queue: &&VecDeque<Waiting>| queue.front().is_some_and(|waiting| waiting.stored);
+        assert_eq!(self.ready, self.by_shard.iter().filter(first_stored).count(), "offers that are ready");
     }
 }

@@ -1,0 +1,287 @@
+//! A candidate: asks whether it could win, promises itself a ballot, gathers the promises of others, and takes over from
+//! them what may be chosen (P1, P5).
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use assize_wire::manifest::Ordered;
+use assize_wire::peer::{Chosen, DocketMessage, Promised};
+use assize_wire::{Ballot, ReplicaId, Slot};
+
+use crate::docket::{Docket, State};
+use crate::effect::{Alarm, Effect};
+use crate::log::LogTip;
+use crate::quorum::{Replicas, majority};
+
+/// A ballot that is promised here, and what others promise under it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Preparing {
+    /// The first slot asked about.
+    pub(crate) from: Slot,
+    votes: Vec<Vote>,
+}
+
+/// What one replica has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Vote {
+    of: ReplicaId,
+    /// The first slot of `values`.
+    from: Slot,
+    values: Vec<(Rank, Arc<Ordered>)>,
+    /// From this slot up the vote does not count (P5).
+    damaged: Option<Slot>,
+}
+
+/// How strong a claim a value has to its slot: a chosen one above every ballot (P7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Rank {
+    Accepted(Ballot),
+    Chosen,
+}
+
+/// A value that the new leader takes over.
+struct Inherited {
+    ordered: Arc<Ordered>,
+    chosen: bool,
+    /// Who has it, and so its stripes.
+    of: ReplicaId,
+}
+
+/// What the votes say.
+enum Walk {
+    /// Too few count.
+    Wait,
+    /// Everything that may be chosen.
+    Whole(Vec<Inherited>),
+    Broken(Alarm),
+}
+
+impl Docket {
+    /// Asks everybody whether this replica could win (P9). A single one need not ask.
+    pub(crate) fn start_canvass(&mut self) {
+        assert!(!self.quarantined && !matches!(self.state, State::Leading(_)), "{:?} canvasses", self.role());
+        let ballot = self.next_ballot();
+        let mut granted = Replicas::default();
+        if self.damaged.is_empty() {
+            // With damaged slots its own promise does not count, so it wins only with a majority of others.
+            granted.insert(self.config.replica);
+        }
+        self.state = State::Canvassing { ballot, granted };
+        self.effects.push_back(Effect::ResetElectionTimer);
+        for peer in self.connected.iter() {
+            self.send(peer, DocketMessage::Canvass { ballot, chosen: self.chosen });
+        }
+        self.prepare_when_granted();
+    }
+
+    /// P1: above every ballot heard of, so above every one used before.
+    fn next_ballot(&self) -> Ballot {
+        Ballot::new(self.promised.max(self.seen).round() + 1, self.config.replica)
+    }
+
+    pub(crate) fn take_canvass_answer(
+        &mut self,
+        from: ReplicaId,
+        asked: Ballot,
+        yes: bool,
+        promised: Ballot,
+        chosen: Chosen,
+    ) {
+        self.seen = self.seen.max(promised);
+        self.hear_chosen(from, chosen, promised);
+        let behind = !yes && chosen.slot > self.fact;
+        match &mut self.state {
+            State::Canvassing { ballot, granted } if *ballot == asked => {
+                if yes {
+                    granted.insert(from);
+                    self.prepare_when_granted();
+                } else {
+                    self.canvass_again |= behind;
+                }
+            }
+            // A prepare is answered like this when the promise would have to bring too much.
+            State::Preparing(_) if self.promised == asked && !yes => {
+                self.state = State::Following;
+                self.canvass_again |= behind;
+            }
+            _ => {}
+        }
+    }
+
+    fn prepare_when_granted(&mut self) {
+        if let State::Canvassing { granted, .. } = &self.state
+            && granted.count() >= majority(self.config.replicas)
+        {
+            self.start_preparing();
+        }
+    }
+
+    /// Once what it lacked is here a replica that was refused for it asks again, once per election timeout.
+    pub(crate) fn canvass_when_caught_up(&mut self) {
+        if self.canvass_again && self.fact >= self.heard.chosen.slot && self.chosen == self.fact {
+            self.canvass_again = false;
+            let may = matches!(self.state, State::Following | State::Canvassing { .. });
+            if may && !self.hears_leader && !self.quarantined {
+                self.start_canvass();
+            }
+        }
+    }
+
+    /// Promises itself the next ballot; nobody is asked before that is durable (P1).
+    pub(crate) fn start_preparing(&mut self) {
+        let ballot = self.next_ballot();
+        self.adopt(ballot);
+        self.promise_written = ballot;
+        self.effects.push_back(Effect::WritePromise(ballot));
+        self.effects.push_back(Effect::ResetElectionTimer);
+        let from = self.intake_tip().slot.next();
+        self.state = State::Preparing(Preparing { from, votes: Vec::new() });
+    }
+
+    /// The own promise is durable: asks for those of others.
+    pub(crate) fn ask_for_promises(&mut self) {
+        let State::Preparing(preparing) = &self.state else { return };
+        let (ballot, from) = (self.promised, preparing.from);
+        for peer in self.connected.iter() {
+            self.send(peer, DocketMessage::Prepare { ballot, from });
+        }
+        self.lead_when_promised();
+    }
+
+    pub(crate) fn take_promise(
+        &mut self,
+        from: ReplicaId,
+        ballot: Ballot,
+        chosen: Chosen,
+        entries: Vec<Promised>,
+    ) {
+        if ballot != self.promised || !matches!(self.state, State::Preparing(_)) {
+            return;
+        }
+        self.hear_chosen(from, chosen, ballot);
+        if let State::Preparing(preparing) = &mut self.state
+            && let Some(vote) = Vote::of_promise(from, preparing.from, entries)
+        {
+            preparing.votes.retain(|known| known.of != from);
+            preparing.votes.push(vote);
+            // The order in which promises come must not matter.
+            preparing.votes.sort_unstable_by_key(|vote| vote.of);
+            self.lead_when_promised();
+        }
+    }
+
+    fn lead_when_promised(&mut self) {
+        if self.promised_durable < self.promised {
+            return;
+        }
+        let State::Preparing(preparing) = &self.state else { return };
+        match self.walk(preparing) {
+            Walk::Wait => {}
+            Walk::Whole(inherited) => self.inherit(inherited),
+            Walk::Broken(alarm) => {
+                self.effects.push_back(Effect::Alarm(alarm));
+                self.state = State::Following;
+            }
+        }
+    }
+
+    /// P5: slot by slot upward, each from a majority of the votes that count there, the value with the highest ballot,
+    /// until there is none, or none that chains.
+    fn walk(&self, preparing: &Preparing) -> Walk {
+        let own = self.own_vote();
+        let mut tip: LogTip = self.intake_tip();
+        let mut inherited = Vec::new();
+        loop {
+            let slot = tip.slot.next();
+            let (mut counted, mut best) = (0, None::<(Rank, &Arc<Ordered>, ReplicaId)>);
+            for vote in preparing.votes.iter().chain([&own]) {
+                counted += usize::from(vote.damaged.is_none_or(|damaged| slot < damaged));
+                let Some((rank, ordered)) = vote.value(slot) else { continue };
+                match best {
+                    Some((held, other, _)) if held == rank && other.hash != ordered.hash => {
+                        return Walk::Broken(contradiction(rank, other, ordered, vote.of));
+                    }
+                    Some((held, ..)) if held >= rank => {}
+                    _ => best = Some((rank, ordered, vote.of)),
+                }
+            }
+            let chosen = best.is_some_and(|(rank, ..)| rank == Rank::Chosen);
+            if !chosen && counted < majority(self.config.replicas) {
+                return Walk::Wait;
+            }
+            let Some((rank, ordered, of)) = best else { break };
+            if !tip.is_continued_by(ordered) {
+                match rank {
+                    Rank::Accepted(_) => break,
+                    Rank::Chosen => {
+                        let (held, told) = (tip.hash, ordered.manifest.previous);
+                        return Walk::Broken(Alarm::SplitLog { slot: tip.slot, held, told, from: of });
+                    }
+                }
+            }
+            inherited.push(Inherited { ordered: Arc::clone(ordered), chosen, of });
+            tip = LogTip::of(ordered);
+        }
+        Walk::Whole(inherited)
+    }
+
+    fn own_vote(&self) -> Vote {
+        let below = self.intake_tip().slot;
+        let values = self.chain.above(below);
+        let values = values.map(|held| (Rank::Accepted(held.ballot), Arc::clone(&held.ordered))).collect();
+        let damaged = self.damaged.first().map(|(slot, _)| *slot);
+        Vote { of: self.config.replica, from: below.next(), values, damaged }
+    }
+
+    fn inherit(&mut self, inherited: Vec<Inherited>) {
+        self.start_leading();
+        for Inherited { ordered, chosen, of } in inherited {
+            let of = Some(of).filter(|of| *of != self.config.replica);
+            if chosen {
+                // What a promiser knows chosen is known here from now on. It continues the log: the walk looked.
+                let known = self.take_chosen(&ordered, of);
+                assert!(known, "slot {} was chosen and does not fit", ordered.manifest.slot);
+            } else {
+                self.propose(ordered, false, of);
+            }
+        }
+        self.end_inheriting();
+    }
+}
+
+impl Vote {
+    /// Reads a promise about `from` and above; nothing when it leaves a gap.
+    fn of_promise(of: ReplicaId, from: Slot, entries: Vec<Promised>) -> Option<Vote> {
+        let mut vote = Vote { of, from, values: Vec::new(), damaged: None };
+        for entry in entries {
+            let (rank, ordered) = match entry {
+                Promised::Accepted { ballot, ordered } => (Rank::Accepted(ballot), ordered),
+                Promised::Chosen { ordered } => (Rank::Chosen, ordered),
+                Promised::Damaged { slot, .. } => {
+                    vote.damaged = Some(vote.damaged.map_or(slot, |first| first.min(slot)));
+                    continue;
+                }
+            };
+            let expected = Slot(from.0 + vote.values.len() as u64);
+            if ordered.manifest.slot != expected || vote.damaged.is_some() {
+                return None;
+            }
+            vote.values.push((rank, ordered));
+        }
+        Some(vote)
+    }
+
+    fn value(&self, slot: Slot) -> Option<(Rank, &Arc<Ordered>)> {
+        let at = usize::try_from(slot.0.checked_sub(self.from.0)?).ok()?;
+        self.values.get(at).map(|(rank, ordered)| (*rank, ordered))
+    }
+}
+
+/// Two values with the same claim to one slot.
+fn contradiction(rank: Rank, held: &Ordered, told: &Ordered, from: ReplicaId) -> Alarm {
+    let (slot, held, told) = (held.manifest.slot, held.hash, told.hash);
+    match rank {
+        Rank::Accepted(ballot) => Alarm::Conflict { slot, ballot, held, told, from },
+        Rank::Chosen => Alarm::SplitLog { slot, held, told, from },
+    }
+}
