@@ -26,9 +26,9 @@ mod shard;
 pub mod warden;
 
 pub use arbiter::PanicGuard;
-pub use clerk::{CopyFate, Finding};
 pub use assize_wire::manifest::Ordered as OrderedSlot;
 pub use checkpoint::{CheckpointStep, PartRecord, RestoreError, ShardRestore, StateDigest};
+pub use clerk::{CopyFate, Finding};
 pub use exchange::Exchange;
 pub use published::{Fill, FirstResponse, Outcomes, OutcomesIter, Published};
 pub use registrar::{ReadAnswer, ReadEntity, ReadRequest};

@@ -28,8 +28,8 @@ pub(crate) struct Control {
     pub(crate) election: Election,
     pub(crate) clocks: Clocks,
     pub(crate) replay: Replay,
-    /// Cores that asked to be told of a published slot.
-    pub(crate) watchers: Vec<(Slot, CoreId)>,
+    /// Reads that wait for a published slot, and for a majority.
+    watchers: Vec<Watcher>,
     /// Cores that have drained.
     pub(crate) drained_cores: Vec<CoreId>,
     /// Accepted through here, durably: what every record says from now on (L5). Never moves back.
@@ -52,6 +52,15 @@ pub(crate) struct Control {
     clock_contradicted: bool,
     /// While stopping: another replica has until then to take over.
     pub(crate) hand_over_until: Option<u64>,
+}
+
+/// A read that waits.
+struct Watcher {
+    slot: Slot,
+    core: CoreId,
+    watch: u64,
+    /// [`Docket::confirmed`] must have come this far.
+    confirm: u64,
 }
 
 /// Manifests for one peer.
@@ -220,6 +229,7 @@ impl Core {
                 Effect::Unlead { named } => {
                     let named = Arc::new(named);
                     self.control().told_lead = Ballot::NONE;
+                    self.control().watchers.clear();
                     self.control().told_open = false;
                     self.tell_cores(|| CoreMessage::Unlead { named: Arc::clone(&named) });
                 }
@@ -303,24 +313,35 @@ impl Core {
     fn tell_published(&mut self) -> bool {
         let control = self.control();
         let published = control.docket.watermarks().published;
-        if published == control.told_published && control.watchers.is_empty() {
-            return false;
-        }
+        let confirmed = control.docket.confirmed();
         let advanced = published > control.told_published;
         control.told_published = published;
         let replaying = !control.replay.is_over();
-        let due = control.watchers.extract_if(.., |(slot, _)| *slot <= published);
-        let due: Vec<CoreId> = due.map(|(_, core)| core).collect();
+        let allowed =
+            control.watchers.extract_if(.., |read| read.slot <= published && read.confirm <= confirmed);
+        let allowed: Vec<Watcher> = allowed.collect();
         if advanced {
             if replaying {
                 self.outputs.push_back(Output::Replayed(published));
             }
             self.handle_published_through(published);
         }
-        for core in &due {
-            self.send(*core, CoreMessage::PublishedThrough(published));
+        for Watcher { core, watch, .. } in &allowed {
+            self.send(*core, CoreMessage::ReadAllowed { watch: *watch });
         }
-        advanced || !due.is_empty()
+        advanced || !allowed.is_empty()
+    }
+
+    /// A core has read a state: it may be told once this replica has published it, and is known to lead still (C8).
+    pub(crate) fn watch_read(&mut self, slot: Slot, core: CoreId, watch: u64) {
+        let alone = self.greeting.replicas == 1;
+        let control = self.control();
+        if control.docket.role() != Role::Leader {
+            // The asker is being told, and refuses it.
+            return;
+        }
+        let confirm = if alone { 0 } else { control.docket.confirm() };
+        control.watchers.push(Watcher { slot, core, watch, confirm });
     }
 
     /// Tells the cores who leads; and once this replica does and has executed all it inherited, to admit events (R2).

@@ -231,7 +231,8 @@ impl Core {
         let alone = greeting.replicas == 1;
         let control = control.map(|control| {
             let ControlStart { docket, start, coordinator, times, seed, clock_skew_ns } = control;
-            let replay = Replay::through(start.accepted.last().map_or(Slot::ZERO, |(last, _)| last.manifest.slot));
+            let replay =
+                Replay::through(start.accepted.last().map_or(Slot::ZERO, |(last, _)| last.manifest.slot));
             let clocks = Clocks::new(docket.replica, docket.replicas, clock_skew_ns);
             let at = Chosen { slot: start.tip.slot, hash: start.tip.hash };
             let docket = Docket::new(docket, start);
@@ -469,9 +470,9 @@ impl Core {
             CoreMessage::Read { home, connection, request, entities } => {
                 self.read_here(home, connection, request, entities);
             }
-            CoreMessage::WatchPublished { slot, core } => self.control().watchers.push((slot, core)),
+            CoreMessage::WatchRead { slot, core, watch } => self.watch_read(slot, core, watch),
+            CoreMessage::ReadAllowed { watch } => self.release_read(watch),
             CoreMessage::DocketOpen(open) => self.usher.room.set_docket_open(open),
-            CoreMessage::PublishedThrough(slot) => self.handle_published_through(slot),
             CoreMessage::Replay(slot) => self.control().replay.push(slot),
             CoreMessage::Lead(ballot) => self.take_lead(ballot),
             CoreMessage::Unlead { named } => self.take_unlead(&named),

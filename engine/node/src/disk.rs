@@ -39,7 +39,9 @@ impl Core {
                 self.outputs.push_back(Output::Disk(operation));
             }
         }
-        while let Some(operation) = self.control.as_mut().and_then(|control| control.coordinator.poll_operation()) {
+        while let Some(operation) =
+            self.control.as_mut().and_then(|control| control.coordinator.poll_operation())
+        {
             self.outputs.push_back(Output::Disk(operation));
         }
     }

@@ -121,9 +121,7 @@ impl Election {
     /// When [`Election::poll`] has something next.
     pub(crate) fn next_due(&self, role: Role, outstanding: bool) -> u64 {
         match role {
-            Role::Leader if outstanding => {
-                self.heartbeat_at.min(self.progress_since + self.times.timeout_ns)
-            }
+            Role::Leader if outstanding => self.heartbeat_at.min(self.progress_since + self.times.timeout_ns),
             Role::Leader => self.heartbeat_at,
             _ if self.told_silence => self.timeout_at,
             _ => self.timeout_at.min(self.heard + self.times.timeout_ns),

@@ -56,14 +56,7 @@ impl HeldStripes {
     }
 
     /// A stripe is chosen at `slot`: the one that was sealed here, or one of which only the bytes are known.
-    pub(crate) fn choose(
-        &mut self,
-        id: StripeId,
-        slot: Slot,
-        events: u32,
-        expected: Option<Hash>,
-        now: u64,
-    ) {
+    pub(crate) fn choose(&mut self, id: StripeId, slot: Slot, events: u32, expected: Option<Hash>, now: u64) {
         let own = self.sealed.iter().position(|stripe| stripe.id == id);
         let mut stripe = own.and_then(|at| self.sealed.remove(at)).unwrap_or_else(|| {
             self.events += u64::from(events);

@@ -35,6 +35,7 @@ impl Core {
             runs.extend(gone.into_iter().flat_map(|stripe| stripe.runs));
         }
         self.refuse_runs(&runs);
+        self.refuse_reads();
     }
 
     /// Slots that named these stripes are void (P4): they are not chosen any more under the ballot they were sealed under.
@@ -58,7 +59,9 @@ impl Core {
 
     /// Tells clients that a request, or what is left of it, was not taken here: its events' fate is open.
     fn refuse_runs(&mut self, runs: &[Run]) {
-        for of_one in runs.chunk_by(|run, next| (run.connection, run.request) == (next.connection, next.request)) {
+        for of_one in
+            runs.chunk_by(|run, next| (run.connection, run.request) == (next.connection, next.request))
+        {
             let Run { connection, request, .. } = of_one[0];
             let answered = of_one.iter().map(|run| run.events).sum();
             let mut bytes = Vec::new();

@@ -96,17 +96,23 @@ pub enum CoreMessage {
         /// What to read.
         entities: Vec<ReadEntity>,
     },
-    /// To the Docket: tell this core once `slot` is published by the whole replica.
-    WatchPublished {
+    /// To the Docket: tell this core once `slot` is published by the whole replica, and a majority has confirmed since now
+    /// that it leads.
+    WatchRead {
         /// The slot.
         slot: Slot,
         /// Who asks.
         core: CoreId,
+        /// The asker's number for it.
+        watch: u64,
+    },
+    /// From the Docket: so it is.
+    ReadAllowed {
+        /// The asker's number.
+        watch: u64,
     },
     /// From the Docket: whether its log has room for the slots of more stripes. While it has not, nothing is admitted.
     DocketOpen(bool),
-    /// From the Docket: the whole replica has published through this slot.
-    PublishedThrough(Slot),
     /// From the boot thread to the Docket: the next slot that recovery found.
     Replay(ReplayedSlot),
     /// From the Docket: this replica leads under this ballot; admission may open.

@@ -1,4 +1,5 @@
-//! Reads obey the same edge as answers (C8): a state is told once its slot is published by the whole replica.
+//! Reads obey the same edge as answers (C8): a state is told once its slot is published by the whole replica; and, with
+//! peers, once a majority has confirmed since the state was read that this replica still leads.
 
 use alloc::vec::Vec;
 
@@ -19,8 +20,9 @@ pub(crate) struct Reads {
     /// Who asked, by the token that the shard was given.
     asked: Vec<Asked>,
     next_token: u64,
-    /// Answers whose slot is not published yet.
-    held: Vec<(ConnectionRef, u64, ReadAnswer)>,
+    /// Answers whose slot is not published yet, or that wait for a majority.
+    held: Vec<Held>,
+    next_watch: u64,
     /// The whole replica has published through this slot, as far as this core was told.
     published: Slot,
 }
@@ -30,6 +32,14 @@ struct Asked {
     token: u64,
     connection: ConnectionRef,
     request: u64,
+}
+
+#[derive(Debug)]
+struct Held {
+    watch: u64,
+    connection: ConnectionRef,
+    request: u64,
+    answer: ReadAnswer,
 }
 
 impl Reads {
@@ -87,25 +97,40 @@ impl Core {
             panic!("an answer to read {}, which was not asked", answer.token);
         };
         let Asked { connection, request, .. } = self.reads.asked.swap_remove(at);
-        if answer.slot <= self.reads.published || canary::armed(Canary::ReadBeforePublished) {
+        let published = answer.slot <= self.reads.published && self.greeting.replicas == 1;
+        if published || canary::armed(Canary::ReadBeforePublished) {
             self.tell_read(connection, request, &answer);
         } else {
-            let watch = CoreMessage::WatchPublished { slot: answer.slot, core: self.id };
-            self.reads.held.push((connection, request, answer));
-            self.send(self.layout.control, watch);
+            self.reads.next_watch += 1;
+            let watch = self.reads.next_watch;
+            let message = CoreMessage::WatchRead { slot: answer.slot, core: self.id, watch };
+            self.reads.held.push(Held { watch, connection, request, answer });
+            self.send(self.layout.control, message);
         }
     }
 
     /// The whole replica has published through `slot`.
     pub(crate) fn handle_published_through(&mut self, slot: Slot) {
         self.reads.published = self.reads.published.max(slot);
-        let published = self.reads.published;
-        let held = core::mem::take(&mut self.reads.held);
-        let (due, held) = held.into_iter().partition(|(_, _, answer)| answer.slot <= published);
-        self.reads.held = held;
-        let due: Vec<(ConnectionRef, u64, ReadAnswer)> = due;
-        for (connection, request, answer) in due {
+    }
+
+    /// A held answer may be told.
+    pub(crate) fn release_read(&mut self, watch: u64) {
+        // Those of a leadership that ended were refused.
+        if let Some(at) = self.reads.held.iter().position(|held| held.watch == watch) {
+            let Held { connection, request, answer, .. } = self.reads.held.swap_remove(at);
             self.tell_read(connection, request, &answer);
+        }
+    }
+
+    /// Whoever waits for a read is sent to the replica that leads now.
+    pub(crate) fn refuse_reads(&mut self) {
+        for Held { connection, request, .. } in core::mem::take(&mut self.reads.held) {
+            let mut bytes = Vec::new();
+            let writer = FrameWriter::begin(&mut bytes, FrameKind::Refused, request);
+            self.usher.not_leader().encode(&mut bytes);
+            writer.finish(&mut bytes);
+            self.send(connection.core, CoreMessage::Frames { connection, answered: 0, bytes });
         }
     }
 

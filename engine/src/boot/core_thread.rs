@@ -12,8 +12,8 @@ use assize_domain::DomainRegistry;
 use assize_node::boot::{ReadError, docket_start, restore_shard};
 use assize_node::federation::FederationConfig;
 use assize_node::{
-    ControlStart, CoordinatorStart, Core, CoreConfig, CoreMessage, CoreStart, ElectionTimes, Greeting, Layout,
-    UsherLimits,
+    ControlStart, CoordinatorStart, Core, CoreConfig, CoreMessage, CoreStart, ElectionTimes, Greeting,
+    Layout, UsherLimits,
 };
 use assize_shards::{Shard, ShardConfig};
 use assize_wal::recovery::Recovered;

@@ -89,10 +89,9 @@ impl fmt::Display for Failure {
                  same stripe now gives {found}: this machine's memory, CPU or disk is not to be trusted; nothing more \
                  is published"
             ),
-            Failure::Finding(finding) => write!(
-                f,
-                "{finding:?}: outcomes differ between replicas; this one publishes nothing more"
-            ),
+            Failure::Finding(finding) => {
+                write!(f, "{finding:?}: outcomes differ between replicas; this one publishes nothing more")
+            }
             Failure::Read(error) => error.fmt(f),
             Failure::Io(error) => write!(f, "io_uring or a socket does not work: {error}"),
         }

@@ -151,7 +151,12 @@ impl Shard {
             SavedEntity { domain, id, state }.encode(&mut encoded);
             add_entities(&mut digest, &encoded);
         }
-        StateDigest { shard: self.rules.shard, slot: self.executed(), entities: self.entities.present(), digest }
+        StateDigest {
+            shard: self.rules.shard,
+            slot: self.executed(),
+            entities: self.entities.present(),
+            digest,
+        }
     }
 
     /// Whether a checkpoint's part is being taken.

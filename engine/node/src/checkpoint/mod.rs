@@ -14,8 +14,8 @@ mod coordinator;
 mod part;
 mod retention;
 
-pub(crate) use coordinator::{Coordinator, Updated};
 pub use coordinator::{CheckpointEnd, CoordinatorStart};
+pub(crate) use coordinator::{Coordinator, Updated};
 pub(crate) use retention::Retention;
 
 use alloc::string::{String, ToString};

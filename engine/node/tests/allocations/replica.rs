@@ -9,8 +9,8 @@ use assize_inventory::{INVENTORY, InventoryDomain, InventoryEvent, VERSION};
 use assize_node::boot::{begin_incarnation, docket_start, restore_shard};
 use assize_node::federation::FederationConfig;
 use assize_node::{
-    ConnectionId, ControlStart, CoordinatorStart, Core, CoreConfig, CoreStart, ElectionTimes, Greeting, Layout,
-    Now, Output, UsherLimits,
+    ConnectionId, ControlStart, CoordinatorStart, Core, CoreConfig, CoreStart, ElectionTimes, Greeting,
+    Layout, Now, Output, UsherLimits,
 };
 use assize_shards::{PanicGuard, ShardConfig};
 use assize_wal::memory::{MemoryDevice, Random};
