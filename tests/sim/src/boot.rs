@@ -80,7 +80,9 @@ impl Replica {
         let build = |core| build_core(&self.shape, core, &recovered, &superblock, device);
         self.cores = (0..cores).map(build).collect();
         self.channels = (0..=cores).map(|_| (0..cores).map(|_| VecDeque::new()).collect()).collect();
+        self.listening = vec![false; cores];
         (self.serving, self.halted) = (vec![false; cores], vec![false; cores]);
+        self.starts += 1;
         self.failed = false;
         self.give_slots();
         for core in 0..cores {
