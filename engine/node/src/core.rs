@@ -402,6 +402,12 @@ impl Core {
         self.control.as_ref().map(|control| control.docket.watermarks())
     }
 
+    /// The ballot under which this core admits events, or [`Ballot::NONE`].
+    #[must_use]
+    pub fn leads(&self) -> Ballot {
+        self.ballot
+    }
+
     /// Events that were taken from clients, who are still connected, and are not answered.
     #[must_use]
     pub fn unanswered_events(&self) -> u32 {

@@ -361,29 +361,7 @@ impl World {
             }
             key = first.key().0;
         }
-        event(key, deadline, &self.draw_op())
-    }
-
-    fn draw_op(&mut self) -> Op {
-        let mix = self.mix;
-        let account = |random: &mut Random| match random.below(100) < mix.hot_percent {
-            true => 0,
-            false => u128::from(random.below(mix.accounts)),
-        };
-        let random = &mut self.random;
-        let (first, second) = (account(random), account(random));
-        let long = random.below(100) < mix.long_percent;
-        let extra = [0, 1, 9, 40, 200][if long { 3 + random.below(2) } else { random.below(3) } as usize];
-        let amount = 1 + random.below(50);
-        match random.below(100) {
-            drawn if drawn < mix.panic_percent => match random.below(2) {
-                0 => Op::PanicLate { account: first },
-                _ => Op::PanicEarly { account: first },
-            },
-            drawn if drawn < mix.panic_percent + mix.close_percent => Op::Close { account: first },
-            _ if random.below(5) < 2 => Op::Deposit { account: first, amount, extra },
-            _ => Op::Transfer { from: first, to: second, amount, extra },
-        }
+        event(key, deadline, &mix.draw_op(&mut self.random))
     }
 
     /// A client that is connected; a new one now and then.

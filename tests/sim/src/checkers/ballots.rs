@@ -15,6 +15,11 @@ pub(super) struct Ballots {
 }
 
 impl Ballots {
+    pub(super) fn count(&self) -> u64 {
+        let ballots: std::collections::HashSet<Ballot> = self.manifests.keys().map(|(ballot, _)| *ballot).collect();
+        ballots.len() as u64
+    }
+
     pub(super) fn accept(&mut self, accept: &AcceptSeen) {
         let AcceptSeen { ballot, slot, manifest, fetched, replica, incarnation } = *accept;
         // What a leader accepts itself it proposes. What it is told chosen it may record under any ballot.

@@ -108,6 +108,12 @@ impl Checkers {
         self.agreement.log()
     }
 
+    /// How many ballots anything was accepted under.
+    #[must_use]
+    pub fn ballots(&self) -> u64 {
+        self.ballots.count()
+    }
+
     /// A replica went down: its marks begin again (R2).
     pub fn down(&mut self, replica: usize) {
         self.marks[replica] = Watermarks::default();
