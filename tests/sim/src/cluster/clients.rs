@@ -23,7 +23,7 @@ use crate::shape::EPOCH_NS;
 pub(super) struct Clients {
     clients: Vec<Client>,
     pub(super) mix: Mix,
-    patience_ns: u64,
+    pub(super) patience_ns: u64,
     pub(super) random: Random,
     /// Events that are to be submitted again, with the same key.
     pub(super) again: Vec<Vec<u8>>,

@@ -125,6 +125,8 @@ impl ClusterWorld {
     /// Until every event has an end that the log decided, and every replica has published all of it.
     pub fn finish(&mut self) {
         self.clients.rude = false;
+        // Who sends the same again before it can be answered may do so for ever.
+        self.clients.patience_ns = self.clients.patience_ns.max(PATIENCE_NS);
         let mut budget = Budget::new("every event ends, and every replica has published all", FINISH_STEPS);
         let mut ended = self.ended();
         loop {
@@ -190,6 +192,9 @@ impl ClusterWorld {
 
 /// Steps in which something must end once nothing goes wrong, while there is anything under way.
 const FINISH_STEPS: u64 = 200_000;
+
+/// How long a client that wants an end waits for an answer.
+const PATIENCE_NS: u64 = 20_000_000_000;
 
 /// Accounts read in one request: states of all of them fit a connection's credit and a frame.
 const COUNTED_AT_ONCE: usize = 50;
