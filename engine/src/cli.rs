@@ -34,6 +34,8 @@ pub enum Command {
     Doctor(DoctorCommand),
     /// Print a commented configuration
     Config(ConfigCommand),
+    /// Draw the secret that the replicas of a cluster share
+    Secret(SecretCommand),
 }
 
 /// `assize format`.
@@ -135,6 +137,13 @@ pub struct ConfigCommand {
     /// Print every key with its default and what it does
     #[arg(long)]
     pub example: bool,
+}
+
+/// `assize secret`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct SecretCommand {
+    /// The file to make, readable by its owner only; one that is there is left alone. Copy it to every replica
+    pub file: PathBuf,
 }
 
 /// How fast to send.

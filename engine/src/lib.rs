@@ -21,6 +21,7 @@ mod demo;
 pub mod doctor;
 pub mod exit;
 pub mod logging;
+mod peer_log;
 pub mod reactor;
 mod run;
 mod serve;

@@ -35,6 +35,10 @@ pub fn run(domains: DomainRegistry) -> ExitCode {
             Err(error) => complain(&error, Exit::Internal),
         },
         Command::Config(_) => print(config::EXAMPLE),
+        Command::Secret(command) => match config::create_secret(&command.file) {
+            Ok(()) => Exit::Success,
+            Err(error) => complain(&format!("{}: {error}", command.file.display()), Exit::Usage),
+        },
     };
     exit.into()
 }

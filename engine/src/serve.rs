@@ -16,6 +16,7 @@ use crate::cli::ServeCommand;
 use crate::config::ConfigFile;
 use crate::exit::Exit;
 use crate::logging;
+use crate::peer_log::PeerLog;
 use crate::reactor::{Failure, Notice, StageHistograms};
 use crate::run::complain;
 
@@ -54,6 +55,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
     let mut halted = 0;
     let mut stages = StageHistograms::default();
     let mut digests = Vec::new();
+    let mut peers = PeerLog::new(&replica.agreed);
     while halted < replica.mailboxes.len() {
         select! {
             recv(requests) -> request => match request {
@@ -73,7 +75,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
                 }
                 Ok(Notice::Replayed(slot)) => replica.handle_replayed(slot),
                 Ok(Notice::Checkpoint(end)) => log_checkpoint(&end),
-                Ok(Notice::Peer(notice)) => tracing::info!(?notice, "peer"),
+                Ok(Notice::Peer(notice)) => peers.log(&notice),
                 Ok(Notice::Alarm(text)) => tracing::error!("{text}"),
                 Ok(Notice::ClockContradicted(true)) => {
                     tracing::error!("the clocks of a majority contradict this host's: check time synchronisation");

@@ -76,6 +76,16 @@ impl Engine {
         }
     }
 
+    /// Waits until it has said `text` so many times in all.
+    pub fn wait_until_said(&mut self, text: &str, times: usize) {
+        let until = Instant::now() + DEADLINE;
+        while self.said().matches(text).count() < times {
+            if self.next_line(until).is_none() {
+                panic!("it ended without saying {text:?} {times} times:\n{}", self.said());
+            }
+        }
+    }
+
     /// Nothing if it has ended, and all it said was read.
     fn next_line(&mut self, until: Instant) -> Option<Line> {
         match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {

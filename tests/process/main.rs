@@ -7,6 +7,7 @@
 //! | `bounded.rs` | does the data directory stay within its bounds, whatever comes |
 //! | `bad_input.rs`, `bad_manners.rs` | is malformed, slow and half-open input refused, and everyone else served |
 //! | `answers.rs` | what is a client told when there is no room, no time, or another body |
+//! | `federation.rs` | do three processes find each other by themselves, and refuse whom they do not know |
 //! | `start.rs`, `damage.rs` | what is refused at a start, in which words; how does a good process end |
 //! | `site.rs`, `engine.rs` | a data directory with its configuration; a running process |
 //! | `load.rs`, `rng.rs` | clients that keep the same keys through restarts, and remember every answer |
@@ -20,6 +21,7 @@ mod checkpoints;
 mod crash;
 mod damage;
 mod engine;
+mod federation;
 mod load;
 mod raw;
 mod rng;

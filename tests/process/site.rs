@@ -24,6 +24,17 @@ pub struct Settings {
     pub segments_ahead: u32,
     pub connections_max: u32,
     pub credit_events: u32,
+    /// Its place among others; none in a cluster of one.
+    pub peers: Option<Peers>,
+}
+
+/// A replica's place among others.
+#[derive(Clone, Debug)]
+pub struct Peers {
+    pub replica: usize,
+    /// Of each replica its first core's port for peers.
+    pub ports: Vec<u16>,
+    pub secret: PathBuf,
 }
 
 impl Settings {
@@ -39,6 +50,7 @@ impl Settings {
             segments_ahead: 3,
             connections_max: 64,
             credit_events: 32_760,
+            peers: None,
         }
     }
 
@@ -130,6 +142,7 @@ impl Site {
             segments_ahead,
             connections_max,
             credit_events,
+            peers,
         } = &self.settings;
         let assignments: Vec<String> = cores
             .iter()
@@ -137,16 +150,29 @@ impl Site {
             .map(|(cpu, shards)| format!("{{ cpu = {cpu}, shards = {shards:?} }}"))
             .collect();
         let control = if *control_apart { "control = 99\n" } else { "" };
+        let replica = peers.as_ref().map_or(0, |peers| peers.replica);
+        let (listen, federation) = peers.as_ref().map_or_else(Default::default, Peers::config_text);
         format!(
-            "data_directory = {data:?}\n\
+            "replica = {replica}\ndata_directory = {data:?}\n\
              [cores]\nassignments = [{assignments}]\npin = false\n{control}\
-             [listen]\nclient = \"127.0.0.1:{port}\"\n\
+             [listen]\nclient = \"127.0.0.1:{port}\"\n{listen}{federation}\
              [limits]\nstripe_bytes = \"128KiB\"\nstripe_events = 512\nwindow = 4\n\
              connections_max = {connections_max}\ncredit_events = {credit_events}\n\
              [log]\nsegment_bytes = {segment_bytes:?}\nbytes_max = {bytes_max:?}\nsegments_ahead = {segments_ahead}\n\
              checkpoint_bytes = {checkpoint_bytes:?}\n",
             data = self.data(),
             assignments = assignments.join(", "),
+        )
+    }
+}
+
+impl Peers {
+    /// Its line of `[listen]`, and its section.
+    fn config_text(&self) -> (String, String) {
+        let addresses: Vec<String> = self.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        (
+            format!("federation = {:?}\n", addresses[self.replica]),
+            format!("[federation]\nreplicas = {addresses:?}\nsecret_file = {:?}\n", self.secret),
         )
     }
 }
@@ -171,7 +197,7 @@ pub fn text(output: &Output) -> String {
 
 /// The first of `count` neighbouring ports on which nothing listens. Below the ports that the system gives to
 /// outgoing connections: a client that tries again while the engine is down would else connect to itself.
-fn free_ports(count: u16) -> u16 {
+pub fn free_ports(count: u16) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let spread = (std::process::id() % 500) as u16 * 36;
     loop {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use assize_tools::client::{Core, LaneAction, LaneId, NewEvent, Options, Outcome, Tick};
+use assize_tools::client::{Core, LaneAction, LaneId, NewEvent, Options, Outcome, SiteId, Tick};
 use assize_wire::event::Event;
 use assize_wire::frame::{Frame, FrameKind, FrameWriter, Parsed};
 use assize_wire::message::{Answer, Answers, Submit, Welcome};
@@ -18,14 +18,28 @@ struct Pair {
 }
 
 impl Pair {
-    /// Welcomed on the entry lane and on the lane of the only shard.
+    /// Welcomed on the entry lane, which is closed then, and on the lane of the only shard.
     fn open(options: Options) -> Pair {
-        let mut pair = Pair { core: Core::new(options) };
-        assert_eq!(pair.core.poll_lane(ENTRY, Tick(0)), LaneAction::Connect(None));
-        pair.welcome(ENTRY, 0);
-        assert_eq!(pair.core.poll_lane(LaneId(1), Tick(0)), LaneAction::Connect(Some(7)));
-        pair.welcome(LaneId(1), 0);
+        let mut pair = Pair { core: Core::new(1, options) };
+        pair.ask(0);
+        pair.connect(0);
         pair
+    }
+
+    /// The replica is asked whether it leads, and says that it does.
+    fn ask(&mut self, ms: u64) {
+        self.core.handle_timeout(Tick(ms * MS));
+        assert_eq!(self.core.poll_lane(ENTRY, Tick(ms * MS)), LaneAction::Connect(SiteId(0), None));
+        self.welcome(ENTRY, ms);
+        assert_eq!(self.core.poll_lane(ENTRY, Tick(ms * MS)), LaneAction::Close);
+        self.core.handle_lost(ENTRY, Tick(ms * MS));
+    }
+
+    /// The lane of the only shard is made.
+    fn connect(&mut self, ms: u64) {
+        let connect = LaneAction::Connect(SiteId(0), Some(7));
+        assert_eq!(self.core.poll_lane(LaneId(1), Tick(ms * MS)), connect);
+        self.welcome(LaneId(1), ms);
     }
 
     fn welcome(&mut self, lane: LaneId, ms: u64) {
@@ -127,12 +141,11 @@ fn busy_goes_again_after_the_hint_with_the_same_bytes_and_later_each_time() {
     let first = pair.turn(0);
     pair.answer(first[0].1, &[Status::Busy], 5_000, 10);
     assert_eq!(pair.turn(14), []);
-    assert_eq!(pair.core.next_timeout(), Tick(15 * MS));
+    assert_eq!(pair.core.next_timeout(Tick(0)), Tick(15 * MS));
     let second = pair.turn(15);
     assert_eq!(second[0].2, first[0].2);
     // Without a hint the wait is the library's own, twice the first.
-    pair.answer(second[0].1, &[Status::NotLeader], 0, 20);
-    assert!(pair.core.take_not_leader());
+    pair.answer(second[0].1, &[Status::Busy], 0, 20);
     assert_eq!(pair.turn(23), []);
     let third = pair.turn(24);
     assert_eq!(third[0].2, first[0].2);
@@ -164,8 +177,10 @@ fn what_a_lost_connection_owes_goes_again_on_the_next() {
     pair.answer(first[0].1, &[Status::Applied], 0, 1);
     pair.core.handle_lost(LaneId(1), Tick(2 * MS));
     assert_eq!(pair.core.poll_lane(LaneId(1), Tick(2 * MS)), LaneAction::None);
-    assert_eq!(pair.core.poll_lane(LaneId(1), Tick(10 * MS)), LaneAction::Connect(Some(7)));
-    pair.welcome(LaneId(1), 10);
+    // The replica is asked first: it may be gone, or have been replaced.
+    assert_eq!(pair.core.poll_lane(LaneId(1), Tick(10 * MS)), LaneAction::None);
+    pair.ask(10);
+    pair.connect(10);
     assert_eq!(pair.turn(10)[0].2, first[0].2[1..]);
 }
 
@@ -180,10 +195,34 @@ fn a_connection_that_owes_answers_and_says_nothing_is_closed() {
     assert_eq!(pair.core.poll_lane(LaneId(1), Tick(65_000 * MS)), LaneAction::Close);
 }
 
+/// AskAtSilence
+#[test]
+fn a_connection_that_answers_pings_but_no_request_is_kept_and_the_replica_is_asked_who_leads() {
+    let mut pair = Pair::open(Options::default());
+    pair.enqueue(1, 0);
+    pair.turn(0);
+    assert_eq!(pair.turn(999), []);
+    assert_eq!(pair.core.poll_lane(ENTRY, Tick(999 * MS)), LaneAction::None);
+    for round in 1..20 {
+        let ms = round * 1000;
+        let ping = pair.turn(ms);
+        assert_eq!(ping.len(), 1);
+        assert_eq!(ping[0].0, FrameKind::Ping);
+        pair.ask(ms);
+        pair.receive(LaneId(1), FrameKind::Pong, ping[0].1, &[], ms + 1);
+        assert_eq!(pair.core.poll_lane(LaneId(1), Tick((ms + 1) * MS)), LaneAction::None);
+    }
+    pair.answer(1, &[Status::Applied], 0, 20_000);
+    assert_eq!(pair.outcomes(), [(1, true)]);
+    // Nothing is left to do but to forget the deadline of what is answered.
+    assert_eq!(pair.core.next_timeout(Tick(20_000 * MS)), Tick(70_000 * MS));
+}
+
 /// OutcomeUnknownAtDeadline, DeadlineIsSetOnce
 #[test]
 fn at_its_deadline_an_event_is_given_up_sent_or_not() {
-    let options = Options { key_lifetime: Duration::from_secs(10), ..Options::default() };
+    let (key_lifetime, request_timeout) = (Duration::from_secs(10), Duration::from_secs(3600));
+    let options = Options { key_lifetime, request_timeout, ..Options::default() };
     let mut pair = Pair::open(options);
     pair.enqueue(1, 0);
     let sent = pair.turn(0);
@@ -194,7 +233,7 @@ fn at_its_deadline_an_event_is_given_up_sent_or_not() {
     let sent = pair.turn(5_000);
     pair.core.handle_timeout(Tick(9_999 * MS));
     assert_eq!(pair.outcomes(), []);
-    assert_eq!(pair.core.next_timeout(), Tick(10_000 * MS));
+    assert_eq!(pair.core.next_timeout(Tick(0)), Tick(10_000 * MS));
     assert_eq!(pair.turn(10_000), []);
     assert_eq!(pair.outcomes(), [(1, false)]);
     pair.core.handle_timeout(Tick(15_000 * MS));

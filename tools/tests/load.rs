@@ -9,7 +9,7 @@ use assize_tools::client::{Client, Options};
 use assize_tools::load::{
     LoadError, LoadPlan, LoadReport, Mix, Quiet, Rate, Skew, print_report, run, verify_journal,
 };
-use support::{Faults, Model, within_a_minute};
+use support::{Faults, Model, NOBODY, within_a_minute};
 
 fn plan(model: &Model) -> LoadPlan {
     let mut plan = LoadPlan::new(vec![model.address()]);
@@ -61,7 +61,8 @@ fn the_json_object_has_exactly_the_promised_fields() {
         set("events_sent events_answered applied rejected duplicates conflicts busy errors seconds \
         rate_per_s latency_us books replicas copies shards batch connections durable");
     let more = set(
-        "rate_target_per_s requests_unsent longest_gap_ms reconnects resubmitted skew accounts warehouse",
+        "rate_target_per_s requests_unsent longest_gap_ms longest_gap_at_s reconnects resubmitted failed_calls \
+        retried_calls redirects leader_changes skew accounts warehouse",
     );
     assert_eq!(names(&json), promised.union(&more).cloned().collect());
     assert_eq!(names(&json["latency_us"]), set("p50 p90 p99 p99_9 p99_99 max"));
@@ -155,6 +156,61 @@ fn connections_dropped_after_evaluation_neither_lose_nor_double_an_event() {
     let mut forged = report.journal[0].clone();
     forged.answer.position.index += 1;
     assert_eq!(verify_journal(&mut client, &[forged]).unwrap().mismatches.len(), 1);
+}
+
+/// A leader dies under load, nobody leads for a while, then another one does.
+#[test]
+fn a_change_of_leader_fails_no_call_and_shows_as_the_longest_gap() {
+    for (rate, batch, depth) in
+        [(Rate::Max, 16, None), (Rate::PerSecond(2000.0), 1, None), (Rate::Max, 4, Some(8))]
+    {
+        let (mut models, cluster) = Model::cluster(3, 2, &Faults::default());
+        let mut plan = plan(&models[0]);
+        plan.addresses = models.iter().map(Model::address).collect();
+        (plan.rate, plan.batch, plan.depth, plan.client_cores) = (rate, batch, depth, 2);
+        plan.duration = Duration::from_millis(800);
+        plan.duplicates = 5.0;
+        let first = models.remove(0);
+        let killer = std::thread::spawn(move || {
+            // The items are there, and the load goes on.
+            cluster.wait_until_evaluated(300);
+            cluster.elect(NOBODY);
+            first.kill();
+            cluster.wait_until_asked(8);
+            cluster.elect(2);
+        });
+        let report = balanced(plan);
+        killer.join().unwrap();
+        assert_eq!((report.failed_calls, report.leader_changes, report.replicas), (0, 1, 3));
+        assert!(report.reconnects > 0 && report.retried_calls > 0 && report.resubmitted > 0, "{rate:?}");
+        let (gap, at) = (report.longest_gap_ms, report.longest_gap_at_s);
+        assert!(gap > 0.0 && (0.0..0.8).contains(&at), "{gap} ms at {at} s");
+        // Requests that were meant to be sent in the gap count from then: the slowest took about as long.
+        assert!(rate == Rate::Max || report.latency_us.max >= gap * 900.0, "{gap} {:?}", report.latency_us);
+    }
+}
+
+/// The leader hands over: whatever it refuses goes to the next one, and no connection breaks.
+#[test]
+fn a_leader_that_hands_over_redirects_the_load() {
+    let (models, cluster) = Model::cluster(3, 1, &Faults::default());
+    let mut plan = plan(&models[0]);
+    plan.addresses = models.iter().map(Model::address).collect();
+    let killer = std::thread::spawn(move || {
+        for (keys, leader) in [(300, 1), (1500, 2), (3000, 0)] {
+            cluster.wait_until_evaluated(keys);
+            cluster.elect(leader);
+        }
+    });
+    let report = balanced(plan);
+    killer.join().unwrap();
+    assert_eq!(report.failed_calls, 0);
+    assert!(
+        report.leader_changes >= 1 && report.redirects > 0,
+        "{} {}",
+        report.leader_changes,
+        report.redirects
+    );
 }
 
 #[test]

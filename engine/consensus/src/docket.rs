@@ -478,6 +478,13 @@ impl Docket {
             || self.published < self.chosen
     }
 
+    /// Whether something that was accepted here once can still not be read: until it is repaired the promises of this
+    /// replica do not count there (P5), and one more log that loses the same slots may stop the cluster.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        !self.damaged.is_empty()
+    }
+
     /// Panics, with the values, when an invariant is broken.
     pub fn check_invariants(&self) {
         self.watermarks().check_invariants();

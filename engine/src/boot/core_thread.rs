@@ -25,7 +25,8 @@ use crossbeam_channel::{Receiver, Sender};
 use super::guard::CatchUnwind;
 use super::shared::SharedDirectory;
 use crate::config::{Agreed, Config, Idle};
-use crate::reactor::{self, DISK_TAG, Failure, IdlePolicy, Listener, Mailbox, Notice, Parker, ReactorParts};
+use crate::reactor::{self, DISK_TAG, Dialed, Dialer, Failure, IdlePolicy, Listener};
+use crate::reactor::{Mailbox, Notice, Parker, ReactorParts};
 
 /// What a core's thread is given.
 pub(super) struct CoreThread {
@@ -43,6 +44,12 @@ pub(super) struct CoreThread {
     pub(super) peers: Vec<Mailbox>,
     /// Where its clients connect.
     pub(super) listener: Listener,
+    /// Where its peers connect.
+    pub(super) peer_listener: Option<Listener>,
+    /// Makes connections to peers.
+    pub(super) dialer: Dialer,
+    /// Where they come.
+    pub(super) dialed: Receiver<Dialed>,
     /// What the process is told.
     pub(super) notices: Sender<Notice>,
 }
@@ -50,7 +57,9 @@ pub(super) struct CoreThread {
 impl CoreThread {
     /// Starts it.
     pub(super) fn start(self, plan: CorePlan) -> io::Result<JoinHandle<()>> {
-        let CoreThread { cpu, data, device, inbox, parker, peers, listener, notices } = self;
+        let CoreThread { cpu, data, device, inbox, parker, peers, notices, .. } = self;
+        let (listener, peer_listener) = (self.listener, self.peer_listener);
+        let (dialer, dialed) = (self.dialer, self.dialed);
         let id = plan.id;
         let cores = &plan.config.cores;
         let spin = match cores.idle {
@@ -70,7 +79,20 @@ impl CoreThread {
                 Err(error) => return drop(notices.send(Notice::Failed(id, Failure::Read(error)))),
             };
             let idle = IdlePolicy { spin };
-            reactor::run(ReactorParts { core, id, device, inbox, parker, peers, listener, notices, idle });
+            reactor::run(ReactorParts {
+                core,
+                id,
+                device,
+                inbox,
+                parker,
+                peers,
+                listener,
+                peer_listener,
+                dialer,
+                dialed,
+                notices,
+                idle,
+            });
         })
     }
 }
@@ -89,11 +111,12 @@ pub(super) struct CorePlan {
     pub(super) directory: SharedDirectory,
     /// As this start made it durable.
     pub(super) superblock: Superblock,
+    pub(super) federation: FederationConfig,
 }
 
 impl CorePlan {
     fn build(self) -> Result<Core, ReadError> {
-        let CorePlan { id, owned, config, agreed, layout, domains, greeting, .. } = self;
+        let CorePlan { id, owned, config, agreed, layout, domains, greeting, federation, .. } = self;
         let (recovered, mut directory) = (self.recovered, self.directory);
         let identity = log_identity(&self.superblock);
         let routing = Routing { seed: agreed.routing_seed, shards: agreed.shard_count };
@@ -146,7 +169,6 @@ impl CorePlan {
         };
         Ok(Core::new(CoreConfig {
             id,
-            federation: FederationConfig::alone(id, Arc::clone(&layout), agreed.cluster),
             layout,
             routing,
             domains,
@@ -156,6 +178,7 @@ impl CorePlan {
             shards,
             start,
             control,
+            federation,
         }))
     }
 }

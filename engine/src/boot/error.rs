@@ -43,7 +43,14 @@ pub enum BootError {
     /// A read or write failed.
     Device(DeviceError),
     /// An address cannot be listened on.
-    Listen(String, io::Error),
+    Listen {
+        /// Which one, as the configuration names it.
+        key: &'static str,
+        /// The address.
+        address: String,
+        /// Why.
+        error: io::Error,
+    },
     /// The operating system refused something else.
     Io(&'static str, io::Error),
 }
@@ -53,7 +60,7 @@ impl BootError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            BootError::Config(_) | BootError::Agreed(_) | BootError::Listen(..) => Exit::Usage,
+            BootError::Config(_) | BootError::Agreed(_) | BootError::Listen { .. } => Exit::Usage,
             BootError::Host(_) | BootError::Io(..) => Exit::Host,
             BootError::Directory(_)
             | BootError::AlreadyFormatted(_)
@@ -111,10 +118,9 @@ impl fmt::Display for BootError {
             ),
             BootError::Recovery(error) => error.fmt(f),
             BootError::Device(error) => error.fmt(f),
-            BootError::Listen(address, error) => write!(
-                f,
-                "cannot listen on {address}: {error}; choose another [listen] client, or end what uses it"
-            ),
+            BootError::Listen { key, address, error } => {
+                write!(f, "cannot listen on {address}: {error}; choose another {key}, or end what uses it")
+            }
             BootError::Io(doing, error) => write!(f, "{doing}: {error}"),
         }
     }

@@ -5,6 +5,7 @@
 //! | `format.rs` | `assize format`: the superblock with the agreed parameters |
 //! | `start.rs` | superblock, recovery, addresses, the threads |
 //! | `core_thread.rs` | one core's thread, and its logs as recovery left them |
+//! | `peers.rs` | secret, port and identity for the other replicas |
 //! | `replay.rs` | the thread that reads recovered slots back and gives them to the Docket |
 //! | `shared.rs` | the data directory for the threads that read it |
 //! | `guard.rs` | a domain's panic becomes an outcome (D4) |
@@ -14,6 +15,7 @@ mod core_thread;
 mod error;
 mod format;
 mod guard;
+mod peers;
 mod replay;
 mod shared;
 mod start;

@@ -16,12 +16,13 @@ use assize_wire::{CoreId, ShardId, Slot};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::core_thread::{CorePlan, CoreThread, log_identity};
+use super::peers::Peers;
 use super::replay::{ReplayPlan, Replayer};
 use super::shared::SharedDirectory;
 use super::{BootError, domain_versions};
-use crate::config::{Agreed, Config, ConfigFile};
+use crate::config::{Address, Agreed, Config, ConfigFile};
 use crate::doctor;
-use crate::reactor::{Listener, Mailbox, Notice, mailbox};
+use crate::reactor::{DialEnd, Dialer, Listener, Mailbox, Notice, mailbox};
 
 /// A replica whose cores run.
 pub struct Replica {
@@ -110,6 +111,7 @@ pub fn start_on(
     };
     let agreed = Agreed::decode(&found.superblock.parameters).map_err(BootError::Agreed)?;
     check(file, &found.superblock, &agreed, &domains)?;
+    let peers = Peers::read(file, &agreed)?;
 
     let mut stripes_of = |payload: &[u8]| {
         let accept = Accept::parse(payload).ok()?;
@@ -125,15 +127,17 @@ pub fn start_on(
     }
     let superblock = begin(&directory, found, &recovered, config)?;
     let mut config = config.clone();
-    config.limits.connections_max = connections_max(&config, &host.open_files);
-    run(&config, agreed, Arc::new(domains), directory, recovered, superblock, device)
+    config.limits.connections_max = connections_max(&config, &agreed, &host.open_files);
+    run(&config, agreed, peers, Arc::new(domains), directory, recovered, superblock, device)
 }
 
 /// Clients that one core may have at once. A log that cannot open its next segment stops the replica, so clients get
 /// what open files the logs leave.
-fn connections_max(config: &Config, open_files: &doctor::Limit) -> u32 {
+fn connections_max(config: &Config, agreed: &Agreed, open_files: &doctor::Limit) -> u32 {
     let wanted = config.limits.connections_max;
-    let of_clients = open_files.soft.map(|soft| soft.saturating_sub(doctor::FILES_OWN));
+    // To each peer one for each lane, and as many again while they are replaced.
+    let of_peers = 2 * u64::from(agreed.replicas - 1) * (u64::from(agreed.shard_count) + 1);
+    let of_clients = open_files.soft.map(|soft| soft.saturating_sub(doctor::FILES_OWN + of_peers));
     let of_core = of_clients.map_or(wanted.into(), |files| files / core_count(config) as u64);
     let allowed = u32::try_from(of_core).unwrap_or(u32::MAX).clamp(1, wanted);
     if allowed < wanted {
@@ -197,9 +201,11 @@ fn core_count(config: &Config) -> usize {
     config.cores.assignments.len() + usize::from(config.cores.control_core().is_none())
 }
 
+#[expect(clippy::too_many_arguments, reason = "each is made by another step of the start")]
 fn run(
     config: &Config,
     agreed: Agreed,
+    peers: Peers,
     domains: Arc<DomainRegistry>,
     directory: DataDirectory,
     recovered: Recovered,
@@ -215,7 +221,8 @@ fn run(
         CoreId(cores.len() as u16 - 1)
     });
     let layout = Arc::new(Layout::new(&cores, control));
-    let listeners = bind(config, cores.len())?;
+    let listeners = bind("listen.client", &config.listen.client, cores.len())?;
+    let peer_listeners = peers.bind(config, cores.len())?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(Listener::address).collect();
     let durable = !doctor::filesystem(&config.data_directory).is_memory;
     let ports =
@@ -231,19 +238,24 @@ fn run(
     };
     let (notices, inbox): (Sender<Notice>, Receiver<Notice>) = unbounded();
     let mut mailboxes = Vec::new();
-    let mut ends = Vec::new();
-    for _ in &cores {
+    let (mut ends, mut dial_ends) = (Vec::new(), Vec::new());
+    for peer_listener in peer_listeners {
         let (sender, receiver, parker) =
             mailbox().map_err(|error| BootError::Io("creating an eventfd", error))?;
+        let (dial_end, dialed) = DialEnd::new(sender.waker());
         mailboxes.push(sender);
-        ends.push((receiver, parker));
+        dial_ends.push(dial_end);
+        ends.push((receiver, parker, peer_listener, dialed));
     }
+    let dialer = Dialer::start(config.replica_id(), &config.federation.replicas, dial_ends);
+    let dialer = dialer.map_err(|error| BootError::Io("starting the threads that dial peers", error))?;
     let replay_through = recovered.mark.slot;
     let recovered = Arc::new(recovered);
     let directory_root = directory.root().to_owned();
     let directory = SharedDirectory::new(directory);
     let mut threads = Vec::new();
-    for (index, ((receiver, parker), listener)) in ends.into_iter().zip(listeners).enumerate() {
+    for (index, (end, listener)) in ends.into_iter().zip(listeners).enumerate() {
+        let (receiver, parker, peer_listener, dialed) = end;
         let id = CoreId(index as u16);
         let plan = CorePlan {
             id,
@@ -256,6 +268,7 @@ fn run(
             recovered: Arc::clone(&recovered),
             directory: directory.clone(),
             superblock: superblock.clone(),
+            federation: peers.of_core(id, &layout, &agreed, &superblock),
         };
         let thread = CoreThread {
             cpu: config.cores.pin.then(|| cpus[index]),
@@ -265,6 +278,9 @@ fn run(
             parker,
             peers: mailboxes.clone(),
             listener,
+            peer_listener,
+            dialer: dialer.clone(),
+            dialed,
             notices: notices.clone(),
         };
         threads.push(thread.start(plan).map_err(|error| BootError::Io("starting a core's thread", error))?);
@@ -290,21 +306,25 @@ fn run(
     })
 }
 
-fn bind(config: &Config, cores: usize) -> Result<Vec<Listener>, BootError> {
+/// A listener for each core, on the ports from the address's on.
+pub(super) fn bind(key: &'static str, address: &Address, cores: usize) -> Result<Vec<Listener>, BootError> {
     (0..cores)
         .map(|index| {
-            let refuse = |error| BootError::Listen(config.listen.client.to_string(), error);
-            let address =
-                config.listen.client.of_core(index).ok_or_else(|| {
-                    refuse(std::io::Error::other("the port of the last core is above 65535"))
-                })?;
+            let refuse = |error| BootError::Listen { key, address: address.to_string(), error };
+            let address = address
+                .of_core(index)
+                .ok_or_else(|| refuse(std::io::Error::other("the port of the last core is above 65535")))?;
             let mut resolved =
                 (address.host.as_str(), address.port).to_socket_addrs().map_err(refuse)?.collect::<Vec<_>>();
             // A name with both kinds of address is listened on by the older kind, which every client reaches.
             resolved.sort_by_key(SocketAddr::is_ipv6);
             let address = resolved.first().copied();
             let address = address.ok_or_else(|| refuse(std::io::Error::other("the name has no address")))?;
-            Listener::bind(address).map_err(|error| BootError::Listen(address.to_string(), error))
+            Listener::bind(address).map_err(|error| BootError::Listen {
+                key,
+                address: address.to_string(),
+                error,
+            })
         })
         .collect()
 }

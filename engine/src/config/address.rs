@@ -1,4 +1,4 @@
-//! A listen address as configured: a host, by name or number, and a port. Resolving it is the caller's effect.
+//! An address as configured: a host, by name or number, and a port. Resolving it is the caller's effect.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

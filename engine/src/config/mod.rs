@@ -10,12 +10,14 @@
 //! | `validate.rs` | the rules between values, the host and the agreed parameters |
 //! | `error.rs` | the refusal: line, found, accepted |
 //! | `agreed.rs`, `format_args.rs` | agreed parameters, their bytes, and the options of `format` that make them |
+//! | `federation.rs` | the other replicas, and the secret that all share |
 //! | `address.rs`, `units.rs` | listen addresses, sizes and durations |
 //! | `example.toml` | every key with its default, as `assize config --example` prints it |
 
 mod address;
 mod agreed;
 mod error;
+mod federation;
 mod format_args;
 mod units;
 mod validate;
@@ -23,6 +25,7 @@ mod validate;
 pub use address::{Address, AddressError};
 pub use agreed::{Agreed, AgreedError, DomainVersion, default_copies};
 pub use error::{ConfigError, Source};
+pub use federation::{FederationSection, SecretError, create_secret};
 pub use format_args::{Entropy, FormatArgs};
 pub use units::{UnitError, bytes, count, duration_ns, show_bytes, show_duration_ns};
 
@@ -85,6 +88,8 @@ pub struct Config {
     pub cores: Cores,
     /// Addresses.
     pub listen: Listen,
+    /// The other replicas.
+    pub federation: FederationSection,
     /// Bounds of this replica, at most the agreed ones.
     pub limits: Limits,
     /// The logs.
@@ -109,6 +114,7 @@ impl Default for Config {
             failure_domain: "default".to_owned(),
             cores: Cores::default(),
             listen: Listen::default(),
+            federation: FederationSection::default(),
             limits: Limits::default(),
             log: Log::default(),
             logging: Logging::default(),
@@ -200,17 +206,20 @@ pub enum Idle {
     Spin,
 }
 
-/// `[listen]`: where clients connect.
+/// `[listen]`: where clients and peers connect.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Listen {
     /// Core `i` of the assignment listens on this port + i ([`Address::of_core`]).
     pub client: Address,
+    /// Where the other replicas connect: core `i` on this port + i. Not opened in a cluster of one.
+    pub federation: Address,
 }
 
 impl Default for Listen {
     fn default() -> Listen {
-        Listen { client: Address { host: "localhost".to_owned(), port: 7400 } }
+        let local = |port| Address { host: "localhost".to_owned(), port };
+        Listen { client: local(7400), federation: local(7500) }
     }
 }
 

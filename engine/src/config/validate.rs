@@ -27,6 +27,7 @@ impl ConfigFile {
         self.check_cpus(host)?;
         self.check_shards(agreed)?;
         self.check_listen()?;
+        self.check_federation(agreed)?;
         self.check_limits(agreed)?;
         self.check_log()
     }

@@ -78,7 +78,7 @@ impl Sizing {
             data_directory: directory.join("replica-0"),
             failure_domain: "demo-replica-0".to_owned(),
             cores,
-            listen: Listen { client: Address { host: "127.0.0.1".to_owned(), port: 0 } },
+            listen: Listen { client: Address { host: "127.0.0.1".to_owned(), port: 0 }, ..Listen::default() },
             limits: Limits {
                 credit_events: credit_events.max(STRIPE_EVENTS_MAX as u32),
                 connections_max: (command.connections + 16).max(Limits::default().connections_max),

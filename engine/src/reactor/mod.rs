@@ -3,7 +3,10 @@
 //! It performs what [`Core`] asks for and tells it what became of it. It holds no decisions: nothing here knows what a
 //! stripe or a slot is. It is the only code that knows which runtime is underneath.
 
+mod dialer;
+mod listener;
 mod ring;
+mod socket;
 mod sockets;
 mod stages;
 mod wake;
@@ -23,8 +26,11 @@ use assize_wire::{CoreId, Hash, ShardId, Slot};
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::logging::RateLimited;
+pub use dialer::{DialEnd, Dialed, Dialer};
+use listener::Audience;
+pub use listener::Listener;
 use ring::{Ring, TAG_ACCEPT, TAG_DISK, TAG_RECEIVE, TAG_SEND, TAG_WAKE};
-pub use sockets::Listener;
+use socket::Owner;
 use sockets::Sockets;
 pub use stages::{StageHistograms, StageLine};
 pub use wake::{Clock, Mailbox, Parker, mailbox};
@@ -121,6 +127,12 @@ pub struct ReactorParts {
     pub peers: Vec<Mailbox>,
     /// Where clients connect, bound and not yet listening.
     pub listener: Listener,
+    /// Where peers connect, likewise; none in a cluster of one.
+    pub peer_listener: Option<Listener>,
+    /// Makes connections to peers, and where they come.
+    pub dialer: Dialer,
+    /// The other end of it.
+    pub dialed: Receiver<Dialed>,
     /// What the process is told.
     pub notices: Sender<Notice>,
     /// What to do without work.
@@ -153,6 +165,8 @@ struct Reactor {
     /// and the control core.
     to_wake: u128,
     sockets: Sockets,
+    dialer: Dialer,
+    dialed: Receiver<Dialed>,
     notices: Sender<Notice>,
     idle: IdlePolicy,
     clock: Clock,
@@ -166,7 +180,7 @@ struct Reactor {
 
 impl Reactor {
     fn new(parts: ReactorParts) -> Result<Reactor, Failure> {
-        let ReactorParts { core, id, device, inbox, parker, peers, listener, notices, idle } = parts;
+        let ReactorParts { core, id, device, inbox, parker, peers, notices, idle, .. } = parts;
         Ok(Reactor {
             core,
             id,
@@ -176,7 +190,9 @@ impl Reactor {
             parker,
             peers,
             to_wake: 0,
-            sockets: Sockets::new(listener),
+            sockets: Sockets::new(parts.listener, parts.peer_listener),
+            dialer: parts.dialer,
+            dialed: parts.dialed,
             notices,
             idle,
             clock: Clock::new(),
@@ -190,6 +206,7 @@ impl Reactor {
 
     fn run(mut self) -> Result<(Box<StageHistograms>, Vec<StateDigest>), Failure> {
         self.arm_wake();
+        self.sockets.listen(Audience::Peers, &mut self.ring).map_err(Failure::Io)?;
         loop {
             let now = self.turn()?;
             if let Some(halted) = self.halted_at
@@ -209,6 +226,9 @@ impl Reactor {
         self.core.handle_now(now);
         while let Ok(message) = self.inbox.try_recv() {
             self.core.handle_message(message);
+        }
+        while let Ok(dialed) = self.dialed.try_recv() {
+            self.take_dialed(dialed)?;
         }
         while let Some(completion) = self.device.poll_completion() {
             self.core.handle_completion(completion).map_err(Failure::Log)?;
@@ -239,10 +259,12 @@ impl Reactor {
                 Output::Stages(stages) => self.stages.record(&stages),
                 Output::Measure => *self.stages = StageHistograms::default(),
                 Output::Refused(refused) => self.log_refused(&refused),
-                Output::Replayed(slot) => drop(self.notices.send(Notice::Replayed(slot))),
-                Output::Listen => self.sockets.listen(&mut self.ring).map_err(Failure::Io)?,
-                Output::Serving => drop(self.notices.send(Notice::Serving(self.id))),
                 Output::Peer(notice) => drop(self.notices.send(Notice::Peer(notice))),
+                Output::Replayed(slot) => drop(self.notices.send(Notice::Replayed(slot))),
+                Output::Listen => {
+                    self.sockets.listen(Audience::Clients, &mut self.ring).map_err(Failure::Io)?;
+                }
+                Output::Serving => drop(self.notices.send(Notice::Serving(self.id))),
                 Output::Alarm(alarm) => drop(self.notices.send(Notice::Alarm(alarm.to_string()))),
                 Output::ClockContradicted(contradicted) => {
                     drop(self.notices.send(Notice::ClockContradicted(contradicted)));
@@ -282,6 +304,12 @@ impl Reactor {
         while let Some(id) = self.core.poll_connection() {
             self.sockets.flush(id, &mut self.core, &mut self.ring).map_err(Failure::Io)?;
         }
+        while let Some(id) = self.core.poll_peer_link() {
+            self.sockets.flush_link(id, &mut self.core, &mut self.ring).map_err(Failure::Io)?;
+        }
+        while let Some(dial) = self.core.poll_dial() {
+            self.dialer.dial(self.id, dial);
+        }
         while self.to_wake != 0 {
             let peer = self.to_wake.trailing_zeros();
             self.to_wake &= self.to_wake - 1;
@@ -301,7 +329,7 @@ impl Reactor {
         // What another thread finished before is looked for once more: its wake found this thread awake.
         self.parker.prepare();
         let finished = self.device.poll_completion();
-        if finished.is_some() || !self.inbox.is_empty() {
+        if finished.is_some() || !self.inbox.is_empty() || !self.dialed.is_empty() {
             self.parker.cancel();
             if let Some(completion) = finished {
                 self.core.handle_completion(completion).map_err(Failure::Log)?;
@@ -334,8 +362,9 @@ impl Reactor {
                 }
                 TAG_WAKE => self.arm_wake(),
                 TAG_ACCEPT => {
+                    let (audience, how) = (Audience::from_slot(slot), (result, flags));
                     self.sockets
-                        .accepted(result, flags, now.monotonic_ns, &mut self.core, &mut self.ring)
+                        .accepted(audience, how, now.monotonic_ns, &mut self.core, &mut self.ring)
                         .map_err(Failure::Io)?;
                 }
                 TAG_RECEIVE => self
@@ -352,6 +381,20 @@ impl Reactor {
             self.idle_since = None;
         }
         Ok(())
+    }
+
+    fn take_dialed(&mut self, dialed: Dialed) -> Result<(), Failure> {
+        let Dialed { dial, socket } = dialed;
+        match socket {
+            Some(socket) => {
+                let owner = Owner::Peer(self.core.handle_peer_dialed(dial.peer, dial.lane));
+                self.sockets.open(socket, owner, &mut self.ring).map_err(Failure::Io)
+            }
+            None => {
+                self.core.handle_peer_dial_failed(dial.peer, dial.lane);
+                Ok(())
+            }
+        }
     }
 
     /// A client that does not speak the protocol is worth a line, but not one for each of its tries.

@@ -17,8 +17,8 @@ use clap::Parser;
 #[derive(Parser, Debug)]
 #[command(name = "assize-load", version, after_help = EXIT_CODES)]
 struct Command {
-    /// Where the engine listens, host:port; several are tried in turn
-    #[arg(default_value = "localhost:7400", value_name = "ADDRESS")]
+    /// Where the replicas of a cluster listen, host:port, one or more; the leader is found among them
+    #[arg(default_value = "localhost:7400", value_name = "ADDRESS,...", value_delimiter = ',')]
     addresses: Vec<String>,
     #[command(flatten)]
     load: LoadFlags,
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     if let Err(error) = write_files(&command, &report) {
         return fail(&error, 1);
     }
-    if report.books.ok { ExitCode::SUCCESS } else { ExitCode::from(1) }
+    if report.books.ok { ExitCode::SUCCESS } else { ExitCode::from(5) }
 }
 
 fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {

@@ -11,6 +11,7 @@ use super::clock::Tick;
 use super::core::Core;
 use super::error::ClientError;
 use super::event::{AnswerOwned, Completion, NewEvent, Outcome, Ticket};
+use super::finder::FinderCounts;
 use super::options::Options;
 use super::shell::Shell;
 
@@ -24,23 +25,21 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to the first of `addresses` (`host:port`, names allowed) that welcomes us.
+    /// Connects to the cluster whose replicas are at `addresses` (`host:port`, names allowed; one or more of them).
+    /// Done when the first welcomes us; which of them leads is found out meanwhile.
     ///
     /// # Errors
     /// [`ClientError::Address`], [`ClientError::NotConnected`] after `options.connect_timeout`, or
     /// [`ClientError::Refused`] when the replica is not one that this client can use.
     pub fn connect<A: AsRef<str>>(addresses: &[A], options: Options) -> Result<Client, ClientError> {
-        let names = addresses.iter().map(|address| address.as_ref().to_owned()).collect();
-        let mut client = Client {
-            core: Core::new(options.clone()),
-            shell: Shell::new(names)?,
-            options,
-            keys: Keys::new(),
-        };
+        let names: Vec<String> = addresses.iter().map(|address| address.as_ref().to_owned()).collect();
+        let shell = Shell::new(&names)?;
+        let mut client =
+            Client { core: Core::new(shell.sites(), options.clone()), shell, options, keys: Keys::new() };
         let until = client.shell.now().after(client.options.connect_timeout);
         while client.core.welcome().is_none() {
-            if let Some(error) = client.shell.refused.take() {
-                return Err(ClientError::Refused(error));
+            if let Some(error) = client.shell.refused() {
+                return Err(ClientError::Refused(error.clone()));
             }
             if client.shell.now() >= until {
                 return Err(ClientError::NotConnected {
@@ -53,13 +52,19 @@ impl Client {
         Ok(client)
     }
 
-    /// What the replica said of itself at the last handshake.
+    /// What the leader said of itself at the last handshake, or some replica if none leads yet.
     ///
     /// # Panics
     /// Never: a client exists only once it was welcomed.
     #[must_use]
     pub fn welcome(&self) -> &Welcome {
         self.core.welcome().expect("connected")
+    }
+
+    /// Redirects and changes of leader so far.
+    #[must_use]
+    pub fn finder_counts(&self) -> FinderCounts {
+        self.core.finder_counts()
     }
 
     /// Stream time now, as far as this client can know.

@@ -1,30 +1,36 @@
-//! The client without I/O: splits events by owning shard over lanes, keeps what is unanswered, retries, gives up at
-//! the deadline (W4).
+//! The client without I/O: splits events by owning shard over lanes to the leader, keeps what is unanswered, sends it
+//! again to whoever leads next, gives up at the deadline (W4).
+//!
+//! The first lanes are those of the [`Finder`], one for each address; the others lead to the leader's ports, or to
+//! those of a former leader, whose late answers are as good as any. An event's fate is the first decision that comes,
+//! from whichever replica: enough of them computed the same.
 //!
 //! Call order, by the shell: [`Core::handle_timeout`]; for each lane [`Core::poll_lane`] and do what it says
 //! (connect → [`Core::handle_connected`] or [`Core::handle_lost`]); send [`Core::output`]; receive into
 //! [`Core::space`] and call [`Core::handle_received`]; take results with [`Core::poll_completion`] and
 //! [`Core::poll_read`]. Time is an argument everywhere.
 
+mod answers;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use assize_wire::EventKey;
 use assize_wire::event::{EventError, encode_event};
 use assize_wire::limits::STRIPE_EVENTS_MAX;
-use assize_wire::message::{Consistency, EntityRef, Refused, Welcome};
-use assize_wire::outcome::Status;
+use assize_wire::message::{Consistency, EntityRef, Welcome};
 use assize_wire::routing::Routing;
-use assize_wire::{ClusterId, EventKey};
 
 use super::clock::{StreamClock, Tick};
 use super::error::SessionError;
-use super::event::{AnswerOwned, Completion, NewEvent, Outcome, Ticket};
-use super::lane::{ANSWERED, InFlight, Lane};
+use super::event::{Completion, NewEvent, Outcome, Ticket};
+use super::finder::{Finder, FinderCounts, Found, SiteAction, SiteId};
+use super::lane::{InFlight, Lane, Part};
 use super::options::Options;
 use super::pending::{Job, Pending, PendingEvent, PendingRead};
-use super::session::{Session, SessionEvent};
+use super::session::Session;
 
-/// One of a client's connections, up or down.
+/// One of a client's connections, up or down; the first ones are those that look for the leader, by site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LaneId(pub usize);
 
@@ -33,9 +39,9 @@ pub struct LaneId(pub usize);
 pub enum LaneAction {
     /// Nothing.
     None,
-    /// Connect to this port at the replica's host, or to the address as given.
-    Connect(Option<u16>),
-    /// Close the connection: it owes something and has been silent for too long. Then [`Core::handle_lost`].
+    /// Connect to this port at the site's host, or to the site's address as given.
+    Connect(SiteId, Option<u16>),
+    /// Close the connection: it is not needed, or has been silent for too long. Then [`Core::handle_lost`].
     Close,
 }
 
@@ -43,43 +49,48 @@ pub enum LaneAction {
 #[derive(Debug)]
 pub struct Core {
     options: Options,
-    cluster: ClusterId,
+    finder: Finder,
+    /// The finder's term for which `lanes` are made.
+    term: u64,
     clock: StreamClock,
+    /// Of the leader, or of whoever welcomed us last if none is known yet.
     welcome: Option<Welcome>,
     routing: Option<Routing>,
     lanes: Vec<Lane>,
-    /// For each shard the lane to its owner.
+    /// For each shard the lane to its owner; empty while there is no leader.
     lane_of_shard: Vec<usize>,
     pending: Pending,
+    /// Events that wait for a leader, in the order in which they are to be sent.
+    homeless: VecDeque<u64>,
     reads: VecDeque<u64>,
     next_id: u64,
     completions: VecDeque<Completion>,
     reads_done: VecDeque<(u64, Vec<Option<Vec<u8>>>)>,
-    told_not_leader: bool,
 }
 
 impl Core {
-    /// A client that knows one address, as lane 0.
+    /// A client that knows this many addresses, each of a replica of one cluster.
     #[must_use]
-    pub fn new(options: Options) -> Core {
+    pub fn new(sites: usize, options: Options) -> Core {
         Core {
-            cluster: options.cluster,
+            finder: Finder::new(sites, &options),
+            term: 0,
             options,
             clock: StreamClock::default(),
             welcome: None,
             routing: None,
-            lanes: vec![Lane::new(None, Tick::default())],
+            lanes: Vec::new(),
             lane_of_shard: Vec::new(),
             pending: Pending::default(),
+            homeless: VecDeque::new(),
             reads: VecDeque::new(),
             next_id: 0,
             completions: VecDeque::new(),
             reads_done: VecDeque::new(),
-            told_not_leader: false,
         }
     }
 
-    /// What the replica last said of itself.
+    /// What the leader last said of itself, or another replica if none leads yet.
     #[must_use]
     pub fn welcome(&self) -> Option<&Welcome> {
         self.welcome.as_ref()
@@ -91,10 +102,16 @@ impl Core {
         &self.clock
     }
 
-    /// Lanes there are: one for the address as given, one for each further port.
+    /// Lanes there are; never fewer than before.
     #[must_use]
     pub fn lanes(&self) -> usize {
-        self.lanes.len()
+        self.finder.sites() + self.lanes.len()
+    }
+
+    /// Redirects and changes of leader so far.
+    #[must_use]
+    pub fn finder_counts(&self) -> FinderCounts {
+        self.finder.counts()
     }
 
     /// Takes an event in. Only after the first welcome: a deadline needs stream time.
@@ -117,7 +134,7 @@ impl Core {
         let ticket = self.draw_id();
         let pending = PendingEvent { key, deadline, shard, bytes, attempts: 0 };
         self.pending.insert_event(ticket, pending);
-        self.lanes[self.lane_of_shard[usize::from(shard.0)]].queue.push_back(ticket);
+        self.requeue(Job::Event(ticket));
         Ok(Ticket(ticket))
     }
 
@@ -158,6 +175,9 @@ impl Core {
         while let Some(job) = self.pending.pop_retry(now) {
             self.requeue(job);
         }
+        self.watch_lanes(now);
+        self.finder.handle_timeout(now);
+        self.follow_leader(now);
         for lane in 0..self.lanes.len() {
             self.flush_events(lane, now);
         }
@@ -166,70 +186,107 @@ impl Core {
 
     /// When to call [`Core::handle_timeout`] again if nothing happens before.
     #[must_use]
-    pub fn next_timeout(&self) -> Tick {
+    pub fn next_timeout(&self, now: Tick) -> Tick {
         let (retry, deadline) = self.pending.next();
         let deadline = deadline.map_or(Tick::NEVER, |deadline| self.clock.tick_of(deadline));
-        let lanes = self.lanes.iter().map(|lane| lane.next_timeout(&self.options)).min();
-        retry.min(deadline).min(lanes.unwrap_or(Tick::NEVER))
+        let of_lane = |lane: &Lane| {
+            let closes = lane.close_at(&self.options).min(lane.stalled_at(&self.options));
+            closes.min(self.connect_at(lane).unwrap_or(Tick::NEVER))
+        };
+        let lanes = self.lanes.iter().map(of_lane).min().unwrap_or(Tick::NEVER);
+        retry.min(deadline).min(lanes).min(self.finder.next_timeout(now))
     }
 
     /// What is to be done for a lane.
     pub fn poll_lane(&mut self, lane: LaneId, now: Tick) -> LaneAction {
-        let due = self.lanes[lane.0].next_timeout(&self.options) <= now;
-        let lane = &mut self.lanes[lane.0];
-        match (due, &lane.session) {
-            (false, _) => LaneAction::None,
-            (true, Some(_)) => LaneAction::Close,
-            (true, None) => {
-                lane.connecting = true;
-                LaneAction::Connect(lane.port)
+        let at = match self.place(lane) {
+            Place::Site(site) => {
+                return match self.finder.poll_site(site, now) {
+                    SiteAction::None => LaneAction::None,
+                    SiteAction::Connect => LaneAction::Connect(site, None),
+                    SiteAction::Close => LaneAction::Close,
+                };
             }
+            Place::Lane(at) => at,
+        };
+        if self.lanes[at].close_at(&self.options) <= now {
+            return LaneAction::Close;
+        }
+        if self.connect_at(&self.lanes[at]).is_some_and(|due| due <= now) {
+            let lane = &mut self.lanes[at];
+            lane.connecting = true;
+            return LaneAction::Connect(lane.site, Some(lane.port));
+        }
+        LaneAction::None
+    }
+
+    /// Whether a lane that is to be closed owes something that will not be had elsewhere.
+    #[must_use]
+    pub fn is_silent(&self, lane: LaneId) -> bool {
+        match self.place(lane) {
+            Place::Site(_) => self.welcome.is_none(),
+            Place::Lane(at) => self.lanes[at].part == Part::Current,
         }
     }
 
     /// A lane's connection is being made or was made; its `Hello` is in [`Core::output`].
     pub fn handle_connected(&mut self, lane: LaneId, now: Tick) {
-        let lane = &mut self.lanes[lane.0];
-        lane.session = Some(Session::new(self.cluster));
-        lane.connecting = false;
-        lane.last_heard = now;
+        match self.place(lane) {
+            Place::Site(site) => self.finder.handle_connected(site),
+            Place::Lane(at) => {
+                let lane = &mut self.lanes[at];
+                lane.session = Some(Session::new(self.finder.cluster()));
+                lane.connecting = false;
+                lane.last_heard = now;
+                lane.progress_at = now;
+            }
+        }
     }
 
     /// A lane's connection could not be made or is gone. What was under way on it goes again, same keys, same bytes.
     pub fn handle_lost(&mut self, lane: LaneId, now: Tick) {
-        for job in self.lanes[lane.0].handle_lost(now, &self.options) {
-            self.requeue(job);
+        match self.place(lane) {
+            Place::Site(site) => self.finder.handle_lost(site, now),
+            Place::Lane(at) => {
+                let lane = &mut self.lanes[at];
+                if lane.part == Part::Current {
+                    self.finder.handle_doubt(now);
+                }
+                let jobs = lane.jobs();
+                lane.handle_lost(now, &self.options);
+                jobs.into_iter().for_each(|job| self.requeue(job));
+            }
         }
-    }
-
-    /// Every lane is to be closed by the shell and made anew: another replica is tried.
-    pub fn handle_moved(&mut self, now: Tick) {
-        for lane in 0..self.lanes.len() {
-            self.handle_lost(LaneId(lane), now);
-        }
-    }
-
-    /// Whether the replica said since the last call that it does not lead.
-    pub fn take_not_leader(&mut self) -> bool {
-        std::mem::take(&mut self.told_not_leader)
+        self.follow_leader(now);
     }
 
     /// Bytes to be sent on a lane.
     #[must_use]
     pub fn output(&self, lane: LaneId) -> &[u8] {
-        self.lanes[lane.0].session.as_ref().map_or(&[], Session::output)
+        match self.place(lane) {
+            Place::Site(site) => self.finder.output(site),
+            Place::Lane(at) => self.lanes[at].session.as_ref().map_or(&[], Session::output),
+        }
     }
 
     /// The first `count` bytes of [`Core::output`] were sent.
     pub fn handle_written(&mut self, lane: LaneId, count: usize) {
-        if let Some(session) = &mut self.lanes[lane.0].session {
-            session.handle_written(count);
+        match self.place(lane) {
+            Place::Site(site) => self.finder.handle_written(site, count),
+            Place::Lane(at) => {
+                if let Some(session) = &mut self.lanes[at].session {
+                    session.handle_written(count);
+                }
+            }
         }
     }
 
     /// Where to receive a lane's bytes; empty if it is down.
     pub fn space(&mut self, lane: LaneId) -> &mut [u8] {
-        self.lanes[lane.0].session.as_mut().map_or(&mut [], Session::space)
+        match self.place(lane) {
+            Place::Site(site) => self.finder.space(site),
+            Place::Lane(at) => self.lanes[at].session.as_mut().map_or(&mut [], Session::space),
+        }
     }
 
     /// `count` bytes were received on a lane.
@@ -237,7 +294,17 @@ impl Core {
     /// # Errors
     /// [`SessionError`]: the shell must close the connection and call [`Core::handle_lost`].
     pub fn handle_received(&mut self, lane: LaneId, count: usize, now: Tick) -> Result<(), SessionError> {
-        let at = lane.0;
+        let at = match self.place(lane) {
+            Place::Site(site) => {
+                if let Some(welcome) = self.finder.handle_received(site, count, now)? {
+                    self.clock.handle_told(welcome.stream_time, now);
+                    self.handle_welcome(welcome)?;
+                }
+                self.follow_leader(now);
+                return Ok(());
+            }
+            Place::Lane(at) => at,
+        };
         self.lanes[at].last_heard = now;
         // The session leaves the lane while it is read, so that its events can change the rest of this.
         let Some(mut session) = self.lanes[at].session.take() else {
@@ -246,6 +313,7 @@ impl Core {
         session.handle_received(count);
         let result = self.read_events(at, &mut session, now);
         self.lanes[at].session = Some(session);
+        self.follow_leader(now);
         result
     }
 
@@ -264,138 +332,58 @@ impl Core {
         self.reads_done.pop_front()
     }
 
-    fn read_events(&mut self, lane: usize, session: &mut Session, now: Tick) -> Result<(), SessionError> {
-        while let Some(event) = session.poll_event()? {
-            if let Some(told) = event.stream_time() {
-                self.clock.handle_told(told, now);
-            }
-            match event {
-                SessionEvent::Welcome(welcome) => self.handle_welcome(lane, welcome, now)?,
-                SessionEvent::Answers { tag, whole, answers } => {
-                    for answer in answers {
-                        let answer = answer.map_err(SessionError::Message)?;
-                        self.handle_answer(lane, tag, &answer, now)?;
-                    }
-                    if whole {
-                        self.lanes[lane].finish(tag);
-                    }
-                }
-                SessionEvent::States { tag, states, .. } => self.handle_states(lane, tag, states)?,
-                SessionEvent::Refused { tag, refused } => self.handle_refused(lane, tag, &refused, now),
-                SessionEvent::Pong => {}
-            }
+    /// Makes the lanes those of the present leader, if that is another than before. What waited for the one before, or
+    /// was under way there, goes to the new one in the order in which it was enqueued.
+    fn follow_leader(&mut self, now: Tick) {
+        if self.term == self.finder.term() {
+            return;
         }
-        Ok(())
-    }
-
-    fn handle_welcome(&mut self, lane: usize, welcome: Welcome, now: Tick) -> Result<(), SessionError> {
-        if self.cluster != ClusterId(0) && self.cluster != welcome.cluster {
-            return Err(SessionError::OtherCluster);
-        }
-        self.cluster = welcome.cluster;
-        self.lanes[lane].backoff = Duration::ZERO;
-        let changed = self.welcome.as_ref().is_none_or(|known| known.ports != welcome.ports);
-        if changed {
-            self.map_shards(&welcome, now);
-        }
-        self.welcome = Some(welcome);
-        Ok(())
-    }
-
-    /// Gives every port a lane. Lanes are never taken away, so that their ids stay; one without a shard just idles.
-    fn map_shards(&mut self, welcome: &Welcome, now: Tick) {
-        let routing = Routing { seed: welcome.routing_seed, shards: welcome.ports.len() as u16 };
-        self.routing = Some(routing);
+        self.term = self.finder.term();
         self.lane_of_shard.clear();
-        for port in &welcome.ports {
-            let known = self.lanes.iter().position(|lane| lane.port == Some(*port));
-            let at = known.unwrap_or_else(|| {
-                self.lanes.push(Lane::new(Some(*port), now));
-                self.lanes.len() - 1
-            });
-            self.lane_of_shard.push(at);
+        let mut jobs: Vec<Job> = self.homeless.drain(..).map(Job::Event).collect();
+        for lane in &mut self.lanes {
+            jobs.extend(lane.jobs());
+            lane.retire(now);
         }
-        let queued: Vec<u64> = self.lanes.iter_mut().flat_map(|lane| lane.queue.drain(..)).collect();
-        for ticket in queued {
-            if let Some(event) = self.pending.events.get_mut(&ticket) {
-                event.shard = routing.shard_of_key(event.key);
-                self.requeue(Job::Event(ticket));
+        jobs.sort_unstable();
+        if let Some(Found { site, welcome, .. }) = self.finder.leader() {
+            for port in &welcome.ports {
+                let known = self.lanes.iter().position(|lane| (lane.site, lane.port) == (*site, *port));
+                let at = known.unwrap_or_else(|| {
+                    self.lanes.push(Lane::new(*site, *port, now));
+                    self.lanes.len() - 1
+                });
+                self.lanes[at].revive(now);
+                self.lane_of_shard.push(at);
             }
         }
+        jobs.into_iter().for_each(|job| self.requeue(job));
     }
 
-    fn handle_answer(
-        &mut self,
-        lane: usize,
-        tag: u64,
-        answer: &assize_wire::message::Answer<'_>,
-        now: Tick,
-    ) -> Result<(), SessionError> {
-        let slot = match &mut self.lanes[lane].in_flight[tag as usize] {
-            Some(InFlight::Events(tickets)) => tickets.get_mut(answer.index as usize),
-            _ => None,
-        };
-        let ticket = match slot {
-            Some(ticket) if *ticket != ANSWERED => std::mem::replace(ticket, ANSWERED),
-            _ => return Err(SessionError::TooManyAnswers { number: tag }),
-        };
-        if !answer.status.is_final() {
-            self.told_not_leader |= answer.status == Status::NotLeader;
-            let hint = Duration::from_micros(answer.retry_after_us.into());
-            self.retry(Job::Event(ticket), now, hint);
-        } else if let Some(event) = self.pending.remove_event(ticket) {
-            self.completions.push_back(Completion {
-                ticket: Ticket(ticket),
-                key: event.key,
-                deadline: event.deadline,
-                outcome: Outcome::Answered(AnswerOwned::from_wire(answer)),
-            });
-        }
-        Ok(())
-    }
-
-    fn handle_states(
-        &mut self,
-        lane: usize,
-        tag: u64,
-        states: assize_wire::message::States<'_>,
-    ) -> Result<(), SessionError> {
-        let Some(InFlight::Read(number)) = self.lanes[lane].in_flight[tag as usize] else {
-            return Err(SessionError::UnknownRequest { number: tag });
-        };
-        let Some(read) = self.pending.reads.get_mut(&number) else {
-            return Ok(());
-        };
-        for state in states {
-            let state = state.map_err(SessionError::Message)?;
-            let at = state.index as usize;
-            if read.seen.get(at).copied() != Some(false) {
-                return Err(SessionError::TooManyAnswers { number: tag });
-            }
-            read.seen[at] = true;
-            read.states[at] = state.state.map(<[u8]>::to_vec);
-            read.missing -= 1;
-        }
-        if read.missing == 0 {
-            let states = std::mem::take(&mut read.states);
-            self.pending.reads.remove(&number);
-            self.lanes[lane].finish(tag);
-            self.reads_done.push_back((number, states));
-        }
-        Ok(())
-    }
-
-    /// Nothing of the request was admitted.
-    fn handle_refused(&mut self, lane: usize, tag: u64, refused: &Refused, now: Tick) {
-        let hint = Duration::from_micros(refused.retry_after_us.into());
-        match self.lanes[lane].finish(tag) {
-            Some(InFlight::Events(tickets)) => {
-                for ticket in tickets.into_iter().filter(|ticket| *ticket != ANSWERED) {
-                    self.retry(Job::Event(ticket), now, hint);
+    /// Lanes on which the leader leaves everything unanswered for too long: is it there, and does it lead?
+    fn watch_lanes(&mut self, now: Tick) {
+        for lane in &mut self.lanes {
+            if lane.stalled_at(&self.options) <= now {
+                lane.progress_at = now;
+                if let Some(session) = lane.ready() {
+                    session.ping();
                 }
+                self.finder.handle_stalled(now);
             }
-            Some(InFlight::Read(number)) => self.retry(Job::Read(number), now, hint),
-            None => {}
+        }
+    }
+
+    /// When a lane that is down may be connected; never before the leader was heard of since it was lost.
+    fn connect_at(&self, lane: &Lane) -> Option<Tick> {
+        let down = lane.part == Part::Current && lane.session.is_none() && !lane.connecting;
+        let confirmed = self.finder.leader()?.confirmed_at >= lane.lost_at;
+        (down && confirmed).then_some(lane.connect_at)
+    }
+
+    fn place(&self, lane: LaneId) -> Place {
+        match lane.0.checked_sub(self.finder.sites()) {
+            None => Place::Site(SiteId(lane.0)),
+            Some(at) => Place::Lane(at),
         }
     }
 
@@ -408,8 +396,10 @@ impl Core {
         match job {
             Job::Event(ticket) => {
                 if let Some(event) = self.pending.events.get(&ticket) {
-                    let lane = self.lane_of_shard[usize::from(event.shard.0)];
-                    self.lanes[lane].queue.push_back(ticket);
+                    match self.lane_of_shard.get(usize::from(event.shard.0)) {
+                        Some(lane) => self.lanes[*lane].queue.push_back(ticket),
+                        None => self.homeless.push_back(ticket),
+                    }
                 }
             }
             Job::Read(number) => {
@@ -444,16 +434,13 @@ impl Core {
             }
             let events: Vec<&[u8]> =
                 tickets.iter().map(|ticket| self.pending.events[ticket].bytes.as_slice()).collect();
-            let tag = lane.track(InFlight::Events(tickets));
+            let tag = lane.track(InFlight::Events(tickets), now);
             let session = lane.session.as_mut().expect("the lane is ready");
-            if !session.is_waiting() {
-                lane.last_heard = now;
-            }
             session.submit(tag, events.len() as u32, events.into_iter());
         }
     }
 
-    /// Sends reads on the first lane that is up: any port reads every shard.
+    /// Sends reads on the leader's first lane that is up: any port reads every shard.
     fn flush_reads(&mut self, now: Tick) {
         while !self.reads.is_empty() {
             let Some(lane) = self.lanes.iter_mut().find_map(|lane| lane.ready().is_some().then_some(lane))
@@ -464,11 +451,8 @@ impl Core {
             let Some(read) = self.pending.reads.get(&number) else {
                 continue;
             };
-            let tag = lane.track(InFlight::Read(number));
+            let tag = lane.track(InFlight::Read(number), now);
             let session = lane.session.as_mut().expect("the lane is ready");
-            if !session.is_waiting() {
-                lane.last_heard = now;
-            }
             session.read(tag, Consistency::Linearizable, &read.entities);
         }
     }
@@ -477,6 +461,12 @@ impl Core {
         self.next_id += 1;
         self.next_id
     }
+}
+
+/// Where a lane's state is.
+enum Place {
+    Site(SiteId),
+    Lane(usize),
 }
 
 /// A request is closed when it has this many bytes, well under the frame's limit whatever the last event adds.

@@ -1,29 +1,49 @@
-//! A lane: the way to one port, up or down, with what waits for it and what is under way on it.
+//! A lane: the way to one port of one replica, up or down, with what waits for it and what is under way on it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::clock::Tick;
+use super::finder::SiteId;
 use super::options::Options;
 use super::pending::Job;
 use super::session::Session;
 
-/// The way to one port. Events queue here while it is down or has no credit.
+/// The way to one port of a replica. Events queue here while it is down or has no credit.
 #[derive(Debug)]
 pub(super) struct Lane {
-    /// The port at the replica's host; `None` for that of the address as given.
-    pub port: Option<u16>,
+    pub site: SiteId,
+    /// The port at the replica's host.
+    pub port: u16,
+    pub part: Part,
     pub session: Option<Session>,
+    /// Tickets to be sent; none unless the lane is [`Part::Current`].
     pub queue: VecDeque<u64>,
     pub in_flight: Vec<Option<InFlight>>,
     /// Places in `in_flight` to be used again.
     free: Vec<usize>,
-    /// While down: when to connect. While up: unused.
+    /// While down: not to connect before.
     pub connect_at: Tick,
+    /// While down: since when. A lane is connected again only after the leader was heard of later than that.
+    pub lost_at: Tick,
     pub backoff: Duration,
+    /// When anything came, a pong included; or when it began to owe something.
     pub last_heard: Tick,
+    /// When an answer came, or when it began to owe something, or when its silence was last found strange.
+    pub progress_at: Tick,
     /// The shell has been told to connect and has not yet said how it went.
     pub connecting: bool,
+}
+
+/// What a lane is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// It leads to the leader.
+    Current,
+    /// It led to the leader before, until then. What was under way goes again elsewhere; answers still count.
+    Former(Tick),
+    /// It leads to the leader again, but still owes what went elsewhere since: it begins with a new connection.
+    Renewed,
 }
 
 /// A request under way.
@@ -38,27 +58,35 @@ pub(super) enum InFlight {
 pub(super) const ANSWERED: u64 = u64::MAX;
 
 impl Lane {
-    pub(super) fn new(port: Option<u16>, connect_at: Tick) -> Lane {
+    pub(super) fn new(site: SiteId, port: u16, now: Tick) -> Lane {
         Lane {
+            site,
             port,
+            part: Part::Current,
             session: None,
             queue: VecDeque::new(),
             in_flight: Vec::new(),
             free: Vec::new(),
-            connect_at,
+            connect_at: now,
+            lost_at: Tick::default(),
             backoff: Duration::ZERO,
             last_heard: Tick::default(),
+            progress_at: Tick::default(),
             connecting: false,
         }
     }
 
-    /// The session, if the handshake is done.
+    /// The session, if events may be sent on it.
     pub(super) fn ready(&mut self) -> Option<&mut Session> {
-        self.session.as_mut().filter(|session| session.is_welcomed())
+        self.session.as_mut().filter(|session| session.is_welcomed() && self.part == Part::Current)
     }
 
     /// Keeps a request and returns its tag.
-    pub(super) fn track(&mut self, request: InFlight) -> u64 {
+    pub(super) fn track(&mut self, request: InFlight, now: Tick) -> u64 {
+        if !self.is_owed() {
+            self.last_heard = now;
+            self.progress_at = now;
+        }
         let at = self.free.pop().unwrap_or_else(|| {
             self.in_flight.push(None);
             self.in_flight.len() - 1
@@ -76,35 +104,85 @@ impl Lane {
         request
     }
 
-    /// The connection is gone: everything under way is to be sent again. Events go back to this lane's queue, ahead
-    /// of what waits there; reads are returned, for any lane.
-    pub(super) fn handle_lost(&mut self, now: Tick, options: &Options) -> Vec<Job> {
+    /// The connection is gone.
+    pub(super) fn handle_lost(&mut self, now: Tick, options: &Options) {
         self.session = None;
         self.connecting = false;
-        self.backoff = (self.backoff * 2).clamp(options.backoff_min, options.backoff_max);
-        self.connect_at = now.after(self.backoff);
-        let mut reads = Vec::new();
+        self.in_flight.clear();
         self.free.clear();
-        for request in std::mem::take(&mut self.in_flight).into_iter().flatten().rev() {
-            match request {
-                InFlight::Events(tickets) => {
-                    for ticket in tickets.into_iter().rev().filter(|ticket| *ticket != ANSWERED) {
-                        self.queue.push_front(ticket);
-                    }
-                }
-                InFlight::Read(read) => reads.push(Job::Read(read)),
-            }
+        self.lost_at = now;
+        if self.part == Part::Renewed {
+            self.part = Part::Current;
+            self.connect_at = now;
+        } else {
+            self.backoff = (self.backoff * 2).clamp(options.backoff_min, options.backoff_max);
+            self.connect_at = now.after(self.backoff);
         }
-        reads
     }
 
-    /// When this lane next needs attention by itself.
-    pub(super) fn next_timeout(&self, options: &Options) -> Tick {
-        match &self.session {
-            Some(session) if session.is_waiting() => self.last_heard.after(options.silence_timeout),
-            Some(_) => Tick::NEVER,
-            None if self.connecting => Tick::NEVER,
-            None => self.connect_at,
+    /// Everything that waits here or is under way, each event once, in the order in which the caller enqueued.
+    pub(super) fn jobs(&mut self) -> Vec<Job> {
+        let mut jobs: Vec<Job> = self.queue.drain(..).map(Job::Event).collect();
+        if self.part == Part::Current {
+            for request in self.in_flight.iter().flatten() {
+                match request {
+                    InFlight::Events(tickets) => {
+                        let open = tickets.iter().filter(|ticket| **ticket != ANSWERED);
+                        jobs.extend(open.map(|ticket| Job::Event(*ticket)));
+                    }
+                    InFlight::Read(number) => jobs.push(Job::Read(*number)),
+                }
+            }
+        }
+        jobs.sort_unstable();
+        jobs
+    }
+
+    /// Another replica leads, or none is known to.
+    pub(super) fn retire(&mut self, now: Tick) {
+        assert!(self.queue.is_empty(), "events wait for a replica that does not lead");
+        if !matches!(self.part, Part::Former(_)) {
+            self.part = Part::Former(now);
+        }
+    }
+
+    /// The replica leads, perhaps again.
+    pub(super) fn revive(&mut self, now: Tick) {
+        self.part = match (&self.session, self.part) {
+            (Some(session), Part::Former(_)) if session.is_waiting() => Part::Renewed,
+            (_, Part::Renewed) => Part::Renewed,
+            _ => Part::Current,
+        };
+        if self.session.is_none() {
+            self.connect_at = now;
+            self.lost_at = Tick::default();
+        }
+    }
+
+    /// Whether the replica owes something here, a welcome included.
+    pub(super) fn is_owed(&self) -> bool {
+        self.session.as_ref().is_some_and(Session::is_waiting)
+    }
+
+    /// From when on it is strange that nothing was answered.
+    pub(super) fn stalled_at(&self, options: &Options) -> Tick {
+        match self.part {
+            Part::Current if self.is_owed() => self.progress_at.after(options.request_timeout),
+            _ => Tick::NEVER,
+        }
+    }
+
+    /// When the connection is to be closed.
+    pub(super) fn close_at(&self, options: &Options) -> Tick {
+        match (&self.session, self.part) {
+            (None, _) => Tick::NEVER,
+            (Some(_), Part::Renewed) => Tick::default(),
+            (Some(session), Part::Former(_)) if !session.is_waiting() => Tick::default(),
+            (Some(_), Part::Former(since)) => since.after(options.silence_timeout),
+            (Some(session), Part::Current) if session.is_waiting() => {
+                self.last_heard.after(options.silence_timeout)
+            }
+            (Some(_), Part::Current) => Tick::NEVER,
         }
     }
 }

@@ -15,11 +15,14 @@ pub struct Options {
     pub call_timeout: Duration,
     /// How far ahead the deadline of a new key lies, at most 7/8 of the cluster's TTL (W1).
     pub key_lifetime: Duration,
-    /// A connection that owes something and says nothing for so long is given up and made anew.
+    /// How long the leader may leave everything on a connection unanswered until the other replicas are asked who
+    /// leads. Nothing is given up by it: if nobody else leads, the answers are waited for.
+    pub request_timeout: Duration,
+    /// A connection that owes something and does not even answer a ping for so long is given up and made anew.
     pub silence_timeout: Duration,
-    /// The first wait before connecting or submitting again; doubled up to `backoff_max`.
+    /// The first wait before looking for a leader, connecting or submitting again.
     pub backoff_min: Duration,
-    /// The longest wait before connecting or submitting again.
+    /// The longest wait before looking for a leader, connecting or submitting again.
     pub backoff_max: Duration,
 }
 
@@ -30,6 +33,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_secs(30),
             key_lifetime: Duration::from_secs(3600),
+            request_timeout: Duration::from_secs(1),
             silence_timeout: Duration::from_secs(5),
             backoff_min: Duration::from_millis(2),
             backoff_max: Duration::from_millis(500),

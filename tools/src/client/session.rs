@@ -173,6 +173,15 @@ impl Session {
         writer.finish(&mut self.output);
     }
 
+    /// Asks for a sign of life. The answer is [`SessionEvent::Pong`].
+    ///
+    /// # Panics
+    /// Before the handshake.
+    pub fn ping(&mut self) {
+        assert!(self.welcomed, "a ping before the handshake");
+        FrameWriter::begin(&mut self.output, FrameKind::Ping, PING_REQUEST).finish(&mut self.output);
+    }
+
     /// The next thing that the received bytes say.
     ///
     /// # Errors
@@ -217,6 +226,9 @@ impl Session {
         self.first_request + self.requests.len() as u64 - 1
     }
 }
+
+/// The number of every ping: no other request comes so far, and it does not matter which of two is answered.
+const PING_REQUEST: u64 = u64::MAX;
 
 /// The requests in flight, apart from the buffer that the frame is read from.
 struct Requests<'a> {

@@ -1,7 +1,6 @@
 //! Sockets and a clock around [`Core`]: it connects, reads and writes where the core says so, and decides nothing.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
@@ -10,6 +9,8 @@ use mio::{Events, Interest, Poll, Token};
 use super::clock::Tick;
 use super::core::{Core, LaneAction, LaneId};
 use super::error::{ClientError, SessionError};
+use super::finder::SiteId;
+use super::sites::Sites;
 
 /// The I/O of one client.
 #[derive(Debug)]
@@ -17,31 +18,36 @@ pub(super) struct Shell {
     poll: Poll,
     events: Events,
     streams: Vec<Option<TcpStream>>,
-    names: Vec<String>,
-    addresses: Vec<SocketAddr>,
-    at: usize,
+    sites: Sites,
     start: Instant,
     /// What the last failed attempt met, for people.
     pub last: String,
-    /// Set when a replica refused us for good.
-    pub refused: Option<SessionError>,
+    /// For each site why it refused us for good, if it did.
+    refused: Vec<Option<SessionError>>,
 }
 
 impl Shell {
-    pub(super) fn new(names: Vec<String>) -> Result<Shell, ClientError> {
-        let mut shell = Shell {
+    pub(super) fn new(names: &[String]) -> Result<Shell, ClientError> {
+        let sites = Sites::new(names)?;
+        Ok(Shell {
             poll: Poll::new().map_err(ClientError::Poll)?,
             events: Events::with_capacity(64),
             streams: Vec::new(),
-            names,
-            addresses: Vec::new(),
-            at: 0,
             start: Instant::now(),
             last: String::new(),
-            refused: None,
-        };
-        shell.resolve()?;
-        Ok(shell)
+            refused: vec![None; sites.len()],
+            sites,
+        })
+    }
+
+    /// Addresses there are.
+    pub(super) fn sites(&self) -> usize {
+        self.sites.len()
+    }
+
+    /// Why no replica will ever serve us, if all have refused us for good.
+    pub(super) fn refused(&self) -> Option<&SessionError> {
+        self.refused.iter().all(Option::is_some).then(|| self.refused.first()?.as_ref()).flatten()
     }
 
     pub(super) fn now(&self) -> Tick {
@@ -52,21 +58,18 @@ impl Shell {
     pub(super) fn turn(&mut self, core: &mut Core, until: Tick) -> Result<(), ClientError> {
         let now = self.now();
         core.handle_timeout(now);
-        if core.take_not_leader() && self.addresses.len() > 1 {
-            self.move_on(core, now);
-        }
         self.streams.resize_with(core.lanes(), || None);
         for lane in (0..core.lanes()).map(LaneId) {
             match core.poll_lane(lane, now) {
                 LaneAction::None => {}
-                LaneAction::Connect(port) => self.connect(core, lane, port, now),
-                LaneAction::Close => self.lose(core, lane, "the connection fell silent".into()),
+                LaneAction::Connect(site, port) => self.connect(core, lane, (site, port), now),
+                LaneAction::Close => self.close(core, lane),
             }
             self.write(core, lane);
         }
-        let wake = core.next_timeout().min(until);
+        let now = self.now();
         // Rounded up by epoll to its milliseconds; a wait that is over is not waited for.
-        let wait = wake.since(self.now());
+        let wait = core.next_timeout(now).min(until).since(now);
         match self.poll.poll(&mut self.events, Some(wait.min(Duration::from_secs(60)))) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(ClientError::Poll(error)),
             _ => {}
@@ -83,12 +86,9 @@ impl Shell {
         Ok(())
     }
 
-    fn connect(&mut self, core: &mut Core, lane: LaneId, port: Option<u16>, now: Tick) {
-        let mut address = self.addresses[self.at];
-        if let Some(port) = port {
-            address.set_port(port);
-        }
-        let connected = TcpStream::connect(address).and_then(|mut stream| {
+    fn connect(&mut self, core: &mut Core, lane: LaneId, to: (SiteId, Option<u16>), now: Tick) {
+        let address = self.sites.address(to.0, to.1);
+        let connected = address.and_then(TcpStream::connect).and_then(|mut stream| {
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(&mut stream, Token(lane.0), interest)?;
             Ok(stream)
@@ -101,8 +101,17 @@ impl Shell {
                 self.streams[lane.0] = Some(stream);
                 core.handle_connected(lane, now);
             }
-            Err(error) => self.lose(core, lane, format!("{address}: {error}")),
+            Err(error) => self.lose(core, lane, error.to_string()),
         }
+    }
+
+    /// The core wants it: it is not needed, or is silent.
+    fn close(&mut self, core: &mut Core, lane: LaneId) {
+        if core.is_silent(lane) {
+            self.last = "the connection fell silent".into();
+        }
+        self.streams[lane.0] = None;
+        core.handle_lost(lane, self.now());
     }
 
     fn read(&mut self, core: &mut Core, lane: LaneId) {
@@ -115,7 +124,7 @@ impl Shell {
                 Ok(count) => {
                     if let Err(error) = core.handle_received(lane, count, self.now()) {
                         let why = error.to_string();
-                        self.note_refusal(error);
+                        self.note_refusal(lane, error);
                         return self.lose(core, lane, why);
                     }
                 }
@@ -146,60 +155,25 @@ impl Shell {
         }
     }
 
-    /// Closes a lane and tells the core; the entry lane's loss moves on to the next address.
+    /// A lane's connection failed.
     fn lose(&mut self, core: &mut Core, lane: LaneId, why: String) {
         self.streams[lane.0] = None;
         self.last = why;
-        let now = self.now();
-        core.handle_lost(lane, now);
-        if lane == LaneId(0) && self.addresses.len() > 1 {
-            self.move_on(core, now);
+        core.handle_lost(lane, self.now());
+        if lane.0 < self.sites.len() {
+            self.sites.handle_unreachable();
         }
     }
 
-    fn move_on(&mut self, core: &mut Core, now: Tick) {
-        self.at += 1;
-        if self.at == self.addresses.len() {
-            // Names may point elsewhere by now; if they cannot be resolved, the old addresses stay.
-            if let Err(error) = self.resolve() {
-                self.last = error.to_string();
-            }
-            self.at = 0;
-        }
-        self.streams.iter_mut().for_each(|stream| *stream = None);
-        core.handle_moved(now);
-    }
-
-    fn note_refusal(&mut self, error: SessionError) {
+    fn note_refusal(&mut self, lane: LaneId, error: SessionError) {
         use assize_wire::message::RefusedCode::{BadFrame, OtherCluster};
         let for_good = match &error {
             SessionError::OtherCluster => true,
             SessionError::Refused(refused) => matches!(refused.code, OtherCluster | BadFrame),
             _ => false,
         };
-        if for_good {
-            self.refused = Some(error);
+        if for_good && let Some(refused) = self.refused.get_mut(lane.0) {
+            *refused = Some(error);
         }
-    }
-
-    fn resolve(&mut self) -> Result<(), ClientError> {
-        let mut addresses = Vec::new();
-        let mut failure = None;
-        for name in &self.names {
-            match name.to_socket_addrs() {
-                Ok(found) => addresses.extend(found),
-                Err(source) => {
-                    failure = Some(ClientError::Address { address: name.clone(), source });
-                }
-            }
-        }
-        if addresses.is_empty() {
-            return Err(failure.unwrap_or_else(|| ClientError::Address {
-                address: self.names.join(", "),
-                source: io::Error::new(io::ErrorKind::InvalidInput, "no address"),
-            }));
-        }
-        self.addresses = addresses;
-        Ok(())
     }
 }

@@ -48,6 +48,8 @@ pub(super) struct Batch {
     pub hint_us: Option<u32>,
     /// Some of its events were sent before and their fate was open.
     pub resubmitted: bool,
+    /// An answer was one that nobody wants.
+    pub failed: bool,
     pub missing: u32,
     events: Vec<u8>,
     ends: Vec<u32>,
@@ -81,6 +83,7 @@ impl Batch {
         self.attempts = 0;
         self.hint_us = None;
         self.resubmitted = false;
+        self.failed = false;
         self.missing = 0;
         self.events.clear();
         self.ends.clear();

@@ -3,22 +3,27 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use assize_wire::ClusterId;
-use assize_wire::message::Answer;
+use assize_wire::message::{Answer, RefusedCode};
+use assize_wire::outcome::Status;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use super::batch::{Batch, BatchState};
 use super::worker::Context;
-use crate::client::{Session, SessionError, SessionEvent, Tick};
+use crate::client::{Session, SessionError, SessionEvent, SiteId, Tick};
 
-/// One connection, up or down.
+/// One connection to the leader, up or down.
 pub(super) struct Connection {
     token: Token,
-    /// The port of the shard's owner, then the address as given: a restarted engine may listen elsewhere.
-    addresses: [SocketAddr; 2],
+    /// The finder's term in which `to` led; what is sent in another is not for it.
+    term: u64,
+    /// The leader's site, and there the port of the shard's owner; none while nobody leads.
+    to: Option<(SiteId, SocketAddr)>,
     attempts: usize,
+    lost_at: Tick,
     cluster: ClusterId,
     /// The shards whose keys this connection carries, in turn.
     shards: Vec<u16>,
@@ -31,22 +36,21 @@ pub(super) struct Connection {
     waiting: VecDeque<usize>,
     connect_at: u64,
     last_heard: u64,
+    /// When an answer came, or it began to owe some, or its silence was last found strange.
+    progress_at: u64,
     pub welcomed_once: bool,
     /// What the last lost connection met, for people.
     pub last: String,
 }
 
 impl Connection {
-    pub(super) fn new(
-        token: Token,
-        addresses: [SocketAddr; 2],
-        cluster: ClusterId,
-        shards: Vec<u16>,
-    ) -> Connection {
+    pub(super) fn new(token: Token, cluster: ClusterId, shards: Vec<u16>) -> Connection {
         Connection {
             token,
-            addresses,
+            term: 0,
+            to: None,
             attempts: 0,
+            lost_at: Tick::default(),
             cluster,
             shards,
             next_shard: 0,
@@ -57,6 +61,7 @@ impl Connection {
             waiting: VecDeque::new(),
             connect_at: 0,
             last_heard: 0,
+            progress_at: 0,
             welcomed_once: false,
             last: String::new(),
         }
@@ -78,14 +83,49 @@ impl Connection {
         open.map(|batch| u64::from(batch.missing)).sum()
     }
 
+    /// The shard for whose owner this is.
+    pub(super) fn shard(&self) -> usize {
+        usize::from(self.shards[0])
+    }
+
+    /// Another replica leads, at this address for this connection, or none does. What was under way goes again.
+    pub(super) fn follow(
+        &mut self,
+        term: u64,
+        to: Option<(SiteId, SocketAddr)>,
+        context: &mut Context<'_>,
+        now: u64,
+    ) {
+        let is_owed = self.session.as_ref().is_some_and(Session::is_waiting);
+        // While nobody leads the old connection stays: what is under way may still be answered.
+        if to.is_some() && (self.to != to || is_owed) {
+            if self.stream.is_some() {
+                self.close(context, "another replica leads".into());
+            }
+            self.attempts = 0;
+            self.connect_at = now;
+            self.lost_at = Tick::default();
+        }
+        if to.is_some() {
+            self.to = to;
+        }
+        self.term = term;
+        context.attention = true;
+    }
+
     /// Connects and sends again what is due. Returns when it next needs attention.
     pub(super) fn attend(&mut self, registry: &Registry, context: &mut Context<'_>, now: u64) -> u64 {
         if self.stream.is_none() {
-            if self.connect_at > now {
-                return self.connect_at;
-            }
-            self.connect(registry, context, now);
-            return if self.stream.is_none() { self.connect_at } else { u64::MAX };
+            // A lost one is made again only after the leader was heard of: it may be gone.
+            let confirmed = context.finder.leader().is_some_and(|found| found.confirmed_at >= self.lost_at);
+            return match self.to {
+                Some((_, address)) if confirmed && self.connect_at <= now => {
+                    self.connect(registry, address, context, now);
+                    if self.stream.is_none() { self.connect_at } else { u64::MAX }
+                }
+                Some(_) if confirmed => self.connect_at,
+                _ => u64::MAX,
+            };
         }
         let mut next = u64::MAX;
         for _ in 0..self.waiting.len() {
@@ -103,12 +143,20 @@ impl Connection {
 
     /// Whether a new batch may be started.
     pub(super) fn has_room(&self, context: &Context<'_>) -> bool {
+        if !self.is_current(context) {
+            return false;
+        }
         let session = self.session.as_ref().filter(|session| session.is_welcomed());
         session.is_some_and(|session| {
             self.waiting.is_empty()
                 && self.outstanding() < context.depth
                 && session.credit_left() >= (context.plan.batch as u32).min(session.credit())
         })
+    }
+
+    /// Whether it leads to the leader.
+    fn is_current(&self, context: &Context<'_>) -> bool {
+        self.term == context.finder.term() && context.finder.leader().is_some()
     }
 
     /// Draws a new batch and sends it.
@@ -130,6 +178,9 @@ impl Connection {
 
     /// Sends the open events of a batch, as far as the credit goes; false if it must wait.
     fn send(&mut self, at: usize, context: &mut Context<'_>, now: u64) -> bool {
+        if !self.is_current(context) {
+            return false;
+        }
         let Some(session) = self.session.as_mut().filter(|session| session.is_welcomed()) else {
             return false;
         };
@@ -144,6 +195,7 @@ impl Connection {
         }
         if !session.is_waiting() {
             self.last_heard = now;
+            self.progress_at = now;
         }
         batch.state = BatchState::Sent;
         batch.hint_us = None;
@@ -152,8 +204,7 @@ impl Connection {
         true
     }
 
-    fn connect(&mut self, registry: &Registry, context: &mut Context<'_>, now: u64) {
-        let address = self.addresses[self.attempts % 2];
+    fn connect(&mut self, registry: &Registry, address: SocketAddr, context: &mut Context<'_>, now: u64) {
         self.attempts += 1;
         let connected = TcpStream::connect(address).and_then(|mut stream| {
             registry.register(&mut stream, self.token, Interest::READABLE | Interest::WRITABLE)?;
@@ -166,17 +217,31 @@ impl Connection {
                 self.stream = Some(stream);
                 self.session = Some(Session::new(self.cluster));
                 self.last_heard = now;
+                self.progress_at = now;
             }
             Err(error) => self.lose(context, now, format!("{address}: {error}")),
         }
     }
 
-    /// Closes a connection that owes something and has been silent for too long.
+    /// Looks after a connection that owes something: is the replica there, and does it lead? Closes one that does not
+    /// even answer pings.
     pub(super) fn check_silence(&mut self, context: &mut Context<'_>, now: u64) {
-        let silent = self.session.as_ref().is_some_and(Session::is_waiting)
-            && now.saturating_sub(self.last_heard) > context.plan.silence_timeout.as_nanos() as u64;
-        if silent {
-            self.lose(context, now, "the connection fell silent".into());
+        let Some(session) = self.session.as_mut().filter(|session| session.is_waiting()) else {
+            return;
+        };
+        let is_over = |since: u64, limit: Duration| now.saturating_sub(since) > limit.as_nanos() as u64;
+        if is_over(self.last_heard, context.plan.silence_timeout) {
+            return self.lose(context, now, "the connection fell silent".into());
+        }
+        if is_over(self.progress_at, context.plan.request_timeout) {
+            self.progress_at = now;
+            if session.is_welcomed() {
+                session.ping();
+            }
+            if self.is_current(context) {
+                context.finder.handle_stalled(Tick(now));
+            }
+            self.flush(context, now);
         }
     }
 
@@ -226,14 +291,23 @@ impl Connection {
             }
             match event {
                 SessionEvent::Answers { tag, whole, answers } => {
-                    context.shared.handle_answers(now);
                     let at = tag as usize;
-                    let batch = &mut self.batches[at];
+                    let (batch, site) = (&mut self.batches[at], self.to.map(|(site, _)| site));
+                    let mut leads = false;
                     for answer in answers {
-                        settle(batch, &answer.map_err(SessionError::Message)?, context, now)?;
+                        let answer = answer.map_err(SessionError::Message)?;
+                        leads |= answer.status != Status::NotLeader;
+                        settle(batch, &answer, site, context, now)?;
+                    }
+                    if leads {
+                        self.progress_at = now;
+                        context.shared.handle_answers(now);
+                        context.finder.handle_progress();
                     }
                     if whole && batch.missing == 0 {
                         context.record(batch.intended, now);
+                        context.stats.calls_failed += u64::from(batch.failed);
+                        context.stats.calls_retried += u64::from(batch.resubmitted && !batch.failed);
                         batch.state = BatchState::Free;
                         self.free.push(at);
                     } else if whole {
@@ -243,8 +317,20 @@ impl Connection {
                 }
                 SessionEvent::Refused { tag, refused } => {
                     let batch = &mut self.batches[tag as usize];
-                    context.stats.counts.busy += u64::from(batch.missing);
-                    batch.hint_us = Some(refused.retry_after_us);
+                    match (refused.code, self.to) {
+                        (RefusedCode::NotLeader { leader }, Some((site, _))) => {
+                            // It waits for a leader, and not for a time.
+                            batch.resubmitted = true;
+                            context.finder.handle_not_leader(site, leader, Tick(now));
+                        }
+                        (code, _) => {
+                            context.stats.counts.busy += u64::from(batch.missing);
+                            batch.hint_us = Some(refused.retry_after_us);
+                            if code == RefusedCode::NotServing {
+                                context.finder.handle_doubt(Tick(now));
+                            }
+                        }
+                    }
                     come_back(batch, context, now);
                     self.waiting.push_back(tag as usize);
                 }
@@ -276,8 +362,18 @@ impl Connection {
         }
     }
 
-    /// The connection is gone: everything under way goes again, same keys, same bytes.
+    /// The connection is gone, and perhaps the leader.
     fn lose(&mut self, context: &mut Context<'_>, now: u64, why: String) {
+        if self.is_current(context) {
+            context.finder.handle_doubt(Tick(now));
+        }
+        self.close(context, why);
+        self.lost_at = Tick(now);
+        self.connect_at = now + (BACKOFF_MIN_NS << self.attempts.min(CONNECT_DOUBLINGS));
+    }
+
+    /// Closes the connection: everything under way goes again, same keys, same bytes.
+    fn close(&mut self, context: &mut Context<'_>, why: String) {
         if self.session.as_ref().is_some_and(Session::is_welcomed) {
             context.stats.reconnects += 1;
         }
@@ -292,8 +388,6 @@ impl Connection {
                 self.waiting.push_back(at);
             }
         }
-        let backoff = BACKOFF_MIN_NS << self.attempts.min(CONNECT_DOUBLINGS);
-        self.connect_at = now + backoff;
         context.attention = true;
     }
 }
@@ -302,6 +396,7 @@ impl Connection {
 fn settle(
     batch: &mut Batch,
     answer: &Answer<'_>,
+    site: Option<SiteId>,
     context: &mut Context<'_>,
     now: u64,
 ) -> Result<(), SessionError> {
@@ -309,8 +404,13 @@ fn settle(
         return Err(SessionError::TooManyAnswers { number: 0 });
     };
     if answer.status.is_final() {
+        let errors = context.stats.counts.errors;
         context.settle(batch, event, answer, now);
+        batch.failed |= context.stats.counts.errors > errors;
         batch.close(event);
+    } else if let (Status::NotLeader, Some(site)) = (answer.status, site) {
+        batch.resubmitted = true;
+        context.finder.handle_not_leader(site, None, Tick(now));
     } else {
         context.stats.counts.busy += 1;
         batch.hint_us = Some(batch.hint_us.unwrap_or(0).max(answer.retry_after_us));

@@ -1,6 +1,6 @@
 //! The load generator: drives an engine with inventory events, measures, and closes the books.
 //!
-//! [`run`] creates the items, keeps a [`LoadPlan`]'s load up through restarts of the engine, resubmits what is
+//! [`run`] creates the items, keeps a [`LoadPlan`]'s load up through restarts and changes of leader, resubmits what is
 //! unanswered under the same keys until it is answered, reads every item back and compares it with what the engine's
 //! *answers* say must be there. It never trusts its own intentions: an event counts when an answer says so.
 
@@ -20,6 +20,7 @@ mod progress;
 mod report;
 mod rng;
 mod run;
+mod scouts;
 mod setup;
 mod stats;
 mod timer;

@@ -11,7 +11,7 @@ use super::error::PlanError;
 /// A load to be run.
 #[derive(Clone, Debug)]
 pub struct LoadPlan {
-    /// Where replicas listen, `host:port`.
+    /// Where the replicas of one cluster listen, `host:port`; one or more of them.
     pub addresses: Vec<String>,
     /// Open loop at a rate, or closed loop.
     pub rate: Rate,
@@ -46,7 +46,9 @@ pub struct LoadPlan {
     pub seed: Option<u64>,
     /// How long what is unanswered at the end may take.
     pub drain_limit: Duration,
-    /// A connection that owes answers and says nothing for so long is made anew.
+    /// How long the leader may leave everything on a connection unanswered until the others are asked who leads.
+    pub request_timeout: Duration,
+    /// A connection that owes answers and does not even answer pings for so long is made anew.
     pub silence_timeout: Duration,
     /// How far ahead the keys' deadlines lie, at most 7/8 of the TTL.
     pub key_lifetime: Duration,
@@ -109,6 +111,7 @@ impl LoadPlan {
             warehouse: None,
             seed: None,
             drain_limit: Duration::from_secs(60),
+            request_timeout: Duration::from_secs(1),
             silence_timeout: Duration::from_secs(5),
             key_lifetime: Duration::from_secs(3600),
             journal: false,

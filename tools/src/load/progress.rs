@@ -36,6 +36,10 @@ pub struct ProgressLine {
     pub p99_ns: u64,
     /// Errors of the second.
     pub errors: u64,
+    /// The longest time without any answer so far, one under way included.
+    pub longest_gap_ms: f64,
+    /// When that began, in seconds since the load began.
+    pub longest_gap_at_s: f64,
 }
 
 /// Someone who wants to know. Called on the thread that called [`super::run`].
@@ -95,12 +99,13 @@ impl<W: Write> Progress for LiveLine<W> {
 
     fn line(&mut self, line: &ProgressLine) {
         let text = format!(
-            "{:>5.0}/{:.0} s  {:>10.0} events/s  p50 {:>10}  p99 {:>10}  errors {}",
+            "{:>5.0}/{:.0} s  {:>10.0} events/s  p50 {:>10}  p99 {:>10}  gap {:>7.1} ms  errors {}",
             line.elapsed_s,
             line.total_s,
             line.rate_per_s,
             human_ns(line.p50_ns),
             human_ns(line.p99_ns),
+            line.longest_gap_ms,
             line.errors
         );
         self.show(&text, false);

@@ -41,9 +41,19 @@ pub struct LoadReport {
     pub requests_unsent: u64,
     /// The longest time without any answer while load was on.
     pub longest_gap_ms: f64,
+    /// When that began, in seconds since the load began.
+    pub longest_gap_at_s: f64,
+    /// Requests that ended with an answer that nobody wants. One that was retried until it was answered has not failed.
+    pub failed_calls: u64,
+    /// Requests that were sent more than once, after `busy`, at another leader or on another connection, and answered.
+    pub retried_calls: u64,
+    /// Times that a replica named another one as the leader.
+    pub redirects: u64,
+    /// Times that another replica was found to lead than before.
+    pub leader_changes: u64,
     /// Connections made anew.
     pub reconnects: u64,
-    /// Events sent again under their keys after `busy` or a lost connection.
+    /// Events sent again under their keys after `busy`, a lost connection or a change of leader.
     pub resubmitted: u64,
     /// Theta of the Zipf distribution; 0 is uniform.
     pub skew: f64,
@@ -148,12 +158,17 @@ pub fn print_report(report: &LoadReport) -> String {
             ("conflicts", counts.conflicts),
             ("told to come back", counts.busy),
             ("errors", counts.errors),
+            ("failed calls", report.failed_calls),
+            ("retried calls", report.retried_calls),
             ("reconnects", report.reconnects),
+            ("redirects", report.redirects),
+            ("changes of leader", report.leader_changes),
             ("requests unsent", report.requests_unsent),
         ] {
             line(&mut out, name, value.to_string())?;
         }
         line(&mut out, "longest gap", format!("{:.1} ms", report.longest_gap_ms))?;
+        line(&mut out, "  which began after", format!("{:.1} s", report.longest_gap_at_s))?;
         let events = if report.batch == 1 { "event" } else { "events" };
         writeln!(out, "\nLatency of a request of {} {events}\n", report.batch)?;
         writeln!(out, "  {:>10}  {:>14}  {:>14}", "percentile", "latency", "requests above")?;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,11 +16,12 @@ use super::generator::Generator;
 use super::plan::{LoadPlan, Rate, Skew};
 use super::progress::{Phase, Progress, ProgressLine};
 use super::report::{Counts, LatencyUs, LoadReport};
+use super::scouts::Scouts;
 use super::setup::create_items;
 use super::stats::{Interval, Measured, Stats, new_histogram};
-use super::worker::{Context, Shared, Worker, WorkerReport};
+use super::worker::{Context, Gap, Shared, Worker, WorkerReport};
 use super::zipf::Ranks;
-use crate::client::{Client, ClientError, Options, StreamClock, Tick};
+use crate::client::{Client, Finder, Options, Sites, StreamClock, Tick};
 
 /// Runs a load to its end and closes the books. A report whose books are not `ok` is a result, not an error.
 ///
@@ -35,7 +35,7 @@ pub fn run(plan: &LoadPlan, progress: &mut dyn Progress) -> Result<LoadReport, L
     let mut expected = create_items(&mut client, plan, warehouse)?;
     let welcome = client.welcome().clone();
     let began = SystemTime::now();
-    let (reports, intervals, longest_gap_ns) = load(plan, &client, &welcome, warehouse, seed, progress)?;
+    let (reports, intervals, longest_gap) = load(plan, &client, &welcome, warehouse, seed, progress)?;
 
     let mut total = Total::default();
     let mut latency_ns = new_histogram();
@@ -73,7 +73,12 @@ pub fn run(plan: &LoadPlan, progress: &mut dyn Progress) -> Result<LoadReport, L
             Rate::Max => None,
         },
         requests_unsent: total.requests_unsent,
-        longest_gap_ms: longest_gap_ns as f64 / 1e6,
+        longest_gap_ms: longest_gap.length.as_micros() as f64 / 1e3,
+        longest_gap_at_s: longest_gap.began.as_secs_f64(),
+        failed_calls: total.calls_failed,
+        retried_calls: total.calls_retried,
+        redirects: total.redirects,
+        leader_changes: total.leader_changes,
         reconnects: total.reconnects,
         resubmitted: total.resubmitted,
         skew: match plan.skew {
@@ -89,6 +94,7 @@ pub fn run(plan: &LoadPlan, progress: &mut dyn Progress) -> Result<LoadReport, L
 
 fn connect(plan: &LoadPlan) -> Result<Client, LoadError> {
     let options = Options {
+        request_timeout: plan.request_timeout,
         silence_timeout: plan.silence_timeout,
         call_timeout: plan.drain_limit,
         ..Options::default()
@@ -105,6 +111,10 @@ struct Total {
     contradictions: u64,
     reconnects: u64,
     resubmitted: u64,
+    calls_failed: u64,
+    calls_retried: u64,
+    redirects: u64,
+    leader_changes: u64,
     unanswered: u64,
     requests_unsent: u64,
     never_welcomed: usize,
@@ -120,6 +130,11 @@ impl Total {
         self.contradictions += report.stats.contradictions;
         self.reconnects += report.stats.reconnects;
         self.resubmitted += report.stats.resubmitted;
+        self.calls_failed += report.stats.calls_failed;
+        self.calls_retried += report.stats.calls_retried;
+        self.redirects += report.finder.redirects;
+        // All threads see the same changes, if they see them.
+        self.leader_changes = self.leader_changes.max(report.finder.leader_changes);
         self.unanswered += report.unanswered;
         self.requests_unsent += report.requests_unsent;
         self.never_welcomed += report.never_welcomed;
@@ -134,7 +149,7 @@ impl Total {
     }
 }
 
-type Loaded = (Vec<WorkerReport>, Vec<Interval>, u64);
+type Loaded = (Vec<WorkerReport>, Vec<Interval>, Gap);
 
 /// Runs the threads to their end.
 fn load(
@@ -148,7 +163,10 @@ fn load(
     let routing = Routing { seed: welcome.routing_seed, shards: welcome.ports.len() as u16 };
     let ranks = Ranks::new(plan.skew, plan.accounts as u32);
     let shared = Shared::new(Instant::now(), plan.client_cores);
-    let entry = resolve(plan)?;
+    let sites =
+        Sites::new(&plan.addresses).map_err(|source| LoadError::Client { doing: "connecting", source })?;
+    let options =
+        Options { cluster: welcome.cluster, request_timeout: plan.request_timeout, ..Options::default() };
     let (sender, receiver) = unbounded();
     // All are built before any is spawned: a spawned one waits for all the others.
     let mut workers = Vec::new();
@@ -159,6 +177,7 @@ fn load(
             plan,
             shared: &shared,
             depth: plan.depth(),
+            finder: Finder::new(sites.len(), &options),
             generator: Generator::new(plan, ranks.clone(), routing, warehouse, mix(seed, thread)),
             clock,
             ttl_ns: welcome.warden_ttl_ns,
@@ -170,8 +189,9 @@ fn load(
             measure_from: 0,
             measure_to: 0,
         };
-        let connections = connections_of(plan, welcome, entry, thread);
-        let worker = Worker::new(context, connections, thread, sender.clone())
+        let connections = connections_of(plan, welcome, thread);
+        let scouts = Scouts::new(sites.clone());
+        let worker = Worker::new(context, connections, scouts, thread, sender.clone())
             .map_err(io_error("setting up epoll and a timer"))?;
         workers.push(worker);
     }
@@ -190,19 +210,19 @@ fn load(
         shared.barrier.wait();
         shared.start();
         shared.barrier.wait();
-        let intervals = follow(plan, &receiver, progress);
+        let intervals = follow(plan, &shared, &receiver, progress);
         let mut reports = Vec::new();
         for thread in threads {
             let report = thread.join().map_err(|_| LoadError::Panicked)?;
             reports.push(report.map_err(io_error("waiting for sockets"))?);
         }
-        Ok((reports, intervals, shared.longest_gap_ns()))
+        Ok((reports, intervals, shared.longest_closed_gap()))
     })
 }
 
 /// The connections of a thread: number `n` of all is for shard `n` modulo the shards; with fewer connections than
 /// shards each carries several.
-fn connections_of(plan: &LoadPlan, welcome: &Welcome, entry: SocketAddr, thread: usize) -> Vec<Connection> {
+fn connections_of(plan: &LoadPlan, welcome: &Welcome, thread: usize) -> Vec<Connection> {
     let shards = welcome.ports.len();
     let own = (thread..plan.connections).step_by(plan.client_cores);
     own.enumerate()
@@ -213,9 +233,7 @@ fn connections_of(plan: &LoadPlan, welcome: &Welcome, entry: SocketAddr, thread:
                 }
                 _ => vec![(number % shards) as u16],
             };
-            let mut owner = entry;
-            owner.set_port(welcome.ports[usize::from(carried[0])]);
-            Connection::new(mio::Token(token), [owner, entry], welcome.cluster, carried)
+            Connection::new(mio::Token(token), welcome.cluster, carried)
         })
         .collect()
 }
@@ -223,6 +241,7 @@ fn connections_of(plan: &LoadPlan, welcome: &Welcome, entry: SocketAddr, thread:
 /// Merges the threads' seconds and shows them as they become whole.
 fn follow(
     plan: &LoadPlan,
+    shared: &Shared,
     receiver: &Receiver<(u64, Interval)>,
     progress: &mut dyn Progress,
 ) -> Vec<Interval> {
@@ -254,6 +273,7 @@ fn follow(
         // The rest of a second at the end would show as a rate what is chance.
         if threads == plan.client_cores && merged.length >= SHOWN_MIN {
             let phase = enter(progress, merged.start);
+            let gap = shared.longest_gap();
             progress.line(&ProgressLine {
                 phase,
                 elapsed_s: end.as_secs_f64(),
@@ -262,6 +282,8 @@ fn follow(
                 p50_ns: merged.latency_ns.value_at_quantile(0.5),
                 p99_ns: merged.latency_ns.value_at_quantile(0.99),
                 errors: merged.errors,
+                longest_gap_ms: gap.length.as_micros() as f64 / 1e3,
+                longest_gap_at_s: gap.began.as_secs_f64(),
             });
         }
     }
@@ -269,21 +291,6 @@ fn follow(
 }
 
 const SHOWN_MIN: Duration = Duration::from_millis(200);
-
-fn resolve(plan: &LoadPlan) -> Result<SocketAddr, LoadError> {
-    let mut failure = io::Error::new(io::ErrorKind::InvalidInput, "no address");
-    for address in &plan.addresses {
-        match address.to_socket_addrs().map(|mut found| found.next()) {
-            Ok(Some(found)) => return Ok(found),
-            Ok(None) => {}
-            Err(error) => failure = error,
-        }
-    }
-    Err(LoadError::Client {
-        doing: "connecting",
-        source: ClientError::Address { address: plan.addresses.join(", "), source: failure },
-    })
-}
 
 fn choice(given: Option<u64>) -> Result<u64, LoadError> {
     match given {

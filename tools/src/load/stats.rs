@@ -41,6 +41,10 @@ pub(super) struct Stats {
     pub contradictions: u64,
     pub reconnects: u64,
     pub resubmitted: u64,
+    /// Requests with an answer that nobody wants.
+    pub calls_failed: u64,
+    /// Requests that were sent more than once, and then answered as they should be.
+    pub calls_retried: u64,
     pub latency_ns: Histogram<u64>,
     interval: Histogram<u64>,
     interval_start: u64,
@@ -58,6 +62,8 @@ impl Stats {
             contradictions: 0,
             reconnects: 0,
             resubmitted: 0,
+            calls_failed: 0,
+            calls_retried: 0,
             latency_ns: new_histogram(),
             interval: new_histogram(),
             interval_start: begin,

@@ -17,9 +17,10 @@ use super::generator::Generator;
 use super::journal::JournalEntry;
 use super::pace::Pace;
 use super::plan::LoadPlan;
+use super::scouts::Scouts;
 use super::stats::{Interval, Stats};
 use super::timer::Timer;
-use crate::client::{AnswerOwned, StreamClock, Tick};
+use crate::client::{AnswerOwned, Finder, FinderCounts, StreamClock, Tick};
 
 /// What the threads of a run share.
 pub(super) struct Shared {
@@ -28,7 +29,17 @@ pub(super) struct Shared {
     /// When the load began, on `base`'s clock; set between the barrier's two uses.
     pub begin: AtomicU64,
     last_answer: AtomicU64,
+    /// The longest time without an answer in microseconds, above its begin in milliseconds after the load's: 32 bits
+    /// each, so that the two change together.
     longest_gap: AtomicU64,
+}
+
+/// A time without any answer while load was on.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Gap {
+    pub length: Duration,
+    /// When it began, after the load did.
+    pub began: Duration,
 }
 
 impl Shared {
@@ -57,14 +68,31 @@ impl Shared {
         // Only a measurement: no other memory is published by it.
         let before = self.last_answer.swap(now, Ordering::Relaxed);
         let gap = now.saturating_sub(before);
-        if gap > self.longest_gap.load(Ordering::Relaxed) {
-            self.longest_gap.fetch_max(gap, Ordering::Relaxed);
+        if gap / 1000 > self.longest_gap.load(Ordering::Relaxed) >> 32 {
+            self.longest_gap.fetch_max(self.pack(gap, before), Ordering::Relaxed);
         }
     }
 
-    pub(super) fn longest_gap_ns(&self) -> u64 {
-        self.longest_gap.load(Ordering::Relaxed)
+    /// The longest gap so far, one under way included.
+    pub(super) fn longest_gap(&self) -> Gap {
+        let last = self.last_answer.load(Ordering::Relaxed);
+        let open = self.pack(self.now().saturating_sub(last), last);
+        unpack(open.max(self.longest_gap.load(Ordering::Relaxed)))
     }
+
+    /// The longest gap between two answers.
+    pub(super) fn longest_closed_gap(&self) -> Gap {
+        unpack(self.longest_gap.load(Ordering::Relaxed))
+    }
+
+    fn pack(&self, gap_ns: u64, began_ns: u64) -> u64 {
+        let began_ms = began_ns.saturating_sub(self.begin.load(Ordering::Relaxed)) / 1_000_000;
+        (gap_ns / 1000).min(u32::MAX.into()) << 32 | began_ms.min(u32::MAX.into())
+    }
+}
+
+fn unpack(gap: u64) -> Gap {
+    Gap { length: Duration::from_micros(gap >> 32), began: Duration::from_millis(gap & u64::from(u32::MAX)) }
 }
 
 /// What a connection needs from its thread.
@@ -73,6 +101,7 @@ pub(super) struct Context<'a> {
     pub shared: &'a Shared,
     pub depth: usize,
     pub generator: Generator,
+    pub finder: Finder,
     pub clock: StreamClock,
     pub ttl_ns: u64,
     pub stats: Stats,
@@ -154,6 +183,7 @@ pub(super) struct WorkerReport {
     pub requests_unsent: u64,
     pub never_welcomed: usize,
     pub last: String,
+    pub finder: FinderCounts,
     /// When it stopped sending, in nanoseconds after the begin.
     pub sent_for_ns: u64,
 }
@@ -162,6 +192,13 @@ pub(super) struct WorkerReport {
 pub(super) struct Worker<'a> {
     pub context: Context<'a>,
     pub connections: Vec<Connection>,
+    scouts: Scouts,
+    /// The finder's term that the connections follow.
+    term: u64,
+    /// They were led elsewhere: in closed loop those that have nothing to do are to be given something.
+    moved: bool,
+    /// When to look next for connections that are silent.
+    watch_at: u64,
     pub thread: usize,
     pub intervals: Sender<(u64, Interval)>,
     poll: Poll,
@@ -176,6 +213,7 @@ impl<'a> Worker<'a> {
     pub(super) fn new(
         context: Context<'a>,
         connections: Vec<Connection>,
+        scouts: Scouts,
         thread: usize,
         intervals: Sender<(u64, Interval)>,
     ) -> io::Result<Worker<'a>> {
@@ -184,6 +222,10 @@ impl<'a> Worker<'a> {
         Ok(Worker {
             context,
             connections,
+            scouts,
+            term: 0,
+            moved: false,
+            watch_at: 0,
             thread,
             intervals,
             poll,
@@ -218,7 +260,8 @@ impl<'a> Worker<'a> {
             unanswered: self.connections.iter().map(Connection::unanswered).sum(),
             requests_unsent,
             never_welcomed: self.connections.iter().filter(|connection| !connection.welcomed_once).count(),
-            last: lost.last().map(|connection| connection.last.clone()).unwrap_or_default(),
+            last: lost.last().map_or(self.scouts.last, |connection| connection.last.clone()),
+            finder: self.context.finder.counts(),
             sent_for_ns: stopped - begin,
             stats: self.context.stats,
             deltas: self.context.deltas,
@@ -262,6 +305,9 @@ impl<'a> Worker<'a> {
             }
             self.end_intervals(now);
             let next = self.attend(now);
+            if closed && std::mem::take(&mut self.moved) {
+                (0..self.connections.len()).for_each(|at| self.refill(at));
+            }
             let due = match pace {
                 Some(pace) => self.send_due(pace, now),
                 None => u64::MAX,
@@ -322,11 +368,21 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Does what is due; returns when something is due again.
     fn attend(&mut self, now: u64) -> u64 {
-        if !self.context.attention {
-            return u64::MAX;
+        if now >= self.watch_at {
+            self.watch_at = now + WATCH_NS;
+            for connection in &mut self.connections {
+                connection.check_silence(&mut self.context, now);
+            }
         }
-        let mut next = u64::MAX;
+        self.context.finder.handle_timeout(Tick(now));
+        self.scouts.attend(self.poll.registry(), &mut self.context.finder, Tick(now));
+        self.follow_leader(now);
+        let mut next = self.watch_at.min(self.context.finder.next_timeout(Tick(now)).0);
+        if !self.context.attention {
+            return next;
+        }
         self.context.attention = false;
         for connection in &mut self.connections {
             if connection.needs_attention() {
@@ -337,13 +393,27 @@ impl<'a> Worker<'a> {
         next
     }
 
+    /// Leads every connection to the leader, if that is another than before.
+    fn follow_leader(&mut self, now: u64) {
+        if self.term == self.context.finder.term() {
+            return;
+        }
+        self.term = self.context.finder.term();
+        self.moved = true;
+        let found = self.context.finder.leader().cloned();
+        for connection in &mut self.connections {
+            let to = found.as_ref().and_then(|found| {
+                let port = found.welcome.ports.get(connection.shard()).copied();
+                Some((found.site, self.scouts.sites.address(found.site, port).ok()?))
+            });
+            connection.follow(self.term, to, &mut self.context, now);
+        }
+    }
+
     fn end_intervals(&mut self, now: u64) {
         while now >= self.context.stats.interval_end() {
             let interval = self.context.stats.end_interval(now);
             let _ = self.intervals.send(interval);
-            for connection in &mut self.connections {
-                connection.check_silence(&mut self.context, now);
-            }
         }
     }
 
@@ -369,6 +439,11 @@ impl<'a> Worker<'a> {
         for event in events.iter().filter(|event| event.token() != TIMER) {
             let at = event.token().0;
             let now = self.context.shared.now();
+            if let Some(site) = Scouts::site_of(event.token()) {
+                let told = self.scouts.handle_ready(&mut self.context.finder, site, Tick(now));
+                told.into_iter().for_each(|told| self.context.clock.handle_told(told, Tick(now)));
+                continue;
+            }
             self.context.closing = event.is_read_closed() || event.is_error();
             self.connections[at].handle_ready(&mut self.context, now);
             if refill && now < self.context.measure_to {
@@ -385,6 +460,9 @@ const TIMER: Token = Token(usize::MAX);
 /// Shorter waits go by the timer, longer ones by epoll's milliseconds.
 const FINE_WAIT: Duration = Duration::from_millis(20);
 const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// How often connections are looked at that owe something.
+const WATCH_NS: u64 = 50_000_000;
 
 /// How long the connections may take before the load begins without them.
 const CONNECT_LIMIT_NS: u64 = 10_000_000_000;

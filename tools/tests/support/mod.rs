@@ -1,12 +1,13 @@
 //! A model of an engine: one thread, plain blocking sockets, every event evaluated serially by the inventory domain, a
-//! map of keys for a Warden. It misbehaves where a test asks it to.
+//! map of keys for a Warden. It misbehaves where a test asks it to. Several models are a cluster: they share their
+//! state, and one of them leads.
 #![allow(dead_code, unreachable_pub)]
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -70,45 +71,128 @@ struct Recorded {
 pub struct Model {
     pub ports: Vec<u16>,
     state: Arc<Mutex<State>>,
+    cluster: Arc<Shared>,
     closing: Arc<AtomicBool>,
     pub connections: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
+    streams: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+/// What the models of a cluster share.
+pub struct Shared {
+    state: Arc<Mutex<State>>,
+    replicas: u8,
+    /// Who leads; [`NOBODY`] while none does.
+    leader: AtomicU8,
+    /// Clients that were told that nobody leads.
+    turned_away: Mutex<u64>,
+    more: Condvar,
+}
+
+pub const NOBODY: u8 = 255;
+
+impl Shared {
+    pub fn elect(&self, leader: u8) {
+        self.leader.store(leader, Ordering::SeqCst);
+    }
+
+    /// Waits until clients were told so often that nobody leads.
+    pub fn wait_until_asked(&self, times: u64) {
+        let mut turned_away = self.turned_away.lock().unwrap();
+        let target = *turned_away + times;
+        while *turned_away < target {
+            turned_away = self.more.wait(turned_away).unwrap();
+        }
+    }
+
+    /// Waits until so many keys were evaluated.
+    pub fn wait_until_evaluated(&self, keys: usize) {
+        while self.state.lock().unwrap().keys.len() < keys {
+            thread::yield_now();
+        }
+    }
+
+    /// Who leads, as a replica tells it.
+    fn told(&self) -> Option<ReplicaId> {
+        let leader = self.leader.load(Ordering::SeqCst);
+        if leader == NOBODY {
+            *self.turned_away.lock().unwrap() += 1;
+            self.more.notify_all();
+            return None;
+        }
+        Some(ReplicaId(leader))
+    }
 }
 
 impl Model {
     /// Starts one with this many shards, each on a port of its own.
     pub fn start(shards: usize, faults: Faults) -> Model {
+        Model::cluster(1, shards, &faults).0.remove(0)
+    }
+
+    /// Starts several, led by the first.
+    pub fn cluster(replicas: u8, shards: usize, faults: &Faults) -> (Vec<Model>, Arc<Shared>) {
+        let shared = Arc::new(Shared {
+            state: Arc::new(Mutex::new(State::default())),
+            replicas,
+            leader: AtomicU8::new(0),
+            turned_away: Mutex::new(0),
+            more: Condvar::new(),
+        });
+        let models = (0..replicas).map(|replica| Model::replica(replica, shards, faults.clone(), &shared));
+        (models.collect(), shared)
+    }
+
+    fn replica(replica: u8, shards: usize, faults: Faults, cluster: &Arc<Shared>) -> Model {
         let listeners: Vec<TcpListener> =
             (0..shards).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let ports: Vec<u16> =
             listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
-        let state = Arc::new(Mutex::new(State::default()));
+        let state = cluster.state.clone();
+        let streams = Arc::new(Mutex::new(Vec::new()));
         let closing = Arc::new(AtomicBool::new(false));
         let connections = Arc::new(AtomicU64::new(0));
         let mut threads = Vec::new();
         for listener in listeners {
             let (state, closing, ports) = (state.clone(), closing.clone(), ports.clone());
             let (faults, connections) = (faults.clone(), connections.clone());
+            let (cluster, streams) = (cluster.clone(), streams.clone());
             threads.push(thread::spawn(move || {
                 for stream in listener.incoming() {
                     if closing.load(Ordering::SeqCst) {
                         return;
                     }
                     connections.fetch_add(1, Ordering::SeqCst);
+                    let stream = stream.unwrap();
+                    streams.lock().unwrap().push(stream.try_clone().unwrap());
+                    let cluster = cluster.clone();
                     let (state, ports, faults) = (state.clone(), ports.clone(), faults.clone());
                     thread::spawn(move || {
-                        let mut connection = Connection { state, ports, faults, requests: 0 };
+                        let mut connection =
+                            Connection { state, cluster, replica, ports, faults, requests: 0 };
                         // A connection that fails ends; that is all a server knows of it.
-                        let _ = connection.serve(stream.unwrap());
+                        let _ = connection.serve(&stream);
+                        // A clone of it is kept for `kill`.
+                        let _ = stream.shutdown(Shutdown::Both);
                     });
                 }
             }));
         }
-        Model { ports, state, closing, connections, threads }
+        Model { ports, state, cluster: cluster.clone(), closing, connections, threads, streams }
     }
 
     pub fn address(&self) -> String {
         format!("localhost:{}", self.ports[0])
+    }
+
+    /// Ends it as a kill does: nothing more is evaluated or answered, and nothing listens.
+    pub fn kill(self) {
+        // Nobody else evaluates while the connections are cut: none is answered half.
+        let _state = self.state.lock().unwrap();
+        for stream in self.streams.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        drop(_state);
     }
 
     /// Events evaluated, each key once.
@@ -131,13 +215,15 @@ impl Drop for Model {
 
 struct Connection {
     state: Arc<Mutex<State>>,
+    cluster: Arc<Shared>,
+    replica: u8,
     ports: Vec<u16>,
     faults: Faults,
     requests: u64,
 }
 
 impl Connection {
-    fn serve(&mut self, mut stream: TcpStream) -> std::io::Result<()> {
+    fn serve(&mut self, mut stream: &TcpStream) -> std::io::Result<()> {
         stream.set_nodelay(true)?;
         let (mut input, mut room) = (Vec::new(), vec![0; 1 << 16]);
         loop {
@@ -178,11 +264,22 @@ impl Connection {
                 writer.finish(out);
                 true
             }
+            FrameKind::Read | FrameKind::Submit if self.cluster.told() != Some(ReplicaId(self.replica)) => {
+                let writer = FrameWriter::begin(out, FrameKind::Refused, frame.request);
+                let code = RefusedCode::NotLeader { leader: self.cluster.told() };
+                Refused { code, retry_after_us: 1000, text: "elsewhere".into() }.encode(out);
+                writer.finish(out);
+                true
+            }
             FrameKind::Read => {
                 self.read(frame, out);
                 true
             }
             FrameKind::Submit => self.submit(frame, out),
+            FrameKind::Ping => {
+                FrameWriter::begin(out, FrameKind::Pong, frame.request).finish(out);
+                true
+            }
             kind => panic!("the client sent {kind:?}"),
         }
     }
@@ -190,13 +287,13 @@ impl Connection {
     fn welcome(&self) -> Welcome {
         Welcome {
             cluster: ClusterId(77),
-            replica: ReplicaId(0),
-            leader: Some(ReplicaId(0)),
+            replica: ReplicaId(self.replica),
+            leader: self.cluster.told(),
             routing_seed: 5,
             stream_time: now(),
             warden_ttl_ns: 600_000_000_000,
             credit_events: self.faults.credit.unwrap_or(20_000),
-            replicas: 1,
+            replicas: self.cluster.replicas,
             copies: 1,
             durable: false,
             ports: self.ports.clone(),

@@ -1,1 +1,625 @@
+//! Two or three replicas, wired to each other in memory: everything that Federation promises.
 
+mod net;
+mod splitting;
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use assize_wire::peer::{
+    DocketMessage, Lane, PeerFrame, PeerHello, PeerKind, PeerMessage, PeerParsed, PeerRefusal, PeerRefused,
+    PeerWelcome, write_peer_frame,
+};
+use assize_wire::{Ballot, ClusterId, Hash, Incarnation, ReplicaId, ShardId, Slot};
+
+use super::{FederationConfig, FederationEvent, FromPeer, LinkId, Loss, Secret, Sent};
+use crate::limits::{
+    DIAL_PAUSE_NS_MAX, DIAL_PAUSE_NS_MIN, LINK_HANDSHAKE_NS, LINK_SILENCE_NS, LINK_UNSENT_BYTES_MAX,
+    LINKS_UNPROVED_MAX, REFUSAL_AGAIN_NS,
+};
+use net::{End, LANES, Net, simple};
+
+const ONE: ReplicaId = ReplicaId(1);
+const ZERO: ReplicaId = ReplicaId(0);
+const SHARD: Lane = Lane::Shard(ShardId(0));
+
+fn copies(number: u64) -> PeerMessage<'static> {
+    PeerMessage::Copies(vec![(Slot(number), Hash::ZERO)])
+}
+
+fn connected(events: &[FederationEvent]) -> Vec<(ReplicaId, Lane)> {
+    let connected = events.iter().filter_map(|event| match event {
+        FederationEvent::Connected { peer, lane } => Some((*peer, *lane)),
+        _ => None,
+    });
+    connected.collect()
+}
+
+fn lost(events: &[FederationEvent]) -> Vec<(Lane, Loss)> {
+    let lost = events.iter().filter_map(|event| match event {
+        FederationEvent::Disconnected { lane, why, .. } => Some((*lane, *why)),
+        _ => None,
+    });
+    lost.collect()
+}
+
+fn numbers(events: &[FederationEvent]) -> Vec<u64> {
+    let numbers = events.iter().filter_map(|event| match event {
+        FederationEvent::Message { message: FromPeer::Copies(copies), .. } => Some(copies[0].0.0),
+        _ => None,
+    });
+    numbers.collect()
+}
+
+/// HigherNumberDials, AcceptorProves, LaneEstablished, EstablishedIsProved.
+#[test]
+fn lanes_are_established_and_the_higher_number_dials() {
+    let mut net = Net::new(vec![simple(0, 3), simple(1, 3), simple(2, 3)]);
+    net.settle();
+    for at in 0..3 {
+        let own = ReplicaId(at as u8);
+        let peers = (0..3).map(ReplicaId).filter(|peer| *peer != own);
+        let expected: Vec<_> = peers.flat_map(|peer| LANES.map(|lane| (peer, lane))).collect();
+        for (peer, lane) in &expected {
+            assert!(net.nodes[at].federation.is_connected(*peer, *lane));
+        }
+        let told = net.told(at);
+        assert_eq!(connected(&told).len(), expected.len(), "{told:?}");
+    }
+    assert!(net.dials.iter().all(|(from, dial)| *from > dial.peer), "{:?}", net.dials);
+    assert_eq!(net.dials.len(), 9);
+}
+
+#[test]
+fn a_cluster_of_one_has_no_peers_and_nothing_to_do() {
+    let mut net = Net::new(vec![simple(0, 1)]);
+    net.settle();
+    assert_eq!((net.dials.len(), net.federation(0).next_deadline()), (0, None));
+}
+
+/// MessageQueued, MessageDelivered.
+#[test]
+fn messages_arrive_in_order_on_their_lane_and_stripes_as_records() {
+    let mut net = Net::pair();
+    net.settle();
+    net.told(0);
+    let stripe: Vec<u8> = (0..5000).map(|byte| byte as u8).collect();
+    let now = net.now;
+    let ballot = Ballot::new(3, ONE);
+    let docket = PeerMessage::Docket { clock_ns: 77, message: DocketMessage::Handover { ballot } };
+    let from = net.federation(1);
+    assert_eq!(from.send(ZERO, Lane::Control, &docket, now), Sent::Queued);
+    for message in [
+        PeerMessage::Stripe { bytes: &stripe },
+        PeerMessage::StripeWanted(Hash([1; 32])),
+        PeerMessage::StripeMissing(Hash([2; 32])),
+        PeerMessage::CopiesWanted { from: Slot(3), through: Slot(4) },
+        copies(5),
+    ] {
+        assert_eq!(from.send(ZERO, SHARD, &message, now), Sent::Queued);
+    }
+    net.settle();
+    let shown: Vec<String> = net
+        .told(0)
+        .into_iter()
+        .map(|event| match event {
+            FederationEvent::Message { peer: ONE, lane: SHARD, message: FromPeer::Stripe(buffer) } => {
+                assert_eq!(buffer.payload(), stripe);
+                "Stripe".into()
+            }
+            FederationEvent::Message { peer: ONE, lane, message: FromPeer::Docket { clock_ns, message } } => {
+                assert_eq!((lane, clock_ns), (Lane::Control, 77));
+                assert_eq!(message, DocketMessage::Handover { ballot });
+                "Docket".into()
+            }
+            FederationEvent::Message { peer: ONE, lane: SHARD, message } => format!("{message:?}"),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let shard: Vec<_> = shown.iter().filter(|shown| *shown != "Docket").collect();
+    assert_eq!(shard.len(), 5);
+    for (shown, expected) in
+        shard.into_iter().zip(["Stripe", "StripeWanted", "StripeMissing", "CopiesWanted", "Copies"])
+    {
+        assert!(shown.starts_with(expected), "{shown}");
+    }
+}
+
+/// What both operators are told when replica 1 is made otherwise.
+fn refused(change: impl FnOnce(&mut FederationConfig)) -> [Vec<(Option<ReplicaId>, bool, String)>; 2] {
+    let mut other = simple(1, 3);
+    change(&mut other);
+    let mut net = Net::new(vec![simple(0, 3), other]);
+    net.settle();
+    let told = [net.refusals(0), net.refusals(1)];
+    assert!(net.serving().is_empty(), "a connection stays open");
+    let (from, to) = (net.nodes[1].config.identity.replica, ZERO);
+    assert!(from == to || !net.nodes[0].federation.is_connected(ONE, SHARD));
+    told
+}
+
+/// Both operators read the same sentence, once, though there are three lanes.
+fn both_say(told: &[Vec<(Option<ReplicaId>, bool, String)>; 2], peer: u8, code: PeerRefusal, part: &str) {
+    let [here, there] = told;
+    assert_eq!((here.len(), there.len()), (1, 1), "{told:?}");
+    assert_eq!(here[0].0, Some(ReplicaId(peer)));
+    assert_eq!(there[0].0, Some(ZERO));
+    assert_eq!(here[0].2, there[0].2);
+    assert!(here[0].1 != there[0].1, "one refuses and the other is told");
+    let shown = &here[0].2;
+    assert!(shown.starts_with(&format!("{code:?}: ")) && shown.contains(part), "{shown}");
+}
+
+/// MismatchRefused.
+#[test]
+fn mismatch_refused_with_its_reason_to_both_operators() {
+    let told = refused(|other| other.identity.cluster = ClusterId(6));
+    both_say(&told, 1, PeerRefusal::OtherCluster, "check the addresses");
+    let told = refused(|other| other.identity.replicas = 5);
+    both_say(&told, 1, PeerRefusal::OtherReplicas, "formatted for 3 replicas, replica 1 for 5");
+    let told = refused(|other| {
+        other.identity.agreed = Hash([1; 32]);
+        other.identity.domains = "bank v2".into();
+    });
+    both_say(&told, 1, PeerRefusal::OtherAgreed, "bank v1; bank v2");
+    let told = refused(|other| other.identity.shards = 7);
+    both_say(&told, 1, PeerRefusal::OtherShards, "2 shards, replica 1 with 7");
+}
+
+/// WrongSecretRefused.
+#[test]
+fn wrong_secret_refused_whichever_side_has_it() {
+    let told = refused(|other| other.secret = Secret([8; 32]));
+    // The dialer sees it first: the acceptor's proof is the first one.
+    both_say(&told, 1, PeerRefusal::WrongSecret, "replica 0 does not prove to replica 1");
+    assert!(told[0][0].1, "told to replica 0 by replica 1");
+    assert_eq!(format!("{:?}", Secret([8; 32])), "Secret(hidden)");
+}
+
+/// Frames in a byte stream, whole ones only.
+fn frames(mut bytes: &[u8]) -> Vec<(PeerKind, Vec<u8>)> {
+    let mut found = Vec::new();
+    while let Ok(PeerParsed::Whole { frame, bytes: read }) = PeerFrame::parse(bytes, 1 << 20) {
+        found.push((frame.kind, frame.payload.to_vec()));
+        bytes = &bytes[read..];
+    }
+    found
+}
+
+fn framed(kind: PeerKind, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_peer_frame(&mut bytes, kind, |out| out.extend_from_slice(payload));
+    bytes
+}
+
+/// What a link has to say, and whether it closes after it.
+fn said(net: &mut Net, at: usize, link: LinkId) -> (Vec<(PeerKind, Vec<u8>)>, bool) {
+    let mut bytes = Vec::new();
+    let close = net.federation(at).take_bytes(link, &mut bytes);
+    (frames(&bytes), close)
+}
+
+fn hello_of(config: &FederationConfig, lane: Lane) -> PeerHello {
+    PeerHello {
+        identity: config.identity.clone(),
+        incarnation: config.incarnation,
+        to: ZERO,
+        lane,
+        nonce: [3; 32],
+    }
+}
+
+/// Someone says `hello` to node 0 and gets an answer.
+fn greet(net: &mut Net, hello: &PeerHello) -> (LinkId, (PeerKind, Vec<u8>), bool) {
+    let (link, now) = (net.stranger(0), net.now);
+    let mut payload = Vec::new();
+    hello.encode(&mut payload);
+    let bytes = framed(PeerKind::Hello, &payload);
+    assert_eq!(net.federation(0).handle_received(link, &bytes, now).0, bytes.len());
+    let (mut said, close) = said(net, 0, link);
+    (link, said.remove(0), close)
+}
+
+#[test]
+fn a_recorded_proof_is_worth_nothing_on_another_connection() {
+    let mut net = Net::pair();
+    net.settle();
+    // What replica 1 said on one of its connections, word for word, by someone who listened.
+    let wire = net.serving()[0];
+    let recorded = frames(&net.wires[wire].seen[1]);
+    assert_eq!([recorded[0].0, recorded[1].0], [PeerKind::Hello, PeerKind::Proof]);
+    net.told(0);
+    let (link, now) = (net.stranger(0), net.now);
+    let federation = net.federation(0);
+    federation.handle_received(link, &framed(PeerKind::Hello, &recorded[0].1), now);
+    federation.handle_received(link, &framed(PeerKind::Proof, &recorded[1].1), now);
+    let (said, close) = said(&mut net, 0, link);
+    assert_eq!(
+        said.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(),
+        [PeerKind::Welcome, PeerKind::Refused]
+    );
+    assert!(close);
+    net.settle();
+    let told = net.told(0);
+    assert!(connected(&told).is_empty() && lost(&told).is_empty(), "the real connection stays: {told:?}");
+    assert!(
+        matches!(&told[..], [FederationEvent::Refused(of)] if of.refused.code == PeerRefusal::WrongSecret)
+    );
+}
+
+/// The acceptor's own proof, sent back to it.
+#[test]
+fn a_proof_is_not_reflected() {
+    let mut net = Net::new(vec![simple(0, 3)]);
+    let (link, (kind, payload), _) = greet(&mut net, &hello_of(&simple(1, 3), SHARD));
+    assert_eq!(kind, PeerKind::Welcome);
+    let welcome = PeerWelcome::parse(&payload).unwrap();
+    let now = net.now;
+    net.federation(0).handle_received(link, &framed(PeerKind::Proof, &welcome.proof.0), now);
+    net.settle();
+    assert!(!net.nodes[0].federation.is_connected(ONE, SHARD));
+    assert!(net.refusals(0)[0].2.starts_with("WrongSecret"));
+}
+
+#[test]
+fn numbers_that_cannot_be_are_refused() {
+    let mut same = simple(0, 3);
+    same.identity.replica = ZERO;
+    let mut outside = simple(1, 3);
+    outside.identity.replica = ReplicaId(3);
+    for (other, expected) in [(same, "the same number, 0"), (outside, "no number of this cluster, 3")] {
+        let mut net = Net::new(vec![simple(0, 3)]);
+        let (_, (kind, payload), close) = greet(&mut net, &hello_of(&other, SHARD));
+        assert!(kind == PeerKind::Refused && close);
+        let refused = PeerRefused::parse(&payload).unwrap();
+        assert!(refused.code == PeerRefusal::BadReplica && refused.text.contains(expected), "{refused:?}");
+    }
+    // The lower number does not dial.
+    let mut net = Net::new(vec![simple(1, 3)]);
+    let hello = PeerHello { to: ONE, ..hello_of(&simple(0, 3), SHARD) };
+    let (_, (_, payload), _) = greet(&mut net, &hello);
+    assert_eq!(PeerRefused::parse(&payload).unwrap().code, PeerRefusal::WrongDirection);
+    // There is no such shard.
+    let hello = PeerHello { to: ONE, ..hello_of(&simple(2, 3), Lane::Shard(ShardId(2))) };
+    let (_, (_, payload), _) = greet(&mut net, &hello);
+    assert_eq!(PeerRefused::parse(&payload).unwrap().code, PeerRefusal::BadMessage);
+}
+
+/// Two addresses in `federation.replicas` are swapped.
+#[test]
+fn another_replica_than_the_one_meant_is_refused() {
+    let mut net = Net::new(vec![simple(0, 3)]);
+    let hello = PeerHello { to: ONE, ..hello_of(&simple(2, 3), SHARD) };
+    let (_, (_, payload), _) = greet(&mut net, &hello);
+    let refused = PeerRefused::parse(&payload).unwrap();
+    assert!(refused.code == PeerRefusal::OtherReplica && refused.text.contains("wrong place"), "{refused:?}");
+    // And the other way round: the acceptor does not look, the dialer does.
+    let mut net = Net::new(vec![simple(2, 3)]);
+    let (dial, now) = (net.federation(0).poll_dial().unwrap(), net.now);
+    assert_eq!(dial.peer, ZERO);
+    let link = net.federation(0).handle_dialed(dial.peer, dial.lane, now);
+    let mut identity = simple(1, 3).identity;
+    identity.replica = ONE;
+    let proof = assize_wire::peer::PeerProof([0; 32]);
+    let welcome = PeerWelcome { identity, incarnation: Incarnation(1), nonce: [1; 32], proof };
+    let mut payload = Vec::new();
+    welcome.encode(&mut payload);
+    net.federation(0).handle_received(link, &framed(PeerKind::Welcome, &payload), now);
+    net.settle();
+    assert!(net.refusals(0)[0].2.starts_with("OtherReplica"));
+}
+
+/// OtherCoreNamed, RedirectFollowed.
+#[test]
+fn redirect_to_the_core_that_owns_the_lane() {
+    let cores = [vec![], vec![ShardId(0)], vec![ShardId(1)]];
+    let of = |replica: u8| (0..3).map(|core| net::config(replica, 3, &cores, core)).collect::<Vec<_>>();
+    let mut net = Net::new([of(0), of(1)].concat());
+    net.settle();
+    for (core, lane) in [(0, Lane::Control), (1, LANES[1]), (2, LANES[2])] {
+        for (replica, peer) in [(0, ONE), (1, ZERO)] {
+            let at = net.node(replica, core).unwrap();
+            assert!(net.nodes[at].federation.is_connected(peer, lane), "{lane} at replica {replica}");
+        }
+    }
+    let shard_dials: Vec<u16> = { net.dials.iter() }
+        .filter(|(_, dial)| dial.lane == LANES[2])
+        .map(|(_, dial)| dial.core_offset)
+        .collect();
+    assert_eq!(shard_dials, [0, 2], "the base port first, then where it was told");
+    // After a loss the core that is known is dialed first; where nobody is, the base port again.
+    net.dials.clear();
+    let wire =
+        net.serving().into_iter().find(|wire| net.wires[*wire].ends[0].node == net.node(1, 2).unwrap());
+    net.cut(wire.unwrap());
+    net.down.push(ZERO);
+    net.pass(2 * DIAL_PAUSE_NS_MIN);
+    net.down.clear();
+    net.pass(DIAL_PAUSE_NS_MAX);
+    let offsets: Vec<u16> = net.dials.iter().map(|(_, dial)| dial.core_offset).collect();
+    assert_eq!((offsets[0], offsets[1], offsets.last()), (2, 0, Some(&2)), "{offsets:?}");
+    assert!(net.nodes[net.node(1, 2).unwrap()].federation.is_connected(ZERO, LANES[2]));
+}
+
+/// Two core maps that send a dialer to and fro: it pauses, and does not spin.
+/// RedirectsPaused.
+#[test]
+fn redirects_without_end_are_paused() {
+    let other = |core| net::config(0, 3, &[vec![ShardId(1)], vec![ShardId(0)]], core);
+    // Core 1 thinks that core 0 owns what core 0 thinks is core 1's.
+    let confused = net::config(0, 3, &[vec![ShardId(0)], vec![ShardId(1)]], 1);
+    let dialer = net::config(1, 3, &[vec![ShardId(0), ShardId(1)]], 0);
+    let mut net = Net::new(vec![other(0), confused, dialer]);
+    net.settle();
+    let dials = net.dials.iter().filter(|(_, dial)| dial.lane == SHARD).count();
+    assert!((4..10).contains(&dials), "{dials} dials at once");
+    assert!(net.federation(2).next_deadline().is_some());
+}
+
+/// DialPauses, LostWithLink.
+#[test]
+fn a_lost_lane_is_connected_again_after_a_pause_that_grows() {
+    let mut net = Net::pair();
+    net.settle();
+    net.told(1);
+    net.down.push(ZERO);
+    for wire in net.serving() {
+        net.cut(wire);
+    }
+    assert_eq!(net.federation(1).send(ZERO, SHARD, &copies(1), 2), Sent::NotConnected);
+    net.dials.clear();
+    net.pass(DIAL_PAUSE_NS_MIN / 2 - 1);
+    assert!(net.dials.is_empty(), "no dial without a pause");
+    let mut counts = Vec::new();
+    for _ in 0..10 {
+        net.dials.clear();
+        net.pass(DIAL_PAUSE_NS_MAX);
+        counts.push(net.dials.len());
+    }
+    assert!(
+        counts[0] > counts[9] && (3..=6).contains(&counts[9]),
+        "dials of three lanes a second: {counts:?}"
+    );
+    net.down.clear();
+    net.pass(DIAL_PAUSE_NS_MAX);
+    let told = net.told(1);
+    assert_eq!(lost(&told).iter().filter(|(_, why)| *why == Loss::Closed).count(), 3);
+    assert_eq!(connected(&told).len(), 3);
+    // Nothing of the time between arrives.
+    assert!(numbers(&net.told(0)).is_empty());
+}
+
+/// 1. Replica 1 dies and its connections linger here. 2. It starts again. 3. The new connections replace the old.
+#[test]
+fn a_newer_connection_replaces_an_older_one() {
+    let mut net = Net::pair();
+    net.settle();
+    net.told(0);
+    let old = net.serving();
+    let again = FederationConfig { incarnation: Incarnation(2), ..simple(1, 3) };
+    net.nodes[1] = Net::new(vec![again]).nodes.remove(0);
+    // Replica 0 does not hear of the death.
+    old.iter().for_each(|wire| net.wires[*wire].ends[0].node = usize::MAX);
+    for wire in &old {
+        net.wires[*wire].gone[0] = true;
+    }
+    net.settle();
+    let told = net.told(0);
+    assert_eq!(lost(&told), LANES.map(|lane| (lane, Loss::Replaced)), "{told:?}");
+    assert_eq!(connected(&told).len(), 3);
+    for lane in LANES {
+        assert!(net.nodes[0].federation.is_connected(ONE, lane));
+    }
+    assert!(old.iter().all(|wire| net.wires[*wire].gone[1]), "the old ones are closed");
+}
+
+/// The proof of a connection that died long ago is read last: it is not believed.
+/// OlderSuperseded.
+#[test]
+fn an_older_connection_does_not_come_back() {
+    let mut net = Net::pair();
+    // Three dials are under way; the proof of one is held back.
+    let (dial, now) = (net.federation(1).poll_dial().unwrap(), net.now);
+    let lane = dial.lane;
+    let dialed = net.federation(1).handle_dialed(ZERO, lane, now);
+    let accepted = net.federation(0).handle_accepted(now);
+    net.connect(End { node: 1, link: dialed }, End { node: 0, link: accepted });
+    let wire = net.wires.len() - 1;
+    // The Hello, the Welcome, and then the Proof stays on its way.
+    while !net.nodes[1].federation.is_connected(ZERO, lane) {
+        net.step();
+    }
+    let held = core::mem::take(&mut net.wires[wire].under_way[1]);
+    let mut rest = Vec::new();
+    net.federation(1).take_bytes(dialed, &mut rest);
+    assert!(!held.is_empty() || !rest.is_empty(), "the proof is here");
+    net.federation(1).handle_closed(dialed, now);
+    net.wires[wire].gone[0] = true;
+    net.pass(DIAL_PAUSE_NS_MAX);
+    assert!(net.nodes[0].federation.is_connected(ONE, lane));
+    net.told(0);
+    net.wires[wire].under_way[1].extend(held.into_iter().chain(rest));
+    net.settle();
+    let told = net.told(0);
+    assert!(lost(&told).is_empty() && connected(&told).is_empty(), "{told:?}");
+    let seen = frames(&Vec::from(net.wires[wire].seen[0].clone()));
+    let last = PeerRefused::parse(&seen.last().unwrap().1).unwrap();
+    assert_eq!(last.code, PeerRefusal::Superseded);
+}
+
+/// FullDropped, UnsentBounded.
+#[test]
+fn full_costs_bounded_memory_stalls_no_other_lane_and_tells_when_there_is_room() {
+    let mut net = Net::pair();
+    net.settle();
+    net.told(0);
+    net.stuck = true;
+    let stripe = vec![1; 1 << 20];
+    let now = net.now;
+    let mut queued = 0;
+    while net.federation(1).send(ZERO, SHARD, &PeerMessage::Stripe { bytes: &stripe }, now) == Sent::Queued {
+        queued += 1;
+        net.federation(1).check_invariants();
+    }
+    assert_eq!(queued, LINK_UNSENT_BYTES_MAX / ((1 << 20) + 48));
+    // Nothing of a message that does not fit is queued; a smaller one still is, and so is one on another lane.
+    assert_eq!(net.federation(1).send(ZERO, SHARD, &copies(1), now), Sent::Queued);
+    assert_eq!(net.federation(1).send(ZERO, LANES[2], &copies(2), now), Sent::Queued);
+    net.stuck = false;
+    // The shell looks again, as when a send is over.
+    assert_eq!(net.federation(1).send(ZERO, SHARD, &copies(3), now), Sent::Queued);
+    assert_eq!(net.federation(1).send(ZERO, LANES[2], &copies(4), now), Sent::Queued);
+    net.settle();
+    let room = |event: &FederationEvent| matches!(event, FederationEvent::Room { peer: ZERO, lane: SHARD });
+    assert_eq!(net.told(1).iter().filter(|event| room(event)).count(), 1);
+    let told = net.told(0);
+    let stripes = told
+        .iter()
+        .filter(|event| matches!(event, FederationEvent::Message { message: FromPeer::Stripe(_), .. }));
+    assert_eq!(stripes.count(), queued);
+    let mut numbers = numbers(&told);
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+}
+
+/// GarbageCloses.
+#[test]
+fn garbage_closes_the_connection_with_a_reason() {
+    for (bytes, code, part) in [
+        (&b"GET / HTTP/1.1\r\n"[..], PeerRefusal::BadFrame, "listen.client"),
+        (b"ASZ1", PeerRefusal::BadFrame, "ASZP"),
+        (b"ASZP\x09\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", PeerRefusal::OtherVersion, "version 9"),
+    ] {
+        let mut net = Net::new(vec![simple(0, 3)]);
+        let (link, now) = (net.stranger(0), net.now);
+        assert_eq!(net.federation(0).handle_received(link, bytes, now), (bytes.len(), 0));
+        let (said, close) = said(&mut net, 0, link);
+        let refused = PeerRefused::parse(&said[0].1).unwrap();
+        assert!(close && refused.code == code && refused.text.contains(part), "{refused:?}");
+        // Whatever follows is not looked at.
+        assert_eq!(net.federation(0).handle_received(link, &[0; 64], now), (64, 0));
+        net.federation(0).handle_closed(link, now);
+    }
+    // On a connection that stands: the lane is lost, and made again.
+    let mut net = Net::pair();
+    net.settle();
+    net.told(0);
+    let wire = net.serving()[1];
+    net.wires[wire].under_way[1].extend([0xff; 40]);
+    net.pass(2 * DIAL_PAUSE_NS_MAX);
+    let told = net.told(0);
+    assert_eq!(lost(&told).iter().map(|(_, why)| *why).collect::<Vec<_>>(), [Loss::Refused]);
+    assert_eq!(connected(&told).len(), 1);
+}
+
+#[test]
+fn what_is_not_of_the_lane_is_refused() {
+    for (lane, message) in [
+        (Lane::Control, copies(1)),
+        (SHARD, PeerMessage::Docket { clock_ns: 1, message: DocketMessage::Fetch { from: Slot(1) } }),
+    ] {
+        let mut net = Net::pair();
+        net.settle();
+        net.told(0);
+        let at = LANES.iter().position(|of| *of == lane).unwrap();
+        let wire = net.serving()[at];
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        net.wires[wire].under_way[1].extend(bytes);
+        net.settle();
+        let told = net.told(0);
+        assert_eq!(lost(&told), [(lane, Loss::Refused)], "{told:?}");
+        assert!(!told.iter().any(|event| matches!(event, FederationEvent::Message { .. })));
+    }
+}
+
+#[test]
+fn a_peer_without_proof_has_its_message_refused() {
+    let mut net = Net::new(vec![simple(0, 3)]);
+    let (link, (kind, _), _) = greet(&mut net, &hello_of(&simple(1, 3), SHARD));
+    assert_eq!(kind, PeerKind::Welcome);
+    let mut bytes = Vec::new();
+    copies(1).encode(&mut bytes);
+    let now = net.now;
+    net.federation(0).handle_received(link, &bytes, now);
+    net.settle();
+    let told = net.told(0);
+    assert!(
+        matches!(&told[..], [FederationEvent::Refused(of)] if of.refused.code == PeerRefusal::BadMessage)
+    );
+}
+
+/// SilentPeerClosed.
+#[test]
+fn a_silent_peer_is_noticed_and_an_idle_one_is_not_taken_for_it() {
+    let mut net = Net::pair();
+    net.settle();
+    net.told(0);
+    net.told(1);
+    // Idle for long: signs of life keep every lane.
+    net.pass(20 * LINK_SILENCE_NS);
+    assert!(net.told(0).is_empty() && net.told(1).is_empty());
+    // Nothing is carried any more: both sides notice.
+    net.stuck = true;
+    net.down.push(ZERO);
+    net.pass(LINK_SILENCE_NS + 1);
+    for at in 0..2 {
+        assert_eq!(lost(&net.told(at)), LANES.map(|lane| (lane, Loss::Silent)), "replica {at}");
+    }
+}
+
+/// HandshakeTimedOut.
+#[test]
+fn handshake_timed_out_on_either_side() {
+    let mut net = Net::pair();
+    let strangers = [net.stranger(0), net.stranger(0)];
+    net.stuck = true;
+    net.pass(LINK_HANDSHAKE_NS - 1);
+    assert!(net.refusals(0).is_empty());
+    net.pass(1);
+    let timed_out = |told: Vec<(_, _, String)>| told.iter().all(|(_, _, text)| text.starts_with("TimedOut"));
+    let (here, there) = (net.refusals(0), net.refusals(1));
+    assert!(!here.is_empty() && timed_out(here) && !there.is_empty() && timed_out(there));
+    // Those who do not even read the reason are closed all the same.
+    net.pass(2_000_000_000);
+    assert!(strangers.iter().all(|link| net.federation(0).is_given_up(*link)));
+}
+
+#[test]
+fn strangers_are_bounded() {
+    let mut net = Net::new(vec![simple(0, 3)]);
+    let links: Vec<LinkId> = (0..=LINKS_UNPROVED_MAX).map(|_| net.stranger(0)).collect();
+    let (last, close) = said(&mut net, 0, links[LINKS_UNPROVED_MAX]);
+    assert!(close && last[0].0 == PeerKind::Refused);
+    assert!(!said(&mut net, 0, links[0]).1);
+    // A place that is free again is given again.
+    let now = net.now;
+    net.federation(0).handle_closed(links[0], now);
+    let next = net.stranger(0);
+    assert!(!said(&mut net, 0, next).1);
+}
+
+#[test]
+fn an_operator_is_told_the_same_once_in_a_while_only() {
+    let other = FederationConfig { secret: Secret([8; 32]), ..simple(1, 3) };
+    let mut net = Net::new(vec![simple(0, 3), other]);
+    net.pass(REFUSAL_AGAIN_NS - 1);
+    assert!(net.dials.len() > 100, "{} dials", net.dials.len());
+    assert_eq!((net.refusals(0).len(), net.refusals(1).len()), (1, 1));
+    net.pass(2 * DIAL_PAUSE_NS_MAX);
+    assert_eq!((net.refusals(0).len(), net.refusals(1).len()), (1, 1));
+}
+
+#[test]
+fn nonces_are_never_the_same() {
+    let mut seen = Vec::new();
+    for core in 0..2 {
+        let mut entropy = super::entropy::Entropy::new(&[1; 32], assize_wire::CoreId(core));
+        seen.extend((0..100).map(|_| entropy.nonce()));
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 200);
+}

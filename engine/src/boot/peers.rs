@@ -1,0 +1,79 @@
+//! What the cores need for talking to the other replicas: the secret, random bytes, a port.
+
+use std::io;
+use std::sync::Arc;
+
+use assize_node::Layout;
+use assize_node::federation::{FederationConfig, Secret};
+use assize_wal::superblock::Superblock;
+use assize_wire::CoreId;
+use assize_wire::peer::PeerIdentity;
+
+use super::BootError;
+use super::start::bind;
+use crate::config::{Agreed, Config, ConfigFile};
+use crate::reactor::Listener;
+
+/// What one start draws or reads for it. A cluster of one has nothing of it.
+pub(super) struct Peers(Option<Drawn>);
+
+struct Drawn {
+    secret: Secret,
+    entropy: [u8; 32],
+}
+
+impl Peers {
+    /// Reads the cluster's secret and draws random bytes, if there are peers.
+    pub(super) fn read(file: &ConfigFile, agreed: &Agreed) -> Result<Peers, BootError> {
+        if agreed.replicas == 1 {
+            return Ok(Peers(None));
+        }
+        let secret = file.secret()?;
+        let mut entropy = [0; 32];
+        getrandom::fill(&mut entropy)
+            .map_err(|error| BootError::Io("drawing nonces", io::Error::other(error.to_string())))?;
+        Ok(Peers(Some(Drawn { secret, entropy })))
+    }
+
+    /// Where the peers of each core connect.
+    pub(super) fn bind(&self, config: &Config, cores: usize) -> Result<Vec<Option<Listener>>, BootError> {
+        match self.0 {
+            None => Ok((0..cores).map(|_| None).collect()),
+            Some(_) => {
+                let listeners = bind("listen.federation", &config.listen.federation, cores)?;
+                Ok(listeners.into_iter().map(Some).collect())
+            }
+        }
+    }
+
+    /// What one core's Federation is told.
+    pub(super) fn of_core(
+        &self,
+        core: CoreId,
+        layout: &Arc<Layout>,
+        agreed: &Agreed,
+        superblock: &Superblock,
+    ) -> FederationConfig {
+        let layout = Arc::clone(layout);
+        let Some(Drawn { secret, entropy }) = &self.0 else {
+            return FederationConfig::alone(core, layout, agreed.cluster);
+        };
+        let domains: Vec<String> =
+            agreed.domains.iter().map(|domain| format!("{} v{}", domain.name, domain.version)).collect();
+        FederationConfig {
+            core,
+            layout,
+            identity: PeerIdentity {
+                cluster: agreed.cluster,
+                replica: superblock.replica,
+                replicas: agreed.replicas,
+                shards: agreed.shard_count,
+                agreed: agreed.hash(),
+                domains: domains.join(", "),
+            },
+            incarnation: superblock.incarnation,
+            secret: secret.clone(),
+            entropy: *entropy,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Three processes that find each other: in any order of their starts, after a death, with core maps of their own; and
+//! strangers that are turned away in words that an operator understands.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::engine::Engine;
+use crate::site::{Peers, Settings, Site, assize, free_ports, text};
+
+/// A line for each peer all of whose lanes stand.
+const CONNECTED: &str = "connected to a replica";
+
+/// Three formatted replicas, each with a core map of its own.
+struct Cluster {
+    sites: Vec<Site>,
+    secret: PathBuf,
+    _folder: TempDir,
+}
+
+impl Cluster {
+    fn formatted() -> Cluster {
+        let folder = tempfile::Builder::new()
+            .prefix("federation-")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .expect("a directory for the secret");
+        let secret = folder.path().join("secret");
+        make_secret(&secret);
+        let ports: Vec<u16> = (0..3).map(|_| free_ports(4)).collect();
+        let core_maps = [
+            (vec![vec![0, 1, 2, 3]], true),
+            (vec![vec![0, 1], vec![2, 3]], false),
+            (vec![vec![3, 1], vec![0, 2]], true),
+        ];
+        let sites = core_maps.into_iter().enumerate().map(|(replica, (cores, control_apart))| {
+            let peers = Peers { replica, ports: ports.clone(), secret: secret.clone() };
+            let site = Site::new(Settings { cores, control_apart, peers: Some(peers), ..Settings::small() });
+            let agreed = ["--cluster", "c1", "--routing-seed", "5", "--body-seed", "6", "--replicas", "3"];
+            site.format(&[&agreed[..], &["--warden-capacity", "16Ki", "--entity-capacity", "4Ki"]].concat());
+            site
+        });
+        Cluster { sites: sites.collect(), secret, _folder: folder }
+    }
+}
+
+fn make_secret(path: &PathBuf) {
+    let made = assize().arg("secret").arg(path).output().expect("running assize");
+    assert!(made.status.success(), "{}", text(&made));
+}
+
+#[test]
+fn lanes_are_established_in_any_order_of_starts_and_again_after_a_death() {
+    let cluster = Cluster::formatted();
+    for order in [[0, 1, 2], [2, 0, 1]] {
+        let mut engines: Vec<(usize, Engine)> =
+            order.into_iter().map(|replica| (replica, cluster.sites[replica].spawn())).collect();
+        for (_, engine) in &mut engines {
+            engine.wait_until_said(CONNECTED, 2);
+        }
+        // The first of them dies without a word.
+        let (replica, first) = engines.remove(0);
+        first.kill();
+        for (_, engine) in &mut engines {
+            engine.wait_until_said("the connection to a replica is lost", 1);
+        }
+        let mut again = cluster.sites[replica].spawn();
+        again.wait_until_said(CONNECTED, 2);
+        for (_, engine) in &mut engines {
+            engine.wait_until_said(CONNECTED, 3);
+        }
+        again.kill();
+        engines.into_iter().for_each(|(_, engine)| engine.kill());
+    }
+}
+
+#[test]
+fn wrong_secret_refused_with_a_line_for_both_operators() {
+    let mut cluster = Cluster::formatted();
+    let other = cluster.secret.with_file_name("other");
+    make_secret(&other);
+    if let Some(peers) = &mut cluster.sites[1].settings.peers {
+        peers.secret = other;
+    }
+    let mut engines: Vec<Engine> = cluster.sites[..2].iter().map(Site::spawn).collect();
+    for engine in &mut engines {
+        engine.wait_until_said("WrongSecret", 1);
+        let said = engine.said();
+        assert!(said.contains("federation.secret_file must hold the same on all replicas"), "{said}");
+        assert!(!said.contains(CONNECTED), "{said}");
+    }
+    engines.into_iter().for_each(Engine::kill);
+}
+
+#[test]
+fn other_agreed_parameters_and_swapped_addresses_are_named() {
+    let mut cluster = Cluster::formatted();
+    // Replica 2 was formatted alone, so that it drew seeds of its own.
+    let settings = cluster.sites[2].settings.clone();
+    let stranger = Site::new(settings);
+    let capacity = ["--warden-capacity", "16Ki", "--entity-capacity", "4Ki"];
+    stranger.format(&[&["--cluster", "c1", "--replicas", "3"][..], &capacity].concat());
+    let mut engines = [cluster.sites[0].spawn(), stranger.spawn()];
+    for engine in &mut engines {
+        engine.wait_until_said("OtherAgreed", 1);
+    }
+    engines.into_iter().for_each(Engine::kill);
+    // Replica 1 has the others' addresses in each other's places.
+    let peers = cluster.sites[2].settings.peers.as_mut().expect("it has peers");
+    peers.ports.swap(0, 1);
+    let mut engines = [cluster.sites[0].spawn(), cluster.sites[2].spawn()];
+    for engine in &mut engines {
+        engine.wait_until_said("has an address in the wrong place", 1);
+    }
+    engines.into_iter().for_each(Engine::kill);
+}
+
+#[test]
+fn a_start_without_a_proper_secret_or_with_too_few_addresses_is_refused_with_the_line() {
+    let mut cluster = Cluster::formatted();
+    let secret = cluster.secret.clone();
+    let refused = |cluster: &Cluster, parts: &[&str]| {
+        let output = cluster.sites[1].run("serve", &[]);
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(parts.iter().all(|part| said.contains(part)), "{parts:?} in\n{said}");
+    };
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).expect("changing its mode");
+    refused(&cluster, &["federation.secret_file", "others may use it (mode 644)", "chmod 600"]);
+    fs::remove_file(&secret).expect("removing it");
+    refused(&cluster, &["federation.secret_file", "No such file", "assize secret FILE"]);
+    fs::write(&secret, "0123").expect("writing it");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("changing its mode");
+    refused(&cluster, &["not 64 hexadecimal digits"]);
+    if let Some(peers) = &mut cluster.sites[1].settings.peers {
+        peers.ports.pop();
+    }
+    refused(&cluster, &["replica.toml:", "federation.replicas", "2 addresses", "formatted for 3 replicas"]);
+}
