@@ -38,6 +38,8 @@ pub(crate) struct Control {
     pub(crate) accepts: BTreeMap<Slot, RecordLocation>,
     /// Manifests that a peer is being sent, while they are read.
     fetching: Vec<Fetching>,
+    /// Stripes of lower ballots may go once the cores were told of this slot.
+    release: Option<(Slot, Ballot)>,
     /// The slot up to which cores were told of choices.
     told_chosen: Chosen,
     /// The published slot that was last told to the boot thread and to watchers.
@@ -92,6 +94,7 @@ impl Control {
             mark,
             accepts,
             fetching: Vec::new(),
+            release: None,
             told_chosen: tip,
             told_published: published,
             told_open: false,
@@ -237,7 +240,10 @@ impl Core {
                     let stripes = Arc::new(stripes);
                     self.tell_cores(|| CoreMessage::Voided(Arc::clone(&stripes)));
                 }
-                Effect::Release { below } => self.tell_cores(|| CoreMessage::Release { below }),
+                Effect::Release { below } => {
+                    let control = self.control();
+                    control.release = Some((control.docket.watermarks().chosen, below));
+                }
                 Effect::ReadChosen { to, from } => self.read_chosen(to, from),
                 Effect::WantCheckpoint { from, chosen } => {
                     self.outputs.push_back(Output::CheckpointNeeded { from, chosen });
@@ -307,7 +313,23 @@ impl Core {
             }
             any = true;
         }
+        self.tell_release();
         any
+    }
+
+    /// A core learns which stripes are named by being told that their slots are chosen; before that it must not drop any:
+    ///
+    /// 1. A new leader takes over slots 5 to 7 and forms slot 8. All four become known chosen here at once: stripes of
+    ///    lower ballots that no slot names may go (P8). 2. The window is full, so the cores were told of slot 5 only.
+    /// 3. For them nothing names the stripes of slots 6 and 7.
+    fn tell_release(&mut self) {
+        let control = self.control();
+        if let Some((chosen, below)) = control.release
+            && control.told_chosen.slot >= chosen
+        {
+            control.release = None;
+            self.tell_cores(|| CoreMessage::Release { below });
+        }
     }
 
     fn tell_published(&mut self) -> bool {

@@ -485,7 +485,15 @@ impl Core {
             CoreMessage::Ready => self.tell_serving(),
             CoreMessage::Leader(leader) => self.take_leader(leader),
             CoreMessage::Voided(ids) => self.take_voided(&ids),
-            CoreMessage::Release { below } => drop(self.stripes.release(below)),
+            CoreMessage::Release { below } => {
+                let lost = self.stripes.release(below);
+                if !lost.is_empty() {
+                    self.send(self.layout.control, CoreMessage::StripesLost(lost));
+                }
+            }
+            CoreMessage::StripesLost(ids) => {
+                ids.into_iter().for_each(|id| self.docket().handle_stripe_lost(id));
+            }
             CoreMessage::Measure => self.outputs.push_back(Output::Measure),
             CoreMessage::Stop => {
                 self.stopping = true;

@@ -25,7 +25,7 @@ pub(crate) struct Stripes {
 /// One stripe.
 #[derive(Debug)]
 pub(crate) struct Stripe {
-    /// Under which it was sealed.
+    /// Under which it was sealed; of one that recovery found, this or a higher one.
     pub(crate) ballot: Ballot,
     /// Its bytes, from when they are durable until its slot is published; they can be read again from `location`.
     pub(crate) buffer: Option<Arc<BlockBuffer>>,
@@ -116,11 +116,10 @@ impl Stripes {
         unnamed.count() < UNNAMED_STRIPES_MAX
     }
 
-    /// Stripes sealed under ballots below this one that no chosen slot names may go (P8). Returns how many went.
-    pub(crate) fn release(&mut self, below: Ballot) -> usize {
-        let before = self.held.len();
-        self.held.retain(|_, stripe| stripe.slot.is_some() || stripe.ballot >= below);
-        before - self.held.len()
+    /// Stripes sealed under ballots below this one that no chosen slot names may go (P8). Returns those that went.
+    pub(crate) fn release(&mut self, below: Ballot) -> Vec<StripeId> {
+        let gone = self.held.extract_if(.., |_, stripe| stripe.slot.is_none() && stripe.ballot < below);
+        gone.map(|(id, _)| id).collect()
     }
 
     /// A checkpoint covers everything through this slot.

@@ -18,7 +18,7 @@ use assize_wal::log::LogConfig;
 use assize_wal::{LogIdentity, Mark, OutcomeIndex, RecordLocation, Recovered, Superblock};
 use assize_wire::accept::Accept;
 use assize_wire::manifest::Ordered;
-use assize_wire::{Ballot, CoreId, LogId, ShardId, Slot};
+use assize_wire::{CoreId, LogId, ShardId, Slot};
 
 use crate::checkpoint::Retention;
 use crate::layout::Layout;
@@ -72,10 +72,11 @@ impl CoreStart {
         let parts = recovered.checkpoint.iter().flat_map(|checkpoint| &checkpoint.parts);
         let stored = layout.owned_by(core).into_iter();
         let mut stripes = Stripes::default();
-        let named = recovered.accepted.iter().flat_map(|slot| &slot.stripes);
-        let all = named.chain(&recovered.unnamed).filter(|(id, _)| layout.owner(id.shard) == core);
-        // Under which ballot they were sealed matters only to what was sealed since.
-        all.for_each(|(id, location)| stripes.recovered(*id, Ballot::NONE, *location));
+        for slot in &recovered.accepted {
+            let own = slot.stripes.iter().filter(|(id, _)| layout.owner(id.shard) == core);
+            // None was sealed under a higher ballot than the slot that names it was accepted under.
+            own.for_each(|(id, location)| stripes.recovered(*id, slot.ballot, *location));
+        }
         CoreStart {
             logs: CoreLogs::open(core, identity, tuning, recovered),
             index: recovered.outcomes.clone(),
@@ -108,7 +109,9 @@ pub fn docket_start(recovered: &Recovered, replicas: u8) -> Result<DocketStart, 
         damaged: Vec::new(),
         chosen: if replicas == 1 { last } else { tip.slot },
         promised: recovered.ballot_max,
-        stored: recovered.unnamed.iter().map(|(id, _)| *id).collect(),
+        // Stripes that no slot accepted here names are as good as gone. Whoever accepted a slot that names one has it, and
+        // may be asked; to keep it here it would have to be known when it may go (P8).
+        stored: Vec::new(),
     })
 }
 
