@@ -22,6 +22,7 @@ use assize_wire::{Ballot, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, St
 
 use crate::checkers::hold;
 use crate::left::LoggedSlot;
+use crate::seeds::trace;
 use crate::shape::Shape;
 
 /// A stripe's outcomes as they were handed to the disk for the outcome stream.
@@ -259,6 +260,7 @@ impl Recorder {
     /// A start found this slot: what was durable, or what was on its way and so landed.
     fn recover_slot(&mut self, found: &ReplayedSlot, ballot: Ballot, payload: &[u8]) {
         let (slot, hash) = (found.ordered.manifest.slot, found.ordered.hash);
+        trace!("    recovers slot {slot} {hash} under {ballot}");
         let at = slot.0 as usize - 1;
         let known = self.slots.get(at).filter(|known| known.ordered.hash == hash).cloned();
         let logged = known.unwrap_or_else(|| {
@@ -290,12 +292,18 @@ impl Recorder {
     fn look_at(&mut self, shape: &Shape, log: LogId, header: &RecordHeader, buffer: &Arc<BlockBuffer>) {
         match header.entry {
             Entry::Stripe(id) => {
+                trace!("replica {} writes stripe {} {}", shape.replica, id.shard, id.hash);
                 self.known.insert(id, Arc::clone(buffer));
             }
             Entry::Accept { slot, ballot, manifest } => {
                 let (replica, incarnation) = (shape.replica, header.incarnation);
                 let accept = accept_of(buffer.payload());
                 let fetched = accept.chosen >= slot;
+                let names: Vec<_> = accept.manifest.stripes.iter().map(|stripe| stripe.id.hash).collect();
+                trace!(
+                    "replica {replica} writes accept {slot} {manifest} under {ballot}, fresh {}, chosen {}, {names:?}",
+                    accept.fresh, accept.chosen
+                );
                 self.accepts.push_back(AcceptSeen { ballot, slot, manifest, fetched, replica, incarnation });
                 for id in accept.manifest.stripes.iter().map(|stripe| stripe.id) {
                     let mut before = self.logs[&log].groups.iter().flat_map(|group| &group.records);

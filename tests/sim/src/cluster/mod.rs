@@ -26,6 +26,7 @@ use assize_wal::memory::Random;
 use crate::disk::Down;
 use crate::options::Options;
 use crate::replica::Replica;
+use crate::seeds::trace;
 use network::{Event, Network};
 use options::ClusterOptions;
 
@@ -138,6 +139,7 @@ impl Cluster {
     /// When its disk does not let it: what happens here must be survivable.
     pub fn start(&mut self, at: usize) {
         self.set_clock(at);
+        trace!("{} ms: replica {at} starts", self.now_ns / 1_000_000);
         if let Err(refused) = self.replicas[at].start() {
             panic!("[durability] a start of replica {at} is refused: {refused}");
         }
@@ -147,6 +149,7 @@ impl Cluster {
 
     /// A replica goes down.
     pub fn down(&mut self, at: usize, how: Down) {
+        trace!("{} ms: replica {at} goes down: {how:?}", self.now_ns / 1_000_000);
         self.replicas[at].down(how);
         self.frozen_until[at] = 0;
         self.network.down(at, how, self.now_ns);

@@ -9,6 +9,7 @@ use super::options::ClusterOptions;
 use crate::checkers::{Budget, Checkers};
 use crate::disk::Down;
 use crate::history::History;
+use crate::seeds::trace;
 
 /// The cluster, its clients, what goes wrong, and what must hold.
 pub struct ClusterWorld {
@@ -18,6 +19,7 @@ pub struct ClusterWorld {
     pub checkers: Checkers,
     pub(super) clients: Clients,
     pub(super) faults: Faults,
+    marks: Vec<assize_consensus::Watermarks>,
 }
 
 impl ClusterWorld {
@@ -31,6 +33,7 @@ impl ClusterWorld {
             checkers: Checkers::new(shape.agreed(), replicas),
             clients: Clients::new(clients, mix, patience_ns, shape.ttl_ns, seed),
             faults: Faults::new(options.faults, replicas, seed),
+            marks: vec![assize_consensus::Watermarks::default(); replicas.into()],
         }
     }
 
@@ -104,6 +107,10 @@ impl ClusterWorld {
     pub(super) fn observe(&mut self, at: usize) {
         let replica = &mut self.cluster.replicas[at];
         let marks = replica.watermarks();
+        if marks.chosen != self.marks[at].chosen {
+            trace!("replica {at}: {marks:?}");
+        }
+        self.marks[at] = marks;
         self.checkers.step(at, &mut replica.disk.recorder, marks);
         for (slot, hash) in replica.for_peers.told.drain(..) {
             self.checkers.told_chosen(at, slot, hash);
