@@ -1,6 +1,6 @@
 //! The control core's part: it runs the Docket, carries out what the Docket wants done, and tells the other cores.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -38,8 +38,9 @@ pub(crate) struct Control {
     pub(crate) accepts: BTreeMap<Slot, RecordLocation>,
     /// Manifests that a peer is being sent, while they are read.
     fetching: Vec<Fetching>,
-    /// Stripes of lower ballots may go once the cores were told of this slot.
-    release: Option<(Slot, Ballot)>,
+    /// Stripes that may go once the cores were told of all that was chosen when the Docket said so: what they were not told
+    /// of yet looks to them as if nothing named it.
+    releases: VecDeque<(Slot, Ballot)>,
     /// The slot up to which cores were told of choices.
     told_chosen: Chosen,
     /// The published slot that was last told to the boot thread and to watchers.
@@ -94,7 +95,7 @@ impl Control {
             mark,
             accepts,
             fetching: Vec::new(),
-            release: None,
+            releases: VecDeque::new(),
             told_chosen: tip,
             told_published: published,
             told_open: false,
@@ -104,6 +105,14 @@ impl Control {
             clock_contradicted: false,
             hand_over_until: None,
         }
+    }
+}
+
+impl Control {
+    /// The next ballot below which stripes that no slot names may go.
+    fn next_release(&mut self) -> Option<Ballot> {
+        let told = self.told_chosen.slot;
+        self.releases.pop_front_if(|(chosen, _)| *chosen <= told).map(|(_, below)| below)
     }
 }
 
@@ -242,7 +251,8 @@ impl Core {
                 }
                 Effect::Release { below } => {
                     let control = self.control();
-                    control.release = Some((control.docket.watermarks().chosen, below));
+                    let chosen = control.docket.watermarks().chosen;
+                    control.releases.push_back((chosen, below));
                 }
                 Effect::ReadChosen { to, from } => self.read_chosen(to, from),
                 Effect::WantCheckpoint { from, chosen } => {
@@ -313,23 +323,10 @@ impl Core {
             }
             any = true;
         }
-        self.tell_release();
-        any
-    }
-
-    /// A core learns which stripes are named by being told that their slots are chosen; before that it must not drop any:
-    ///
-    /// 1. A new leader takes over slots 5 to 7 and forms slot 8. All four become known chosen here at once: stripes of
-    ///    lower ballots that no slot names may go (P8). 2. The window is full, so the cores were told of slot 5 only.
-    /// 3. For them nothing names the stripes of slots 6 and 7.
-    fn tell_release(&mut self) {
-        let control = self.control();
-        if let Some((chosen, below)) = control.release
-            && control.told_chosen.slot >= chosen
-        {
-            control.release = None;
+        while let Some(below) = self.control().next_release() {
             self.tell_cores(|| CoreMessage::Release { below });
         }
+        any
     }
 
     fn tell_published(&mut self) -> bool {

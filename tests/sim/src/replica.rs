@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use assize_consensus::{Alarm, Watermarks};
 use assize_node::federation::{Dial, LinkId, RefusedPeer};
 use assize_node::{Core, CoreMessage, LogIds, Now, Output, PeerNotice};
+use assize_shards::StateDigest;
 use assize_wal::memory::Random;
 use assize_wal::superblock::{Superblock, SuperblockStore};
 use assize_wal::{Completion, OperationId};
@@ -120,6 +121,8 @@ pub struct Replica {
     pub(crate) for_peers: ForPeers,
     /// How often it was started.
     pub(crate) starts: u64,
+    /// What its shards' entities came to when it halted.
+    pub digests: Vec<StateDigest>,
 }
 
 impl Replica {
@@ -170,6 +173,7 @@ impl Replica {
             driven: false,
             for_peers: ForPeers::default(),
             starts: 0,
+            digests: Vec::new(),
         }
     }
 
@@ -196,6 +200,7 @@ impl Replica {
         self.channels.clear();
         self.pushed.clear();
         self.for_peers = ForPeers::default();
+        self.digests.clear();
         self.listening.fill(false);
         self.serving.fill(false);
         self.failed = false;
@@ -374,7 +379,10 @@ impl Replica {
                         self.seen.checkpoints_failed += 1;
                     }
                 },
-                Output::Halted { .. } => self.halted[core] = true,
+                Output::Halted { digests } => {
+                    self.halted[core] = true;
+                    self.digests.extend(digests);
+                }
             }
         }
         while let Some(dial) = self.cores[core].poll_dial() {

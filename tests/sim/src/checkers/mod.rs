@@ -5,6 +5,8 @@ mod agreement;
 mod ballots;
 mod books;
 mod checkpoint;
+mod clock;
+mod copies;
 mod durability;
 mod exactly_once;
 mod linearizable;
@@ -28,6 +30,8 @@ use crate::recorder::Recorder;
 use crate::shape::Agreed;
 use agreement::Agreement;
 use ballots::Ballots;
+use clock::Clock;
+use copies::Copies;
 use exactly_once::ExactlyOnce;
 use linearizable::Linearizable;
 use outputs::Outputs;
@@ -51,6 +55,8 @@ pub struct Checkers {
     outputs: Outputs,
     ballots: Ballots,
     told: Told,
+    clock: Clock,
+    copies: Copies,
     /// By replica.
     marks: Vec<Watermarks>,
     ttl_ns: u64,
@@ -69,8 +75,23 @@ impl Checkers {
             outputs: Outputs::default(),
             ballots: Ballots::default(),
             told: Told::default(),
+            clock: Clock::default(),
+            copies: Copies::new(replicas),
             marks: vec![Watermarks::default(); replicas.into()],
         }
+    }
+
+    /// What publishing needs, and how far clocks may be apart.
+    #[must_use]
+    pub fn with(mut self, copies: u8, clock_skew_ns: u64) -> Checkers {
+        self.copies.needed = usize::from(copies);
+        self.clock.skew_ns = Some(clock_skew_ns);
+        self
+    }
+
+    /// What time it is, whatever clocks show.
+    pub fn time(&mut self, now_ns: u64) {
+        self.clock.now_ns = now_ns;
     }
 
     /// After a step of a replica: what became durable, what was stored, how far the replica says that it is.
@@ -81,13 +102,16 @@ impl Checkers {
         while let Some(durable) = recorder.poll_durable() {
             self.agreement.durable(replica, &durable);
         }
+        self.copies.step(replica, marks.chosen);
         while let Some(slot) = self.agreement.poll_chosen() {
+            self.clock.chosen(&slot);
             self.model.push(&slot);
             self.exactly_once.slot(&slot, &self.model);
             books::slot(&self.model);
         }
         while let Some(stored) = recorder.poll_stored() {
             durability::published(stored.slot, &self.model);
+            self.copies.published(stored.slot);
             self.outputs.stored(&stored, &self.model);
             self.exactly_once.stored(&stored);
         }
@@ -137,6 +161,7 @@ impl Checkers {
             return;
         }
         durability::published(found.position.slot, &self.model);
+        self.copies.published(found.position.slot);
         self.outputs.answered(event.key().0, found, &self.model);
         self.exactly_once.answered(found);
         self.linearizable.answered(event, found);

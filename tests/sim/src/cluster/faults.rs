@@ -5,14 +5,16 @@
 //! * Any connection may break and lose what was under way, any piece may come late, any replica may be cut off from any
 //!   other, in one direction or both, for any time: not for ever.
 //! * Any replica may do nothing for a while and then go on, as a stopped process or a stuck core.
-//! * Any clock may run 200 ppm fast or slow, and be set by more than the bound: the cluster may hold then, until it is right
-//!   again.
+//! * Any clock may run 200 ppm fast or slow and be off by a tenth of the bound. One at a time, or two of five, may be off by
+//!   more: such a replica must not lead. With more of them the cluster may hold until they are right again, which is not
+//!   done here, since then nobody could say what time it is.
 //! * No log is damaged: what a device says is durable stays readable.
 
 use assize_wal::memory::Random;
 
 use super::world::ClusterWorld;
 use crate::disk::Down;
+use crate::seeds::trace;
 
 /// How often what goes wrong. Numbers are of steps; 0 means never.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +27,8 @@ pub struct FaultHabits {
     pub power_percent: u64,
     /// How long it stays down at most.
     pub down_ns: u64,
+    /// One in so many, a replica is stopped in good order.
+    pub stop_one_in: u64,
     /// One in so many, a connection breaks.
     pub reset_one_in: u64,
     /// One in so many, the network is parted, or mended.
@@ -46,6 +50,7 @@ impl FaultHabits {
         all_percent: 0,
         power_percent: 50,
         down_ns: 1,
+        stop_one_in: 0,
         reset_one_in: 0,
         partition_one_in: 0,
         freeze_one_in: 0,
@@ -61,6 +66,8 @@ pub(super) struct Faults {
     /// When replicas that are down start again.
     restarts: Vec<(u64, usize)>,
     parted: bool,
+    /// Nobody starts again.
+    pub(super) keep_down: bool,
     pub(super) downs: u64,
     pub(super) partitions: u64,
 }
@@ -70,7 +77,7 @@ impl Faults {
     pub(super) fn new(habits: FaultHabits, replicas: u8, seed: u64) -> Faults {
         let mut random = Random(seed ^ 0xfa17);
         let restarts = (0..usize::from(replicas)).map(|at| (random.below(habits.down_ns), at)).collect();
-        Faults { habits, random, restarts, parted: false, downs: 0, partitions: 0 }
+        Faults { habits, random, restarts, parted: false, keep_down: false, downs: 0, partitions: 0 }
     }
 
     pub(super) fn draws_power(&mut self) -> bool {
@@ -90,9 +97,15 @@ impl Faults {
 impl ClusterWorld {
     /// Perhaps something goes wrong, or right again.
     pub(super) fn go_wrong(&mut self) {
-        self.restart_due();
         let now = self.cluster.now_ns;
         let habits = self.faults.habits;
+        if self.faults.comes(habits.stop_one_in) {
+            let at = self.any();
+            if self.cluster.replicas[at].is_up() {
+                trace!("replica {at} is stopped");
+                self.cluster.replicas[at].stop();
+            }
+        }
         if self.faults.comes(habits.down_one_in) {
             let all = self.faults.random.below(100) < habits.all_percent;
             let one = self.any();
@@ -115,9 +128,7 @@ impl ClusterWorld {
             self.cluster.frozen_until[at] = now + ns;
         }
         if self.faults.comes(habits.skew_one_in) {
-            let at = self.any();
-            let off = self.faults.random.below(2 * habits.skew_ns) as i64 - habits.skew_ns as i64;
-            self.cluster.replicas[at].wall_offset_ns = off;
+            self.set_a_clock(habits.skew_ns);
         }
     }
 
@@ -144,6 +155,17 @@ impl ClusterWorld {
             // Who is about to stop by itself is down only then.
             self.step();
         }
+    }
+
+    /// A clock is set right, or wrong, if not too many are.
+    fn set_a_clock(&mut self, skew_ns: u64) {
+        let at = self.any();
+        let bound = (self.cluster.replicas[at].shape.clock_skew_ns / 10) as i64;
+        let off = self.faults.random.below(2 * skew_ns) as i64 - skew_ns as i64;
+        let others = self.cluster.replicas.iter().enumerate().filter(|(other, _)| *other != at);
+        let wrong = others.filter(|(_, replica)| replica.wall_offset_ns.abs() > bound).count();
+        let may = wrong < (self.cluster.replicas.len() - 1) / 2;
+        self.cluster.replicas[at].wall_offset_ns = if may { off } else { off % bound };
     }
 
     pub(super) fn restart_due(&mut self) {

@@ -49,7 +49,6 @@ impl ClusterOptions {
         for (at, shape) in shapes.iter_mut().enumerate() {
             (shape.replica, shape.replicas) = (ReplicaId(at as u8), replicas);
             shape.copies = replicas / 2 + 1;
-            shape.ttl_ns = TTL_NS;
         }
         ClusterOptions {
             replicas,
@@ -86,7 +85,7 @@ impl ClusterOptions {
             options.schedules[at] = draw_schedule(shape, random);
             options.disks[at] = draw_disk(shape, random);
         }
-        options.clock.jitter_ns = [1, 100_000, 4_000_000][random.below(3) as usize];
+        options.clock.jitter_ns = [1, 100_000, 2_000_000][random.below(3) as usize];
         options.step_ns_max = [20_000, 60_000, 60_000, 200_000][random.below(4) as usize];
         options.network = NetworkHabits {
             delay_ns: [1_000, 50_000, 400_000][random.below(3) as usize],
@@ -114,6 +113,7 @@ fn draw_faults(options: &mut ClusterOptions, random: &mut Random) {
         all_percent: some(random, [0, 0, 10, 50]),
         power_percent: some(random, [0, 50, 80, 100]),
         down_ns: some(random, [1, 20_000_000, 200_000_000, 2_000_000_000]),
+        stop_one_in: some(random, [0, 0, 4000, 1000]),
         reset_one_in: some(random, [0, 0, 1000, 200]),
         partition_one_in: some(random, [0, 0, 2000, 600]),
         freeze_one_in: some(random, [0, 0, 2000, 500]),
@@ -138,6 +138,8 @@ fn draw_shape(random: &mut Random) -> Shape {
     let timeout_ns = [40_000_000, 80_000_000, 150_000_000][random.below(3) as usize];
     shape.election = ElectionTimes { timeout_ns, heartbeat_ns: timeout_ns / 6 };
     shape.clock_skew_ns = [50_000_000, 500_000_000][random.below(2) as usize];
+    shape.ttl_ns = [TTL_NS, TTL_NS, TTL_NS, 2_000_000_000, 100_000_000][random.below(5) as usize];
+    shape.checkpoint_bytes = [u64::MAX, u64::MAX, 500 << 10, 100 << 10][random.below(4) as usize];
     shape
 }
 

@@ -8,11 +8,40 @@ use super::world::ClusterWorld;
 use crate::runner::replay_line;
 use crate::seeds::caught;
 
+/// A kind of run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Everything at once, as the swarm's options have it.
+    Swarm,
+    /// The swarm without faults.
+    Load,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 2] = [Kind::Swarm, Kind::Load];
+
+    /// As it is named on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Swarm => "cluster",
+            Kind::Load => "cluster-load",
+        }
+    }
+
+    /// What a seed draws for it.
+    #[must_use]
+    pub fn options(self, seed: u64) -> ClusterOptions {
+        scenario::options(seed, self == Kind::Swarm)
+    }
+}
+
 /// One run, and all that it follows from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Whether anything goes wrong.
-    pub faults: bool,
+    /// What is done.
+    pub kind: Kind,
     /// What everything is drawn from.
     pub seed: u64,
     /// Steps under load.
@@ -59,7 +88,7 @@ impl Run {
     /// # Errors
     /// [`Failure`] if anything was found broken.
     pub fn run(self) -> Result<Summary, Failure> {
-        self.run_with(scenario::options(self.seed, self.faults))
+        self.run_with(self.kind.options(self.seed))
     }
 
     /// Runs it with options of the caller's.
@@ -76,9 +105,9 @@ impl Run {
     /// What is typed to see it again.
     #[must_use]
     pub fn command(&self) -> String {
-        let Run { faults, seed, steps } = self;
-        let scenario = if *faults { "cluster" } else { "cluster-load" };
-        let mut command = format!("cargo run --release -p assize-sim -- --scenario {scenario} --seed {seed}");
+        let Run { kind, seed, steps } = self;
+        let kind = kind.name();
+        let mut command = format!("cargo run --release -p assize-sim -- --scenario {kind} --seed {seed}");
         if *steps != STEPS {
             command += &format!(" --steps {steps}");
         }

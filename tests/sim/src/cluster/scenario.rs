@@ -30,5 +30,6 @@ pub fn run(options: &ClusterOptions, seed: u64, steps: u64) -> ClusterWorld {
     world.calm();
     world.finish();
     world.count();
+    world.stop_all();
     world
 }

@@ -6,10 +6,11 @@ use super::Cluster;
 use super::clients::Clients;
 use super::faults::Faults;
 use super::options::ClusterOptions;
-use crate::checkers::{Budget, Checkers};
+use crate::checkers::{Budget, Checkers, hold};
 use crate::disk::Down;
 use crate::history::History;
 use crate::seeds::trace;
+use crate::shape::EPOCH_NS;
 
 /// The cluster, its clients, what goes wrong, and what must hold.
 pub struct ClusterWorld {
@@ -30,7 +31,7 @@ impl ClusterWorld {
         let ClusterOptions { clients, mix, patience_ns, replicas, .. } = *options;
         ClusterWorld {
             cluster: Cluster::format(options, seed),
-            checkers: Checkers::new(shape.agreed(), replicas),
+            checkers: Checkers::new(shape.agreed(), replicas).with(shape.copies, shape.clock_skew_ns),
             clients: Clients::new(clients, mix, patience_ns, shape.ttl_ns, seed),
             faults: Faults::new(options.faults, replicas, seed),
             marks: vec![assize_consensus::Watermarks::default(); replicas.into()],
@@ -66,7 +67,9 @@ impl ClusterWorld {
 
     /// One step; the checkers look at it, and clients take what came.
     pub fn step(&mut self) {
+        self.restart_due();
         let touched = self.cluster.step();
+        self.checkers.time(EPOCH_NS + self.cluster.now_ns);
         touched.into_iter().for_each(|at| self.observe(at));
         self.clients.take(&mut self.cluster, &mut self.checkers);
         for at in 0..self.cluster.replicas.len() {
@@ -139,7 +142,11 @@ impl ClusterWorld {
         loop {
             let open = !self.clients.again.is_empty() || self.clients.unanswered() > 0;
             let chosen = self.checkers.log().len() as u64;
-            let behind = self.cluster.replicas.iter().any(|replica| replica.watermarks().published.0 < chosen);
+            let behind = self.cluster.replicas.iter().any(|replica| {
+                // The log of its peers does not reach back to what it lacks.
+                let lost = replica.seen.checkpoints_needed > 0;
+                replica.watermarks().published.0 < chosen && !lost
+            });
             if !open && !behind {
                 return;
             }
@@ -172,6 +179,31 @@ impl ClusterWorld {
             balances.append(&mut self.clients.last_read);
         }
         self.checkers.counted(balances.into_values().flatten());
+    }
+
+    /// All replicas stop, and their entities come to the same.
+    pub fn stop_all(&mut self) {
+        let marks: Vec<_> = self.cluster.replicas.iter().map(|replica| replica.watermarks().published).collect();
+        self.faults.keep_down = true;
+        self.cluster.replicas.iter_mut().for_each(crate::replica::Replica::stop);
+        let mut budget = Budget::new("all replicas halt", FINISH_STEPS);
+        let mut digests = vec![Vec::new(); marks.len()];
+        while digests.iter().any(Vec::is_empty) {
+            budget.spend(|| self.state());
+            self.cluster.step();
+            for (at, digests) in digests.iter_mut().enumerate() {
+                let replica = &mut self.cluster.replicas[at];
+                if digests.is_empty() && !replica.cores.is_empty() && replica.is_halted() {
+                    *digests = std::mem::take(&mut replica.digests);
+                    digests.sort_by_key(|digest| digest.shard);
+                    self.cluster.down(at, Down::Process);
+                }
+            }
+        }
+        for at in 1..marks.len() {
+            let same = digests[at] == digests[0];
+            hold!("outputs", same || marks[at] != marks[0], "C7: {:?} and {:?}", digests[0], digests[at]);
+        }
     }
 
     /// For whoever looks at what never came.

@@ -1,23 +1,16 @@
 //! The cluster swarm on some seeds.
 
-use assize_sim::cluster::runner::{Run, STEPS};
+use assize_sim::cluster::runner::{Kind, Run, STEPS, Summary};
 
-fn run(faults: bool, seeds: std::ops::Range<u64>) {
-    for seed in seeds {
-        if let Err(failure) = (Run { faults, seed, steps: STEPS }.run()) {
-            panic!("{failure}");
-        }
-    }
-}
 
 #[test]
 fn without_faults_nothing_is_found_broken() {
-    run(false, 0..40);
+    run(Kind::Load, 0..40);
 }
 
 #[test]
 fn the_swarm_finds_nothing_broken() {
-    run(true, 0..200);
+    run(Kind::Swarm, 0..200);
 }
 
 /// `ASSIZE_SEEDS=0..2000` with `--ignored`: as many as wished; says of each that fails how to see it again.
@@ -27,12 +20,12 @@ fn as_many_as_wished() {
     let seeds = std::env::var("ASSIZE_SEEDS").unwrap_or_else(|_| "0..100".to_owned());
     let (from, to) = seeds.split_once("..").expect("A..B");
     let (from, to): (u64, u64) = (from.parse().unwrap(), to.parse().unwrap());
-    let calm = std::env::var("ASSIZE_CALM").is_ok();
+    let kind = if std::env::var("ASSIZE_CALM").is_ok() { Kind::Load } else { Kind::Swarm };
     let steps = std::env::var("ASSIZE_STEPS").ok().map_or(STEPS, |steps| steps.parse().unwrap());
     let mut failed = 0;
     for seed in from..to {
         let began = std::time::Instant::now();
-        match (Run { faults: !calm, seed, steps }.run()) {
+        match (Run { kind, seed, steps }.run()) {
             Err(failure) => {
                 failed += 1;
                 println!("{failure}\n");
@@ -41,4 +34,15 @@ fn as_many_as_wished() {
         }
     }
     println!("{failed} of {} failed", to - from);
+}
+
+fn run(kind: Kind, seeds: std::ops::Range<u64>) -> Summary {
+    let mut summary = Summary::default();
+    for seed in seeds {
+        match (Run { kind, seed, steps: STEPS }.run()) {
+            Ok(found) => summary = summary.and(found),
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+    summary
 }
