@@ -157,5 +157,5 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
     Ok(parsed)
 }
 
-const USAGE: &str = "usage: sim [--seeds A..B | --seed N] [--scenario swarm|load|crash|stop|cluster|cluster-load] \
+const USAGE: &str = "usage: sim [--seeds A..B | --seed N] [--scenario swarm|load|crash|stop|cluster|cluster-load|cluster-checkpoints] \
                      [--steps N] [--threads N]";

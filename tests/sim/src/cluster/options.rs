@@ -67,6 +67,14 @@ impl ClusterOptions {
         }
     }
 
+    /// Checkpoints are taken, and logs recycled. Whoever lacks what was recycled needs a checkpoint of a peer.
+    #[must_use]
+    pub fn with_checkpoints(mut self, random: &mut Random) -> ClusterOptions {
+        let checkpoint_bytes = [100 << 10, 200 << 10, 500 << 10][random.below(3) as usize];
+        self.shapes.iter_mut().for_each(|shape| shape.checkpoint_bytes = checkpoint_bytes);
+        self
+    }
+
     /// One of the swarm.
     #[must_use]
     pub fn draw(random: &mut Random) -> ClusterOptions {
@@ -139,7 +147,6 @@ fn draw_shape(random: &mut Random) -> Shape {
     shape.election = ElectionTimes { timeout_ns, heartbeat_ns: timeout_ns / 6 };
     shape.clock_skew_ns = [50_000_000, 500_000_000][random.below(2) as usize];
     shape.ttl_ns = [TTL_NS, TTL_NS, TTL_NS, 2_000_000_000, 100_000_000][random.below(5) as usize];
-    shape.checkpoint_bytes = [u64::MAX, u64::MAX, 500 << 10, 100 << 10][random.below(4) as usize];
     shape
 }
 

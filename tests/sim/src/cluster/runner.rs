@@ -15,11 +15,13 @@ pub enum Kind {
     Swarm,
     /// The swarm without faults.
     Load,
+    /// The swarm with checkpoints.
+    Checkpoints,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 2] = [Kind::Swarm, Kind::Load];
+    pub const ALL: [Kind; 3] = [Kind::Swarm, Kind::Load, Kind::Checkpoints];
 
     /// As it is named on the command line.
     #[must_use]
@@ -27,13 +29,14 @@ impl Kind {
         match self {
             Kind::Swarm => "cluster",
             Kind::Load => "cluster-load",
+            Kind::Checkpoints => "cluster-checkpoints",
         }
     }
 
     /// What a seed draws for it.
     #[must_use]
     pub fn options(self, seed: u64) -> ClusterOptions {
-        scenario::options(seed, self == Kind::Swarm)
+        scenario::options(seed, self)
     }
 }
 

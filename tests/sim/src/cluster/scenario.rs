@@ -4,15 +4,19 @@ use assize_wal::memory::Random;
 
 use super::faults::FaultHabits;
 use super::options::ClusterOptions;
+use super::runner::Kind;
 use super::world::ClusterWorld;
 use crate::options::Faults;
 
 /// What a seed draws.
 #[must_use]
-pub fn options(seed: u64, faults: bool) -> ClusterOptions {
-    let mut options = ClusterOptions::draw(&mut Random(seed ^ 0xc1b5_7e20));
-    if !faults {
-        (options.faults, options.of_replica) = (FaultHabits::NONE, Faults::NONE);
+pub fn options(seed: u64, kind: Kind) -> ClusterOptions {
+    let mut random = Random(seed ^ 0xc1b5_7e20);
+    let mut options = ClusterOptions::draw(&mut random);
+    match kind {
+        Kind::Swarm => {}
+        Kind::Load => (options.faults, options.of_replica) = (FaultHabits::NONE, Faults::NONE),
+        Kind::Checkpoints => options = options.with_checkpoints(&mut random),
     }
     options
 }
