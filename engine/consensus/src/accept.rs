@@ -72,10 +72,6 @@ impl Docket {
 
     fn write(&mut self, pending: Pending) {
         let Pending { ordered, fresh, chosen, .. } = pending;
-        // 1. Slot 3 is proposed fresh under ballot 1.0 and waits here for its stripe, which was sealed under 1.0. 2. It is
-        //    learned chosen, and ballot 6.4 promised. 3. Its record carries 6.4. Were it fresh under that ballot, all stripes of
-        //    lower ones might go (P8), its own first.
-        let fresh = fresh && !chosen;
         let (slot, ballot) = (ordered.manifest.slot, self.promised);
         assert_eq!(slot, self.written.next(), "written out of slot order (P4)");
         assert_ne!(ballot, Ballot::NONE, "slot {slot} is accepted under no ballot");
