@@ -18,6 +18,7 @@ use assize_wal::{BlockBuffer, Completion, Entry, Operation, OperationId, RecordH
 use assize_wire::accept::Accept;
 use assize_wire::manifest::Ordered;
 use assize_wire::published::PublishedStripe;
+use assize_wire::stripe::Stripe;
 use assize_wire::{Ballot, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StripeId};
 
 use crate::checkers::hold;
@@ -306,6 +307,12 @@ impl Recorder {
                 );
                 self.accepts.push_back(AcceptSeen { ballot, slot, manifest, fetched, replica, incarnation });
                 for id in accept.manifest.stripes.iter().map(|stripe| stripe.id) {
+                    let sealed = self.known.get(&id).map(|bytes| ballot_of(bytes));
+                    hold!(
+                        "ballots",
+                        !accept.fresh || sealed.is_none_or(|sealed| sealed == ballot),
+                        "P8: slot {slot} is fresh under {ballot} and names a stripe that was sealed under {sealed:?}"
+                    );
                     let mut before = self.logs[&log].groups.iter().flat_map(|group| &group.records);
                     let whole =
                         self.stripes.contains(&id) || before.any(|(entry, _)| *entry == Entry::Stripe(id));
@@ -352,6 +359,11 @@ impl Recorder {
         hold!("durability", chained, "P4: slot {slot} does not chain to what is held below it");
         self.durable.push_back(AcceptDurable { ballot, fetched: chosen >= slot, logged });
     }
+}
+
+/// Under which a stripe was sealed.
+fn ballot_of(stripe: &BlockBuffer) -> Ballot {
+    Stripe::parse(stripe.payload()).expect("a stripe's record holds a stripe").head.ballot
 }
 
 fn accept_of(payload: &[u8]) -> Accept {
