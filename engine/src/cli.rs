@@ -2,7 +2,7 @@
 
 use crate::config::{self, FormatArgs};
 use crate::exit;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -28,7 +28,7 @@ pub enum Command {
     Format(FormatCommand),
     /// Run a replica until SIGTERM
     Serve(ServeCommand),
-    /// Format, serve and load a replica in one go, check its books, report latencies
+    /// Format, serve and load a cluster in one go, check its books, report latencies
     Demo(DemoCommand),
     /// Check this host: what would keep a replica from serving, or slow it down, and what mends it
     Doctor(DoctorCommand),
@@ -69,9 +69,13 @@ pub struct ServeCommand {
 /// `assize demo`.
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct DemoCommand {
-    /// Replicas, each a process of its own
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+    /// Replicas, each a process of its own: 1, 3 or 5
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = replicas)]
     pub replicas: u8,
+
+    /// Kill a replica (kill -9) in the middle of the load, and start it again a second later
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub kill: Option<Kill>,
 
     /// Shards of each replica [default: chosen for this host]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -171,6 +175,22 @@ impl FromStr for Rate {
     }
 }
 
+/// Which replica the demo kills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kill {
+    /// The one that leads.
+    Leader,
+    /// One that does not.
+    Follower,
+}
+
+fn replicas(text: &str) -> Result<u8, String> {
+    match text.parse() {
+        Ok(count @ (1 | 3 | 5)) => Ok(count),
+        _ => Err("accepted are 1, 3 and 5".to_owned()),
+    }
+}
+
 fn skew(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(exponent) if (0.0..=5.0).contains(&exponent) => Ok(exponent),
@@ -219,19 +239,30 @@ mod tests {
     fn demo_has_all_its_options() {
         let given = demo(
             "assize demo --replicas 3 --shards 2 --seconds 5 --rate 10k --batch 1 --connections 64 --skew 0.99 \
-             --duplicates 5 --json out.json --dir /d --keep",
+             --duplicates 5 --json out.json --dir /d --keep --kill leader",
         );
         assert_eq!((given.replicas, given.shards, given.seconds), (3, Some(2), 5));
         assert_eq!((given.rate, given.batch, given.connections), (Rate::PerSecond(10_000), 1, 64));
         assert_eq!((given.skew, given.duplicates, given.keep), (0.99, 5, true));
-        assert_eq!(demo("assize demo").rate, Rate::Max);
+        assert_eq!(given.kill, Some(Kill::Leader));
+        let default = demo("assize demo");
+        assert_eq!((default.rate, default.replicas, default.kill), (Rate::Max, 3, None));
     }
 
     #[test]
     fn values_out_of_bounds_are_usage_errors() {
-        for options in
-            ["--batch 8191", "--batch 0", "--rate 0", "--rate fast", "--skew -1", "--skew NaN", "--seconds 0"]
-        {
+        for options in [
+            "--replicas 2",
+            "--replicas 6",
+            "--kill nobody",
+            "--batch 8191",
+            "--batch 0",
+            "--rate 0",
+            "--rate fast",
+            "--skew -1",
+            "--skew NaN",
+            "--seconds 0",
+        ] {
             assert_eq!(parse(&format!("assize demo {options}")).unwrap_err().exit_code(), 2, "{options}");
         }
         assert!(parse("assize serve").is_err());

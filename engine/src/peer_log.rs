@@ -1,5 +1,5 @@
-//! What an operator reads of the connections between replicas: a line when all of a peer's stand, and when they no longer
-//! do; each lane by itself is for developers.
+//! What an operator reads of the connections between replicas: a line when all of a peer's stand, and when they no
+//! longer do; each lane by itself is for developers.
 
 use assize_node::PeerNotice;
 use assize_node::federation::RefusedPeer;
@@ -41,7 +41,11 @@ impl PeerLog {
                 *connected -= 1;
             }
             PeerNotice::BadStripe { peer, shard } => {
-                tracing::error!(peer = peer.0, shard = shard.0, "a replica sent bytes as a stripe which are none");
+                tracing::error!(
+                    peer = peer.0,
+                    shard = shard.0,
+                    "a replica sent bytes as a stripe which are none"
+                );
             }
             PeerNotice::Refused(RefusedPeer { peer, lane, by_peer, refused }) => {
                 let (peer, lane) = (peer.map(|peer| peer.0), lane.map(|lane| lane.to_string()));

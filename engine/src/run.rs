@@ -8,7 +8,7 @@ use clap::Parser;
 
 use crate::boot;
 use crate::cli::{Cli, Command, FormatCommand};
-use crate::config::{self, ConfigFile};
+use crate::config::{self, Agreed, ConfigFile};
 use crate::demo;
 use crate::doctor;
 use crate::exit::Exit;
@@ -68,7 +68,7 @@ fn format(command: &FormatCommand, domains: &DomainRegistry) -> Exit {
                 eprintln!("assize: warning: {warning}");
             }
             let agreed = &formatted.agreed;
-            print(&format!(
+            let formatted = format!(
                 "formatted {}: cluster {}, replica {} of {}, {} shards, copies {}\n",
                 config.config.data_directory.display(),
                 agreed.cluster,
@@ -76,8 +76,21 @@ fn format(command: &FormatCommand, domains: &DomainRegistry) -> Exit {
                 agreed.replicas,
                 agreed.shard_count,
                 agreed.copies
-            ))
+            );
+            print(&(formatted + &for_the_others(agreed)))
         }
         Err(error) => complain(&error, error.exit()),
     }
+}
+
+/// What the other replicas of the cluster must be formatted with beside the options of this one.
+fn for_the_others(agreed: &Agreed) -> String {
+    if agreed.replicas == 1 {
+        return String::new();
+    }
+    format!(
+        "the other replicas, each with its own configuration, with the same options and\n  \
+         --cluster {} --routing-seed {:016x} --body-seed {:016x}\n",
+        agreed.cluster, agreed.routing_seed, agreed.body_seed
+    )
 }

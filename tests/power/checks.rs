@@ -7,10 +7,9 @@ use assize::config::Agreed;
 use assize_node::boot::restore_shard;
 use assize_shards::{PanicGuard, ShardConfig};
 use assize_wal::log::check_record;
-use assize_wal::recovery::{LogDecision, Recovered, recover};
+use assize_wal::recovery::{AcceptRead, LogDecision, Peers, Recovered, recover};
 use assize_wal::superblock::{Superblock, find};
 use assize_wal::{BLOCK_BYTES, Block, BlockBuffer, LogIdentity, RecordLocation, SegmentReader};
-use assize_wire::accept::Accept;
 use assize_wire::published::PublishedStripe;
 use assize_wire::routing::Routing;
 use assize_wire::stripe::Stripe;
@@ -50,10 +49,7 @@ pub fn check<'a>(
     if let Some(cut) = superblock.cuts.iter().find(|cut| cut.incarnation != superblock.incarnation) {
         return Err(format!("{cut:?} is not of incarnation {}, the last one begun", superblock.incarnation));
     }
-    let recovered = recover(image, &superblock, &mut |payload| {
-        let accept = Accept::parse(payload).ok()?;
-        Some(accept.manifest.stripes.iter().map(|stripe| stripe.id).collect())
-    });
+    let recovered = recover(image, &superblock, &mut AcceptRead::parse, Peers::None);
     let recovered = recovered.map_err(|error| error.to_string())?;
     check_slots(&recovered)?;
     check_restored(image, &superblock, &recovered)?;

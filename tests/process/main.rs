@@ -9,6 +9,7 @@
 //! | `answers.rs` | what is a client told when there is no room, no time, or another body |
 //! | `federation.rs` | do three processes find each other by themselves, and refuse whom they do not know |
 //! | `start.rs`, `damage.rs` | what is refused at a start, in which words; how does a good process end |
+//! | `demo.rs` | do three fresh processes become a cluster, and survive the death of their leader |
 //! | `site.rs`, `engine.rs` | a data directory with its configuration; a running process |
 //! | `load.rs`, `rng.rs` | clients that keep the same keys through restarts, and remember every answer |
 //! | `raw.rs` | the protocol by hand, without manners |
@@ -20,6 +21,7 @@ mod bounded;
 mod checkpoints;
 mod crash;
 mod damage;
+mod demo;
 mod engine;
 mod federation;
 mod load;

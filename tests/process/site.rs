@@ -150,10 +150,11 @@ impl Site {
             .map(|(cpu, shards)| format!("{{ cpu = {cpu}, shards = {shards:?} }}"))
             .collect();
         let control = if *control_apart { "control = 99\n" } else { "" };
-        let replica = peers.as_ref().map_or(0, |peers| peers.replica);
+        let replica =
+            peers.as_ref().map_or_else(String::new, |peers| format!("replica = {}\n", peers.replica));
         let (listen, federation) = peers.as_ref().map_or_else(Default::default, Peers::config_text);
         format!(
-            "replica = {replica}\ndata_directory = {data:?}\n\
+            "{replica}data_directory = {data:?}\n\
              [cores]\nassignments = [{assignments}]\npin = false\n{control}\
              [listen]\nclient = \"127.0.0.1:{port}\"\n{listen}{federation}\
              [limits]\nstripe_bytes = \"128KiB\"\nstripe_events = 512\nwindow = 4\n\

@@ -61,8 +61,8 @@ fn the_json_object_has_exactly_the_promised_fields() {
         set("events_sent events_answered applied rejected duplicates conflicts busy errors seconds \
         rate_per_s latency_us books replicas copies shards batch connections durable");
     let more = set(
-        "rate_target_per_s requests_unsent longest_gap_ms longest_gap_at_s reconnects resubmitted failed_calls \
-        retried_calls redirects leader_changes skew accounts warehouse",
+        "rate_target_per_s requests_unsent gaps longest_gap_ms longest_gap_at_s reconnects resubmitted failed_calls \
+        retried_calls redirects leader_changes leader skew accounts warehouse",
     );
     assert_eq!(names(&json), promised.union(&more).cloned().collect());
     assert_eq!(names(&json["latency_us"]), set("p50 p90 p99 p99_9 p99_99 max"));

@@ -17,7 +17,7 @@ use crate::log::{FlushPolicy, Log, LogConfig, LogStart};
 use crate::operation::{
     Completion, Device, DeviceError, Done, Operation, OperationId, SegmentId, SegmentReader,
 };
-use crate::recovery::recover;
+use crate::recovery::{AcceptRead, Peers, recover};
 use crate::superblock::{Superblock, SuperblockStore, find};
 
 /// A device under test.
@@ -144,9 +144,9 @@ fn recycled_log_survives_restarts(harness: &mut dyn Harness) {
     let mut superblock = first_superblock();
     let mut expected: Vec<(StripeId, SegmentId)> = Vec::new();
     for round in 0..6u8 {
-        let recovered = recover(harness.reader(), &superblock, &mut |_| Some(vec![]));
+        let recovered = recover(harness.reader(), &superblock, &mut |_| None, Peers::None);
         let recovered = recovered.expect("nothing is lost");
-        let unnamed: BTreeSet<StripeId> = recovered.unnamed.iter().map(|(stripe, _)| *stripe).collect();
+        let unnamed: BTreeSet<StripeId> = recovered.stripes.iter().map(|(stripe, _)| *stripe).collect();
         let kept = expected.iter().map(|(stripe, _)| *stripe).collect();
         assert_eq!(unnamed, kept, "round {round}");
         superblock.incarnation = recovered.incarnation;
@@ -233,11 +233,11 @@ fn log_survives_a_clean_restart(harness: &mut dyn Harness, flush: FlushPolicy) {
     for round in 1..=3_u8 {
         let copies = [0, 1].map(|copy| harness.reader().read_superblock(copy).expect("it can be read"));
         let mut store = SuperblockStore::new(find(copies).expect("it was formatted"));
-        let found = recover(harness.reader(), store.current(), &mut |_| Some(vec![]));
+        let found = recover(harness.reader(), store.current(), &mut read_accept, Peers::None);
         let found = found.expect("nothing was lost");
         assert_eq!(found.incarnation, Incarnation(u64::from(round)));
         assert_eq!(found.accepted.len(), usize::from(round) - 1);
-        assert_eq!(found.unnamed.len(), expected.len());
+        assert_eq!(found.stripes.len(), expected.len());
         let cuts = found.cuts(&[LOG]);
         store.handle_update(|superblock| {
             superblock.incarnation = found.incarnation;
@@ -319,6 +319,7 @@ fn first_superblock() -> Superblock {
         incarnation: Incarnation(0),
         promised: Ballot::NONE,
         quarantined: false,
+        accepted: Mark::default(),
         segment_bytes: SEGMENT_BYTES,
         checkpoint: None,
         cuts: vec![],
@@ -366,6 +367,13 @@ fn perform(harness: &mut dyn Harness, operation: Operation) -> Completion {
             return completion;
         }
     }
+}
+
+/// Each round accepts one slot, whose manifest is hashed from the round's number, and so is the payload.
+fn read_accept(payload: &[u8]) -> Option<AcceptRead> {
+    let below = payload.first()? - 1;
+    let previous = if below == 0 { Hash::ZERO } else { Hash::of(&[below]) };
+    Some(AcceptRead { chosen: Slot(u64::from(below)), previous, stripes: Vec::new() })
 }
 
 fn filled(bytes: usize, value: u8) -> BlockBuffer {

@@ -22,7 +22,9 @@
 //! | 88..120 | | the hash of its slot's manifest |
 //! | 120..152 | | its digest |
 //! | 152..168 | record key | seeds the records' checksums |
-//! | 168..192 | | 0 |
+//! | 168..176 | accepted | as the last start found it: ballot |
+//! | 176..184 | | slot |
+//! | 184..192 | | 0 |
 //! | 192.. | cuts | 32 bytes each: log u16, u16 0, first previous u32, incarnation u64, offset u64, first segment u64 |
 //! | then | parameters | the engine's own bytes, then zeros |
 
@@ -38,6 +40,7 @@ use assize_wire::{Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, Slot, 
 use zerocopy::IntoBytes;
 
 use crate::block::Block;
+use crate::header::Mark;
 use crate::limits::{BLOCK_BYTES, LOGS_MAX, PARAMETERS_BYTES_MAX, SUPERBLOCK_COPY_BYTES};
 use crate::operation::SegmentId;
 
@@ -67,6 +70,10 @@ pub struct Superblock {
     pub segment_bytes: u64,
     /// The active checkpoint: what a start begins from (L6).
     pub checkpoint: Option<CheckpointRef>,
+    /// With peers, a mark like that of a record (L5): every slot up to this one was accepted under this ballot or a higher
+    /// one, or was known chosen, as the last start found it or must suppose. The next one may no longer see what that
+    /// followed from: the log goes on behind what is damaged, and what proved it may be damaged in turn.
+    pub accepted: Mark,
     /// One per log that was ever opened (L5).
     pub cuts: Vec<LogCut>,
     /// The agreed parameters, opaque here.
@@ -91,14 +98,14 @@ pub struct CheckpointRef {
 /// What a start may expect of a log: recorded when an incarnation begins, and moved on by each checkpoint.
 ///
 /// Records at or beyond `offset` are void unless written by `incarnation` or a later one, and everything from
-/// `first_segment` to `offset` is there. Segments below the first one were given up to be recycled.
+/// `first_segment` to `offset` is there, or was found damaged by a replica with peers. Segments below the first one were given up to be recycled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogCut {
     /// The log.
     pub log: LogId,
     /// The incarnation that recorded this.
     pub incarnation: Incarnation,
-    /// Logical offset through which the log was durable.
+    /// Logical offset through which the log was durable; behind all damage that was found then.
     pub offset: u64,
     /// The first segment that is kept.
     pub first_segment: SegmentId,
@@ -138,6 +145,8 @@ impl Superblock {
             put(120, &checkpoint.digest.0);
         }
         put(152, &self.record_key.to_le_bytes());
+        put(168, &self.accepted.ballot.to_raw().to_le_bytes());
+        put(176, &self.accepted.slot.0.to_le_bytes());
         for (index, cut) in self.cuts.iter().enumerate() {
             let at = FIXED_BYTES + index * CUT_BYTES;
             put(at, &cut.log.0.to_le_bytes());
@@ -198,6 +207,7 @@ impl Superblock {
             quarantined: bytes[6] != 0,
             segment_bytes: u64_at(bytes, 56),
             checkpoint: (checkpoint.slot > Slot::ZERO).then_some(checkpoint),
+            accepted: Mark { ballot: Ballot::from_raw(u64_at(bytes, 168)), slot: Slot(u64_at(bytes, 176)) },
             cuts: (0..cuts).map(cut_at).collect(),
             parameters: bytes[parameters_at..parameters_at + parameters].to_vec(),
         })
@@ -477,6 +487,7 @@ mod tests {
                 manifest: Hash([5; 32]),
                 digest: Hash([6; 32]),
             }),
+            accepted: Mark { ballot: Ballot::new(3, ReplicaId(1)), slot: Slot(12) },
             cuts: vec![LogCut {
                 log: LogId(1),
                 incarnation: Incarnation(3),

@@ -4,7 +4,7 @@ mod common;
 
 use assize_wal::limits::RECORD_HEADER_BYTES;
 use assize_wal::memory::MemoryDevice;
-use assize_wal::recovery::{Loss, Recovered, RecoveryError, recover};
+use assize_wal::recovery::{Loss, Peers, Recovered, RecoveryError, recover};
 use assize_wal::superblock::CheckpointRef;
 use assize_wal::{
     BLOCK_BYTES, BlockBuffer, Device, Entry, FlushPolicy, Log, LogConfig, LogIdentity, LogStart, Mark,
@@ -40,6 +40,7 @@ impl Logs {
             incarnation: Incarnation(1),
             promised: Ballot::NONE,
             quarantined: false,
+            accepted: Mark::default(),
             segment_bytes: SEGMENT_BYTES,
             checkpoint: None,
             cuts: Vec::new(),
@@ -101,7 +102,7 @@ impl Logs {
     }
 
     fn recover(&mut self) -> Result<Recovered, RecoveryError> {
-        recover(&mut self.device, &self.superblock, &mut |_| Some(Vec::new()))
+        recover(&mut self.device, &self.superblock, &mut |_| None, Peers::None)
     }
 }
 
@@ -120,7 +121,7 @@ fn l6_what_is_missing_of_a_checkpoint_is_named() {
     let checkpoint = found.checkpoint.unwrap();
     assert_eq!(checkpoint.parts.iter().map(|part| part.head).collect::<Vec<_>>(), [first, second]);
     assert!(checkpoint.parts.iter().all(|part| part.entities.len() == 2 && part.keys.len() == 3));
-    assert_eq!(found.mark.slot, SLOT);
+    assert_eq!((found.mark.slot, found.accepted_through, found.chosen), (SLOT, SLOT, SLOT));
 
     for (shard, locations) in [(0, of_first), (1, of_second)] {
         for (at, location) in locations.into_iter().enumerate() {

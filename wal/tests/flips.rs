@@ -4,6 +4,7 @@
 //! | what | where |
 //! |---|---|
 //! | a record of each kind; a log of several; both copies of the superblock | here |
+//! | a log of several, with peers | `wal/tests/damaged.rs` |
 //! | one copy of the superblock | `wal/src/superblock.rs` |
 //! | manifest, stripe, accept, published outcomes, frames | `engine/wire/tests/flips.rs` |
 //! | the active checkpoint of a whole replica | `tests/sim/tests/replica/flips.rs` |

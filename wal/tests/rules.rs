@@ -169,7 +169,7 @@ fn l5_records_beyond_a_cut_are_void() {
         (cut.incarnation, cut.offset) = (Incarnation(2), 0);
     }
     let recovered = recover_from(&mut replica.device, &superblock).unwrap();
-    assert_eq!((recovered.accepted.len(), recovered.unnamed.len(), recovered.logs[0].records), (0, 0, 0));
+    assert_eq!((recovered.accepted.len(), recovered.stripes.len(), recovered.logs[0].records), (0, 0, 0));
     assert_eq!(recovered.logs[0].decision, LogDecision::IgnoreVoid);
 }
 

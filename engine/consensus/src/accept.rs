@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use assize_wire::canary::{self, Canary};
 use assize_wire::manifest::Ordered;
 use assize_wire::{Ballot, ReplicaId, Slot, StripeId};
 
@@ -75,6 +76,12 @@ impl Docket {
         let (slot, ballot) = (ordered.manifest.slot, self.promised);
         assert_eq!(slot, self.written.next(), "written out of slot order (P4)");
         assert_ne!(ballot, Ballot::NONE, "slot {slot} is accepted under no ballot");
+        let held = self.chain.get(slot).is_some_and(|held| held.durable && held.ordered.hash == ordered.hash);
+        if canary::armed(Canary::AcceptAgainUnwritten) && held {
+            self.written = slot;
+            self.accepted = slot;
+            return;
+        }
         let voided = self.chain.put(Arc::clone(&ordered), ballot, fresh);
         if !voided.is_empty() {
             self.durable = self.durable.min(self.written);
@@ -97,6 +104,9 @@ impl Docket {
         // A record says what is chosen once it is durable: everything below it has its own record before this one.
         let proposal = Proposal { ballot, slot, fresh, ordered, bytes, chosen: self.fact };
         self.effects.push_back(Effect::WriteAccept(proposal));
+        if canary::armed(Canary::AcceptUnwritten) && slot == self.accepted.next() {
+            (self.accepted, self.report_due) = (slot, true);
+        }
     }
 
     /// A damaged slot is accepted anew, under a live ballot or because it is chosen (P5). Those above it stay damaged

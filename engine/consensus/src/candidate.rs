@@ -1,9 +1,10 @@
-//! A candidate: asks whether it could win, promises itself a ballot, gathers the promises of others, and takes over from
-//! them what may be chosen (P1, P5).
+//! A candidate: asks whether it could win, promises itself a ballot, gathers the promises of others, and takes over
+//! from them what may be chosen (P1, P5).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use assize_wire::canary::{self, Canary};
 use assize_wire::manifest::Ordered;
 use assize_wire::peer::{Chosen, DocketMessage, Promised};
 use assize_wire::{Ballot, ReplicaId, Slot};
@@ -76,7 +77,12 @@ impl Docket {
 
     /// P1: above every ballot heard of, so above every one used before.
     fn next_ballot(&self) -> Ballot {
-        Ballot::new(self.promised.max(self.seen).round() + 1, self.config.replica)
+        let highest = self.promised.max(self.seen);
+        let some = highest != Ballot::NONE;
+        if canary::armed(Canary::BallotAgain) && some && highest.replica() == self.config.replica {
+            return highest;
+        }
+        Ballot::new(highest.round() + 1, self.config.replica)
     }
 
     pub(crate) fn take_canvass_answer(
@@ -130,7 +136,9 @@ impl Docket {
     /// Promises itself the next ballot; nobody is asked before that is durable (P1).
     pub(crate) fn start_preparing(&mut self) {
         let ballot = self.next_ballot();
-        self.adopt(ballot);
+        if !canary::armed(Canary::BallotAgain) || ballot > self.promised {
+            self.adopt(ballot);
+        }
         self.promise_written = ballot;
         self.effects.push_back(Effect::WritePromise(ballot));
         self.effects.push_back(Effect::ResetElectionTimer);
@@ -201,7 +209,7 @@ impl Docket {
                     Some((held, other, _)) if held == rank && other.hash != ordered.hash => {
                         return Walk::Broken(contradiction(rank, other, ordered, vote.of));
                     }
-                    Some((held, ..)) if held >= rank => {}
+                    Some((held, ..)) if (held >= rank) != canary::armed(Canary::LowestBallot) => {}
                     _ => best = Some((rank, ordered, vote.of)),
                 }
             }
@@ -228,6 +236,7 @@ impl Docket {
     fn own_vote(&self) -> Vote {
         let below = self.intake_tip().slot;
         let values = self.chain.above(below);
+        let values = values.filter(|_| !canary::armed(Canary::VoteUncounted));
         let values = values.map(|held| (Rank::Accepted(held.ballot), Arc::clone(&held.ordered))).collect();
         let damaged = self.damaged.first().map(|(slot, _)| *slot);
         Vote { of: self.config.replica, from: below.next(), values, damaged }

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use assize_wire::canary::{self, Canary};
 use assize_wire::manifest::Ordered;
 use assize_wire::peer::{Chosen, DocketMessage};
 use assize_wire::{Ballot, Hash, ReplicaId, Slot};
@@ -72,7 +73,8 @@ impl Docket {
 
     /// A slot is chosen: whether its value is here, in the chain or on its way there, and nothing need be fetched.
     fn learn(&mut self, chosen: Chosen) {
-        if self.chain.get(chosen.slot).is_some_and(|held| held.ordered.hash == chosen.hash) {
+        let any = canary::armed(Canary::ChosenWithoutHash);
+        if self.chain.get(chosen.slot).is_some_and(|held| held.ordered.hash == chosen.hash || any) {
             self.raise_fact(chosen.slot);
         } else if self.intake.get(chosen.slot).is_some_and(|pending| pending.ordered.hash == chosen.hash) {
             self.raise_fact(self.written);

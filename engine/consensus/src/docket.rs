@@ -1,5 +1,6 @@
-//! The state machine of the replicated log on one replica: its state, its inputs and outputs. What a role does stands in
-//! `leader.rs`, `candidate.rs` and `follower.rs`, how values enter the log in `accept.rs`, catching up in `catch_up.rs`.
+//! The state machine of the replicated log on one replica: its state, its inputs and outputs. What a role does stands
+//! in `leader.rs`, `candidate.rs` and `follower.rs`, how values enter the log in `accept.rs`, catching up in
+//! `catch_up.rs`.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -84,16 +85,17 @@ pub(crate) enum State {
 
 /// The replicated log on one replica.
 ///
-/// Order of calls: any `handle_*` or command, in any order; after each (or after a batch of them) [`Docket::poll_effect`]
-/// and [`Docket::poll_chosen`] until they return nothing. Completions come in the order of their effects.
+/// Order of calls: any `handle_*` or command, in any order; after each (or after a batch of them)
+/// [`Docket::poll_effect`] and [`Docket::poll_chosen`] until they return nothing. Completions come in the order of
+/// their effects.
 ///
 /// Invariants, checked by [`Docket::check_invariants`]:
 /// * `published <= told <= chosen <= accepted <= formed`; `told - published <= window`.
 /// * The chain in memory has every slot above `published`, each chained to the one below (P4).
 /// * `chosen = min(fact, durable)`: what is executed is known chosen and durable here.
 /// * `fact <= written`, and the intake begins right above `written`.
-/// * `promised` is at or above every ballot under which a slot known chosen here was chosen: so a leader under this or a
-///   higher ballot never has another value there (P7).
+/// * `promised` is at or above every ballot under which a slot known chosen here was chosen: so a leader under this or
+///   a higher ballot never has another value there (P7).
 /// * A ballot is led under, or prepared, once (P1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Docket {
@@ -115,6 +117,8 @@ pub struct Docket {
     pub(crate) hears_leader: bool,
     /// What the leader last said to be chosen in a heartbeat that counted.
     pub(crate) counted: Slot,
+    /// What the first leader that was heard since the start, or this replica when it first led, knew chosen (R2).
+    pub(crate) joined: Option<Slot>,
     pub(crate) connected: Replicas,
     pub(crate) chain: Chain,
     /// Slots above the chain that were accepted once and cannot be read now, ascending (P5).
@@ -191,6 +195,7 @@ impl Docket {
             leader: None,
             hears_leader: false,
             counted: Slot::ZERO,
+            joined: None,
             connected: Replicas::default(),
             damaged: start.damaged,
             intake: Intake::default(),
@@ -217,8 +222,8 @@ impl Docket {
         }
     }
 
-    /// A message of a peer. `time_max` is this replica's clock with the skew bound added: freshly formed slots must not be
-    /// beyond it (P13).
+    /// A message of a peer. `time_max` is this replica's clock with the skew bound added: freshly formed slots must not
+    /// be beyond it (P13).
     pub fn handle_message(&mut self, from: ReplicaId, message: DocketMessage, time_max: StreamTime) {
         let is_peer = from != self.config.replica && from.0 < self.config.replicas;
         assert!(is_peer, "a message from replica {from}, which is no peer");
@@ -302,8 +307,8 @@ impl Docket {
         self.advance();
     }
 
-    /// On every replica, in the interval of heartbeats: a leader sends one, and again what a peer has not answered since
-    /// the last one; a follower asks again for what it fetches.
+    /// On every replica, in the interval of heartbeats: a leader sends one, and again what a peer has not answered
+    /// since the last one; a follower asks again for what it fetches.
     pub fn handle_heartbeat_due(&mut self) {
         self.send_heartbeats_and_again();
         self.age_fetch();
@@ -325,8 +330,8 @@ impl Docket {
         self.advance();
     }
 
-    /// A shard of this replica sealed a stripe. Under another ballot than the one led under it is not taken (P8): that was
-    /// sealed before [`Effect::Unlead`], and is discarded.
+    /// A shard of this replica sealed a stripe. Under another ballot than the one led under it is not taken (P8): that
+    /// was sealed before [`Effect::Unlead`], and is discarded.
     pub fn handle_offer(&mut self, offer: Offer) {
         if offer.ballot != self.ballot() || self.ballot() == Ballot::NONE {
             return;
@@ -338,8 +343,8 @@ impl Docket {
         self.offers.push(offer.stripe, self.stripes.has(&id));
     }
 
-    /// A stripe, of this replica or of a peer, is durable here, or stands in the Docket's log before any accept record that
-    /// is appended from now on. May be told twice before its slot is chosen.
+    /// A stripe, of this replica or of a peer, is durable here, or stands in the Docket's log before any accept record
+    /// that is appended from now on. May be told twice before its slot is chosen.
     pub fn handle_stripe_stored(&mut self, id: StripeId) {
         self.stripes.store(id);
         self.offers.mark(id, true);
@@ -385,8 +390,8 @@ impl Docket {
         self.advance_published();
     }
 
-    /// This replica's arithmetic is in doubt (C5): it leads no more and executes nothing, but still accepts. What is chosen
-    /// counts as published.
+    /// This replica's arithmetic is in doubt (C5): it leads no more and executes nothing, but still accepts. What is
+    /// chosen counts as published.
     pub fn quarantine(&mut self) {
         self.step_down();
         self.state = State::Following;
@@ -467,8 +472,8 @@ impl Docket {
         !self.is_outstanding()
     }
 
-    /// Whether something is under way that ought to move (P9): an own offer, a record that is being written, a slot that is
-    /// not chosen or not published.
+    /// Whether something is under way that ought to move (P9): an own offer, a record that is being written, a slot
+    /// that is not chosen or not published.
     #[must_use]
     pub fn is_outstanding(&self) -> bool {
         !self.writing.is_empty()
@@ -476,6 +481,13 @@ impl Docket {
             || !self.offers.is_empty()
             || self.chosen < self.written
             || self.published < self.chosen
+    }
+
+    /// Whether this replica has published what a leader that was elected or joined since the start knew chosen: only
+    /// then its watermarks, and reads from it, mean anything (R2).
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.joined.is_some_and(|joined| self.published >= joined)
     }
 
     /// Whether something that was accepted here once can still not be read: until it is repaired the promises of this

@@ -70,8 +70,8 @@ pub enum Effect {
     Alarm(Alarm),
 }
 
-/// A slot's value that this replica is about to accept: its accept record is written after the stripes that it names are
-/// durable, or stand before it in the same log (P2).
+/// A slot's value that this replica is about to accept: its accept record is written after the stripes that it names
+/// are durable, or stand before it in the same log (P2).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use = "a slot that was accepted and is not written stops the log"]
 pub struct Proposal {

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use assize_wire::canary::{self, Canary};
 use assize_wire::manifest::Ordered;
 use assize_wire::peer::{Chosen, DocketMessage, Promised};
 use assize_wire::{Ballot, ReplicaId, Slot, StreamTime};
@@ -10,6 +11,8 @@ use assize_wire::{Ballot, ReplicaId, Slot, StreamTime};
 use crate::docket::{Docket, State};
 use crate::effect::{Alarm, Effect};
 use crate::intake::Pending;
+use assize_wire::limits::PEER_SLOTS_MAX;
+
 use crate::limits::{AHEAD_MAX, EARLY_SLOTS_MAX, PROMISE_SLOTS_MAX};
 
 impl Docket {
@@ -26,6 +29,9 @@ impl Docket {
         // What is known chosen need not be accepted under the new ballot; everything else must be (P3).
         self.written = self.fact;
         self.accepted = self.chosen;
+        if canary::armed(Canary::AcceptAbove) {
+            (self.written, self.accepted) = (self.durable.max(self.fact), self.durable.max(self.chosen));
+        }
         self.report_due = false;
     }
 
@@ -63,7 +69,8 @@ impl Docket {
         if self.promise_written < ballot {
             self.promise_written = ballot;
             self.effects.push_back(Effect::WritePromise(ballot));
-        } else if self.promised_durable >= ballot {
+        }
+        if self.promised_durable >= ballot || canary::armed(Canary::PromiseUnwritten) {
             self.go_on_with_promise();
         }
     }
@@ -88,8 +95,16 @@ impl Docket {
             }
         });
         let damaged = self.damaged.iter().filter(|(slot, _)| *slot >= from);
+        let damaged = damaged.filter(|_| !canary::armed(Canary::DamageHidden));
         let damaged = damaged.map(|(slot, hash)| Promised::Damaged { slot: *slot, hash: *hash });
-        values.chain(damaged).collect()
+        let mut entries: Vec<Promised> = values.chain(damaged).take(PEER_SLOTS_MAX).collect();
+        if entries.len() == PEER_SLOTS_MAX {
+            // There may be more than a message holds. What is not told is called damaged, so that this promise counts for
+            // nothing above; never is it left out as if nothing were there.
+            let slot = Slot(from.0 + PEER_SLOTS_MAX as u64 - 1);
+            entries[PEER_SLOTS_MAX - 1] = Promised::Damaged { slot, hash: None };
+        }
+        entries
     }
 
     /// Whether a leader's message is to be heeded: nothing higher is promised, and it comes from whom the ballot names.
@@ -198,6 +213,7 @@ impl Docket {
         if !self.heeds(from, ballot) {
             return;
         }
+        self.joined.get_or_insert(chosen.slot);
         self.hear_chosen(from, chosen, ballot);
         self.advance();
         self.count_progress(chosen.slot, formed == chosen.slot && !self.is_outstanding());

@@ -1,4 +1,5 @@
-//! A leader: proposes in slot order, counts who has accepted, tells what is chosen, and gives up when it must (P1, P9, P10).
+//! A leader: proposes in slot order, counts who has accepted, tells what is chosen, and gives up when it must (P1, P9,
+//! P10).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -90,6 +91,7 @@ impl Docket {
         if let State::Leading(leading) = &mut self.state {
             leading.inherited = tip;
         }
+        self.joined.get_or_insert(tip);
         self.drain_intake();
         self.send_accepts();
     }
@@ -99,9 +101,9 @@ impl Docket {
         self.take_in(Pending { ordered, fresh, chosen: false, from: stripes_at });
     }
 
-    /// On a leader: forms the next slot from every offer that may be named, if it is time: one slot per completed manifest
-    /// write, and no more than the window between formed and published. `clock` is this replica's wall clock (P13); stream
-    /// time never moves back. Says whether it did.
+    /// On a leader: forms the next slot from every offer that may be named, if it is time: one slot per completed
+    /// manifest write, and no more than the window between formed and published. `clock` is this replica's wall clock
+    /// (P13); stream time never moves back. Says whether it did.
     pub fn form(&mut self, clock: StreamTime, flag: CheckpointFlag) -> bool {
         let something = self.offers.has_ready() || flag == CheckpointFlag::Alone;
         let State::Leading(leading) = &self.state else { return false };
@@ -131,7 +133,8 @@ impl Docket {
         self.tip().slot.0.saturating_sub(self.published.0) < u64::from(self.config.window)
     }
 
-    /// Whether it leads and has published everything that it took over: only then it knows what was answered before (R2).
+    /// Whether it leads and has published everything that it took over: only then it knows what was answered before
+    /// (R2).
     #[must_use]
     pub fn is_ready_to_serve(&self) -> bool {
         matches!(&self.state, State::Leading(leading) if self.published >= leading.inherited)
@@ -297,9 +300,9 @@ impl Docket {
         reached_by_majority(&mut answers)
     }
 
-    /// On a leader: forms nothing more, and when `to`, or the connected peer that is furthest, has everything, and all of it
-    /// is chosen, tells that one to take over and steps down. Says whether that is under way: not when it does not lead or
-    /// nobody is connected.
+    /// On a leader: forms nothing more, and when `to`, or the connected peer that is furthest, has everything, and all
+    /// of it is chosen, tells that one to take over and steps down. Says whether that is under way: not when it does
+    /// not lead or nobody is connected.
     pub fn hand_over(&mut self, to: Option<ReplicaId>) -> bool {
         let reachable = match to {
             Some(to) => self.connected.has(to),

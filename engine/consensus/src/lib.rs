@@ -1,8 +1,9 @@
-//! The **Docket**: which stripes fill which slot of the replicated log: multi-Paxos over manifests, for 1, 3 or 5 replicas.
+//! The **Docket**: which stripes fill which slot of the replicated log: multi-Paxos over manifests, for 1, 3 or 5
+//! replicas.
 //!
 //! It elects a leader, forms manifests from the leader's offers, has them accepted in slot order by a majority, learns
-//! that they are chosen, catches up and keeps the watermarks. It never touches event bytes, never reads a clock and does
-//! no I/O: what must be durable before it counts is told to it by [`Docket::handle_promise_durable`] and
+//! that they are chosen, catches up and keeps the watermarks. It never touches event bytes, never reads a clock and
+//! does no I/O: what must be durable before it counts is told to it by [`Docket::handle_promise_durable`] and
 //! [`Docket::handle_accept_durable`], which only a completed flush can lead to.
 #![no_std]
 #![forbid(unsafe_code)]

@@ -7,7 +7,7 @@ pub const RETAINED_SLOTS: u64 = 4096;
 /// The most slots above the published one that a replica takes: what it cannot execute it does not pile up.
 pub const AHEAD_MAX: u64 = 65_536;
 /// The most chosen slots that a promise brings; an asker that lacks more fetches them first.
-pub const PROMISE_SLOTS_MAX: u64 = 1024;
+pub const PROMISE_SLOTS_MAX: u64 = 256;
 /// The most slots in one answer to a fetch.
 pub const FETCH_SLOTS_MAX: u64 = 256;
 /// The most accepts that a follower keeps while it lacks a slot below them.
@@ -20,3 +20,8 @@ const _: () = assert!(PROMISE_SLOTS_MAX <= RETAINED_SLOTS);
 const _: () = assert!(FETCH_SLOTS_MAX <= RETAINED_SLOTS);
 // A follower that catches up goes further than what it keeps of what comes meanwhile.
 const _: () = assert!((EARLY_SLOTS_MAX as u64) < AHEAD_MAX);
+const _: () = assert!(
+    2 * PROMISE_SLOTS_MAX <= assize_wire::limits::PEER_SLOTS_MAX as u64
+        && FETCH_SLOTS_MAX <= assize_wire::limits::PEER_SLOTS_MAX as u64,
+    "one message holds them, and as many that are not known chosen"
+);

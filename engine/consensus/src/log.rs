@@ -94,8 +94,8 @@ impl Chain {
         self.slots.iter().skip(usize::try_from(skipped).unwrap_or(usize::MAX))
     }
 
-    /// Puts a value at its slot. The same value keeps what is above; another voids all of it (P4) and returns it, its own
-    /// predecessor first.
+    /// Puts a value at its slot. The same value keeps what is above; another voids all of it (P4) and returns it, its
+    /// own predecessor first.
     ///
     /// # Panics
     /// When it does not chain to the slot below, or the slot has another value under the same ballot (P6).

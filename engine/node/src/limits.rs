@@ -51,7 +51,8 @@ pub(crate) const RETRY_AFTER_US: u32 = 2_000;
 /// Answer bytes that may wait for one slow reader before its connection is closed.
 pub(crate) const UNSENT_BYTES_MAX: usize = 64 << 20;
 
-/// Bytes that may wait for one slow peer on one lane: two stripes of the largest kind. As many may be in the kernel's hands.
+/// Bytes that may wait for one slow peer on one lane: two stripes of the largest kind. As many may be in the kernel's
+/// hands.
 pub(crate) const LINK_UNSENT_BYTES_MAX: usize = 9 << 20;
 
 /// Connections from peers, on one core, that have proved nothing yet.
@@ -63,7 +64,8 @@ pub(crate) const LINK_HANDSHAKE_NS: u64 = 5_000_000_000;
 /// A connection to a peer on which nothing was sent this long carries a sign of life, in nanoseconds.
 pub(crate) const LINK_QUIET_NS: u64 = 500_000_000;
 
-/// A connection to a peer on which nothing came this long is closed, in nanoseconds. A large frame counts when it is there.
+/// A connection to a peer on which nothing came this long is closed, in nanoseconds. A large frame counts when it is
+/// there.
 pub(crate) const LINK_SILENCE_NS: u64 = 5_000_000_000;
 
 /// A refused peer has this long to read why, in nanoseconds.

@@ -43,6 +43,12 @@ impl LogIds {
         [self.stripes, self.outcomes, self.parts, self.keys]
     }
 
+    /// Whether a log is one of stripes and accepts.
+    #[must_use]
+    pub fn are_stripes(log: LogId) -> bool {
+        log.0 % LOGS_PER_CORE == 0
+    }
+
     /// The core that asked for an operation: the owner of its log, or for the superblock the control core.
     #[must_use]
     pub fn owner(operation: OperationId, layout: &Layout) -> CoreId {

@@ -148,7 +148,7 @@ impl CorePlan {
                     shards: agreed.shard_count,
                     window: config.limits.window,
                 },
-                start: docket_start(&recovered, agreed.replicas)?,
+                start: docket_start(&recovered)?,
                 times: ElectionTimes::DEFAULT,
                 // Differs between replicas by their number, and between starts.
                 seed: self.superblock.incarnation.0 << 8 | u64::from(config.replica),

@@ -2,6 +2,7 @@
 
 use assize_device::{DataDirectory, DeviceOptions};
 use assize_domain::DomainRegistry;
+use assize_wal::Mark;
 use assize_wal::formatted::{Formatted, formatted};
 use assize_wal::superblock::{Superblock, SuperblockStore};
 use assize_wire::{Ballot, Incarnation};
@@ -62,6 +63,7 @@ pub fn format_on(
         incarnation: Incarnation(0),
         promised: Ballot::NONE,
         quarantined: false,
+        accepted: Mark::default(),
         segment_bytes: config.config.log.segment_bytes,
         checkpoint: None,
         cuts: Vec::new(),

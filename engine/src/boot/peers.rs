@@ -40,7 +40,7 @@ impl Peers {
         match self.0 {
             None => Ok((0..cores).map(|_| None).collect()),
             Some(_) => {
-                let listeners = bind("listen.federation", &config.listen.federation, cores)?;
+                let listeners = bind("[listen] federation", &config.listen.federation, cores)?;
                 Ok(listeners.into_iter().map(Some).collect())
             }
         }

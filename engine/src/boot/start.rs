@@ -6,12 +6,12 @@ use std::thread::JoinHandle;
 
 use assize_device::{DataDirectory, DeviceOptions};
 use assize_domain::DomainRegistry;
-use assize_node::boot::begin_incarnation;
+use assize_node::boot::{begin_incarnation, peers_of};
 use assize_node::{CoreMessage, Greeting, Layout};
+use assize_wal::LogIdentity;
 use assize_wal::formatted::{Formatted, formatted};
-use assize_wal::recovery::{Recovered, recover};
+use assize_wal::recovery::{AcceptRead, GapIn, Recovered, recover};
 use assize_wal::superblock::{FoundSuperblock, Superblock, SuperblockError, SuperblockStore};
-use assize_wire::accept::Accept;
 use assize_wire::{CoreId, ShardId, Slot};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
@@ -113,15 +113,13 @@ pub fn start_on(
     check(file, &found.superblock, &agreed, &domains)?;
     let peers = Peers::read(file, &agreed)?;
 
-    let mut stripes_of = |payload: &[u8]| {
-        let accept = Accept::parse(payload).ok()?;
-        Some(accept.manifest.stripes.iter().map(|stripe| stripe.id).collect())
-    };
-    let recovered =
-        recover(&mut directory, &found.superblock, &mut stripes_of).map_err(BootError::Recovery)?;
+    let repair = peers_of(agreed.replicas.into());
+    let recovered = recover(&mut directory, &found.superblock, &mut AcceptRead::parse, repair)
+        .map_err(BootError::Recovery)?;
     for log in recovered.logs.iter().filter(|log| log.records > 0) {
         tracing::info!(log = log.log.0, records = log.records, end = log.end.offset, decision = ?log.decision, "log read");
     }
+    warn_of_damage(&recovered, &found.superblock);
     if let Some(checkpoint) = &recovered.checkpoint {
         tracing::info!(slot = checkpoint.at.slot.0, "starting from the checkpoint after this slot");
     }
@@ -129,6 +127,22 @@ pub fn start_on(
     let mut config = config.clone();
     config.limits.connections_max = connections_max(&config, &agreed, &host.open_files);
     run(&config, agreed, peers, Arc::new(domains), directory, recovered, superblock, device)
+}
+
+/// Names what is damaged: it is repaired from the peers, but the disk wants looking at.
+fn warn_of_damage(recovered: &Recovered, superblock: &Superblock) {
+    for log in &recovered.logs {
+        let identity = LogIdentity { log: log.log, ..log_identity(superblock) };
+        log.gaps.iter().for_each(|gap| tracing::warn!("{}", GapIn(gap, identity)));
+    }
+    if let (Some(first), Some(last)) = (recovered.damaged.first(), recovered.damaged.last()) {
+        let (first, last) = (first.slot.0, last.slot.0);
+        tracing::warn!(
+            first,
+            last,
+            "slots are damaged and repaired from peers: check the disk (dmesg, SMART)"
+        );
+    }
 }
 
 /// Clients that one core may have at once. A log that cannot open its next segment stops the replica, so clients get
@@ -201,6 +215,20 @@ fn core_count(config: &Config) -> usize {
     config.cores.assignments.len() + usize::from(config.cores.control_core().is_none())
 }
 
+/// The shards of each thread, its CPU, and which thread has the control role.
+fn core_map(config: &Config) -> (Vec<Vec<ShardId>>, Vec<u32>, CoreId) {
+    let assignments = &config.cores.assignments;
+    let mut cores: Vec<Vec<ShardId>> =
+        assignments.iter().map(|assignment| assignment.shards.clone()).collect();
+    let mut cpus: Vec<u32> = assignments.iter().map(|assignment| assignment.cpu.0).collect();
+    let control = config.cores.control_core().unwrap_or_else(|| {
+        cores.push(Vec::new());
+        cpus.push(config.cores.control.0);
+        CoreId(cores.len() as u16 - 1)
+    });
+    (cores, cpus, control)
+}
+
 #[expect(clippy::too_many_arguments, reason = "each is made by another step of the start")]
 fn run(
     config: &Config,
@@ -212,16 +240,9 @@ fn run(
     superblock: Superblock,
     device: &DeviceOptions,
 ) -> Result<Replica, BootError> {
-    let mut cores: Vec<Vec<ShardId>> =
-        config.cores.assignments.iter().map(|assignment| assignment.shards.clone()).collect();
-    let mut cpus: Vec<u32> = config.cores.assignments.iter().map(|assignment| assignment.cpu.0).collect();
-    let control = config.cores.control_core().unwrap_or_else(|| {
-        cores.push(Vec::new());
-        cpus.push(config.cores.control.0);
-        CoreId(cores.len() as u16 - 1)
-    });
+    let (cores, cpus, control) = core_map(config);
     let layout = Arc::new(Layout::new(&cores, control));
-    let listeners = bind("listen.client", &config.listen.client, cores.len())?;
+    let listeners = bind("[listen] client", &config.listen.client, cores.len())?;
     let peer_listeners = peers.bind(config, cores.len())?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(Listener::address).collect();
     let durable = !doctor::filesystem(&config.data_directory).is_memory;
@@ -249,7 +270,7 @@ fn run(
     }
     let dialer = Dialer::start(config.replica_id(), &config.federation.replicas, dial_ends);
     let dialer = dialer.map_err(|error| BootError::Io("starting the threads that dial peers", error))?;
-    let replay_through = recovered.mark.slot;
+    let replay_through = recovered.accepted_through;
     let recovered = Arc::new(recovered);
     let directory_root = directory.root().to_owned();
     let directory = SharedDirectory::new(directory);

@@ -1,12 +1,18 @@
-//! `assize demo`: formats, serves and loads a replica in one go, checks the books and prints the latencies.
+//! `assize demo`: formats, serves and loads a cluster in one go, checks the books and prints the latencies.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `mod.rs` | the run from its beginning to its exit code |
-//! | `sizing.rs` | cores, directory and capacities for this host and this run, in numbers that are told |
-//! | `child.rs` | the replica's process |
+//! | `sizing.rs` | directory and capacities for this host and this run, in numbers that are told |
+//! | `cpus.rs`, `ports.rs` | which CPUs and ports each replica has |
+//! | `replicas.rs`, `child.rs` | the replicas as a cluster; one replica's process |
+//! | `rehearsal.rs` | one of them is killed in the middle of the load, if asked for |
 
 mod child;
+mod cpus;
+mod ports;
+mod rehearsal;
+mod replicas;
 mod sizing;
 
 use std::fs::{self, File};
@@ -19,23 +25,23 @@ use std::time::Duration;
 
 use assize_domain::DomainRegistry;
 use assize_tools::load::{
-    self, LiveLine, LoadPlan, LoadReport, Phase, Progress, ProgressLine, Skew, print_report, write_hgrm,
-    write_interval_log, write_svg,
+    self, Gap, LiveLine, LoadPlan, LoadReport, Skew, print_report, write_hgrm, write_interval_log, write_svg,
 };
+use assize_wire::ReplicaId;
 
-use crate::boot;
 use crate::cli::{DemoCommand, Rate};
-use crate::config::{ConfigFile, FormatArgs};
 use crate::exit::Exit;
 use crate::reactor::StageLine;
 use crate::run::complain;
-use child::Child;
+use child::StateDigest;
+use rehearsal::{Killed, Rehearsal};
+use replicas::Replicas;
 use sizing::Sizing;
 
 /// Runs the demo and returns how it ended.
 pub(crate) fn demo(command: &DemoCommand, domains: &DomainRegistry) -> Exit {
-    if command.replicas != 1 {
-        let why = "this version runs one replica; --replicas accepts 1 until replication between processes is there";
+    if command.kill.is_some() && (command.replicas == 1 || command.seconds < KILL_SECONDS_MIN) {
+        let why = "--kill wants --replicas 3 or 5, so that others go on, and --seconds 4 or more";
         return complain(&why, Exit::Usage);
     }
     let stop = Arc::new(AtomicBool::new(false));
@@ -67,41 +73,78 @@ fn run(
     domains: &DomainRegistry,
     stop: Arc<AtomicBool>,
 ) -> Result<Exit, Ended> {
-    let path = sizing.directory.join("replica-0.toml");
-    let text = toml::to_string(&sizing.config).map_err(|error| (error.to_string(), Exit::Internal))?;
-    fs::write(&path, &text).map_err(|error| (format!("{}: {error}", path.display()), Exit::Host))?;
-    let config = ConfigFile::parse(&text, &path.display().to_string());
-    let config = config.map_err(|error| (error.to_string(), Exit::Internal))?;
-    let agreed = FormatArgs {
-        warden_capacity: sizing.warden_capacity,
-        shards: Some(sizing.config.cores.shard_count() as u16),
-        ..FormatArgs::default()
-    };
-    boot::format(&config, &agreed, domains).map_err(|error| (error.to_string(), error.exit()))?;
-
-    let stages_path = sizing.directory.join("stages.json");
-    let mut replica = Child::start(&path, &stages_path)?;
+    let mut replicas = Replicas::start(sizing, domains)?;
     let live = LiveLine::new(io::stderr(), io::stderr().is_terminal());
-    let plan = plan(command, sizing, replica.address().to_owned(), stop);
-    let loaded = load::run(&plan, &mut MeasureWithLoad { live, replica: &mut replica });
+    let plan = plan(command, sizing, replicas.addresses().to_vec(), stop);
+    let mut rehearsal = Rehearsal::new(live, &mut replicas, command.kill, command.seconds);
+    let loaded = load::run(&plan, &mut rehearsal);
     eprintln!();
+    let (killed, failure) = (rehearsal.killed(), rehearsal.failure.take());
+    let leader = loaded.as_ref().ok().and_then(|report| report.leader).map(ReplicaId);
     // A replica that failed is why the load could not be run to its end: its own word comes first.
-    let stopped = replica.stop();
-    let report = match (loaded, stopped) {
-        (Ok(report), Ok(())) => report,
-        (_, Err(error)) => return Err(error),
-        (Err(error), Ok(())) => return Err((error.to_string(), Exit::Internal)),
+    let stopped = replicas.stop(leader);
+    let (report, digests) = match (loaded, stopped, failure) {
+        (Ok(report), Ok(digests), None) => (report, digests),
+        (_, Err(error), _) | (_, _, Some(error)) => return Err(error),
+        (Err(error), Ok(_), None) => return Err((error.to_string(), Exit::Internal)),
     };
     print!("{}", print_report(&report));
-    print!("{}", stages_table(&stages_path)?);
+    if let Some(killed) = killed {
+        println!("{}", tell_kill(&killed, leader, &report.gaps));
+    }
+    let leader = leader.unwrap_or_default();
+    print!("{}", stages_table(replicas.stages(leader), leader)?);
     write_reports(command, sizing, &report)?;
+    let (told, equal) = tell_digests(&digests);
+    println!("{told}");
     if !sizing.durable {
         println!("durable: false, because the data directory is on a memory filesystem");
     }
-    Ok(if report.books.ok { Exit::Success } else { Exit::Books })
+    if replicas.len() > 1 {
+        println!("{NOT_INDEPENDENT}");
+    }
+    Ok(if report.books.ok && equal { Exit::Success } else { Exit::Books })
 }
 
-fn plan(command: &DemoCommand, sizing: &Sizing, address: String, stop: Arc<AtomicBool>) -> LoadPlan {
+/// What was rehearsed, and for how long nobody was answered after it.
+fn tell_kill(killed: &Killed, leader: Option<ReplicaId>, gaps: &[Gap]) -> String {
+    let Killed { replica, led, at_s, restarted_at_s } = killed;
+    let part = if *led { "which led" } else { "a follower" };
+    let again = restarted_at_s.map_or(String::new(), |at| format!("; started again after {at:.1} s"));
+    let now = leader.map_or(String::new(), |leader| format!("; replica {leader} leads at the end"));
+    let after = |gap: &&Gap| gap.began_s + gap.length_ms / 1e3 > *at_s && gap.began_s < at_s + GAP_WITHIN_S;
+    let longest = gaps.iter().filter(after).max_by(|a, b| a.length_ms.total_cmp(&b.length_ms));
+    let gap = match longest {
+        Some(gap) => format!("nobody was answered for {:.0} ms from {:.1} s on", gap.length_ms, gap.began_s),
+        None => "answers kept coming, with no gap of 100 ms".to_owned(),
+    };
+    format!("\nKilled: replica {replica}, {part}, after {at_s:.1} s: {gap}{again}{now}")
+}
+
+/// Whether the replicas hold the same, and a line that says so. What was not told, or executed to different slots,
+/// cannot be compared and is no failure.
+fn tell_digests(digests: &[Option<StateDigest>]) -> (String, bool) {
+    let told: Vec<&StateDigest> = digests.iter().flatten().collect();
+    let Some(first) = told.first().filter(|_| told.len() == digests.len()) else {
+        let missing = digests.len() - told.len();
+        return (format!("State digests: {missing} of {} replicas did not tell theirs", digests.len()), true);
+    };
+    if told.iter().all(|other| other.digest == first.digest) {
+        let of = if told.len() == 1 { "one replica" } else { "all replicas, equal" };
+        return (format!("State digest of {of}: {} through slot {}", first.digest, first.slot), true);
+    }
+    let comparable = told.iter().all(|other| other.slot == first.slot);
+    let mut text = String::from(match comparable {
+        true => "State digests DIFFER:",
+        false => "State digests of different slots, which cannot be compared:",
+    });
+    for (replica, other) in told.iter().enumerate() {
+        text.push_str(&format!("\n  replica {replica}: {} through slot {}", other.digest, other.slot));
+    }
+    (text, !comparable)
+}
+
+fn plan(command: &DemoCommand, sizing: &Sizing, addresses: Vec<String>, stop: Arc<AtomicBool>) -> LoadPlan {
     LoadPlan {
         rate: match command.rate {
             Rate::Max => load::Rate::Max,
@@ -115,38 +158,20 @@ fn plan(command: &DemoCommand, sizing: &Sizing, address: String, stop: Arc<Atomi
         duplicates: f64::from(command.duplicates),
         duration: Duration::from_secs(command.seconds.into()),
         stop: Some(stop),
-        ..LoadPlan::new(vec![address])
+        ..LoadPlan::new(addresses)
     }
 }
 
-/// Begins the engine's latencies when the load generator begins its own: setting up is no part of either.
-struct MeasureWithLoad<'a> {
-    live: LiveLine<io::Stderr>,
-    replica: &'a mut Child,
-}
-
-impl Progress for MeasureWithLoad<'_> {
-    fn phase(&mut self, phase: Phase) {
-        if phase == Phase::Measure {
-            self.replica.measure();
-        }
-        self.live.phase(phase);
-    }
-
-    fn line(&mut self, line: &ProgressLine) {
-        self.live.line(line);
-    }
-}
-
-/// The engine's own latencies, beside the client's.
-fn stages_table(path: &Path) -> Result<String, Ended> {
+/// The engine's own latencies, those of one replica, beside the client's.
+fn stages_table(path: &Path, replica: ReplicaId) -> Result<String, Ended> {
     let read = fs::read(path).map_err(|error| error.to_string());
     let lines = read.and_then(|bytes| {
         serde_json::from_slice::<Vec<StageLine>>(&bytes).map_err(|error| error.to_string())
     });
     let lines = lines.map_err(|error| (format!("{}: {error}", path.display()), Exit::Internal))?;
-    let mut text =
-        String::from("\nInside the engine: time of an event from the stage before, in microseconds\n\n");
+    let mut text = format!(
+        "\nInside the engine, replica {replica}: time of an event from the stage before, in microseconds\n\n"
+    );
     text.push_str("  reached                      p50         p99       p99.9         max\n");
     for line in lines {
         let StageLine { stage, p50_us, p99_us, p99_9_us, max_us, .. } = line;
@@ -200,4 +225,43 @@ fn stop_on_signals(stop: &Arc<AtomicBool>) -> io::Result<()> {
         }
     };
     thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
+}
+
+/// A gap that begins later has another reason.
+const GAP_WITHIN_S: f64 = 0.5;
+
+/// A shorter load has no middle in which a replica can be killed and started again.
+const KILL_SECONDS_MIN: u32 = 4;
+
+const NOT_INDEPENDENT: &str = "\
+note: these replicas share one machine, one disk and one power supply. Their copies are compared like any others, and
+      a killed process is survived; but they are not independent, and a lost machine would be lost with all of them.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kill_is_told_with_the_gap_that_it_made_and_not_with_a_longer_one() {
+        let killed = Killed { replica: ReplicaId(2), led: true, at_s: 5.0, restarted_at_s: Some(6.1) };
+        let gap = |began_s, length_ms| Gap { began_s, length_ms };
+        let gaps = [gap(1.0, 900.0), gap(4.9, 310.0), gap(5.3, 120.0), gap(7.0, 500.0)];
+        let told = tell_kill(&killed, Some(ReplicaId(1)), &gaps);
+        assert!(told.contains("replica 2, which led, after 5.0 s: nobody was answered for 310 ms"), "{told}");
+        assert!(told.contains("again after 6.1 s; replica 1 leads at the end"), "{told}");
+        assert!(tell_kill(&killed, None, &gaps[..1]).contains("answers kept coming"));
+    }
+
+    #[test]
+    fn equal_digests_are_told_once_and_different_ones_only_fail_at_one_slot() {
+        let digest = |slot, digest: &str| Some(StateDigest { slot, digest: digest.to_owned() });
+        let (told, equal) = tell_digests(&[digest(4, "aa"), digest(5, "aa"), digest(4, "aa")]);
+        assert!(equal && told.contains("all replicas, equal: aa"), "{told}");
+        let (told, equal) = tell_digests(&[digest(4, "aa"), digest(4, "ab")]);
+        assert!(!equal && told.contains("DIFFER") && told.contains("replica 1: ab"), "{told}");
+        let (told, equal) = tell_digests(&[digest(4, "aa"), digest(5, "ab")]);
+        assert!(equal && told.contains("different slots"), "{told}");
+        let (told, equal) = tell_digests(&[digest(4, "aa"), None]);
+        assert!(equal && told.contains("1 of 2 replicas did not tell"), "{told}");
+    }
 }

@@ -6,8 +6,12 @@ use std::path::{Path, PathBuf};
 
 use assize_wire::limits::STRIPE_EVENTS_MAX;
 
+use super::cpus;
+use super::ports::free_ports;
 use crate::cli::{DemoCommand, Rate};
-use crate::config::{Address, Config, Limits, Listen, Log, Logging, show_bytes};
+use crate::config::{
+    Address, Config, Cores, FederationSection, Level, Limits, Listen, Log, Logging, show_bytes,
+};
 use crate::doctor;
 use crate::exit::Exit;
 
@@ -18,8 +22,8 @@ pub(super) struct Sizing {
     /// Whether that survives a power cut.
     pub(super) durable: bool,
     filesystem: String,
-    /// The replica's configuration.
-    pub(super) config: Config,
+    /// The replicas' configurations, by id.
+    pub(super) configs: Vec<Config>,
     /// Keys that one shard remembers.
     pub(super) warden_capacity: u64,
     /// CPUs for the load generator, none if there is none to spare.
@@ -36,11 +40,19 @@ impl Sizing {
         let directory = directory(command.dir.as_deref())?;
         let host = doctor::collect(&directory, false);
         let filesystem = host.disk.filesystem.clone();
-        let cores = doctor::suggest_cores(&host.cpus, command.shards);
-        let used: Vec<u32> =
-            cores.assignments.iter().map(|assignment| assignment.cpu.0).chain([cores.control.0]).collect();
-        let client_cpus: Vec<usize> =
-            host.cpus.allowed.iter().filter(|cpu| !used.contains(&cpu.0)).map(|cpu| cpu.0 as usize).collect();
+        let replicas = u64::from(command.replicas);
+        let suggested = doctor::suggest_cores(&host.cpus, command.shards);
+        let used: Vec<u32> = suggested
+            .assignments
+            .iter()
+            .map(|assignment| assignment.cpu.0)
+            .chain([suggested.control.0])
+            .collect();
+        let shares = cpus::share(&suggested, command.replicas, command.shards);
+        let cores = &shares[0];
+        // Beside threads that are not pinned, the load generator's need not be either.
+        let spare = host.cpus.allowed.iter().filter(|cpu| cores.pin && !used.contains(&cpu.0));
+        let client_cpus: Vec<usize> = spare.map(|cpu| cpu.0 as usize).collect();
 
         let (rate_bound, rate_is_guess) = match command.rate {
             Rate::PerSecond(rate) => (rate, false),
@@ -51,7 +63,8 @@ impl Sizing {
         let seconds = u64::from(command.seconds).min(24 * 3600);
         let shards = cores.shard_count() as u64;
         let wanted = rate_bound * (seconds + 1) / shards * 11 / 10 + SPARE_KEYS;
-        let affordable = (host.memory_available_bytes / 2 / WARDEN_ENTRY_BYTES / shards).min(u32::MAX.into());
+        let memory = host.memory_available_bytes / 2 / replicas;
+        let affordable = (memory / WARDEN_ENTRY_BYTES / shards).min(u32::MAX.into());
         let warden_capacity = wanted.min(affordable.max(SPARE_KEYS));
         let short_of = (warden_capacity < wanted).then(|| {
             "half of the memory that is free holds no more; events beyond it would be answered `full`"
@@ -59,7 +72,7 @@ impl Sizing {
         });
 
         let logs = cores.assignments.len() as u64;
-        let free = host.disk.free_bytes;
+        let free = host.disk.free_bytes / replicas;
         let needed = rate_bound * (seconds + 1) * LOG_BYTES_PER_EVENT / logs + LOG_SPARE_BYTES;
         // One log and one outcome stream a core; a tenth of the disk is left alone.
         let bytes_max = needed.min(free / 10 * 9 / logs / 2);
@@ -68,17 +81,13 @@ impl Sizing {
             let found = format!(
                 "{} has {} free, and the demo needs {}: name another place with --dir",
                 directory.display(),
-                show_bytes(free),
-                show_bytes(segment_bytes * 8 * logs)
+                show_bytes(host.disk.free_bytes),
+                show_bytes(segment_bytes * 8 * logs * replicas)
             );
             return Err((found, Exit::Host));
         }
         let credit_events = (command.batch * 2).max(Limits::default().credit_events);
-        let config = Config {
-            data_directory: directory.join("replica-0"),
-            failure_domain: "demo-replica-0".to_owned(),
-            cores,
-            listen: Listen { client: Address { host: "127.0.0.1".to_owned(), port: 0 }, ..Listen::default() },
+        let of_all = Config {
             limits: Limits {
                 credit_events: credit_events.max(STRIPE_EVENTS_MAX as u32),
                 connections_max: (command.connections + 16).max(Limits::default().connections_max),
@@ -89,14 +98,19 @@ impl Sizing {
                 checkpoint_bytes: Log::default().checkpoint_bytes.min(bytes_max / 4),
                 ..Log::default()
             },
-            logging: Logging { level: crate::config::Level::Warn, ..Logging::default() },
+            // Replicas warn of each other when one is killed, and when all are stopped.
+            logging: Logging {
+                level: if replicas == 1 { Level::Warn } else { Level::Error },
+                ..Logging::default()
+            },
             ..Config::default()
         };
+        let configs = cluster(of_all, &shares, &directory)?;
         Ok(Sizing {
             durable: !filesystem.is_memory,
             filesystem: filesystem.name,
             directory,
-            config,
+            configs,
             warden_capacity,
             client_cpus,
             rate_bound,
@@ -107,21 +121,67 @@ impl Sizing {
     }
 }
 
+impl Sizing {
+    /// Where the secret is that the replicas share.
+    pub(super) fn secret_file(&self) -> PathBuf {
+        secret_file(&self.directory)
+    }
+}
+
+fn secret_file(directory: &Path) -> PathBuf {
+    directory.join("secret")
+}
+
+/// The configurations of all replicas: what differs is who they are, where they are, and on which CPUs. Their ports
+/// are chosen here, so that a replica that is started again is where its clients and peers look for it.
+fn cluster(of_all: Config, shares: &[Cores], directory: &Path) -> Result<Vec<Config>, (String, Exit)> {
+    // A control thread of its own has a port, too.
+    let of_replica = shares[0].assignments.len() as u16 + 1;
+    let first = free_ports(of_replica * 2 * shares.len() as u16);
+    let first = first.ok_or_else(|| ("no free ports for the replicas".to_owned(), Exit::Host))?;
+    let address =
+        |block: usize| Address { host: "127.0.0.1".to_owned(), port: first + of_replica * block as u16 };
+    let (mut configs, count) = (Vec::new(), shares.len());
+    let peers: Vec<Address> = (count..2 * count).map(address).collect();
+    for (replica, cores) in shares.iter().enumerate() {
+        configs.push(Config {
+            replica: replica as u8,
+            data_directory: directory.join(format!("replica-{replica}")),
+            failure_domain: format!("demo-replica-{replica}"),
+            cores: cores.clone(),
+            listen: Listen { client: address(replica), federation: address(count + replica) },
+            federation: FederationSection {
+                replicas: if count > 1 { peers.clone() } else { Vec::new() },
+                secret_file: secret_file(directory),
+            },
+            ..of_all.clone()
+        });
+    }
+    Ok(configs)
+}
+
 impl fmt::Display for Sizing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cores = &self.config.cores;
-        writeln!(
-            f,
-            "Assize demo: one replica, {} shards, for {} seconds\n",
-            cores.shard_count(),
-            self.seconds
-        )?;
-        for assignment in &cores.assignments {
-            let shards: Vec<String> = assignment.shards.iter().map(ToString::to_string).collect();
-            let control = if cores.control == assignment.cpu { ", control" } else { "" };
-            writeln!(f, "  CPU {:<3} shards {}{control}", assignment.cpu.0, shards.join(", "))?;
+        let (cores, replicas) = (&self.configs[0].cores, self.configs.len());
+        let processes = if replicas == 1 { "one replica".to_owned() } else { format!("{replicas} replicas") };
+        let shards = match cores.shard_count() {
+            1 => "1 shard".to_owned(),
+            count => format!("{count} shards"),
+        };
+        writeln!(f, "Assize demo: {processes}, {shards}, for {} seconds\n", self.seconds)?;
+        for config in self.configs.iter().filter(|_| cores.pin) {
+            let Config { replica, cores, .. } = config;
+            for assignment in &cores.assignments {
+                let shards: Vec<String> = assignment.shards.iter().map(ToString::to_string).collect();
+                let control = if cores.control == assignment.cpu { ", control" } else { "" };
+                let shards = shards.join(", ");
+                writeln!(f, "  CPU {:<3} replica {replica}, shards {shards}{control}", assignment.cpu.0)?;
+            }
         }
         match &self.client_cpus[..] {
+            [] if !cores.pin => {
+                writeln!(f, "  CPUs    too few for all: replicas and load generator share them, not pinned")?;
+            }
             [] => writeln!(f, "  no CPU is left for the load generator, which shares those of the shards")?,
             cpus => writeln!(f, "  CPU {} the load generator", list(cpus))?,
         }
@@ -138,11 +198,16 @@ impl fmt::Display for Sizing {
         if let Some(short_of) = &self.short_of {
             writeln!(f, "          {short_of}")?;
         }
-        writeln!(
-            f,
-            "  logs    up to {} each; a full log answers `busy`",
-            show_bytes(self.config.log.bytes_max)
-        )
+        let bytes_max = show_bytes(self.configs[0].log.bytes_max);
+        writeln!(f, "  logs    up to {bytes_max} each; a full log answers `busy`")?;
+        for config in &self.configs {
+            writeln!(
+                f,
+                "  replica {} at {}, {}",
+                config.replica, config.listen.client, config.failure_domain
+            )?;
+        }
+        Ok(())
     }
 }
 

@@ -66,6 +66,24 @@ pub enum Canary {
     OutcomesGivenUp = 56,
     /// W5: segments are recycled that have live keys.
     KeysGivenUp = 57,
+    /// P1: who gave up leading prepares again under the ballot that it led under.
+    BallotAgain = 80,
+    /// P1: a promise is answered before it is durable.
+    PromiseUnwritten,
+    /// P2: an accept counts when its write begins.
+    AcceptUnwritten,
+    /// P3: a slot that is held is accepted again under a higher ballot without a record.
+    AcceptAgainUnwritten,
+    /// P4: what is held counts as accepted under a new ballot.
+    AcceptAbove,
+    /// P5: of the promised values of a slot the one with the lowest ballot is taken.
+    LowestBallot,
+    /// P5: a promise does not report damaged slots.
+    DamageHidden,
+    /// P7: a slot is taken as chosen whatever value is held there.
+    ChosenWithoutHash,
+    /// P5: a candidate does not look at what it accepted itself.
+    VoteUncounted,
 }
 
 impl Canary {
@@ -100,6 +118,15 @@ impl Canary {
         Canary::StripesGivenUp,
         Canary::OutcomesGivenUp,
         Canary::KeysGivenUp,
+        Canary::BallotAgain,
+        Canary::PromiseUnwritten,
+        Canary::AcceptUnwritten,
+        Canary::AcceptAgainUnwritten,
+        Canary::AcceptAbove,
+        Canary::LowestBallot,
+        Canary::DamageHidden,
+        Canary::ChosenWithoutHash,
+        Canary::VoteUncounted,
     ];
 }
 

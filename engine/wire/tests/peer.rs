@@ -1,5 +1,5 @@
-//! The protocol between replicas: everything reads back as it was written, no flipped bit is read, and no beginning of a
-//! message is taken for a whole one.
+//! The protocol between replicas: everything reads back as it was written, no flipped bit is read, and no beginning of
+//! a message is taken for a whole one.
 
 use std::sync::Arc;
 
@@ -272,7 +272,8 @@ fn the_largest_messages_between_replicas_fit_a_frame() {
     let manifest = Manifest { stripes: stripes.collect(), ..ordered(1).manifest.clone() };
     let hash = Hash::of(&manifest.encode());
     let chosen = Chosen { slot: Slot(1), hash };
-    let slots = vec![Arc::new(Ordered { manifest, hash }); PEER_SLOTS_MAX];
+    let ordered = Arc::new(Ordered { manifest, hash });
+    let slots = (0..PEER_SLOTS_MAX).map(|_| Arc::clone(&ordered)).collect();
     let ballot = Ballot::NONE;
     for message in [
         PeerMessage::Stripe { bytes: &largest },

@@ -39,7 +39,7 @@ impl Replica {
             let found = find(copies).unwrap();
             let lasts = self.random.below(100) >= self.faults.in_recovery_percent;
             let mut power = ShortPower::new(device, (!lasts).then(|| self.random.below(60)));
-            let recovered = recover_logs(&mut power, &found.superblock);
+            let recovered = recover_logs(&mut power, &found.superblock, self.shape.replicas);
             if power.failed() {
                 // Whatever it made of what it could read: nobody is there to go on.
                 let seed = self.random.next_u64();

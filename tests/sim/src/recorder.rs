@@ -244,12 +244,11 @@ impl Recorder {
             let track = self.logs.entry(log.log).or_default();
             (track.end, track.durable_through) = (end, end);
         }
-        let named = recovered.accepted.iter().flat_map(|slot| &slot.stripes);
-        self.stripes = named.chain(&recovered.unnamed).map(|(id, _)| *id).collect();
+        self.stripes = recovered.stripes.iter().map(|(id, _)| *id).collect();
         for (slot, found) in slots.iter().zip(&recovered.accepted) {
             self.recover_slot(slot, found.ballot, &found.payload);
         }
-        let (found, accepted) = (recovered.mark.slot, self.accepted());
+        let (found, accepted) = (recovered.accepted_through, self.accepted());
         hold!(
             "durability",
             found >= accepted,

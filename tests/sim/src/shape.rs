@@ -277,7 +277,7 @@ pub fn build_core(
         start: CoreStart::new(id, &layout, shape.identity(LogId(0)), log_tuning(shape), recovered),
         control: (layout.control == id).then(|| ControlStart {
             docket,
-            start: docket_start(recovered, shape.replicas).unwrap(),
+            start: docket_start(recovered).unwrap(),
             times: shape.election,
             seed: drawn(shape, superblock).next_u64(),
             clock_skew_ns: shape.clock_skew_ns,

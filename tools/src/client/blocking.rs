@@ -5,7 +5,7 @@ use std::time::Duration;
 use assize_wire::event::EventError;
 use assize_wire::limits::READ_ENTITIES_MAX;
 use assize_wire::message::{EntityRef, Welcome};
-use assize_wire::{DomainId, EntityId, EventKey, StreamTime};
+use assize_wire::{DomainId, EntityId, EventKey, ReplicaId, StreamTime};
 
 use super::clock::Tick;
 use super::core::Core;
@@ -59,6 +59,12 @@ impl Client {
     #[must_use]
     pub fn welcome(&self) -> &Welcome {
         self.core.welcome().expect("connected")
+    }
+
+    /// Who leads, as far as this client knows: it looks for the leader while [`Client::poll`] or another call runs.
+    #[must_use]
+    pub fn leader(&self) -> Option<ReplicaId> {
+        self.core.leader()
     }
 
     /// Redirects and changes of leader so far.

@@ -15,11 +15,11 @@ mod answers;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use assize_wire::EventKey;
 use assize_wire::event::{EventError, encode_event};
 use assize_wire::limits::STRIPE_EVENTS_MAX;
 use assize_wire::message::{Consistency, EntityRef, Welcome};
 use assize_wire::routing::Routing;
+use assize_wire::{EventKey, ReplicaId};
 
 use super::clock::{StreamClock, Tick};
 use super::error::SessionError;
@@ -106,6 +106,12 @@ impl Core {
     #[must_use]
     pub fn lanes(&self) -> usize {
         self.finder.sites() + self.lanes.len()
+    }
+
+    /// Who leads, as far as this client knows.
+    #[must_use]
+    pub fn leader(&self) -> Option<ReplicaId> {
+        self.finder.leader().map(|found| found.welcome.replica)
     }
 
     /// Redirects and changes of leader so far.

@@ -36,7 +36,7 @@ pub use journal::{JournalCheck, JournalEntry, JournalMismatch, verify_journal};
 pub use plan::{LoadPlan, Mix, Rate, Skew};
 pub use plot::write_svg;
 pub use progress::{LiveLine, Phase, Progress, ProgressLine, Quiet};
-pub use report::{Counts, LatencyUs, LoadReport, print_report};
+pub use report::{Counts, Gap, LatencyUs, LoadReport, print_report};
 pub use run::run;
 pub use stats::{Interval, Measured};
 pub use zipf::Ranks;

@@ -39,6 +39,8 @@ pub struct LoadReport {
     pub rate_target_per_s: Option<f64>,
     /// Requests that were due when the load ended and had not been sent: the engine did not keep up.
     pub requests_unsent: u64,
+    /// The times without any answer of 100 ms and more while load was on, in their order, at most the first thousand.
+    pub gaps: Vec<Gap>,
     /// The longest time without any answer while load was on.
     pub longest_gap_ms: f64,
     /// When that began, in seconds since the load began.
@@ -51,6 +53,8 @@ pub struct LoadReport {
     pub redirects: u64,
     /// Times that another replica was found to lead than before.
     pub leader_changes: u64,
+    /// Who led when the books were closed.
+    pub leader: Option<u8>,
     /// Connections made anew.
     pub reconnects: u64,
     /// Events sent again under their keys after `busy`, a lost connection or a change of leader.
@@ -67,6 +71,15 @@ pub struct LoadReport {
     /// Every event with its first answer, if the plan asked for it.
     #[serde(skip)]
     pub journal: Vec<JournalEntry>,
+}
+
+/// A time without any answer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Gap {
+    /// When it began, in seconds since the load began.
+    pub began_s: f64,
+    /// How long it was, in milliseconds.
+    pub length_ms: f64,
 }
 
 /// What became of the events, warm-up and end included.

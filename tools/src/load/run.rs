@@ -15,11 +15,11 @@ use super::error::LoadError;
 use super::generator::Generator;
 use super::plan::{LoadPlan, Rate, Skew};
 use super::progress::{Phase, Progress, ProgressLine};
-use super::report::{Counts, LatencyUs, LoadReport};
+use super::report::{Counts, Gap, LatencyUs, LoadReport};
 use super::scouts::Scouts;
 use super::setup::create_items;
 use super::stats::{Interval, Measured, Stats, new_histogram};
-use super::worker::{Context, Gap, Shared, Worker, WorkerReport};
+use super::worker::{Context, Shared, Worker, WorkerReport};
 use super::zipf::Ranks;
 use crate::client::{Client, Finder, Options, Sites, StreamClock, Tick};
 
@@ -35,7 +35,7 @@ pub fn run(plan: &LoadPlan, progress: &mut dyn Progress) -> Result<LoadReport, L
     let mut expected = create_items(&mut client, plan, warehouse)?;
     let welcome = client.welcome().clone();
     let began = SystemTime::now();
-    let (reports, intervals, longest_gap) = load(plan, &client, &welcome, warehouse, seed, progress)?;
+    let (reports, intervals, longest_gap, gaps) = load(plan, &client, &welcome, warehouse, seed, progress)?;
 
     let mut total = Total::default();
     let mut latency_ns = new_histogram();
@@ -73,12 +73,14 @@ pub fn run(plan: &LoadPlan, progress: &mut dyn Progress) -> Result<LoadReport, L
             Rate::Max => None,
         },
         requests_unsent: total.requests_unsent,
-        longest_gap_ms: longest_gap.length.as_micros() as f64 / 1e3,
-        longest_gap_at_s: longest_gap.began.as_secs_f64(),
+        gaps,
+        longest_gap_ms: longest_gap.length_ms,
+        longest_gap_at_s: longest_gap.began_s,
         failed_calls: total.calls_failed,
         retried_calls: total.calls_retried,
         redirects: total.redirects,
         leader_changes: total.leader_changes,
+        leader: client.leader().map(|leader| leader.0),
         reconnects: total.reconnects,
         resubmitted: total.resubmitted,
         skew: match plan.skew {
@@ -149,7 +151,7 @@ impl Total {
     }
 }
 
-type Loaded = (Vec<WorkerReport>, Vec<Interval>, Gap);
+type Loaded = (Vec<WorkerReport>, Vec<Interval>, Gap, Vec<Gap>);
 
 /// Runs the threads to their end.
 fn load(
@@ -216,7 +218,7 @@ fn load(
             let report = thread.join().map_err(|_| LoadError::Panicked)?;
             reports.push(report.map_err(io_error("waiting for sockets"))?);
         }
-        Ok((reports, intervals, shared.longest_closed_gap()))
+        Ok((reports, intervals, shared.longest_closed_gap(), shared.noted_gaps()))
     })
 }
 
@@ -282,8 +284,8 @@ fn follow(
                 p50_ns: merged.latency_ns.value_at_quantile(0.5),
                 p99_ns: merged.latency_ns.value_at_quantile(0.99),
                 errors: merged.errors,
-                longest_gap_ms: gap.length.as_micros() as f64 / 1e3,
-                longest_gap_at_s: gap.began.as_secs_f64(),
+                longest_gap_ms: gap.length_ms,
+                longest_gap_at_s: gap.began_s,
             });
         }
     }

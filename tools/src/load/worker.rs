@@ -2,8 +2,8 @@
 //! with other threads while events flow, but for the time of the last answer.
 
 use std::io;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Barrier, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use assize_wire::message::Answer;
@@ -17,6 +17,7 @@ use super::generator::Generator;
 use super::journal::JournalEntry;
 use super::pace::Pace;
 use super::plan::LoadPlan;
+use super::report::Gap;
 use super::scouts::Scouts;
 use super::stats::{Interval, Stats};
 use super::timer::Timer;
@@ -32,14 +33,8 @@ pub(super) struct Shared {
     /// The longest time without an answer in microseconds, above its begin in milliseconds after the load's: 32 bits
     /// each, so that the two change together.
     longest_gap: AtomicU64,
-}
-
-/// A time without any answer while load was on.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Gap {
-    pub length: Duration,
-    /// When it began, after the load did.
-    pub began: Duration,
+    /// Those that are worth a line of their own; there are few, or a lock would be too much.
+    gaps: Mutex<Vec<Gap>>,
 }
 
 impl Shared {
@@ -50,6 +45,7 @@ impl Shared {
             begin: AtomicU64::new(0),
             last_answer: AtomicU64::new(0),
             longest_gap: AtomicU64::new(0),
+            gaps: Mutex::new(Vec::new()),
         }
     }
 
@@ -71,6 +67,12 @@ impl Shared {
         if gap / 1000 > self.longest_gap.load(Ordering::Relaxed) >> 32 {
             self.longest_gap.fetch_max(self.pack(gap, before), Ordering::Relaxed);
         }
+        if gap >= GAP_NOTED_NS {
+            let mut gaps = self.gaps.lock().unwrap_or_else(PoisonError::into_inner);
+            if gaps.len() < GAPS_NOTED {
+                gaps.push(unpack(self.pack(gap, before)));
+            }
+        }
     }
 
     /// The longest gap so far, one under way included.
@@ -78,6 +80,11 @@ impl Shared {
         let last = self.last_answer.load(Ordering::Relaxed);
         let open = self.pack(self.now().saturating_sub(last), last);
         unpack(open.max(self.longest_gap.load(Ordering::Relaxed)))
+    }
+
+    /// The gaps of a tenth of a second and more, in their order.
+    pub(super) fn noted_gaps(&self) -> Vec<Gap> {
+        self.gaps.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The longest gap between two answers.
@@ -92,7 +99,8 @@ impl Shared {
 }
 
 fn unpack(gap: u64) -> Gap {
-    Gap { length: Duration::from_micros(gap >> 32), began: Duration::from_millis(gap & u64::from(u32::MAX)) }
+    let (length_us, began_ms) = (gap >> 32, gap & u64::from(u32::MAX));
+    Gap { length_ms: length_us as f64 / 1e3, began_s: began_ms as f64 / 1e3 }
 }
 
 /// What a connection needs from its thread.
@@ -460,6 +468,10 @@ const TIMER: Token = Token(usize::MAX);
 /// Shorter waits go by the timer, longer ones by epoll's milliseconds.
 const FINE_WAIT: Duration = Duration::from_millis(20);
 const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// A gap that is noted by itself, and how many are.
+const GAP_NOTED_NS: u64 = 100_000_000;
+const GAPS_NOTED: usize = 1000;
 
 /// How often connections are looked at that owe something.
 const WATCH_NS: u64 = 50_000_000;

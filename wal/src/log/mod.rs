@@ -567,6 +567,13 @@ impl Log {
         while self.groups.front().is_some_and(|group| matches!(group.state, GroupState::Durable)) {
             let group = self.groups.pop_front().expect("it was looked at above");
             self.durable_through = group.end;
+            // At once: a record that calls an accept durable has a mark that covers it, so that a start which finds the
+            // one damaged and the other whole knows what is lost.
+            for record in &group.records {
+                if let Entry::Accept { slot, ballot, .. } = record.entry {
+                    self.mark = self.mark.max(Mark { ballot, slot });
+                }
+            }
             self.durable.extend(group.records);
         }
     }

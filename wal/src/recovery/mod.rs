@@ -11,32 +11,84 @@
 //! 2. Incarnation 2 cuts before A, appends C where A was to be, and crashes. C ends where B begins.
 //! 3. Incarnation 3 reads C and finds B, whole, right behind it. B was never acknowledged and its slot may be C's.
 //!    The cut of incarnation 2 says that from A's place on nothing of incarnation 1 counts: B is void.
+//!
+//! With peers a loss in a log of stripes and accepts does not refuse the start. The replica starts *damaged*: it says for
+//! which slots it cannot vouch (P5), and repairs them by appending. What a start owes the next one:
+//! * The log goes on behind everything that was ever there, so a damaged block is never written again, and what may still
+//!   be read there later changes nothing.
+//! * A gap stays in the log until its segment is recycled, and each start judges it anew from what the records say. What
+//!   was repaired has a newer record, under a ballot that no mark outranks (`evidence.rs`).
+//! * What cannot be judged anew is in the superblock ([`Recovered::to_remember`]).
+//!
+//! Whoever uses this keeps two promises of its own, without which a lost accept could be a lost promise:
+//! * a ballot is durable in the superblock before anything is accepted under it (P1);
+//! * a slot is recorded as fetched under a ballot not below any that was promised, and, if it voids what was accepted
+//!   before, above the ballots of that.
 
 mod checkpoint;
+mod evidence;
+mod gap;
 mod report;
 mod scan;
 mod slots;
 mod table;
+mod window;
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use assize_wire::accept::Accept;
 use assize_wire::canary::{self, Canary};
-use assize_wire::{Ballot, Incarnation, LogId, ReplicaId, Slot, StripeId};
+use assize_wire::{Ballot, Hash, Incarnation, LogId, ReplicaId, Slot, StripeId};
 
 pub use checkpoint::{KeysRecord, RecoveredCheckpoint, RecoveredPart};
+pub use gap::{Gap, GapIn};
 pub use report::{Loss, RecoveryError};
 pub use scan::{LogScan, ScannedRecord};
-pub use slots::RecoveredSlot;
+pub use slots::{Damage, DamagedSlot, RecoveredSlot};
 pub use table::{LogDecision, SlotDecision};
 
-use crate::header::{Entry, LogIdentity, Mark, RecordLocation};
+use crate::header::{LogIdentity, Mark, RecordLocation};
 use crate::log::{LogEnd, LogStart};
 use crate::operation::{SegmentId, SegmentReader};
 use crate::outcome_index::OutcomeIndex;
 use crate::superblock::{LogCut, Superblock};
+use evidence::Evidence;
 
-/// What a single replica resumes from.
+/// Whether what is lost can be repaired.
+#[derive(Clone, Copy, Debug)]
+pub enum Peers {
+    /// A single replica: it refuses to start.
+    None,
+    /// It starts damaged, as far as logs of stripes and accepts go; of others it refuses, and is to be rebuilt.
+    Some {
+        /// Whether a log is one of stripes and accepts.
+        repairable: fn(LogId) -> bool,
+    },
+}
+
+/// What recovery must know of an accept's payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptRead {
+    /// The highest slot that its writer knew chosen (P7).
+    pub chosen: Slot,
+    /// The hash of the manifest at the slot below.
+    pub previous: Hash,
+    /// The stripes that it names.
+    pub stripes: Vec<StripeId>,
+}
+
+impl AcceptRead {
+    /// Reads the payload of an accept as the engine writes it.
+    #[must_use]
+    pub fn parse(payload: &[u8]) -> Option<AcceptRead> {
+        let accept = Accept::parse(payload).ok()?;
+        let stripes = accept.manifest.stripes.iter().map(|stripe| stripe.id).collect();
+        Some(AcceptRead { chosen: accept.chosen, previous: accept.manifest.previous, stripes })
+    }
+}
+
+/// What a replica resumes from.
 #[derive(Debug)]
 pub struct Recovered {
     /// The incarnation that begins.
@@ -49,9 +101,19 @@ pub struct Recovered {
     pub keys: Vec<KeysRecord>,
     /// The accepted slots above the checkpoint, without a gap.
     pub accepted: Vec<RecoveredSlot>,
-    /// Stripes that no accepted slot names.
-    pub unnamed: Vec<(StripeId, RecordLocation)>,
-    /// Accepted-through.
+    /// The slot through which all are known chosen: not above the accepted ones, nor below the checkpoint. A single
+    /// replica is its own majority, so there it is the last accepted one.
+    pub chosen: Slot,
+    /// Slots above the accepted ones that may have been accepted, ascending and without a gap. Only with peers.
+    pub damaged: Vec<DamagedSlot>,
+    /// What [`Superblock::accepted`] is to say, with the new incarnation.
+    pub to_remember: Mark,
+    /// Every whole stripe, named or not.
+    pub stripes: Vec<(StripeId, RecordLocation)>,
+    /// The last accepted slot, or the checkpoint's.
+    pub accepted_through: Slot,
+    /// What records of this incarnation begin to say: the highest (ballot, slot) of an accepted slot. With peers its slot
+    /// may be below the last one: a leader that walks upward has some accepted again under its own, higher ballot.
     pub mark: Mark,
     /// The highest ballot seen anywhere, the promise in the superblock included (P3).
     pub ballot_max: Ballot,
@@ -66,8 +128,10 @@ pub struct RecoveredLog {
     pub log: LogId,
     /// What the table said of its end.
     pub decision: LogDecision,
-    /// Where it ends.
+    /// Where it goes on, and the checksum of its last whole record.
     pub end: LogEnd,
+    /// What is missing of it. Only with peers.
+    pub gaps: Vec<Gap>,
     /// The first segment that is kept.
     pub first_segment: SegmentId,
     /// The checksum of the record before the first one of that segment.
@@ -130,20 +194,72 @@ impl Recovered {
     }
 }
 
-/// Recovers a single replica. `stripes_of` says which stripes an accept's payload names, or `None` if it cannot be
-/// read.
+/// Recovers a replica. `parse` reads an accept's payload; `None` if it cannot be read.
+///
+/// # Errors
+/// [`RecoveryError`]: nothing was changed.
 pub fn recover(
     reader: &mut dyn SegmentReader,
     superblock: &Superblock,
-    stripes_of: &mut dyn FnMut(&[u8]) -> Option<Vec<StripeId>>,
+    parse: &mut dyn FnMut(&[u8]) -> Option<AcceptRead>,
+    peers: Peers,
 ) -> Result<Recovered, RecoveryError> {
+    let has_peers = matches!(peers, Peers::Some { .. });
+    let mut losses = Vec::new();
+    let scans = scan_all(reader, superblock, peers)?;
+    losses.extend(scans.iter().filter_map(report::log_loss));
+    let keys = checkpoint::keys_records(&scans);
+    let at = superblock.checkpoint;
+    let checkpoint = at.and_then(|at| checkpoint::find(&scans, at, &keys, &mut losses));
+    let first_slot = at.map_or(Slot::ZERO, |at| at.slot).next();
+    let evidence = Evidence::gather(&scans, superblock, parse)?;
+    let walked = slots::walk(&scans, first_slot, &evidence, has_peers, &mut losses);
+    if !losses.is_empty() {
+        return Err(if has_peers {
+            RecoveryError::Rebuild { losses }
+        } else {
+            RecoveryError::Lost { losses }
+        });
+    }
+    let mut outcomes = OutcomeIndex::default();
+    for record in scans.iter().flat_map(|scan| &scan.records) {
+        outcomes.insert(&record.header.entry, record.location);
+    }
+    let below = at.map_or(Slot::ZERO, |at| at.slot);
+    let of_checkpoint = at.map_or(Mark::default(), |at| Mark { ballot: at.ballot, slot: at.slot });
+    let marks = walked.accepted.iter().map(|slot| Mark { ballot: slot.ballot, slot: slot.slot });
+    let mark = marks.fold(of_checkpoint, Mark::max);
+    let through = walked.accepted.last().map_or(below, |slot| slot.slot);
+    let known = walked.accepted.iter().rev().find(|slot| slot.chosen).map_or(below, |slot| slot.slot);
+    Ok(Recovered {
+        incarnation: Incarnation(superblock.incarnation.0 + 1),
+        logs: scans.iter().map(LogScan::summary).collect(),
+        checkpoint,
+        keys,
+        mark,
+        chosen: if has_peers { known } else { through },
+        accepted_through: through,
+        to_remember: if has_peers { slots::to_remember(&walked, &evidence) } else { Mark::default() },
+        accepted: walked.accepted,
+        damaged: walked.damaged,
+        stripes: walked.stripes,
+        ballot_max: evidence.ballot_max,
+        outcomes,
+    })
+}
+
+/// Every log that is there or known, flushed before anything is read (L5).
+fn scan_all(
+    reader: &mut dyn SegmentReader,
+    superblock: &Superblock,
+    peers: Peers,
+) -> Result<Vec<LogScan>, RecoveryError> {
     let mut logs: BTreeSet<LogId> = reader.logs()?.into_iter().collect();
     for log in logs.iter().filter(|_| !canary::armed(Canary::SkipRecoveryFlush)) {
         reader.flush(*log)?;
     }
     logs.extend(superblock.cuts.iter().map(|cut| cut.log));
     let mut scans = Vec::new();
-    let mut losses = Vec::new();
     for log in logs {
         let identity = LogIdentity {
             cluster: superblock.cluster,
@@ -152,43 +268,8 @@ pub fn recover(
             log,
             segment_bytes: superblock.segment_bytes,
         };
-        let scan = scan::scan(reader, identity, superblock.cut(log))?;
-        losses.extend(report::log_loss(&scan));
-        scans.push(scan);
+        let repairable = matches!(peers, Peers::Some { repairable } if repairable(log));
+        scans.push(scan::scan(reader, identity, superblock.cut(log), repairable)?);
     }
-    let keys = checkpoint::keys_records(&scans);
-    let at = superblock.checkpoint;
-    let checkpoint = at.and_then(|at| checkpoint::find(&scans, at, &keys, &mut losses));
-    let first_slot = at.map_or(Slot::ZERO, |at| at.slot).next();
-    let walked = slots::walk(&scans, first_slot, stripes_of, &mut losses)?;
-    if !losses.is_empty() {
-        return Err(RecoveryError::Lost { losses });
-    }
-    let mut outcomes = OutcomeIndex::default();
-    let mut ballot_max = superblock.promised;
-    for record in scans.iter().flat_map(|scan| &scan.records) {
-        outcomes.insert(&record.header.entry, record.location);
-    }
-    for record in scans.iter().flat_map(|scan| scan.records.iter().chain(&scan.beyond)) {
-        ballot_max = ballot_max.max(record.header.mark.ballot);
-        if let Entry::Accept { ballot, .. } = record.header.entry {
-            ballot_max = ballot_max.max(ballot);
-        }
-    }
-    let through = match (walked.accepted.last(), at) {
-        (Some(slot), _) => Mark { ballot: slot.ballot, slot: slot.slot },
-        (None, Some(at)) => Mark { ballot: at.ballot, slot: at.slot },
-        (None, None) => Mark::default(),
-    };
-    Ok(Recovered {
-        incarnation: Incarnation(superblock.incarnation.0 + 1),
-        logs: scans.iter().map(LogScan::summary).collect(),
-        checkpoint,
-        keys,
-        mark: through,
-        accepted: walked.accepted,
-        unnamed: walked.unnamed,
-        ballot_max,
-        outcomes,
-    })
+    Ok(scans)
 }

@@ -31,6 +31,11 @@ pub enum Loss {
         /// The block.
         fault: RecordFault,
     },
+    /// A segment of a log is not there.
+    Segment {
+        /// Its beginning; `bytes` is 0.
+        at: RecordLocation,
+    },
     /// An accepted slot has no accept record.
     Accept {
         /// The slot.
@@ -97,6 +102,11 @@ pub enum RecoveryError {
         /// All of it.
         losses: Vec<Loss>,
     },
+    /// What was durable is gone, and it is of a kind that peers do not repair piece by piece.
+    Rebuild {
+        /// All of it.
+        losses: Vec<Loss>,
+    },
 }
 
 impl fmt::Display for Loss {
@@ -113,6 +123,7 @@ impl fmt::Display for Loss {
                 "log {} can be read to segment {}, offset {} only: {fault}. What was acknowledged last may lie there",
                 at.log, at.segment, at.offset
             ),
+            Loss::Segment { at } => write!(f, "segment {} of log {} is not there", at.segment, at.log),
             Loss::Accept { slot, mark, marked_by: Some(at), .. } if *slot <= mark.slot => {
                 write!(f, "the accept of slot {slot} is missing; the record at {at} says {mark} was accepted")
             }
@@ -161,6 +172,17 @@ impl fmt::Display for RecoveryError {
                 write!(f, "Copy the data directory away, check the disk, then restore a backup.")?;
                 losses.iter().try_for_each(|loss| write!(f, "\n  {loss}"))
             }
+            RecoveryError::Rebuild { losses } => {
+                write!(
+                    f,
+                    "this replica lost what its peers cannot repair in place, so it does not start and changes "
+                )?;
+                write!(
+                    f,
+                    "nothing. Copy the data directory away, check the disk, then rebuild it from its peers."
+                )?;
+                losses.iter().try_for_each(|loss| write!(f, "\n  {loss}"))
+            }
         }
     }
 }
@@ -176,11 +198,17 @@ impl From<DeviceError> for RecoveryError {
 /// What is lost of one log as such, whatever its slots say.
 pub(super) fn log_loss(scan: &LogScan) -> Option<Loss> {
     let at = scan.identity.location(scan.end.offset, 0);
+    if scan.peers {
+        let missing = scan.missing_segment().map(|segment| scan.identity.start_of(segment));
+        return missing.map(|offset| Loss::Segment { at: scan.identity.location(offset, 0) });
+    }
     let durable_through = match scan.decision() {
         LogDecision::LostBelowCut => scan.cut.map(|cut| cut.offset),
         LogDecision::LostFlushed => scan.beyond.iter().map(|record| record.header.durable_through).max(),
         LogDecision::LostUnreadable => return Some(Loss::Unreadable { at, fault: scan.fault }),
-        LogDecision::Whole | LogDecision::IgnoreVoid | LogDecision::CutTornTail => None,
+        LogDecision::Whole | LogDecision::IgnoreVoid | LogDecision::CutTornTail | LogDecision::GoOnBehind => {
+            None
+        }
     }?;
     Some(Loss::Log { at, fault: scan.fault, end: scan.end.offset, durable_through })
 }

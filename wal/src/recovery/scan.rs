@@ -1,18 +1,23 @@
 //! Reads one log: its chain of whole records, then whatever whole records lie behind its end. Streams; keeps
 //! headers and accept payloads only.
+//!
+//! A replica with peers goes on behind a gap, with the next whole record that is not void. What an earlier start called
+//! void may look whole there, where the gap hides what voided it. That does no harm: it was written by this replica as it
+//! stands, so an accept in it was made, although never answered; what came after it is newer by write order.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use assize_wire::Incarnation;
 use assize_wire::canary::{self, Canary};
-use zerocopy::IntoBytes;
 
 use super::RecoveredLog;
+use super::gap::{Gap, unwritten};
 use super::table::{LogDecision, LogInput, Remains};
-use crate::block::{Block, BlockBuffer};
+use super::window::Window;
+use crate::block::BlockBuffer;
 use crate::header::{Entry, LogIdentity, RecordFault, RecordHeader, RecordLocation};
-use crate::limits::{BLOCK_BYTES, RECORD_HEADER_BYTES, SCAN_CHUNK_BYTES};
+use crate::limits::{BLOCK_BYTES, RECORD_HEADER_BYTES};
 use crate::log::LogEnd;
 use crate::operation::{DeviceError, SegmentId, SegmentReader};
 use crate::superblock::LogCut;
@@ -22,10 +27,16 @@ use crate::superblock::LogCut;
 pub struct LogScan {
     /// Whose log.
     pub identity: LogIdentity,
-    /// The chain of whole records, first copies only.
+    /// What is lost of it may be repaired from peers: the scan goes on behind gaps.
+    pub peers: bool,
+    /// The chain of whole records, first copies only; with peers what is whole behind gaps, too.
     pub records: Vec<ScannedRecord>,
-    /// Where the chain ends.
+    /// With peers: where whole records are missing, in log order.
+    pub gaps: Vec<Gap>,
+    /// Where the last whole record ends.
     pub end: LogEnd,
+    /// Where the log goes on: there, or behind what is known to be lost.
+    pub resume_at: u64,
     /// Why it ends there.
     pub fault: RecordFault,
     /// Whole records behind the end that are not void.
@@ -61,32 +72,45 @@ impl LogScan {
     /// What the table says of its end.
     #[must_use]
     pub fn decision(&self) -> LogDecision {
-        let unwritten = match self.fault {
-            RecordFault::Blank | RecordFault::NoSegment => true,
-            // What the segment held before it was recycled.
-            RecordFault::Misplaced { found, expected } => found < expected,
-            _ => false,
-        };
-        let nothing = unwritten && self.beyond.is_empty();
+        let nothing = unwritten(&self.fault) && self.beyond.is_empty();
         let void = matches!(self.fault, RecordFault::Void { .. }) && self.beyond.is_empty();
+        let behind_gap = self.gaps.iter().any(|gap| self.behind(gap).next().is_some());
+        let flushed = |gap: &Gap| self.behind(gap).any(|record| record.header.durable_through > gap.start);
         LogInput {
+            peers: self.peers,
             below_cut: self.cut.is_some_and(|cut| self.end.offset < cut.offset),
-            below_flushed: self.beyond.iter().any(|record| record.header.durable_through > self.end.offset),
+            below_flushed: self.gaps.iter().any(flushed)
+                || self.beyond.iter().any(|record| record.header.durable_through > self.end.offset),
             remains: match (nothing, void || (nothing && self.voided > 0)) {
+                _ if behind_gap => Remains::WholeBehind,
                 (_, true) => Remains::Void,
                 (true, false) => Remains::Nothing,
                 (false, false) if matches!(self.fault, RecordFault::Unreadable { .. }) => Remains::Unreadable,
-                (false, false) => Remains::Torn,
+                (false, false) if self.beyond.is_empty() => Remains::Torn,
+                (false, false) => Remains::WholeBehind,
             },
         }
         .decide()
+    }
+
+    /// The records behind a gap.
+    pub(super) fn behind(&self, gap: &Gap) -> impl Iterator<Item = &ScannedRecord> {
+        self.records[gap.records_before..].iter()
+    }
+
+    /// A segment that is not there, although the log goes on behind it.
+    pub(super) fn missing_segment(&self) -> Option<SegmentId> {
+        let cut = self.cut.map_or(0, |cut| cut.offset);
+        let end = self.end.offset.max(cut);
+        (self.identity.start_of(self.prepared_end) < end).then_some(self.prepared_end)
     }
 
     pub(super) fn summary(&self) -> RecoveredLog {
         RecoveredLog {
             log: self.identity.log,
             decision: self.decision(),
-            end: self.end,
+            end: LogEnd { offset: self.resume_at, ..self.end },
+            gaps: self.gaps.clone(),
             first_segment: self.first_segment,
             first_previous: self.first_previous,
             prepared_end: self.prepared_end,
@@ -107,11 +131,12 @@ impl LogScan {
     }
 }
 
-/// Scans one log.
+/// Scans one log; with `peers` to its very end, whatever is missing.
 pub(super) fn scan(
     reader: &mut dyn SegmentReader,
     identity: LogIdentity,
     cut: Option<LogCut>,
+    peers: bool,
 ) -> Result<LogScan, DeviceError> {
     let found: Vec<SegmentId> = reader.segments(identity.log)?.into_iter().map(|(id, _)| id).collect();
     let first_segment = match cut {
@@ -124,11 +149,14 @@ pub(super) fn scan(
     while segments.binary_search(&prepared_end).is_ok() {
         prepared_end = prepared_end.next();
     }
-    let window = Window { identity, segment: first_segment, offset: 0, blocks: Vec::new() };
+    let window = Window::new(identity, first_segment);
     let mut scanner = Scanner { reader, window, segments, cut };
     let mut scan = LogScan {
         identity,
+        peers,
         records: Vec::new(),
+        gaps: Vec::new(),
+        resume_at: 0,
         end: LogEnd { offset: identity.start_of(first_segment), checksum: first_previous },
         fault: RecordFault::NoSegment,
         beyond: Vec::new(),
@@ -140,8 +168,12 @@ pub(super) fn scan(
         free,
         twins_damaged: 0,
     };
+    scan.resume_at = scan.end.offset;
     scanner.follow_chain(&mut scan);
-    scanner.look_beyond(&mut scan);
+    if !peers {
+        scan.resume_at = scan.end.offset;
+        scanner.look_beyond(&mut scan);
+    }
     Ok(scan)
 }
 
@@ -188,10 +220,77 @@ impl Scanner<'_> {
                         continue;
                     }
                     scan.fault = fault;
-                    return;
+                    let Some(record) = self.look_behind(scan, incarnation) else { return };
+                    incarnation = record.header.incarnation;
+                    scan.end = LogEnd { offset: record.header.offset, checksum: record.header.previous };
+                    if record.header.copy == 1 {
+                        // Of its first copy nothing can be proven any more: what it followed is in the gap.
+                        scan.twins_damaged += 1;
+                        let end = record.header.offset + record.header.record_bytes() as u64;
+                        scan.end = LogEnd { offset: end, checksum: record.header.checksum };
+                        scan.records.push(record);
+                    }
                 }
             }
         }
+    }
+
+    /// With peers: the next whole record behind the end that is not void. Notes the gap before it; without one, the gap
+    /// before where the log goes on, behind what cannot be read and everything below the cut, so that nothing damaged is
+    /// written again.
+    fn look_behind(&mut self, scan: &mut LogScan, incarnation: Incarnation) -> Option<ScannedRecord> {
+        if !scan.peers {
+            return None;
+        }
+        let start = scan.end.offset;
+        let (next, unreadable_end) = self.next_whole(scan, incarnation);
+        let unreadable_end = unreadable_end.filter(|_| !unwritten(&scan.fault));
+        let below_cut = self.cut.map(|cut| cut.offset).filter(|cut| start < *cut);
+        let end = match &next {
+            Some(record) => Some(record.header.offset),
+            None => unreadable_end.max(below_cut),
+        };
+        scan.resume_at = end.unwrap_or(start);
+        if let Some(end) = end.filter(|end| start < *end) {
+            let (fault, records_before) = (scan.fault, scan.records.len());
+            scan.gaps.push(Gap { start, end, fault, unreadable_end, records_before });
+        }
+        next
+    }
+
+    /// The next whole record behind the end that is not void, block by block; and where the last block ends that cannot be
+    /// read before it.
+    fn next_whole(
+        &mut self,
+        scan: &mut LogScan,
+        incarnation: Incarnation,
+    ) -> (Option<ScannedRecord>, Option<u64>) {
+        let identity = self.window.identity;
+        let end = self.segments.last().map_or(0, |last| identity.start_of(last.next()));
+        let mut offset = scan.end.offset;
+        let mut unreadable_end = None;
+        while offset < end {
+            match self.whole_record(offset) {
+                Ok(record) if record.header.incarnation >= self.least_incarnation(offset, incarnation) => {
+                    return (Some(record), unreadable_end);
+                }
+                Ok(record) => {
+                    scan.voided += 1;
+                    offset += record.header.record_bytes() as u64;
+                }
+                Err(RecordFault::NoSegment) => {
+                    offset = identity.start_of(identity.segment_of(offset).next());
+                }
+                Err(fault) => {
+                    if let RecordFault::Unreadable { block } = fault {
+                        let end = identity.start_of(block.segment) + block.offset + BLOCK_BYTES as u64;
+                        unreadable_end = unreadable_end.max(Some(end));
+                    }
+                    offset += BLOCK_BYTES as u64;
+                }
+            }
+        }
+        (None, unreadable_end)
     }
 
     /// The record that follows: at the end, or at the start of the next segment if it did not fit this one.
@@ -342,69 +441,5 @@ impl Scanner<'_> {
                 Err(_) => offset += BLOCK_BYTES as u64,
             }
         }
-    }
-}
-
-/// A piece of a segment, read ahead.
-struct Window {
-    identity: LogIdentity,
-    segment: SegmentId,
-    /// Of the first block, from the segment's start.
-    offset: u64,
-    blocks: Vec<Block>,
-}
-
-impl Window {
-    /// `bytes` at a logical offset, whole blocks within one segment.
-    fn get(
-        &mut self,
-        reader: &mut dyn SegmentReader,
-        offset: u64,
-        bytes: usize,
-    ) -> Result<&[u8], RecordFault> {
-        let segment = self.identity.segment_of(offset);
-        let within = offset - self.identity.start_of(segment);
-        let held = self.offset..self.offset + (self.blocks.len() * BLOCK_BYTES) as u64;
-        if segment != self.segment || !held.contains(&within) || within + bytes as u64 > held.end {
-            let rest = (self.identity.segment_bytes - within) as usize;
-            let read = self
-                .read(reader, segment, within, bytes.max(SCAN_CHUNK_BYTES).min(rest))
-                .or_else(|_| self.read(reader, segment, within, bytes));
-            if read.is_err() {
-                return Err(self.unreadable(reader, segment, within, bytes));
-            }
-        }
-        let start = (within - self.offset) as usize;
-        Ok(&self.blocks.as_slice().as_bytes()[start..start + bytes])
-    }
-
-    /// Names the first block of a piece that cannot be read.
-    fn unreadable(
-        &mut self,
-        reader: &mut dyn SegmentReader,
-        segment: SegmentId,
-        offset: u64,
-        bytes: usize,
-    ) -> RecordFault {
-        let blocks = (offset..offset + bytes as u64).step_by(BLOCK_BYTES);
-        let first = { blocks }.find(|at| self.read(reader, segment, *at, BLOCK_BYTES).is_err());
-        let start = self.identity.start_of(segment);
-        RecordFault::Unreadable {
-            block: self.identity.location(start + first.unwrap_or(offset), BLOCK_BYTES as u32),
-        }
-    }
-
-    fn read(
-        &mut self,
-        reader: &mut dyn SegmentReader,
-        segment: SegmentId,
-        offset: u64,
-        bytes: usize,
-    ) -> Result<(), DeviceError> {
-        let mut blocks = core::mem::take(&mut self.blocks);
-        blocks.resize(bytes / BLOCK_BYTES, Block::ZERO);
-        reader.read(self.identity.log, segment, offset, &mut blocks)?;
-        (self.segment, self.offset, self.blocks) = (segment, offset, blocks);
-        Ok(())
     }
 }

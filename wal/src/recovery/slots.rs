@@ -1,13 +1,14 @@
 //! Puts the logs together: which slots are accepted, and whether everything that they name is here.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use assize_wire::{Ballot, Hash, Slot, StripeId};
 
-use super::report::{Loss, RecoveryError};
-use super::scan::{LogScan, ScannedRecord};
+use super::evidence::{Evidence, Newest};
+use super::report::Loss;
+use super::scan::LogScan;
 use super::table::{AcceptFound, SlotDecision, SlotInput};
 use crate::header::{Entry, Mark, RecordLocation};
 
@@ -20,6 +21,8 @@ pub struct RecoveredSlot {
     pub ballot: Ballot,
     /// The manifest's hash.
     pub manifest: Hash,
+    /// Whether it is known chosen with this manifest. Then the ballot says nothing: a higher one may be lost.
+    pub chosen: bool,
     /// The accept's payload.
     pub payload: Box<[u8]>,
     /// Where the accept lies.
@@ -28,136 +31,142 @@ pub struct RecoveredSlot {
     pub stripes: Vec<(StripeId, RecordLocation)>,
 }
 
+/// A slot that was accepted here, or may have been, and cannot be vouched for (P5).
+///
+/// It counts again once an accept of it is in a log: of the chosen manifest, or under a live ballot. A damaged stripe
+/// is enough if it is found, and everything below counts.
+#[derive(Clone, Debug)]
+pub struct DamagedSlot {
+    /// The slot.
+    pub slot: Slot,
+    /// The hash of the manifest that was accepted last, where it is known for certain.
+    pub hash: Option<Hash>,
+    /// What is the matter.
+    pub what: Damage,
+    /// The newest whole accept, with those of its stripes that are here. With [`Damage::Accept`] it may not be the last
+    /// one that was made: it is good for nothing but its bytes, should that manifest turn out to be chosen.
+    pub found: Option<RecoveredSlot>,
+}
+
+/// What is the matter with a damaged slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// The last accept that was made here is lost, or may be.
+    Accept,
+    /// The accept is whole, and these stripes that it names are lost.
+    Stripes(Vec<StripeId>),
+    /// It is whole, and a slot below it is not.
+    Below,
+}
+
 pub(super) struct Walked {
     pub(super) accepted: Vec<RecoveredSlot>,
-    pub(super) unnamed: Vec<(StripeId, RecordLocation)>,
+    /// Ascending, without a gap, from the slot above the last accepted one.
+    pub(super) damaged: Vec<DamagedSlot>,
+    pub(super) stripes: Vec<(StripeId, RecordLocation)>,
 }
 
 /// Walks the slots from `first_slot` to the last one that anything tells of.
 pub(super) fn walk(
     scans: &[LogScan],
     first_slot: Slot,
-    stripes_of: &mut dyn FnMut(&[u8]) -> Option<Vec<StripeId>>,
+    evidence: &Evidence<'_>,
+    peers: bool,
     losses: &mut Vec<Loss>,
-) -> Result<Walked, RecoveryError> {
+) -> Walked {
     let mut stripes: BTreeMap<StripeId, RecordLocation> = BTreeMap::new();
     for record in scans.iter().flat_map(|scan| &scan.records) {
         if let Entry::Stripe(id) = record.header.entry {
             stripes.insert(id, record.location);
         }
     }
-    let (mark, marked_by) = highest_mark(scans);
-    let held = accepts_held(scans);
-    let beyond: BTreeSet<Slot> =
-        scans.iter().flat_map(|scan| &scan.beyond).filter_map(accepted_slot).collect();
-    let highest_held = held.keys().next_back().copied().unwrap_or(Slot::ZERO);
-    let highest = mark.slot.max(highest_held).max(beyond.last().copied().unwrap_or(Slot::ZERO));
-    let mut accepted = Vec::new();
+    let (mut accepted, mut damaged) = (Vec::new(), Vec::new());
+    let highest_held = evidence.highest_held();
     let mut slot = first_slot;
-    while slot <= highest {
-        let record = held.get(&slot);
-        let named = record.map(|record| named_by(record, stripes_of)).transpose()?.unwrap_or_default();
-        let found: Vec<(StripeId, Option<RecordLocation>)> =
-            named.into_iter().map(|id| (id, stripes.get(&id).copied())).collect();
+    while slot <= evidence.top {
+        let newest = evidence.newest(slot);
+        let found = newest.map(|newest| recovered(slot, newest, evidence, &stripes));
+        let lacking: Vec<StripeId> = newest.map_or(Vec::new(), |newest| {
+            newest.read.stripes.iter().filter(|id| !stripes.contains_key(id)).copied().collect()
+        });
         let decision = SlotInput {
-            at_or_below_mark: slot <= mark.slot,
+            peers,
+            at_or_below_mark: evidence.is_marked(slot),
             below_accepted: slot < highest_held,
-            accept: match record {
-                Some(_) => AcceptFound::Whole,
-                None if beyond.contains(&slot) => AcceptFound::Beyond,
-                None => AcceptFound::Missing,
-            },
-            stripes_whole: found.iter().all(|(_, location)| location.is_some()),
+            accept: accept_found(scans, slot, evidence),
+            stripes_whole: lacking.is_empty(),
         }
         .decide();
-        match (decision, record) {
-            (SlotDecision::Accepted, Some(record)) => accepted.push(recovered(slot, record, &found)),
-            (SlotDecision::LostStripe, Some(record)) => {
-                let missing = found.iter().filter(|(_, location)| location.is_none());
-                losses.extend(missing.map(|(stripe, _)| Loss::Stripe {
-                    slot,
-                    stripe: *stripe,
-                    named_at: record.location,
-                }));
+        let below_damage = |found: RecoveredSlot| DamagedSlot {
+            slot,
+            hash: Some(found.manifest),
+            what: Damage::Below,
+            found: Some(found),
+        };
+        match (decision, found) {
+            (SlotDecision::Accepted, Some(found)) if damaged.is_empty() => accepted.push(found),
+            (SlotDecision::Accepted, Some(found)) => damaged.push(below_damage(found)),
+            (SlotDecision::LostStripe, Some(found)) => {
+                let named_at = found.location;
+                losses.extend(lacking.into_iter().map(|stripe| Loss::Stripe { slot, stripe, named_at }));
+            }
+            (SlotDecision::DamagedStripe, Some(found)) => {
+                let hash = Some(found.manifest);
+                damaged.push(DamagedSlot { slot, hash, what: Damage::Stripes(lacking), found: Some(found) });
             }
             (SlotDecision::LostAccept, _) => {
-                losses.push(Loss::Accept { slot, mark, marked_by, highest_held })
+                let (mark, marked_by) = evidence.mark;
+                losses.push(Loss::Accept { slot, mark, marked_by, highest_held });
             }
-            // Above all marks and everything held: nothing higher can be accepted either.
+            (SlotDecision::DamagedAccept, found) => {
+                let hash = evidence.named_from_above(slot);
+                damaged.push(DamagedSlot { slot, hash, what: Damage::Accept, found });
+            }
+            // Nothing higher can be accepted either: it is above all marks and everything held, or voided with this one.
             (SlotDecision::End | SlotDecision::TornTail, _) => break,
-            (decision, _) => unreachable!("{decision:?} of a slot without an accept"),
+            (decision, None) => unreachable!("{decision:?} of a slot without an accept"),
         }
         slot = slot.next();
     }
-    let named: BTreeSet<StripeId> =
-        accepted.iter().flat_map(|slot| &slot.stripes).map(|(id, _)| *id).collect();
-    let unnamed = stripes.into_iter().filter(|(id, _)| !named.contains(id)).collect();
-    Ok(Walked { accepted, unnamed })
+    Walked { accepted, damaged, stripes: stripes.into_iter().collect() }
 }
 
-/// The accept that counts for each slot. Taken in the order in which they were written: another manifest at a slot
-/// voids everything held above it (P4).
+/// What the superblock is to remember.
 ///
-/// Not in the order of their ballots, in which a slot that was repaired would come too early:
-/// 1. Slots 5 to 9 are accepted under ballot 2. The accept of slot 7 is damaged at rest.
-/// 2. The next start says so. The leader of ballot 2 still leads and says that slot 7 is chosen; it is fetched and
-///    recorded under ballot 2, behind the record of slot 9.
-/// 3. A slot that another leader chose voids those above it, under whatever ballot it is recorded: X is accepted at slot
-///    8 under ballot 2, then Y is fetched at slot 7, and X does not follow from Y. Had Y come first, X would have been
-///    accepted upon it, and is held.
-///
-/// All accepts of one incarnation are in one log, so (incarnation, offset) is that order.
-fn accepts_held(scans: &[LogScan]) -> BTreeMap<Slot, &ScannedRecord> {
-    let mut records: Vec<(Slot, Hash, &ScannedRecord)> = Vec::new();
-    for record in scans.iter().flat_map(|scan| &scan.records) {
-        if let Entry::Accept { slot, manifest, .. } = record.header.entry {
-            records.push((slot, manifest, record));
-        }
-    }
-    records.sort_by_key(|(.., record)| (record.header.incarnation, record.header.offset));
-    let mut held: BTreeMap<Slot, (Hash, &ScannedRecord)> = BTreeMap::new();
-    for (slot, manifest, record) in records {
-        if held.insert(slot, (manifest, record)).is_some_and(|(before, _)| before != manifest) {
-            let _void = held.split_off(&slot.next());
-        }
-    }
-    held.into_iter().map(|(slot, (_, record))| (slot, record)).collect()
+/// With the ballot that something says of the last slot: less than of those below it, so it never asks for more than the
+/// logs do, as long as the logs still say so.
+pub(super) fn to_remember(walked: &Walked, evidence: &Evidence<'_>) -> Mark {
+    let last = walked.damaged.last().map(|slot| slot.slot);
+    let last = last.or(walked.accepted.last().map(|slot| slot.slot));
+    last.map_or(Mark::default(), |slot| Mark { ballot: evidence.least_ballot(slot), slot })
 }
 
-fn highest_mark(scans: &[LogScan]) -> (Mark, Option<RecordLocation>) {
-    let records = scans.iter().flat_map(|scan| scan.records.iter().chain(&scan.beyond));
-    let highest = records.max_by_key(|record| record.header.mark);
-    highest.map_or((Mark::default(), None), |record| (record.header.mark, Some(record.location)))
-}
-
-fn accepted_slot(record: &ScannedRecord) -> Option<Slot> {
-    match record.header.entry {
-        Entry::Accept { slot, .. } => Some(slot),
-        _ => None,
+fn accept_found(scans: &[LogScan], slot: Slot, evidence: &Evidence<'_>) -> AcceptFound {
+    let is_of = |entry: Entry| matches!(entry, Entry::Accept { slot: of, .. } if of == slot);
+    let mut beyond = scans.iter().flat_map(|scan| &scan.beyond);
+    match evidence.newest(slot) {
+        Some(_) if evidence.is_stale(slot) => AcceptFound::Stale,
+        Some(_) if evidence.is_void(slot) => AcceptFound::Void,
+        Some(_) => AcceptFound::Whole,
+        None if beyond.any(|record| is_of(record.header.entry)) => AcceptFound::Beyond,
+        None => AcceptFound::Missing,
     }
-}
-
-fn named_by(
-    record: &ScannedRecord,
-    stripes_of: &mut dyn FnMut(&[u8]) -> Option<Vec<StripeId>>,
-) -> Result<Vec<StripeId>, RecoveryError> {
-    stripes_of(&record.payload).ok_or(RecoveryError::Accept { location: record.location })
 }
 
 fn recovered(
     slot: Slot,
-    record: &ScannedRecord,
-    found: &[(StripeId, Option<RecordLocation>)],
+    newest: &Newest<'_>,
+    evidence: &Evidence<'_>,
+    stripes: &BTreeMap<StripeId, RecordLocation>,
 ) -> RecoveredSlot {
-    let Entry::Accept { ballot, manifest, .. } = record.header.entry else {
-        unreachable!("only accepts are held");
-    };
+    let named = newest.read.stripes.iter();
     RecoveredSlot {
         slot,
-        ballot,
-        manifest,
-        payload: record.payload.clone(),
-        location: record.location,
-        stripes: found.iter().filter_map(|(id, location)| Some((*id, (*location)?))).collect(),
+        ballot: newest.ballot,
+        manifest: newest.manifest,
+        chosen: evidence.is_chosen(slot) && !evidence.is_stale(slot),
+        payload: newest.record.payload.clone(),
+        location: newest.record.location,
+        stripes: named.filter_map(|id| Some((*id, *stripes.get(id)?))).collect(),
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use assize_wal::block::BlockBuffer;
 use assize_wal::log::{FlushPolicy, LogFailure, check_record};
 use assize_wal::memory::{MemoryDevice, Random};
-use assize_wal::recovery::{Recovered, RecoveryError, recover};
+use assize_wal::recovery::{AcceptRead, Peers, Recovered, RecoveryError, recover};
 use assize_wal::superblock::{Superblock, SuperblockStore, find};
 use assize_wal::{
     BLOCK_BYTES, Block, Device, Entry, Log, LogConfig, LogIdentity, Mark, RecordLocation, RecordSequence,
@@ -62,6 +62,7 @@ impl Replica {
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
             quarantined: false,
+            accepted: Mark::default(),
             segment_bytes: SEGMENT_BYTES,
             checkpoint: None,
             cuts: vec![],
@@ -123,7 +124,8 @@ impl Replica {
     /// Forms a slot from every stripe that may be named.
     pub fn accept(&mut self) {
         let slot = Slot(self.model.proposed.len() as u64 + 1);
-        let mut payload = slot.0.to_le_bytes().to_vec();
+        let previous = self.model.proposed.last().map_or(Hash::ZERO, |below| Hash::of(&below.payload));
+        let mut payload = accept_head(slot, Slot(self.model.promised as u64), previous);
         for (id, _) in &self.unnamed {
             payload.extend_from_slice(&id.shard.0.to_le_bytes());
             payload.extend_from_slice(&id.hash.0);
@@ -233,16 +235,24 @@ pub fn check_recovered(device: &mut MemoryDevice, model: &Model, recovered: &Rec
 }
 
 pub fn recover_from(device: &mut MemoryDevice, superblock: &Superblock) -> Result<Recovered, RecoveryError> {
-    recover(device, superblock, &mut |payload| {
-        let stripes = payload.get(8..)?.chunks_exact(34);
-        Some(
-            stripes
-                .map(|bytes| StripeId {
-                    shard: ShardId(u16::from_le_bytes([bytes[0], bytes[1]])),
-                    hash: Hash(bytes[2..].try_into().unwrap()),
-                })
-                .collect(),
-        )
+    recover(device, superblock, &mut read_accept, Peers::None)
+}
+
+/// How the payload of an accept begins here: slot, known chosen, hash of the manifest below. Then the stripes' ids. All of
+/// it is the manifest, too.
+pub fn accept_head(slot: Slot, chosen: Slot, previous: Hash) -> Vec<u8> {
+    [&slot.0.to_le_bytes()[..], &chosen.0.to_le_bytes(), &previous.0].concat()
+}
+
+pub fn read_accept(payload: &[u8]) -> Option<AcceptRead> {
+    let stripe = |bytes: &[u8]| StripeId {
+        shard: ShardId(u16::from_le_bytes([bytes[0], bytes[1]])),
+        hash: Hash(bytes[2..].try_into().unwrap()),
+    };
+    Some(AcceptRead {
+        chosen: Slot(u64::from_le_bytes(payload.get(8..16)?.try_into().unwrap())),
+        previous: Hash(payload.get(16..48)?.try_into().unwrap()),
+        stripes: payload[48..].chunks_exact(34).map(stripe).collect(),
     })
 }
 

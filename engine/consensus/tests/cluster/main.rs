@@ -1,5 +1,5 @@
-//! Dockets against each other, each with a disk, over connections that lose, delay, double and disorder: agreement, no lost
-//! choice, one chain and watermark order at every step (`truth.rs`), and progress once faults stop.
+//! Dockets against each other, each with a disk, over connections that lose, delay, double and disorder: agreement, no
+//! lost choice, one chain and watermark order at every step (`truth.rs`), and progress once faults stop.
 //!
 //! `ASSIZE_DOCKET_SEEDS=n` runs n seeds instead of a few hundred, `ASSIZE_DOCKET_SEED=s` only one. For many seeds:
 //! `ASSIZE_DOCKET_SEEDS=100000 cargo test --release -p assize-consensus --test cluster`.
@@ -7,18 +7,16 @@
 mod disk;
 mod replica;
 mod rng;
+mod run;
 mod truth;
 mod world;
 
 use std::panic::{catch_unwind, resume_unwind};
 
-use rng::Rng;
+use run::run;
 use truth::Events;
-use world::{Faults, World};
 
 const SEEDS: u64 = 300;
-const STEPS: usize = 4000;
-const ROUNDS: u64 = 400;
 
 /// OneChain, ChosenOnce, ChoicesLast, LedOnce, WatermarksOrdered, StripesDurableFirst (P1 to P8, R4): whatever is lost,
 /// late, doubled or damaged, and whoever stops. Progress once faults stop (P9).
@@ -41,21 +39,6 @@ fn clusters_agree_and_go_on() {
     }
     println!("{seeds} seeds: {total:?}");
     assert!(total.all_happened(), "something that must be met never happened: {total:?}");
-}
-
-fn run(seed: u64) -> Events {
-    let mut rng = Rng::new(seed ^ 0x5eed);
-    let replicas = rng.pick(&[1, 3, 3, 3, 5]);
-    let window = rng.pick(&[1, 2, 8]);
-    let faults = Faults::draw(&mut rng);
-    let mut world = World::new(seed, replicas, window);
-    world.connect_all();
-    let steps = STEPS / 2 + rng.below(STEPS);
-    for _ in 0..steps {
-        world.step(&faults);
-    }
-    world.must_recover(ROUNDS);
-    world.truth.events
 }
 
 fn number(variable: &str) -> Option<u64> {

@@ -324,7 +324,8 @@ impl World {
         }
     }
 
-    /// Faults stop: everybody starts and connects. The cluster must choose new slots, and everybody must get everything.
+    /// Faults stop: everybody starts and connects. The cluster must choose new slots, and everybody must get
+    /// everything.
     pub fn must_recover(&mut self, rounds: u64) {
         for at in 0..self.count() {
             if !self.replicas[at].is_up() {

@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 
 use assize_consensus::{DocketStart, LogTip};
 use assize_wal::log::LogConfig;
+use assize_wal::recovery::Peers;
 use assize_wal::{LogIdentity, Mark, OutcomeIndex, RecordLocation, Recovered, Superblock};
 use assize_wire::accept::Accept;
 use assize_wire::manifest::Ordered;
@@ -55,7 +56,8 @@ impl CoreStart {
     ) -> CoreStart {
         let ids = LogIds::of(core);
         let mut retention = Retention::default();
-        for slot in &recovered.accepted {
+        let damaged = recovered.damaged.iter().filter_map(|slot| slot.found.as_ref());
+        for slot in recovered.accepted.iter().chain(damaged) {
             let stripes = slot.stripes.iter().map(|(_, location)| *location);
             for location in stripes.chain([slot.location]).filter(|location| location.log == ids.stripes) {
                 retention.note_slot(location.segment, slot.slot);
@@ -95,24 +97,30 @@ impl CoreStart {
 ///
 /// # Errors
 /// [`ReadError`] when an accept record cannot be read: recovery has read it before.
-pub fn docket_start(recovered: &Recovered, replicas: u8) -> Result<DocketStart, ReadError> {
+pub fn docket_start(recovered: &Recovered) -> Result<DocketStart, ReadError> {
     let accepted = recovered.accepted.iter().map(|slot| {
         let accept = Accept::parse(&slot.payload).map_err(|_| ReadError::Changed(slot.location))?;
         Ok((Arc::new(Ordered { manifest: accept.manifest, hash: slot.manifest }), slot.ballot))
     });
-    let tip = tip(recovered);
-    // One voting replica is its own majority: what it has accepted is chosen.
-    let last = recovered.accepted.last().map_or(tip.slot, |slot| slot.slot);
     Ok(DocketStart {
-        tip,
+        tip: tip(recovered),
         accepted: accepted.collect::<Result<_, ReadError>>()?,
-        damaged: Vec::new(),
-        chosen: if replicas == 1 { last } else { tip.slot },
+        damaged: recovered.damaged.iter().map(|damaged| (damaged.slot, damaged.hash)).collect(),
+        chosen: recovered.chosen,
         promised: recovered.ballot_max,
         // Stripes that no slot accepted here names are as good as gone. Whoever accepted a slot that names one has it, and
         // may be asked; to keep it here it would have to be known when it may go (P8).
         stored: Vec::new(),
     })
+}
+
+/// Whether a replica of a cluster of this size has peers to repair its logs from.
+#[must_use]
+pub fn peers_of(replicas: usize) -> Peers {
+    match replicas {
+        0 | 1 => Peers::None,
+        _ => Peers::Some { repairable: LogIds::are_stripes },
+    }
 }
 
 /// Where the log stands before anything is replayed: at the checkpoint, or at the beginning.
@@ -135,5 +143,6 @@ pub fn begin_incarnation(
     let opened: Vec<LogId> = cores.flat_map(|core| LogIds::of(core).all()).collect();
     superblock.incarnation = recovered.incarnation;
     superblock.cuts = recovered.cuts(&opened);
+    superblock.accepted = recovered.to_remember;
     superblock.promised = recovered.ballot_max;
 }

@@ -83,8 +83,8 @@ pub enum FromPeer {
     },
     /// Shard lane: a stripe, as the payload of a record to be logged.
     ///
-    /// It is copied once, out of the buffer that it was received in; the design wants none, which takes a receive buffer
-    /// that is itself the record.
+    /// It is copied once, out of the buffer that it was received in; the design wants none, which takes a receive
+    /// buffer that is itself the record.
     Stripe(BlockBuffer),
     /// Shard lane: the peer wants this stripe.
     StripeWanted(Hash),

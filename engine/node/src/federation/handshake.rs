@@ -160,8 +160,9 @@ impl Federation {
 
     /// Two connections of one peer for one lane: the one that it made later is the one that it uses.
     ///
-    /// 1. The dialer's process dies; its connection lingers here. 2. It starts again and connects. 3. What the old one
-    /// still had in flight must not count any more, and least of all may the old one come back.
+    /// 1. The dialer's process dies; its connection lingers here.
+    /// 2. It starts again and connects.
+    /// 3. What the old one still had in flight must not count any more; least of all may the old one come back.
     fn establish_newest(&mut self, id: LinkId, place: usize, incarnation: Incarnation, now: u64) {
         let order = self.links.get(id).map_or(0, |link| link.order);
         if let Some(other) = self.places.get(place).established {

@@ -1,8 +1,9 @@
 //! Federation: one core's connections to the same core's, or shards', of the other replicas.
 //!
 //! It proves to each other replica that this one belongs to the cluster, carries messages in order while a connection
-//! lasts, says when it begins and ends, and makes it again. It never interprets what it carries, never keeps a message for
-//! a later connection, and never waits for a slow peer: each connection has bytes of its own that may wait, and no more.
+//! lasts, says when it begins and ends, and makes it again. It never interprets what it carries, never keeps a message
+//! for a later connection, and never waits for a slow peer: each connection has bytes of its own that may wait, and no
+//! more.
 //!
 //! | file | holds |
 //! |---|---|
@@ -47,8 +48,8 @@ use crate::limits::{LINK_UNSENT_BYTES_MAX, LINKS_UNPROVED_MAX};
 /// [`Federation::poll_event`], [`Federation::poll_dial`] and [`Federation::poll_link`] until they are empty. Time is
 /// monotonic, in nanoseconds, and never moves back.
 ///
-/// A dial that was polled is answered by [`Federation::handle_dialed`] or [`Federation::handle_dial_failed`]; a link that
-/// was handed out ends with [`Federation::handle_closed`].
+/// A dial that was polled is answered by [`Federation::handle_dialed`] or [`Federation::handle_dial_failed`]; a link
+/// that was handed out ends with [`Federation::handle_closed`].
 #[derive(Debug)]
 pub struct Federation {
     config: FederationConfig,
@@ -123,8 +124,8 @@ impl Federation {
         place.retry(now_ns, jitter);
     }
 
-    /// Bytes of a link that have not been consumed yet, from the first. Returns how many were consumed and how many must
-    /// be there in all before it is worth calling again.
+    /// Bytes of a link that have not been consumed yet, from the first. Returns how many were consumed and how many
+    /// must be there in all before it is worth calling again.
     pub fn handle_received(&mut self, id: LinkId, bytes: &[u8], now_ns: u64) -> (usize, usize) {
         if let Some(link) = self.links.get(id) {
             link.note_heard(now_ns);

@@ -14,8 +14,8 @@ use assize_node::{
 };
 use assize_shards::{PanicGuard, ShardConfig};
 use assize_wal::memory::{MemoryDevice, Random};
-use assize_wal::recovery::{Recovered, recover};
-use assize_wal::{Completion, Done, LogConfig, LogIdentity, Superblock};
+use assize_wal::recovery::{Peers, Recovered, recover};
+use assize_wal::{Completion, Done, LogConfig, LogIdentity, Mark, Superblock};
 use assize_wire::event::encode_event;
 use assize_wire::frame::{Frame, FrameKind, FrameWriter, Parsed};
 use assize_wire::message::{Answers, Hello, Submit};
@@ -59,12 +59,13 @@ impl Replica {
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
             quarantined: false,
+            accepted: Mark::default(),
             segment_bytes: SEGMENT_BYTES,
             checkpoint: None,
             cuts: Vec::new(),
             parameters: Vec::new(),
         };
-        let recovered = recover(&mut MemoryDevice::new(0), &superblock, &mut |_| None);
+        let recovered = recover(&mut MemoryDevice::new(0), &superblock, &mut |_| None, Peers::None);
         let recovered = recovered.expect("an empty disk has lost nothing");
         let ids = (0..shape.cores).map(CoreId);
         begin_incarnation(&mut superblock, &recovered, ids.clone());
@@ -282,7 +283,7 @@ fn core(shape: Shape, routing: Routing, id: CoreId, recovered: &Recovered, super
         start: CoreStart::new(id, &layout, identity, tuning, recovered),
         control: (layout.control == id).then(|| ControlStart {
             docket: DocketConfig { replica: ReplicaId(0), replicas: 1, shards: shape.shards, window: 8 },
-            start: docket_start(recovered, 1).expect("an empty log"),
+            start: docket_start(recovered).expect("an empty log"),
             times: ElectionTimes::DEFAULT,
             seed: 1,
             clock_skew_ns: 500_000_000,

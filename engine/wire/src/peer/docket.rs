@@ -131,8 +131,8 @@ pub enum DocketMessage {
         /// The first slot wanted.
         from: Slot,
     },
-    /// Slots that the sender knows chosen, ascending without a gap, beginning where it was asked. Empty if the sender's log
-    /// no longer reaches back so far: a checkpoint is needed.
+    /// Slots that the sender knows chosen, ascending without a gap, beginning where it was asked. Empty if the sender's
+    /// log no longer reaches back so far: a checkpoint is needed.
     Fetched {
         /// Not below the ballot under which any of them was chosen: what the sender has promised.
         ballot: Ballot,

@@ -1,7 +1,7 @@
 //! The layout of the Dockets' messages: one header of 80 bytes for all of them, then one entry for each slot.
 //!
-//! Which fields a message uses is one table, below; what it does not use is zero, so that every message has one way to be
-//! written. A message holds at most [`PEER_SLOTS_MAX`] entries; who has more to tell sends several.
+//! Which fields a message uses is one table, below; what it does not use is zero, so that every message has one way to
+//! be written. A message holds at most [`PEER_SLOTS_MAX`] entries; who has more to tell sends several.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

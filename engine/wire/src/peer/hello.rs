@@ -4,9 +4,9 @@
 //! 2. The acceptor answers with who it is, a nonce, and the first proof.
 //! 3. The dialer answers with the second proof.
 //!
-//! A proof is blake3, keyed with the cluster's secret, over the name of the prover's role, the `Hello`'s payload, and the
-//! `Welcome`'s payload without its proof: so over both identities, the lane and both nonces. The roles keep a proof from
-//! being sent back to whom it came from; the fresh nonce of the one who checks keeps it from being used again.
+//! A proof is blake3, keyed with the cluster's secret, over the name of the prover's role, the `Hello`'s payload, and
+//! the `Welcome`'s payload without its proof: so over both identities, the lane and both nonces. The roles keep a proof
+//! from being sent back to whom it came from; the fresh nonce of the one who checks keeps it from being used again.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,5 +1,5 @@
-//! The protocol between the replicas of a cluster: frames, the handshake, and the messages of both lanes. All integers are
-//! little-endian; the crate's README has the layouts byte by byte.
+//! The protocol between the replicas of a cluster: frames, the handshake, and the messages of both lanes. All integers
+//! are little-endian; the crate's README has the layouts byte by byte.
 
 mod docket;
 mod docket_bytes;

@@ -1,4 +1,5 @@
-//! Replicas wired to each other in memory: every dial reaches the core it names, bytes move as far as the test lets them.
+//! Replicas wired to each other in memory: every dial reaches the core it names, bytes move as far as the test lets
+//! them.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;

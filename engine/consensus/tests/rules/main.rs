@@ -1,0 +1,8 @@
+//! The Docket's rules, one by one, by role. Each test names those of `docket.allium` that it holds.
+
+mod bench;
+mod candidate;
+mod catch_up;
+mod follower;
+mod leader;
+mod single;

@@ -1,0 +1,134 @@
+//! The demo's replicas: formatted as one cluster, started, killed in the middle if asked for, stopped.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use assize_domain::DomainRegistry;
+use assize_tools::client::{Client, Options};
+use assize_wire::ReplicaId;
+
+use super::Ended;
+use super::child::{Child, StateDigest, state_digests};
+use super::sizing::Sizing;
+use crate::boot;
+use crate::config::{ConfigFile, Entropy, FormatArgs, create_secret};
+use crate::exit::Exit;
+
+/// All of them, by id.
+pub(super) struct Replicas {
+    children: Vec<Child>,
+    /// For each its configuration and the file for its latencies.
+    files: Vec<(PathBuf, PathBuf)>,
+    addresses: Vec<String>,
+}
+
+impl Replicas {
+    /// Formats them under one identity, starts them, and waits until all serve. They find each other by themselves.
+    pub(super) fn start(sizing: &Sizing, domains: &DomainRegistry) -> Result<Replicas, Ended> {
+        let files = format(sizing, domains)?;
+        let mut children = Vec::new();
+        for (config, stages) in &files {
+            children.push(Child::spawn(config, stages)?);
+        }
+        let mut addresses = Vec::new();
+        for child in &mut children {
+            addresses.push(child.wait_until_serving()?.to_owned());
+        }
+        Ok(Replicas { children, files, addresses })
+    }
+
+    /// Where they serve.
+    pub(super) fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// Begins their latencies anew.
+    pub(super) fn measure(&mut self) {
+        self.children.iter_mut().for_each(Child::measure);
+    }
+
+    /// Who leads, as the client library finds it.
+    pub(super) fn leader(&self) -> Result<ReplicaId, Ended> {
+        let fail = |error: &dyn std::fmt::Display| (format!("asking who leads: {error}"), Exit::Internal);
+        let options = Options { connect_timeout: LEADER_WITHIN, ..Options::default() };
+        let mut client = Client::connect(&self.addresses, options).map_err(|error| fail(&error))?;
+        let until = std::time::Instant::now() + LEADER_WITHIN;
+        while std::time::Instant::now() < until {
+            if let Some(leader) = client.leader() {
+                return Ok(leader);
+            }
+            client.poll(Duration::from_millis(5)).map_err(|error| fail(&error))?;
+        }
+        Err(fail(&format!("no replica leads within {LEADER_WITHIN:?}")))
+    }
+
+    /// kill -9 of one.
+    pub(super) fn kill(&mut self, replica: ReplicaId) -> Result<(), Ended> {
+        self.children[usize::from(replica.0)].kill()
+    }
+
+    /// Starts one again that was killed.
+    pub(super) fn restart(&mut self, replica: ReplicaId) -> Result<(), Ended> {
+        let at = usize::from(replica.0);
+        let (config, stages) = &self.files[at];
+        self.children[at] = Child::spawn(config, stages)?;
+        Ok(())
+    }
+
+    /// Stops all in good order, `first` first: whoever leads hands over to those that are still there.
+    pub(super) fn stop(&mut self, first: Option<ReplicaId>) -> Result<Vec<Option<StateDigest>>, Ended> {
+        // One that was started again may still be reading its log, and is stopped when it has done so.
+        for child in &mut self.children {
+            child.wait_until_serving()?;
+        }
+        let first = first.map_or(0, |first| usize::from(first.0));
+        let (before, from) = self.children.split_at_mut(first);
+        for child in from.iter_mut().chain(before) {
+            child.stop()?;
+        }
+        Ok(state_digests(&mut self.children))
+    }
+
+    /// Where a stopped replica left its latencies.
+    pub(super) fn stages(&self, replica: ReplicaId) -> &PathBuf {
+        &self.files[usize::from(replica.0)].1
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.children.len()
+    }
+}
+
+/// Writes the configurations and formats the data directories: one cluster, one secret.
+fn format(sizing: &Sizing, domains: &DomainRegistry) -> Result<Vec<(PathBuf, PathBuf)>, Ended> {
+    let entropy = Entropy::draw();
+    let entropy = entropy.map_err(|error| (format!("drawing random seeds: {error}"), Exit::Host))?;
+    let mut files = Vec::new();
+    if sizing.configs.len() > 1 {
+        let path = sizing.secret_file();
+        create_secret(&path).map_err(|error| (format!("{}: {error}", path.display()), Exit::Host))?;
+    }
+    for config in &sizing.configs {
+        let path = sizing.directory.join(format!("replica-{}.toml", config.replica));
+        let text = toml::to_string(config).map_err(|error| (error.to_string(), Exit::Internal))?;
+        fs::write(&path, &text).map_err(|error| (format!("{}: {error}", path.display()), Exit::Host))?;
+        let file = ConfigFile::parse(&text, &path.display().to_string());
+        let file = file.map_err(|error| (error.to_string(), Exit::Internal))?;
+        let agreed = FormatArgs {
+            replicas: sizing.configs.len() as u8,
+            warden_capacity: sizing.warden_capacity,
+            shards: Some(config.cores.shard_count() as u16),
+            cluster: Some(entropy.cluster.0),
+            routing_seed: Some(entropy.routing_seed),
+            body_seed: Some(entropy.body_seed),
+            ..FormatArgs::default()
+        };
+        boot::format(&file, &agreed, domains).map_err(|error| (error.to_string(), error.exit()))?;
+        files.push((path, sizing.directory.join(format!("stages-{}.json", config.replica))));
+    }
+    Ok(files)
+}
+
+const LEADER_WITHIN: Duration = Duration::from_secs(5);

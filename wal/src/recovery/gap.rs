@@ -1,0 +1,128 @@
+//! Where whole records are missing from a log whose replica has peers, and which accepts may have been there.
+//!
+//! What a gap hides of stripes is named by the accepts of their slots. What it hides of accepts, nearly always, by marks:
+//! 1. An accept is durable, and its log knows: from now on each of its records carries a mark that covers the accept, and
+//!    says that the log is durable through it.
+//! 2. Blocks of the accept are damaged.
+//! 3. A start finds the gap, and behind it a record that says so. Its mark covers whatever the gap hides.
+//!
+//! That does not hold where the ballot changed in the gap, for a mark moves down to a lower slot under a higher ballot:
+//! 1. Slot 19 is accepted under ballot 2, then slot 1 again under ballot 3, as its leader walks upward.
+//! 2. Both are damaged. The next record says (ballot 3, slot 1), and nothing of slot 19.
+//!
+//! Ballots only rise, so hidden accepts of lower ballots than that mark's are of ballots that the records before the gap
+//! leave open; and each is of a slot next to those known by then, at most as many as fit, two blocks each.
+//!
+//! Where no record behind it says that the log was durable through it, the gap is *open*:
+//! * nothing proves that it was ever durable: a torn tail, in which nothing was acknowledged;
+//! * a block of it cannot be read: a power cut does not do that, so what was acknowledged last may lie there;
+//! * it begins below the cut: an earlier start read what was there, and nothing was written since.
+//!
+//! In the last two cases there may have been as many accepts as fit above everything that is known.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use assize_wire::Ballot;
+
+use super::scan::LogScan;
+use crate::header::{Entry, LogIdentity, RecordFault, RecordHeader, RecordLocation};
+use crate::limits::BLOCK_BYTES;
+
+/// A part of a log without a whole record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Logical offset of its first byte, where the record before it ends.
+    pub start: u64,
+    /// Logical offset of the next whole record, or of where the log goes on.
+    pub end: u64,
+    /// What stands at its beginning.
+    pub fault: RecordFault,
+    /// Logical offset behind the last block in it that cannot be read.
+    pub unreadable_end: Option<u64>,
+    /// Whole records before it, in its log.
+    pub(super) records_before: usize,
+}
+
+/// A gap of which log, for a report.
+pub struct GapIn<'a>(pub &'a Gap, pub LogIdentity);
+
+/// Accepts that a gap may hide without a trace.
+pub(super) struct Hidden {
+    /// At most so many.
+    pub(super) accepts: u64,
+    /// The record that closes the gap: they were made before it, under ballots below its mark's. Of an open gap none.
+    pub(super) closed_by: Option<RecordHeader>,
+    /// Whole records before the gap.
+    pub(super) records_before: usize,
+}
+
+impl LogScan {
+    /// What its gaps may hide.
+    pub(super) fn hidden(&self) -> Vec<Hidden> {
+        let mut fit = 0;
+        let mut found = Vec::new();
+        for gap in &self.gaps {
+            let records_before = gap.records_before;
+            let mut behind = self.behind(gap).map(|record| record.header);
+            match behind.find(|header| header.durable_through >= gap.end) {
+                Some(header) => {
+                    fit += accepts_in(gap.start, gap.end);
+                    if self.ballot_before(gap) < header.mark.ballot {
+                        found.push(Hidden { accepts: fit, closed_by: Some(header), records_before });
+                    }
+                }
+                None => {
+                    let below_cut = self.cut.map(|cut| cut.offset.min(gap.end));
+                    let unreadable = gap.unreadable_end.map(|end| end.min(gap.end));
+                    let lost_end = unreadable.max(below_cut).filter(|end| gap.start < *end);
+                    let Some(end) = lost_end else { continue };
+                    fit += accepts_in(gap.start, end);
+                    found.push(Hidden { accepts: fit, closed_by: None, records_before });
+                }
+            }
+        }
+        found
+    }
+
+    /// The highest ballot that was accepted under before a gap, as far as this log tells.
+    fn ballot_before(&self, gap: &Gap) -> Ballot {
+        let headers = self.records[..gap.records_before].iter().map(|record| &record.header);
+        let accepted = |header: &RecordHeader| match header.entry {
+            Entry::Accept { ballot, .. } => ballot.max(header.mark.ballot),
+            _ => header.mark.ballot,
+        };
+        headers.map(accepted).max().unwrap_or(Ballot::NONE)
+    }
+}
+
+/// How many accepts fit; at least one, for one of two copies may be damaged in another way.
+fn accepts_in(start: u64, end: u64) -> u64 {
+    ((end - start) / ACCEPT_BYTES_MIN).max(1)
+}
+
+impl fmt::Display for GapIn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let GapIn(gap, identity) = self;
+        let RecordLocation { log, segment, offset, .. } = identity.location(gap.start, 0);
+        let bytes = gap.end - gap.start;
+        write!(
+            f,
+            "{bytes} bytes of log {log} are damaged, from segment {segment}, offset {offset}: {}",
+            gap.fault
+        )
+    }
+}
+
+/// Whether nothing was written where this was found.
+pub(super) fn unwritten(fault: &RecordFault) -> bool {
+    match fault {
+        RecordFault::Blank | RecordFault::NoSegment => true,
+        // What the segment held before it was recycled.
+        RecordFault::Misplaced { found, expected } => found < expected,
+        _ => false,
+    }
+}
+
+/// Both copies of an accept.
+const ACCEPT_BYTES_MIN: u64 = 2 * BLOCK_BYTES as u64;
