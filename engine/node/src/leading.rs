@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use assize_wire::canary::{self, Canary};
 use assize_wire::message::{Refused, RefusedCode};
 use assize_wire::outcome::Status;
 use assize_wire::{Ballot, ReplicaId, StripeId};
@@ -27,6 +28,9 @@ impl Core {
     /// told to go to the leader with the same keys, as are those of stripes that are voided later (P10).
     pub(crate) fn take_unlead(&mut self, named: &[StripeId]) {
         self.ballot = Ballot::NONE;
+        if canary::armed(Canary::StripesDroppedEarly) {
+            let _gone = self.stripes.release(Ballot::from_raw(u64::MAX));
+        }
         self.usher.unlead();
         let mut runs = Vec::new();
         for seat in &mut self.usher.seats {

@@ -108,6 +108,12 @@ impl Stripes {
         self.held.get_mut(&id).and_then(|stripe| stripe.buffer.take())
     }
 
+    /// Any durable stripe of a shard that no slot names: what must never be asked for (P8), but by a canary.
+    pub(crate) fn any_unnamed(&self, shard: ShardId) -> Option<StripeId> {
+        let unnamed = |stripe: &Stripe| stripe.slot.is_none() && stripe.location.is_some();
+        self.held.iter().find(|(id, stripe)| id.shard == shard && unnamed(stripe)).map(|(id, _)| *id)
+    }
+
     /// Whether one more stripe that nobody asked for may be taken from a peer: a peer that seals without end while nothing
     /// is chosen costs bounded memory and log.
     pub(crate) fn takes_unasked(&self, shard: ShardId) -> bool {

@@ -80,6 +80,8 @@ pub struct Recorder {
     stored: VecDeque<Stored>,
     accepts: VecDeque<AcceptSeen>,
     durable: VecDeque<AcceptDurable>,
+    /// What was durable may be damaged since the last start.
+    pub(crate) damaged: bool,
     /// Counts submissions and completions.
     clock: u64,
 }
@@ -234,7 +236,7 @@ impl Recorder {
             let through = track.durable_through;
             hold!(
                 "durability",
-                end >= through,
+                end >= through || self.damaged,
                 "L5: log {log} ends at {end} and was durable through {through}"
             );
             (track.end, track.durable_through) = (end, end);
@@ -251,10 +253,18 @@ impl Recorder {
         let (found, accepted) = (recovered.accepted_through, self.accepted());
         hold!(
             "durability",
-            found >= accepted,
+            found >= accepted || self.damaged,
             "L5: slot {accepted} was durable and a start finds {found} slots"
         );
+        let reported = recovered.damaged.last().map_or(found, |damaged| damaged.slot);
+        hold!(
+            "durability",
+            reported >= accepted,
+            "L5: slot {accepted} was durable; a start finds {found} slots and reports damage through {reported}"
+        );
+        self.slots.truncate(found.0 as usize);
         self.in_doubt.clear();
+        self.damaged = false;
     }
 
     /// A start found this slot: what was durable, or what was on its way and so landed.

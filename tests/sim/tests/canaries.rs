@@ -17,7 +17,7 @@ const CAUGHT: &[Row] = &[
     (Canary::IgnoreCut, Scenario::Crash, "durability"),
     (Canary::SkipRecoveryFlush, Scenario::Crash, "durability"),
     (Canary::MarkTooHigh, Scenario::Crash, "durability"),
-    (Canary::ReuseBallot, Scenario::Crash, "ballots"),
+    (Canary::BallotAgain, Scenario::Crash, "ballots"),
     (Canary::TtlOffByOne, Scenario::Load, "outputs"),
     (Canary::RenewOnDuplicate, Scenario::Load, "outputs"),
     (Canary::DeadlineIgnored, Scenario::Load, "outputs"),

@@ -8,7 +8,8 @@
 //! * Any clock may run 200 ppm fast or slow and be off by a tenth of the bound. One at a time, or two of five, may be off by
 //!   more: such a replica must not lead. With more of them the cluster may hold until they are right again, which is not
 //!   done here, since then nobody could say what time it is.
-//! * No log is damaged: what a device says is durable stays readable.
+//! * A minority of replicas, the same ones in a run, may find blocks of their logs of stripes and accepts damaged at a start:
+//!   they repair them from the others. Of all others what a device says is durable stays readable.
 
 use assize_wal::memory::Random;
 
@@ -37,6 +38,8 @@ pub struct FaultHabits {
     pub freeze_one_in: u64,
     /// For at most so long.
     pub freeze_ns: u64,
+    /// How often a start of one of the minority finds its log damaged.
+    pub damage_percent: u64,
     /// One in so many, a clock is set.
     pub skew_one_in: u64,
     /// By at most so much from what is right.
@@ -55,6 +58,7 @@ impl FaultHabits {
         partition_one_in: 0,
         freeze_one_in: 0,
         freeze_ns: 1,
+        damage_percent: 0,
         skew_one_in: 0,
         skew_ns: 1,
     };
@@ -66,6 +70,8 @@ pub(super) struct Faults {
     /// When replicas that are down start again.
     restarts: Vec<(u64, usize)>,
     parted: bool,
+    /// The minority whose logs may be damaged begins here.
+    first_damaged: usize,
     /// Nobody starts again.
     pub(super) keep_down: bool,
     pub(super) downs: u64,
@@ -77,7 +83,8 @@ impl Faults {
     pub(super) fn new(habits: FaultHabits, replicas: u8, seed: u64) -> Faults {
         let mut random = Random(seed ^ 0xfa17);
         let restarts = (0..usize::from(replicas)).map(|at| (random.below(habits.down_ns), at)).collect();
-        Faults { habits, random, restarts, parted: false, keep_down: false, downs: 0, partitions: 0 }
+        let first_damaged = random.below(replicas.into()) as usize;
+        Faults { habits, random, restarts, parted: false, first_damaged, keep_down: false, downs: 0, partitions: 0 }
     }
 
     pub(super) fn draws_power(&mut self) -> bool {
@@ -173,6 +180,7 @@ impl ClusterWorld {
         while let Some(place) = self.faults.restarts.iter().position(|(due, _)| *due <= now) {
             let (_, at) = self.faults.restarts.swap_remove(place);
             if !self.cluster.replicas[at].is_up() {
+                self.damage(at);
                 self.start(at);
             }
         }
@@ -180,6 +188,23 @@ impl ClusterWorld {
 
     fn any(&mut self) -> usize {
         self.faults.random.below(self.cluster.replicas.len() as u64) as usize
+    }
+
+    /// Perhaps a bit of a replica's log of stripes and accepts has turned over.
+    fn damage(&mut self, at: usize) {
+        let replicas = self.cluster.replicas.len();
+        let percent = self.faults.habits.damage_percent;
+        let may = (at + self.faults.first_damaged) % replicas < (replicas - 1) / 2;
+        if !may || self.faults.random.below(100) >= percent {
+            return;
+        }
+        let random = &mut self.faults.random;
+        for _ in 0..1 + random.below(3) {
+            if let Some((log, segment, byte)) = self.cluster.replicas[at].disk.draw_written(random) {
+                trace!("replica {at}: damage in log {log}, segment {segment}, byte {byte}");
+                self.cluster.replicas[at].disk.damage(log, segment, byte, (byte % 8) as u8);
+            }
+        }
     }
 
     /// Parts the network in a way that is drawn, or mends it.

@@ -126,6 +126,7 @@ fn draw_faults(options: &mut ClusterOptions, random: &mut Random) {
         partition_one_in: some(random, [0, 0, 2000, 600]),
         freeze_one_in: some(random, [0, 0, 2000, 500]),
         freeze_ns: some(random, [1_000_000, 20_000_000, 300_000_000, 1_000_000_000]),
+        damage_percent: some(random, [0, 0, 30, 80]),
         skew_one_in: some(random, [0, 0, 0, 1500]),
         skew_ns: some(random, [1_000_000, 20_000_000, 100_000_000, 5_000_000_000]),
     };
