@@ -160,10 +160,10 @@ impl Log {
         Ok(sequence)
     }
 
-    /// The replica has accepted through `mark`: every record formed from now on says so (L5). Never moves back.
+    /// The replica has accepted through `mark`: every record formed from now on says at least that (L5). It never moves
+    /// back: what comes from another core may be older than what this log has seen of its own accepts.
     pub fn handle_mark(&mut self, mark: Mark) {
-        assert!(mark >= self.mark, "the accepted-through mark moved back from {} to {mark}", self.mark);
-        self.mark = mark;
+        self.mark = self.mark.max(mark);
     }
 
     /// Nothing has arrived for a while: leaves the mark in an empty record if the last record lacks it (L5), and
