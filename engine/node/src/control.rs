@@ -8,6 +8,7 @@ use assize_consensus::limits::FETCH_SLOTS_MAX;
 use assize_consensus::{CheckpointFlag, Docket, Effect, Proposal, Role};
 use assize_wal::{BlockBuffer, Entry, Mark, RecordLocation};
 use assize_wire::accept::{ACCEPT_HEADER_BYTES, Accept};
+use assize_wire::canary::{self, Canary};
 use assize_wire::manifest::{Manifest, Ordered};
 use assize_wire::peer::{Chosen, DocketMessage, Lane, PeerMessage};
 use assize_wire::{Ballot, CoreId, ReplicaId, ShardId, Slot, StreamTime};
@@ -173,7 +174,8 @@ impl Core {
             }
         }
         // P13: a leader whose clock a majority contradicts abdicates and says so.
-        let contradicted = clocks.agreement() == Agreement::Contradicted;
+        let agreement = clocks.agreement();
+        let contradicted = agreement == Agreement::Contradicted && !canary::armed(Canary::OwnClock);
         if contradicted && docket.role() == Role::Leader {
             docket.handle_stalled();
             any = true;
@@ -203,7 +205,8 @@ impl Core {
         let promised = self.usher.promised();
         let clock = StreamTime(self.now.wall_ns);
         let Some(Control { docket, coordinator, clocks, .. }) = &mut self.control else { return false };
-        if docket.role() != Role::Leader || clocks.agreement() != Agreement::Agreed {
+        let agreed = clocks.agreement() == Agreement::Agreed || canary::armed(Canary::OwnClock);
+        if docket.role() != Role::Leader || !agreed {
             return false;
         }
         let alone = coordinator.wants_slot() && self.usher.room.takes_flag(promised);
@@ -368,7 +371,8 @@ impl Core {
         let own = self.greeting.replica;
         let control = self.control();
         let (leader, ballot) = (control.docket.leader(), control.docket.ballot());
-        let leads = ballot != Ballot::NONE && control.docket.is_ready_to_serve();
+        let ready = control.docket.is_ready_to_serve() || canary::armed(Canary::ServeUnready);
+        let leads = ballot != Ballot::NONE && ready;
         let mut any = false;
         if leader != control.told_leader {
             control.told_leader = leader;

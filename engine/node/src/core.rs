@@ -402,6 +402,12 @@ impl Core {
         self.control.as_ref().map(|control| control.docket.watermarks())
     }
 
+    /// The ballot under which this core admits events, or [`Ballot::NONE`].
+    #[must_use]
+    pub fn leads(&self) -> Ballot {
+        self.ballot
+    }
+
     /// Events that were taken from clients, who are still connected, and are not answered.
     #[must_use]
     pub fn unanswered_events(&self) -> u32 {
@@ -479,7 +485,15 @@ impl Core {
             CoreMessage::Ready => self.tell_serving(),
             CoreMessage::Leader(leader) => self.take_leader(leader),
             CoreMessage::Voided(ids) => self.take_voided(&ids),
-            CoreMessage::Release { below } => drop(self.stripes.release(below)),
+            CoreMessage::Release { below } => {
+                let lost = self.stripes.release(below);
+                if !lost.is_empty() {
+                    self.send(self.layout.control, CoreMessage::StripesLost(lost));
+                }
+            }
+            CoreMessage::StripesLost(ids) => {
+                ids.into_iter().for_each(|id| self.docket().handle_stripe_lost(id));
+            }
             CoreMessage::Measure => self.outputs.push_back(Output::Measure),
             CoreMessage::Stop => {
                 self.stopping = true;

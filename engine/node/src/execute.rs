@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use assize_shards::StripeBytes;
 use assize_wal::{BlockBuffer, Mark, OperationId};
+use assize_wire::canary::{self, Canary};
 use assize_wire::manifest::Ordered;
 use assize_wire::{Hash, ReplicaId, ShardId, Slot, StripeId};
 
@@ -81,7 +82,11 @@ impl Core {
         for seat in 0..self.shards.len() {
             let shard = self.usher.seats[seat].shard;
             let Some(named) = ordered.manifest.stripe_of(shard) else { continue };
-            let stripe = self.stripes.handle_chosen(named.id, slot);
+            let id = match canary::armed(Canary::StripeByPosition) {
+                true => self.stripes.any_unnamed(shard).unwrap_or(named.id),
+                false => named.id,
+            };
+            let stripe = self.stripes.handle_chosen(id, slot);
             if let Some(location) = stripe.location
                 && location.log == self.log.identity().log
             {

@@ -2,14 +2,15 @@
 
 use alloc::vec::Vec;
 
-use assize_wire::frame::{FrameKind, FrameWriter};
+use assize_wire::canary::{self, Canary};
 use assize_wire::message::{Refused, RefusedCode};
+use assize_wire::outcome::Status;
 use assize_wire::{Ballot, ReplicaId, StripeId};
 
 use crate::core::{Core, Output};
 use crate::limits::RETRY_AFTER_US;
 use crate::message::CoreMessage;
-use crate::usher::Run;
+use crate::usher::{Run, Turned, write_turned};
 
 impl Core {
     /// This replica leads, and has executed all that it inherited (R2): events are admitted.
@@ -27,6 +28,9 @@ impl Core {
     /// told to go to the leader with the same keys, as are those of stripes that are voided later (P10).
     pub(crate) fn take_unlead(&mut self, named: &[StripeId]) {
         self.ballot = Ballot::NONE;
+        if canary::armed(Canary::StripesDroppedEarly) {
+            let _gone = self.stripes.release(Ballot::from_raw(u64::MAX));
+        }
         self.usher.unlead();
         let mut runs = Vec::new();
         for seat in &mut self.usher.seats {
@@ -57,17 +61,20 @@ impl Core {
         self.usher.leader = leader.filter(|leader| *leader != self.greeting.replica);
     }
 
-    /// Tells clients that a request, or what is left of it, was not taken here: its events' fate is open.
+    /// Tells clients that events were not taken here: their fate is open. Each by itself, since others of the same request may
+    /// be in stripes that stay and are answered later.
     fn refuse_runs(&mut self, runs: &[Run]) {
+        let time = self.stream_time;
         for of_one in
             runs.chunk_by(|run, next| (run.connection, run.request) == (next.connection, next.request))
         {
             let Run { connection, request, .. } = of_one[0];
-            let answered = of_one.iter().map(|run| run.events).sum();
+            let indexes = of_one.iter().flat_map(|run| run.first..run.first + run.events);
+            let turned = indexes.map(|index| Turned { index, status: Status::NotLeader, reason: 0 });
+            let turned: Vec<Turned> = turned.collect();
             let mut bytes = Vec::new();
-            let writer = FrameWriter::begin(&mut bytes, FrameKind::Refused, request);
-            self.usher.not_leader().encode(&mut bytes);
-            writer.finish(&mut bytes);
+            write_turned(&mut bytes, request, &turned, time);
+            let answered = turned.len() as u32;
             self.send(connection.core, CoreMessage::Frames { connection, answered, bytes });
         }
     }

@@ -43,6 +43,8 @@ pub enum CoreMessage {
     Offer(Offer),
     /// Shard to Docket: a stripe is durable in its own log.
     StripeStored(StripeId),
+    /// Shard to Docket: these stripes are kept no longer.
+    StripesLost(Vec<StripeId>),
     /// Docket to shards: a chosen slot, in slot order. While replaying it brings the receiver's stripes.
     Chosen {
         /// The slot.

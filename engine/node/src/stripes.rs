@@ -25,7 +25,7 @@ pub(crate) struct Stripes {
 /// One stripe.
 #[derive(Debug)]
 pub(crate) struct Stripe {
-    /// Under which it was sealed.
+    /// Under which it was sealed; of one that recovery found, this or a higher one.
     pub(crate) ballot: Ballot,
     /// Its bytes, from when they are durable until its slot is published; they can be read again from `location`.
     pub(crate) buffer: Option<Arc<BlockBuffer>>,
@@ -108,6 +108,12 @@ impl Stripes {
         self.held.get_mut(&id).and_then(|stripe| stripe.buffer.take())
     }
 
+    /// Any durable stripe of a shard that no slot names: what must never be asked for (P8), but by a canary.
+    pub(crate) fn any_unnamed(&self, shard: ShardId) -> Option<StripeId> {
+        let unnamed = |stripe: &Stripe| stripe.slot.is_none() && stripe.location.is_some();
+        self.held.iter().find(|(id, stripe)| id.shard == shard && unnamed(stripe)).map(|(id, _)| *id)
+    }
+
     /// Whether one more stripe that nobody asked for may be taken from a peer: a peer that seals without end while nothing
     /// is chosen costs bounded memory and log.
     pub(crate) fn takes_unasked(&self, shard: ShardId) -> bool {
@@ -116,11 +122,10 @@ impl Stripes {
         unnamed.count() < UNNAMED_STRIPES_MAX
     }
 
-    /// Stripes sealed under ballots below this one that no chosen slot names may go (P8). Returns how many went.
-    pub(crate) fn release(&mut self, below: Ballot) -> usize {
-        let before = self.held.len();
-        self.held.retain(|_, stripe| stripe.slot.is_some() || stripe.ballot >= below);
-        before - self.held.len()
+    /// Stripes sealed under ballots below this one that no chosen slot names may go (P8). Returns those that went.
+    pub(crate) fn release(&mut self, below: Ballot) -> Vec<StripeId> {
+        let gone = self.held.extract_if(.., |_, stripe| stripe.slot.is_none() && stripe.ballot < below);
+        gone.map(|(id, _)| id).collect()
     }
 
     /// A checkpoint covers everything through this slot.

@@ -32,8 +32,6 @@ pub enum Canary {
     SkipRecoveryFlush,
     /// L5: a record's mark names a slot that is only about to be accepted.
     MarkTooHigh,
-    /// P1: a start takes the round that it had.
-    ReuseBallot,
     /// W1: a key is live while its age is at most the TTL.
     TtlOffByOne,
     /// W1: a duplicate renews its key.
@@ -66,7 +64,19 @@ pub enum Canary {
     OutcomesGivenUp = 56,
     /// W5: segments are recycled that have live keys.
     KeysGivenUp = 57,
-    /// P1: who gave up leading prepares again under the ballot that it led under.
+    /// C1: a stripe is published with one equal digest too few.
+    CopyTooFew = 60,
+    /// R2: a new leader admits events and reads before it has executed what it took over.
+    ServeUnready = 61,
+    /// C8: a read is told without asking a majority whether this replica still leads.
+    ReadUnconfirmed = 62,
+    /// P8: a stripe is found by its place among those that no slot names, not by its identity.
+    StripeByPosition = 63,
+    /// P8: stripes that no chosen slot names go when their replica gives up leading.
+    StripesDroppedEarly = 64,
+    /// P13: a leader forms slots with its own clock, whatever those of others say.
+    OwnClock = 65,
+    /// P1: who gave up leading, or led before its last start, prepares again under the ballot that it led under.
     BallotAgain = 80,
     /// P1: a promise is answered before it is durable.
     PromiseUnwritten,
@@ -101,7 +111,6 @@ impl Canary {
         Canary::IgnoreCut,
         Canary::SkipRecoveryFlush,
         Canary::MarkTooHigh,
-        Canary::ReuseBallot,
         Canary::TtlOffByOne,
         Canary::RenewOnDuplicate,
         Canary::DeadlineIgnored,
@@ -118,6 +127,12 @@ impl Canary {
         Canary::StripesGivenUp,
         Canary::OutcomesGivenUp,
         Canary::KeysGivenUp,
+        Canary::CopyTooFew,
+        Canary::ServeUnready,
+        Canary::ReadUnconfirmed,
+        Canary::StripeByPosition,
+        Canary::StripesDroppedEarly,
+        Canary::OwnClock,
         Canary::BallotAgain,
         Canary::PromiseUnwritten,
         Canary::AcceptUnwritten,

@@ -39,7 +39,7 @@ impl Replica {
             let found = find(copies).unwrap();
             let lasts = self.random.below(100) >= self.faults.in_recovery_percent;
             let mut power = ShortPower::new(device, (!lasts).then(|| self.random.below(60)));
-            let recovered = recover_logs(&mut power, &found.superblock);
+            let recovered = recover_logs(&mut power, &found.superblock, self.shape.replicas);
             if power.failed() {
                 // Whatever it made of what it could read: nobody is there to go on.
                 let seed = self.random.next_u64();
@@ -80,7 +80,9 @@ impl Replica {
         let build = |core| build_core(&self.shape, core, &recovered, &superblock, device);
         self.cores = (0..cores).map(build).collect();
         self.channels = (0..=cores).map(|_| (0..cores).map(|_| VecDeque::new()).collect()).collect();
+        self.listening = vec![false; cores];
         (self.serving, self.halted) = (vec![false; cores], vec![false; cores]);
+        self.starts += 1;
         self.failed = false;
         self.give_slots();
         for core in 0..cores {

@@ -4,7 +4,10 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use assize_wal::memory::{MemoryDevice, Random};
-use assize_wal::{Completion, Device, Done, Operation, OperationId};
+use assize_node::LogIds;
+use assize_wal::{
+    BLOCK_BYTES, Completion, Device, Done, Operation, OperationId, SegmentId, SegmentReader,
+};
 use assize_wire::LogId;
 
 use crate::recorder::Recorder;
@@ -138,6 +141,33 @@ impl Disk {
     /// Operations that cores wait for.
     pub fn under_way(&self) -> usize {
         self.under_way
+    }
+
+    /// A byte of a log of stripes and accepts that was written, if any was.
+    pub(crate) fn draw_written(&mut self, random: &mut Random) -> Option<(LogId, SegmentId, u64)> {
+        let logs = self.device.logs().expect("memory reads").into_iter();
+        let mut written = Vec::new();
+        for log in logs.filter(|log| LogIds::are_stripes(*log)) {
+            for (segment, _) in self.device.segments(log).expect("memory reads") {
+                let blocks = self.device.bytes(log, segment).chunks(BLOCK_BYTES).enumerate();
+                let used = blocks.filter(|(_, block)| block.iter().any(|byte| *byte != 0));
+                written.extend(used.map(|(at, _)| (log, segment, (at * BLOCK_BYTES) as u64)));
+            }
+        }
+        if written.is_empty() {
+            return None;
+        }
+        // Rather the last ones, which are of slots that are not known chosen everywhere.
+        let count = written.len() as u64;
+        let from_end = if random.below(2) == 0 { random.below(count.min(6)) } else { random.below(count) };
+        let (log, segment, block) = written[(count - 1 - from_end) as usize];
+        Some((log, segment, block + random.below(BLOCK_BYTES as u64)))
+    }
+
+    /// A bit turns over.
+    pub(crate) fn damage(&mut self, log: LogId, segment: SegmentId, byte: u64, bit: u8) {
+        self.device.flip_bit(log, segment, byte, bit);
+        self.recorder.damaged = true;
     }
 
     /// Whoever used it is gone, and what was under way is open.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use assize_node::boot::peers_of;
 use assize_wal::log::check_record;
 use assize_wal::memory::MemoryDevice;
-use assize_wal::recovery::{AcceptRead, Peers, Recovered, RecoveredSlot, RecoveryError, recover};
+use assize_wal::recovery::{AcceptRead, Recovered, RecoveredSlot, RecoveryError, recover};
 use assize_wal::superblock::{Superblock, find};
 use assize_wal::{
     BLOCK_BYTES, Block, BlockBuffer, OutcomeIndex, RecordHeader, RecordLocation, SegmentReader,
@@ -74,7 +75,7 @@ impl Replica {
         device.crash(seed);
         let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
         let superblock = find(copies).unwrap().superblock;
-        let recovered = match recover_logs(&mut device, &superblock) {
+        let recovered = match recover_logs(&mut device, &superblock, self.shape.replicas) {
             Ok(recovered) => recovered,
             Err(refused) => panic!("[durability] a start would be refused: {refused}"),
         };
@@ -114,15 +115,16 @@ impl Replica {
     }
 }
 
-/// Recovers the logs that a reader finds.
+/// Recovers the logs that a reader finds, of a cluster of so many replicas.
 ///
 /// # Errors
 /// As [`recover`].
 pub fn recover_logs(
     reader: &mut dyn SegmentReader,
     superblock: &Superblock,
+    replicas: u8,
 ) -> Result<Recovered, RecoveryError> {
-    recover(reader, superblock, &mut AcceptRead::parse, Peers::None)
+    recover(reader, superblock, &mut AcceptRead::parse, peers_of(replicas.into()))
 }
 
 /// Reads a record that is whole.

@@ -7,6 +7,7 @@
 pub mod bank;
 mod boot;
 pub mod checkers;
+pub mod cluster;
 pub mod disk;
 pub mod frames;
 pub mod history;

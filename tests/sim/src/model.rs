@@ -65,6 +65,8 @@ pub struct Model {
     /// The hash and the stream time of the last slot.
     tip: (Hash, u64),
     warden: Vec<Warden>,
+    /// By account the stripes that changed it, ascending.
+    changed: HashMap<u128, Vec<(Slot, ShardId)>>,
     balances: Arc<BTreeMap<u128, u64>>,
     /// Accounts at each home now, and after each of the last slots, the oldest first (D5).
     at_home: Vec<usize>,
@@ -107,6 +109,7 @@ impl Model {
             deposited: 0,
             tip: (Hash::ZERO, 0),
             warden: (0..shards).map(|_| Warden::default()).collect(),
+            changed: HashMap::new(),
             balances: Arc::default(),
             at_home: vec![0; shards],
             counts: VecDeque::from([vec![0; shards]]),
@@ -120,6 +123,13 @@ impl Model {
     pub fn balances_after(&self, slot: Slot) -> Arc<BTreeMap<u128, u64>> {
         let last = self.snapshots.range(..=slot).next_back().and_then(|(_, snapshots)| snapshots.last());
         last.map(|snapshot| Arc::clone(&snapshot.balances)).unwrap_or_default()
+    }
+
+    /// The last stripe at or before `at` that changed an account.
+    #[must_use]
+    pub fn changed(&self, account: u128, at: (Slot, ShardId)) -> Option<(Slot, ShardId)> {
+        let changed = self.changed.get(&account)?;
+        changed.iter().rev().find(|stripe| **stripe <= at).copied()
     }
 
     /// Runs a log, which must be one.
@@ -250,6 +260,12 @@ impl Model {
         }
         let Evaluated { status, reason, response, changes } = self.evaluate(&op);
         self.store(&op, &changes);
+        for (account, _) in &changes {
+            let stripes = self.changed.entry(*account).or_default();
+            if stripes.last() != Some(&(position.slot, position.shard)) {
+                stripes.push((position.slot, position.shard));
+            }
+        }
         let ended = ended(key, status, reason, position, &response);
         let recorded = Recorded { body: event.body().to_vec(), time, ended: ended.clone() };
         let warden = &mut self.warden[usize::from(position.shard.0)];

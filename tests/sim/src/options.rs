@@ -4,6 +4,7 @@
 use assize_wal::memory::Random;
 use assize_wire::LogId;
 
+use crate::bank::Op;
 use crate::disk::{DiskHabits, Honesty};
 use crate::shape::{Shape, TTL_NS};
 
@@ -124,7 +125,28 @@ impl Mix {
         rude_percent: 2,
     };
 
-    fn draw(random: &mut Random) -> Mix {
+    /// What an event does.
+    pub(crate) fn draw_op(&self, random: &mut Random) -> Op {
+        let account = |random: &mut Random| match random.below(100) < self.hot_percent {
+            true => 0,
+            false => u128::from(random.below(self.accounts)),
+        };
+        let (first, second) = (account(random), account(random));
+        let long = random.below(100) < self.long_percent;
+        let extra = [0, 1, 9, 40, 200][if long { 3 + random.below(2) } else { random.below(3) } as usize];
+        let amount = 1 + random.below(50);
+        match random.below(100) {
+            drawn if drawn < self.panic_percent => match random.below(2) {
+                0 => Op::PanicLate { account: first },
+                _ => Op::PanicEarly { account: first },
+            },
+            drawn if drawn < self.panic_percent + self.close_percent => Op::Close { account: first },
+            _ if random.below(5) < 2 => Op::Deposit { account: first, amount, extra },
+            _ => Op::Transfer { from: first, to: second, amount, extra },
+        }
+    }
+
+    pub(crate) fn draw(random: &mut Random) -> Mix {
         let mut some = |percent: [u64; 4]| percent[random.below(4) as usize];
         Mix {
             act_one_in: some([2, 4, 4, 12]),

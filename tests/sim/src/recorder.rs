@@ -9,19 +9,21 @@
 //! * P2: an accept is written when every stripe that it names is durable, or goes before it in the same log.
 //! * L5: what was durable, a start finds.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use assize_node::ReplayedSlot;
 use assize_wal::recovery::Recovered;
 use assize_wal::{BlockBuffer, Completion, Entry, Operation, OperationId, RecordHeader, SegmentId};
 use assize_wire::accept::Accept;
-use assize_wire::manifest::Manifest;
+use assize_wire::manifest::Ordered;
 use assize_wire::published::PublishedStripe;
-use assize_wire::{Ballot, Hash, Incarnation, LogId, ShardId, Slot, StripeId};
+use assize_wire::stripe::Stripe;
+use assize_wire::{Ballot, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StripeId};
 
 use crate::checkers::hold;
 use crate::left::LoggedSlot;
+use crate::seeds::trace;
 use crate::shape::Shape;
 
 /// A stripe's outcomes as they were handed to the disk for the outcome stream.
@@ -44,22 +46,42 @@ pub struct AcceptSeen {
     pub slot: Slot,
     /// The hash of its manifest.
     pub manifest: Hash,
-    /// Who wrote it.
+    /// Whether it says that its slot is chosen (P7).
+    pub fetched: bool,
+    /// Which replica wrote it.
+    pub replica: ReplicaId,
+    /// Which of its starts.
     pub incarnation: Incarnation,
+}
+
+/// An accept record that is durable, with everything that it names.
+pub struct AcceptDurable {
+    /// Its ballot.
+    pub ballot: Ballot,
+    /// Whether it says that its slot is chosen (P7).
+    pub fetched: bool,
+    /// The slot.
+    pub logged: Arc<LoggedSlot>,
 }
 
 /// The account of one replica's disk.
 #[derive(Default)]
 pub struct Recorder {
     logs: BTreeMap<LogId, Track>,
-    /// Durable stripes that no durable accept names yet.
-    stripes: HashMap<StripeId, Arc<BlockBuffer>>,
-    /// Every accepted slot that is durable, from slot 1, without a gap. Never shortened.
-    slots: Vec<LoggedSlot>,
-    /// Of `slots`, how many [`Recorder::poll_slot`] has given.
-    given: usize,
+    /// The bytes of every stripe that ever went to the disk.
+    known: HashMap<StripeId, Arc<BlockBuffer>>,
+    /// Durable stripes.
+    stripes: HashSet<StripeId>,
+    /// Every accepted slot that is durable, from slot 1, without a gap. What is below a checkpoint stays here. It is
+    /// shortened only where another manifest is accepted (P4).
+    slots: Vec<Arc<LoggedSlot>>,
+    /// Accepts that were under way when the replica went down last, in the order of their writing.
+    in_doubt: Vec<(Slot, Hash)>,
     stored: VecDeque<Stored>,
     accepts: VecDeque<AcceptSeen>,
+    durable: VecDeque<AcceptDurable>,
+    /// What was durable may be damaged since the last start.
+    pub(crate) damaged: bool,
     /// Counts submissions and completions.
     clock: u64,
 }
@@ -89,7 +111,7 @@ struct Group {
 }
 
 impl Recorder {
-    /// Slots that are durable: accepted, and with one replica chosen.
+    /// Slots that are durable: accepted here, and with one replica chosen.
     #[must_use]
     pub fn accepted(&self) -> Slot {
         Slot(self.slots.len() as u64)
@@ -97,15 +119,13 @@ impl Recorder {
 
     /// Every durable slot.
     #[must_use]
-    pub fn slots(&self) -> &[LoggedSlot] {
+    pub fn slots(&self) -> &[Arc<LoggedSlot>] {
         &self.slots
     }
 
-    /// The next slot that became durable.
-    pub fn poll_slot(&mut self) -> Option<&LoggedSlot> {
-        let slot = self.slots.get(self.given)?;
-        self.given += 1;
-        Some(slot)
+    /// The next accept that became durable.
+    pub fn poll_durable(&mut self) -> Option<AcceptDurable> {
+        self.durable.pop_front()
     }
 
     /// The next outcomes that went to the outcome stream.
@@ -150,7 +170,7 @@ impl Recorder {
                 };
                 track.groups.push_back(group);
                 for (header, buffer) in records {
-                    self.look_at(id.log, &header, &buffer);
+                    self.look_at(shape, id.log, &header, &buffer);
                 }
             }
             Operation::Flush { id, segment } => {
@@ -189,9 +209,9 @@ impl Recorder {
         for (entry, buffer) in durable {
             match entry {
                 Entry::Stripe(id) => {
-                    self.stripes.insert(id, buffer);
+                    self.stripes.insert(id);
                 }
-                Entry::Accept { slot, .. } => self.accept(slot, &buffer),
+                Entry::Accept { slot, .. } => self.accept(slot, buffer.payload()),
                 _ => {}
             }
         }
@@ -200,7 +220,11 @@ impl Recorder {
     /// The replica went down: what was under way is open.
     pub(crate) fn note_down(&mut self) {
         for track in self.logs.values_mut() {
-            track.groups.clear();
+            for (entry, _) in track.groups.drain(..).flat_map(|group| group.records) {
+                if let Entry::Accept { slot, manifest, .. } = entry {
+                    self.in_doubt.push((slot, manifest));
+                }
+            }
             track.flushes.clear();
         }
     }
@@ -212,7 +236,7 @@ impl Recorder {
             let through = track.durable_through;
             hold!(
                 "durability",
-                end >= through,
+                end >= through || self.damaged,
                 "L5: log {log} ends at {end} and was durable through {through}"
             );
             (track.end, track.durable_through) = (end, end);
@@ -222,42 +246,85 @@ impl Recorder {
             let track = self.logs.entry(log.log).or_default();
             (track.end, track.durable_through) = (end, end);
         }
-        self.stripes.clear();
-        let found = recovered.accepted_through;
-        let accepted = self.accepted();
+        self.stripes = recovered.stripes.iter().map(|(id, _)| *id).collect();
+        for (slot, found) in slots.iter().zip(&recovered.accepted) {
+            self.recover_slot(slot, found.ballot, &found.payload);
+        }
+        let (found, accepted) = (recovered.accepted_through, self.accepted());
         hold!(
             "durability",
-            found >= accepted,
+            found >= accepted || self.damaged,
             "L5: slot {accepted} was durable and a start finds {found} slots"
         );
-        for slot in slots {
-            let number = slot.ordered.manifest.slot;
+        let reported = recovered.damaged.last().map_or(found, |damaged| damaged.slot);
+        hold!(
+            "durability",
+            reported >= accepted,
+            "L5: slot {accepted} was durable; a start finds {found} slots and reports damage through {reported}"
+        );
+        self.slots.truncate(found.0 as usize);
+        self.in_doubt.clear();
+        self.damaged = false;
+    }
+
+    /// A start found this slot: what was durable, or what was on its way and so landed.
+    fn recover_slot(&mut self, found: &ReplayedSlot, ballot: Ballot, payload: &[u8]) {
+        let (slot, hash) = (found.ordered.manifest.slot, found.ordered.hash);
+        trace!("    recovers slot {slot} {hash} under {ballot}");
+        let at = slot.0 as usize - 1;
+        let known = self.slots.get(at).filter(|known| known.ordered.hash == hash).cloned();
+        let logged = known.unwrap_or_else(|| {
+            let landed = self.in_doubt.contains(&(slot, hash));
+            hold!("durability", landed, "P6: slot {slot} is another after a start, {hash}, which was not on its way");
             let bytes = |(shard, bytes): &(ShardId, assize_shards::StripeBytes)| {
                 (*shard, (**bytes).as_ref().to_vec())
             };
-            match self.slots.get(number.0 as usize - 1) {
-                Some(known) => {
-                    let same = known.ordered.hash == slot.ordered.hash;
-                    hold!("durability", same, "P6: slot {number} is another after a start");
-                }
-                None => self.slots.push(LoggedSlot {
-                    ordered: slot.ordered.clone(),
-                    stripes: slot.stripes.iter().map(bytes).collect(),
-                }),
-            }
+            let stripes = found.stripes.iter().map(bytes).collect();
+            Arc::new(LoggedSlot { ordered: found.ordered.clone(), stripes })
+        });
+        self.hold_at(at, &logged);
+        let fetched = accept_of(payload).chosen >= slot;
+        self.durable.push_back(AcceptDurable { ballot, fetched, logged });
+    }
+
+    /// It is what this replica has at a slot from now on. Another manifest than before voids everything above (P4).
+    fn hold_at(&mut self, at: usize, logged: &Arc<LoggedSlot>) {
+        let slot = logged.ordered.manifest.slot;
+        let next = self.accepted().next();
+        hold!("durability", slot <= next, "P4: slot {slot} is accepted and {next} would be next");
+        if self.slots.get(at).is_none_or(|held| held.ordered.hash != logged.ordered.hash) {
+            self.slots.truncate(at);
+            self.slots.push(Arc::clone(logged));
         }
     }
 
     /// A record that is handed to the disk.
-    fn look_at(&mut self, log: LogId, header: &RecordHeader, buffer: &BlockBuffer) {
+    fn look_at(&mut self, shape: &Shape, log: LogId, header: &RecordHeader, buffer: &Arc<BlockBuffer>) {
         match header.entry {
+            Entry::Stripe(id) => {
+                trace!("replica {} writes stripe {} {}", shape.replica, id.shard, id.hash);
+                self.known.insert(id, Arc::clone(buffer));
+            }
             Entry::Accept { slot, ballot, manifest } => {
-                let incarnation = header.incarnation;
-                self.accepts.push_back(AcceptSeen { ballot, slot, manifest, incarnation });
-                for id in manifest_of(buffer).stripes.iter().map(|stripe| stripe.id) {
+                let (replica, incarnation) = (shape.replica, header.incarnation);
+                let accept = accept_of(buffer.payload());
+                let fetched = accept.chosen >= slot;
+                let names: Vec<_> = accept.manifest.stripes.iter().map(|stripe| stripe.id.hash).collect();
+                trace!(
+                    "replica {replica} writes accept {slot} {manifest} under {ballot}, fresh {}, chosen {}, {names:?}",
+                    accept.fresh, accept.chosen
+                );
+                self.accepts.push_back(AcceptSeen { ballot, slot, manifest, fetched, replica, incarnation });
+                for id in accept.manifest.stripes.iter().map(|stripe| stripe.id) {
+                    let sealed = self.known.get(&id).map(|bytes| ballot_of(bytes));
+                    hold!(
+                        "ballots",
+                        !accept.fresh || sealed.is_none_or(|sealed| sealed == ballot),
+                        "P8: slot {slot} is fresh under {ballot} and names a stripe that was sealed under {sealed:?}"
+                    );
                     let mut before = self.logs[&log].groups.iter().flat_map(|group| &group.records);
-                    let whole = self.stripes.contains_key(&id)
-                        || before.any(|(entry, _)| *entry == Entry::Stripe(id));
+                    let whole =
+                        self.stripes.contains(&id) || before.any(|(entry, _)| *entry == Entry::Stripe(id));
                     hold!(
                         "durability",
                         whole,
@@ -278,26 +345,36 @@ impl Recorder {
         }
     }
 
-    fn accept(&mut self, slot: Slot, buffer: &BlockBuffer) {
-        let next = self.accepted().next();
-        hold!("durability", slot == next, "P4: slot {slot} is accepted and {next} would be next");
-        let manifest = manifest_of(buffer);
+    fn accept(&mut self, slot: Slot, payload: &[u8]) {
+        let Accept { ballot, chosen, manifest, .. } = accept_of(payload);
+        let at = slot.0 as usize - 1;
+        let hash = Hash::of(&manifest.encode());
         let mut stripes = Vec::new();
         for named in &manifest.stripes {
-            let found = self.stripes.remove(&named.id);
+            let whole = self.stripes.contains(&named.id);
             hold!(
                 "durability",
-                found.is_some(),
+                whole,
                 "P2: slot {slot} is durable and its stripe {:?} is not",
                 named.id
             );
+            let found = self.known.get(&named.id);
             stripes.extend(found.map(|bytes| (named.id.shard, bytes.payload().to_vec())));
         }
-        let hash = Hash::of(&manifest.encode());
-        self.slots.push(LoggedSlot { ordered: assize_wire::manifest::Ordered { manifest, hash }, stripes });
+        let logged = Arc::new(LoggedSlot { ordered: Ordered { manifest, hash }, stripes });
+        self.hold_at(at, &logged);
+        let previous = at.checked_sub(1).map_or(Hash::ZERO, |below| self.slots[below].ordered.hash);
+        let chained = logged.ordered.manifest.previous == previous;
+        hold!("durability", chained, "P4: slot {slot} does not chain to what is held below it");
+        self.durable.push_back(AcceptDurable { ballot, fetched: chosen >= slot, logged });
     }
 }
 
-fn manifest_of(buffer: &BlockBuffer) -> Manifest {
-    Accept::parse(buffer.payload()).expect("an accept record holds an accept").manifest
+/// Under which a stripe was sealed.
+fn ballot_of(stripe: &BlockBuffer) -> Ballot {
+    Stripe::parse(stripe.payload()).expect("a stripe's record holds a stripe").head.ballot
+}
+
+fn accept_of(payload: &[u8]) -> Accept {
+    Accept::parse(payload).expect("an accept record holds an accept")
 }

@@ -5,20 +5,23 @@
 
 use std::collections::VecDeque;
 
-use assize_consensus::Watermarks;
-use assize_node::{Core, CoreMessage, LogIds, Now, Output};
+use assize_consensus::{Alarm, Watermarks};
+use assize_node::federation::{Dial, LinkId, RefusedPeer};
+use assize_node::{Core, CoreMessage, LogIds, Now, Output, PeerNotice};
+use assize_shards::StateDigest;
 use assize_wal::memory::Random;
 use assize_wal::superblock::{Superblock, SuperblockStore};
 use assize_wal::{Completion, Mark, OperationId};
+use assize_wire::peer::PeerRefusal;
 use assize_wire::routing::Routing;
-use assize_wire::{Ballot, Incarnation, ReplicaId};
+use assize_wire::{Ballot, Hash, Incarnation, Slot};
 
 use crate::boot::Boot;
 use crate::checkers::Budget;
 use crate::disk::{Disk, Down};
 use crate::left::LeftCheckpoint;
 use crate::options::{ClockHabits, Faults, Options, Schedule};
-use crate::shape::{CLUSTER, EPOCH_NS, RECORD_KEY, Shape};
+use crate::shape::{CLUSTER, EPOCH_NS, Shape};
 use crate::socket::Socket;
 
 /// What a run came to, so that a test can ask whether it meant something.
@@ -50,6 +53,25 @@ pub struct Seen {
     pub refused: u64,
     /// Replayed stripes with another digest than the stored one.
     pub diverged: u64,
+    /// Lanes to peers that were connected.
+    pub connected: u64,
+    /// Stripes for which too few copies came for a while.
+    pub copies_missing: u64,
+    /// Times that a clock was contradicted by a majority.
+    pub contradicted: u64,
+    /// Times that it lacked what no peer's log had any more.
+    pub checkpoints_needed: u64,
+}
+
+/// What a replica wants of the network, for the cluster to carry out.
+#[derive(Default)]
+pub(crate) struct ForPeers {
+    /// Connections to be made, by core.
+    pub(crate) dials: Vec<(usize, Dial)>,
+    /// Links with bytes to send, or to be closed, by core.
+    pub(crate) links: Vec<(usize, LinkId)>,
+    /// What cores were told is chosen.
+    pub(crate) told: Vec<(Slot, Hash)>,
 }
 
 /// The replica.
@@ -74,6 +96,8 @@ pub struct Replica {
     pub(crate) channels: Vec<Vec<VecDeque<CoreMessage>>>,
     pub(crate) sockets: Vec<Socket>,
     pub(crate) boot: Boot,
+    /// By core: whether clients may connect.
+    pub(crate) listening: Vec<bool>,
     /// By core: whether it serves.
     pub serving: Vec<bool>,
     /// By core: whether it has halted.
@@ -90,6 +114,15 @@ pub struct Replica {
     pub(crate) steps: u64,
     /// Pairs of cores between which messages are under way, the last to send at the end.
     pub(crate) pushed: Vec<(usize, usize)>,
+    /// Its wall clock is off by this.
+    pub wall_offset_ns: i64,
+    /// Time passes for it as a cluster says, and not by itself.
+    pub(crate) driven: bool,
+    pub(crate) for_peers: ForPeers,
+    /// How often it was started.
+    pub(crate) starts: u64,
+    /// What its shards' entities came to when it halted.
+    pub digests: Vec<StateDigest>,
 }
 
 impl Replica {
@@ -100,9 +133,9 @@ impl Replica {
         disk.device.set_segments_left(faults.segments_left.unwrap_or(u64::MAX));
         let first = Superblock {
             cluster: CLUSTER,
-            replica: ReplicaId(0),
+            replica: shape.replica,
             sequence: 0,
-            record_key: RECORD_KEY,
+            record_key: shape.record_key(),
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
             quarantined: false,
@@ -127,6 +160,7 @@ impl Replica {
             channels: Vec::new(),
             sockets: Vec::new(),
             boot: Boot::default(),
+            listening: Vec::new(),
             serving: Vec::new(),
             halted: Vec::new(),
             lose_one_in: 0,
@@ -136,6 +170,11 @@ impl Replica {
             failed: false,
             steps: 0,
             pushed: Vec::new(),
+            wall_offset_ns: 0,
+            driven: false,
+            for_peers: ForPeers::default(),
+            starts: 0,
+            digests: Vec::new(),
         }
     }
 
@@ -161,6 +200,10 @@ impl Replica {
         self.cores.clear();
         self.channels.clear();
         self.pushed.clear();
+        self.for_peers = ForPeers::default();
+        self.digests.clear();
+        self.listening.fill(false);
+        self.serving.fill(false);
         self.failed = false;
         for socket in &mut self.sockets {
             (socket.open, socket.closing) = (false, true);
@@ -173,6 +216,11 @@ impl Replica {
         for core in 0..self.cores.len() {
             self.channels[self.cores.len()][core].push_back(CoreMessage::Stop);
         }
+    }
+
+    /// Whether it runs.
+    pub fn is_up(&self) -> bool {
+        !self.cores.is_empty() && !self.failed
     }
 
     /// Whether every core serves.
@@ -283,8 +331,12 @@ impl Replica {
                 Output::Message { to, message } => {
                     // X3: shards of one core exchange without any wake.
                     assert_ne!(usize::from(to.0), core, "core {core} wakes itself");
-                    if let CoreMessage::Forward { indexes, .. } = &message {
-                        self.seen.forwarded += indexes.len() as u64;
+                    match &message {
+                        CoreMessage::Forward { indexes, .. } => self.seen.forwarded += indexes.len() as u64,
+                        CoreMessage::Chosen { ordered, .. } if self.shape.replicas > 1 => {
+                            self.for_peers.told.push((ordered.manifest.slot, ordered.hash));
+                        }
+                        _ => {}
                     }
                     let to = usize::from(to.0);
                     self.channels[core][to].push_back(message);
@@ -303,15 +355,19 @@ impl Replica {
                 // Nobody measures here.
                 Output::Measure => {}
                 Output::Refused(_) => self.seen.refused += 1,
-                Output::Listen => {}
+                Output::Listen => self.listening[core] = true,
                 Output::Serving => self.serving[core] = true,
-                Output::Alarm(alarm) => panic!("{alarm}"),
-                Output::Peer(_)
-                | Output::ClockContradicted(_)
-                | Output::PeerDiverged { .. }
-                | Output::CopiesMissing { .. }
-                | Output::CheckpointNeeded { .. }
-                | Output::Finding(_) => panic!("it has no peers"),
+                Output::Alarm(alarm) => self.alarmed(&alarm),
+                Output::Peer(notice) => self.noticed(notice),
+                Output::ClockContradicted(contradicted) => {
+                    self.seen.contradicted += u64::from(contradicted);
+                }
+                Output::CopiesMissing { .. } => self.seen.copies_missing += 1,
+                Output::CheckpointNeeded { .. } => self.seen.checkpoints_needed += 1,
+                Output::PeerDiverged { slot, shard, replica, .. } => {
+                    panic!("[outputs] replica {replica} computed something else for slot {slot} of shard {shard}");
+                }
+                Output::Finding(finding) => panic!("[outputs] {finding:?}"),
                 Output::Diverged { slot, shard, .. } => {
                     self.seen.diverged += 1;
                     panic!("slot {slot} of shard {shard} diverged");
@@ -324,8 +380,17 @@ impl Replica {
                         self.seen.checkpoints_failed += 1;
                     }
                 },
-                Output::Halted { .. } => self.halted[core] = true,
+                Output::Halted { digests } => {
+                    self.halted[core] = true;
+                    self.digests.extend(digests);
+                }
             }
+        }
+        while let Some(dial) = self.cores[core].poll_dial() {
+            self.for_peers.dials.push((core, dial));
+        }
+        while let Some(link) = self.cores[core].poll_peer_link() {
+            self.for_peers.links.push((core, link));
         }
         while let Some(id) = self.cores[core].poll_connection() {
             let is_it = |socket: &Socket| socket.open && socket.core == core && socket.id == id;
@@ -333,6 +398,26 @@ impl Replica {
             if let Some(socket) = self.sockets.iter_mut().rev().find(|socket| is_it(socket)) {
                 socket.closing |= self.cores[core].take_bytes(id, &mut socket.answered);
             }
+        }
+    }
+
+    /// No alarm is due to anything but clocks that were set wrong.
+    fn alarmed(&mut self, alarm: &Alarm) {
+        match alarm {
+            Alarm::TimeAhead { .. } => self.seen.contradicted += 1,
+            Alarm::Conflict { .. } | Alarm::SplitLog { .. } | Alarm::Unchained { .. } => panic!("{alarm}"),
+        }
+    }
+
+    fn noticed(&mut self, notice: PeerNotice) {
+        match notice {
+            PeerNotice::Connected { .. } => self.seen.connected += 1,
+            PeerNotice::Disconnected { .. } => {}
+            // A handshake may take too long, and a newer connection may be there.
+            PeerNotice::Refused(RefusedPeer { refused, .. })
+                if matches!(refused.code, PeerRefusal::TimedOut | PeerRefusal::Superseded) => {}
+            PeerNotice::Refused(refused) => panic!("a peer is refused: {refused:?}"),
+            PeerNotice::BadStripe { peer, shard } => panic!("replica {peer} sent no stripe of shard {shard}"),
         }
     }
 
@@ -358,6 +443,7 @@ impl Replica {
         let ClockHabits { jitter_ns, grain_ns, .. } = self.clock;
         let monotonic_ns = monotonic_ns.max(self.now.monotonic_ns);
         let wall_ns = EPOCH_NS + monotonic_ns + self.random.below(jitter_ns);
+        let wall_ns = wall_ns.saturating_add_signed(self.wall_offset_ns);
         self.now = Now { monotonic_ns, wall_ns: wall_ns / grain_ns * grain_ns };
     }
 

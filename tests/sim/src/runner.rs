@@ -111,9 +111,14 @@ impl Failure {
     /// Who found it: the checker's name, or `assertion` for the engine's own.
     #[must_use]
     pub fn caught_by(&self) -> &str {
-        let named = self.said.split_once("[").and_then(|(_, rest)| rest.split_once("]"));
-        named.map_or("assertion", |(name, _)| name)
+        caught_by(&self.said)
     }
+}
+
+/// The name of the checker that said this, or `assertion`.
+pub(crate) fn caught_by(said: &str) -> &str {
+    let named = said.split_once("[").and_then(|(_, rest)| rest.split_once("]"));
+    named.map_or("assertion", |(name, _)| name)
 }
 
 impl fmt::Display for Failure {

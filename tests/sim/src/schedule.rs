@@ -16,14 +16,26 @@ enum Choice {
 }
 
 impl Replica {
-    /// One thing happens, drawn from all that may.
+    /// Time passes, and one thing happens, drawn from all that may.
     pub fn step(&mut self) {
+        if !self.failed {
+            let passed = 1 + self.random.below(self.clock.step_ns_max);
+            self.advance_to(self.now.monotonic_ns + passed);
+        }
+        self.act();
+    }
+
+    /// Whether anything may happen without time passing.
+    pub(crate) fn is_busy(&mut self) -> bool {
+        self.is_up() && self.choices().1 > 0
+    }
+
+    /// One thing happens, drawn from all that may.
+    pub(crate) fn act(&mut self) {
         self.steps += 1;
         if self.failed {
             return;
         }
-        let passed = 1 + self.random.below(self.clock.step_ns_max);
-        self.advance_to(self.now.monotonic_ns + passed);
         let every = self.invariants_every_steps;
         if every > 0 && self.steps.is_multiple_of(every) {
             self.cores.iter().for_each(Core::check_invariants);
@@ -36,6 +48,9 @@ impl Replica {
             return;
         }
         let (choices, all) = self.choices();
+        if all == 0 {
+            return;
+        }
         let mut drawn = self.random.below(all);
         let chosen = choices.into_iter().find(|(weight, _)| {
             let here = drawn < *weight;
@@ -61,7 +76,7 @@ impl Replica {
                 }
             }
             Choice::Timer => {
-                if let Some(due) = self.next_deadline() {
+                if let Some(due) = self.next_deadline().filter(|_| !self.driven) {
                     self.advance_to(due);
                 }
                 (0..self.cores.len()).for_each(|core| self.run_core(core));
@@ -90,11 +105,16 @@ impl Replica {
         for (socket, state) in self.sockets.iter().enumerate().filter(|(_, socket)| socket.open) {
             if state.closing {
                 choices.push((MESSAGE_WEIGHT * scale, Choice::Close(socket)));
-            } else if !state.sent.is_empty() && self.serving[state.core] {
+            } else if !state.sent.is_empty() && self.listening[state.core] {
                 choices.push((MESSAGE_WEIGHT * scale, Choice::Bytes(socket)));
             }
         }
-        if choices.is_empty() || self.random.below(50) == 0 {
+        let due = if self.driven {
+            self.next_deadline().is_some_and(|due| due <= self.now.monotonic_ns)
+        } else {
+            choices.is_empty() || self.random.below(50) == 0
+        };
+        if due {
             choices.push((MESSAGE_WEIGHT * scale, Choice::Timer));
         }
         let all = choices.iter().map(|(weight, _)| weight).sum();

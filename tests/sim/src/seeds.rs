@@ -31,6 +31,22 @@ pub fn all_seeds() -> bool {
     std::env::var("ASSIZE_SEED").is_err()
 }
 
+/// Whether `ASSIZE_TRACE` asks for a line about everything that matters.
+pub(crate) fn traces() -> bool {
+    static TRACES: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *TRACES.get_or_init(|| std::env::var("ASSIZE_TRACE").is_ok())
+}
+
+/// A line for whoever asked for a trace.
+macro_rules! trace {
+    ($($said:tt)+) => {
+        if $crate::seeds::traces() {
+            println!($($said)+);
+        }
+    };
+}
+pub(crate) use trace;
+
 /// Runs what may panic without a word about it, and says whether it completed.
 pub fn silently<T>(body: impl FnOnce() -> T) -> Option<T> {
     caught(body).ok()

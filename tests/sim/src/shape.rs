@@ -5,7 +5,7 @@ use std::sync::Arc;
 use assize_consensus::DocketConfig;
 use assize_domain::DomainRegistry;
 use assize_node::boot::{docket_start, restore_shard};
-use assize_node::federation::FederationConfig;
+use assize_node::federation::{FederationConfig, Secret};
 use assize_node::{
     ControlStart, CoordinatorStart, Core, CoreConfig, CoreStart, ElectionTimes, Greeting, Layout, UsherLimits,
 };
@@ -13,8 +13,9 @@ use assize_shards::{PanicGuard, ShardConfig};
 use assize_wal::memory::{MemoryDevice, Random};
 use assize_wal::recovery::Recovered;
 use assize_wal::{LogConfig, LogIdentity, Superblock};
+use assize_wire::peer::PeerIdentity;
 use assize_wire::routing::Routing;
-use assize_wire::{ClusterId, CoreId, LogId, ReplicaId, ShardId};
+use assize_wire::{ClusterId, CoreId, Hash, LogId, ReplicaId, ShardId};
 
 use crate::bank::Bank;
 use crate::disk::Honesty;
@@ -22,8 +23,8 @@ use crate::seeds::silently;
 
 /// The cluster.
 pub const CLUSTER: ClusterId = ClusterId(77);
-/// Seeds the checksums of the replica's records.
-pub const RECORD_KEY: u128 = 3;
+/// Seeds the checksums of the records of replica 0; the others' follow.
+const RECORD_KEY: u128 = 3;
 /// How long a key is live where nothing else is said, longer than any run takes.
 pub const TTL_NS: u64 = 2_000_000_000;
 /// Wall time at the start, in nanoseconds.
@@ -32,6 +33,18 @@ pub const EPOCH_NS: u64 = 1_000_000_000_000;
 /// What a replica is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
+    /// Which replica it is.
+    pub replica: ReplicaId,
+    /// Replicas of its cluster.
+    pub replicas: u8,
+    /// Equal digests that publishing needs.
+    pub copies: u8,
+    /// When it wants to lead, and how often a leader is heard.
+    pub election: ElectionTimes,
+    /// How far the clocks of a majority may be apart (P13).
+    pub clock_skew_ns: u64,
+    /// What its nonces and timeouts are drawn from.
+    pub entropy: u64,
     /// Cores with shards.
     pub cores: u16,
     /// The core of shard 0, the others in turn. The Docket is on core 0, or apart.
@@ -86,6 +99,12 @@ impl Shape {
     pub fn random(random: &mut Random) -> Shape {
         let shards = 1 + random.below(8) as u16;
         Shape {
+            replica: ReplicaId(0),
+            replicas: 1,
+            copies: 1,
+            election: ElectionTimes::DEFAULT,
+            clock_skew_ns: 500_000_000,
+            entropy: 0,
             cores: 1 + random.below(u64::from(shards.min(4))) as u16,
             first_core: 0,
             control_apart: random.below(4) == 0,
@@ -147,12 +166,17 @@ impl Shape {
         Layout::new(&cores, CoreId(control))
     }
 
+    /// Seeds the checksums of its records.
+    pub fn record_key(&self) -> u128 {
+        RECORD_KEY + u128::from(self.replica.0)
+    }
+
     /// What the records of a log carry.
     pub fn identity(&self, log: LogId) -> LogIdentity {
         LogIdentity {
             cluster: CLUSTER,
-            record_key: RECORD_KEY,
-            replica: ReplicaId(0),
+            record_key: self.record_key(),
+            replica: self.replica,
             log,
             segment_bytes: self.segment_bytes,
         }
@@ -209,22 +233,22 @@ pub fn build_core(
     let mut shard = |shard: &ShardId| {
         let config = ShardConfig {
             shard: *shard,
-            replica: ReplicaId(0),
-            replicas: 1,
+            replica: shape.replica,
+            replicas: shape.replicas,
             routing: shape.routing(),
             body_seed: 11,
             ttl_ns: shape.ttl_ns,
             warden_capacity: shape.warden_capacity,
             entity_capacity: shape.entity_capacity,
-            copies: 1,
+            copies: shape.copies,
         };
         let (domains, guard) = (Arc::clone(&domains), Arc::new(Guard));
         restore_shard(device, shape.identity(LogId(0)), recovered.checkpoint.as_ref(), config, domains, guard)
             .unwrap()
     };
     let docket = DocketConfig {
-        replica: ReplicaId(0),
-        replicas: 1,
+        replica: shape.replica,
+        replicas: shape.replicas,
         shards: shape.shards,
         window: shape.window as u32,
     };
@@ -242,10 +266,10 @@ pub fn build_core(
         },
         greeting: Greeting {
             cluster: CLUSTER,
-            replica: ReplicaId(0),
+            replica: shape.replica,
             warden_ttl_ns: shape.ttl_ns,
-            replicas: 1,
-            copies: 1,
+            replicas: shape.replicas,
+            copies: shape.copies,
             durable: true,
             ports: (0..shape.shards).collect(),
         },
@@ -254,9 +278,9 @@ pub fn build_core(
         control: (layout.control == id).then(|| ControlStart {
             docket,
             start: docket_start(recovered).unwrap(),
-            times: ElectionTimes::DEFAULT,
-            seed: superblock.incarnation.0,
-            clock_skew_ns: 500_000_000,
+            times: shape.election,
+            seed: drawn(shape, superblock).next_u64(),
+            clock_skew_ns: shape.clock_skew_ns,
             coordinator: CoordinatorStart {
                 superblock: superblock.clone(),
                 checkpoint_bytes: shape.checkpoint_bytes,
@@ -265,7 +289,38 @@ pub fn build_core(
         }),
         domains,
         guard: Arc::new(Guard),
-        federation: FederationConfig::alone(id, Arc::clone(&layout), CLUSTER),
+        federation: federation(shape, id, &layout, superblock),
         layout,
     })
+}
+
+/// What a start draws its timeouts and nonces from.
+fn drawn(shape: &Shape, superblock: &Superblock) -> Random {
+    let own = u64::from(shape.replica.0) << 32 | superblock.incarnation.0;
+    Random(shape.entropy ^ own.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+fn federation(shape: &Shape, core: CoreId, layout: &Arc<Layout>, superblock: &Superblock) -> FederationConfig {
+    if shape.replicas == 1 {
+        return FederationConfig::alone(core, Arc::clone(layout), CLUSTER);
+    }
+    let identity = PeerIdentity {
+        cluster: CLUSTER,
+        replica: shape.replica,
+        replicas: shape.replicas,
+        shards: shape.shards,
+        agreed: Hash::ZERO,
+        domains: "bank".to_owned(),
+    };
+    let mut random = drawn(shape, superblock);
+    let mut entropy = [0; 32];
+    entropy.as_chunks_mut::<8>().0.iter_mut().for_each(|part| *part = random.next_u64().to_le_bytes());
+    FederationConfig {
+        core,
+        layout: Arc::clone(layout),
+        identity,
+        incarnation: superblock.incarnation,
+        secret: Secret([9; 32]),
+        entropy,
+    }
 }

@@ -51,7 +51,7 @@ pub struct World {
 impl World {
     /// The replica with no clients yet.
     pub fn new(replica: Replica, seed: u64) -> World {
-        let checkers = Checkers::new(replica.shape.agreed());
+        let checkers = Checkers::new(replica.shape.agreed(), 1);
         let mut world = World {
             replicas: vec![replica],
             checkers: vec![checkers],
@@ -184,7 +184,7 @@ impl World {
         self.observe(0);
         self.downs += 1;
         self.replicas[0].down(how);
-        self.checkers[0].down();
+        self.checkers[0].down(0);
         self.drop_lost();
     }
 
@@ -268,7 +268,7 @@ impl World {
     fn observe(&mut self, at: usize) {
         let replica = &mut self.replicas[at];
         let marks = replica.watermarks();
-        self.checkers[at].step(&mut replica.disk.recorder, marks);
+        self.checkers[at].step(0, &mut replica.disk.recorder, marks);
     }
 
     /// Submits these events in one request of a new or an old client, and returns their places in the history.
@@ -361,29 +361,7 @@ impl World {
             }
             key = first.key().0;
         }
-        event(key, deadline, &self.draw_op())
-    }
-
-    fn draw_op(&mut self) -> Op {
-        let mix = self.mix;
-        let account = |random: &mut Random| match random.below(100) < mix.hot_percent {
-            true => 0,
-            false => u128::from(random.below(mix.accounts)),
-        };
-        let random = &mut self.random;
-        let (first, second) = (account(random), account(random));
-        let long = random.below(100) < mix.long_percent;
-        let extra = [0, 1, 9, 40, 200][if long { 3 + random.below(2) } else { random.below(3) } as usize];
-        let amount = 1 + random.below(50);
-        match random.below(100) {
-            drawn if drawn < mix.panic_percent => match random.below(2) {
-                0 => Op::PanicLate { account: first },
-                _ => Op::PanicEarly { account: first },
-            },
-            drawn if drawn < mix.panic_percent + mix.close_percent => Op::Close { account: first },
-            _ if random.below(5) < 2 => Op::Deposit { account: first, amount, extra },
-            _ => Op::Transfer { from: first, to: second, amount, extra },
-        }
+        event(key, deadline, &mix.draw_op(&mut self.random))
     }
 
     /// A client that is connected; a new one now and then.
@@ -452,7 +430,7 @@ impl World {
         let states = states.into_iter();
         let states = states.map(|(index, state)| (read.accounts[index as usize], state.map(balance)));
         let states: Vec<(u128, Option<u64>)> = states.collect();
-        self.checkers[0].read(&read.asked, slot, &states);
+        self.checkers[0].read(0, &read.asked, slot, &states);
         read.left -= states.len();
         self.last_read.extend(states);
         self.history.reads += 1;

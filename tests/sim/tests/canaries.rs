@@ -3,6 +3,8 @@
 //! `RUSTFLAGS="--cfg canaries" cargo test -p assize-sim --target-dir target/canaries --test canaries`
 #![cfg(canaries)]
 
+use assize_sim::cluster::options::ClusterOptions;
+use assize_sim::cluster::runner as cluster;
 use assize_sim::options::Options;
 use assize_sim::runner::Run;
 use assize_sim::scenario::Scenario;
@@ -17,7 +19,7 @@ const CAUGHT: &[Row] = &[
     (Canary::IgnoreCut, Scenario::Crash, "durability"),
     (Canary::SkipRecoveryFlush, Scenario::Crash, "durability"),
     (Canary::MarkTooHigh, Scenario::Crash, "durability"),
-    (Canary::ReuseBallot, Scenario::Crash, "ballots"),
+    (Canary::BallotAgain, Scenario::Crash, "ballots"),
     (Canary::TtlOffByOne, Scenario::Load, "outputs"),
     (Canary::RenewOnDuplicate, Scenario::Load, "outputs"),
     (Canary::DeadlineIgnored, Scenario::Load, "outputs"),
@@ -37,8 +39,30 @@ const CAUGHT: &[Row] = &[
     (Canary::KeysGivenUp, Scenario::Crash, "durability"),
 ];
 
+/// The same in a cluster.
+const CAUGHT_IN_A_CLUSTER: &[(Canary, &[&str])] = &[
+    (Canary::CopyTooFew, &["copies"]),
+    (Canary::ServeUnready, &["reads", "linearizable", "assertion"]),
+    (Canary::ReadUnconfirmed, &["reads"]),
+    (Canary::StripeByPosition, &["outputs", "assertion"]),
+    (Canary::StripesDroppedEarly, &["assertion"]),
+    (Canary::OwnClock, &["clock"]),
+    (Canary::BallotAgain, &["ballots", "assertion"]),
+    (Canary::PromiseUnwritten, &["agreement", "assertion", "ballots"]),
+    (Canary::AcceptUnwritten, &["watermarks", "agreement"]),
+    (Canary::AcceptAgainUnwritten, &["agreement"]),
+    (Canary::AcceptAbove, &["agreement", "watermarks", "assertion"]),
+    (Canary::LowestBallot, &["agreement", "assertion"]),
+    (Canary::DamageHidden, &["agreement", "assertion"]),
+    (Canary::ChosenWithoutHash, &["agreement", "assertion"]),
+    (Canary::VoteUncounted, &["agreement", "assertion"]),
+];
+
 /// Seeds in which each must be found out.
 const SEEDS: u64 = 400;
+
+/// The same of a cluster, where some faults need more to go wrong at once.
+const CLUSTER_SEEDS: u64 = 1500;
 
 /// One test for all: a fault is armed for the whole process.
 #[test]
@@ -58,6 +82,31 @@ fn each_canary_is_found_out_by_its_checker() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    each_canary_of_clusters_is_found_out();
+}
+
+/// Of the same test: a fault is armed for the whole process.
+fn each_canary_of_clusters_is_found_out() {
+    let sound = (0..20).filter_map(|seed| run_cluster(seed).err()).collect::<Vec<_>>();
+    assert!(sound.is_empty(), "nothing is armed, and a run fails: {sound:?}");
+    let mut wrong = Vec::new();
+    for (canary, checkers) in CAUGHT_IN_A_CLUSTER {
+        arm(Some(*canary));
+        let caught = (0..CLUSTER_SEEDS).find_map(|seed| Some((seed, run_cluster(seed).err()?)));
+        arm(None);
+        let (seed, by) = caught.map_or((CLUSTER_SEEDS, "nobody".to_owned()), |(seed, by)| (seed, by));
+        println!("{:<24}{:<10}{seed:<8}{by}", format!("{canary:?}"), "cluster");
+        if !checkers.iter().any(|checker| by.starts_with(checker)) {
+            wrong.push(format!("{canary:?}: caught by {by}, not by one of {checkers:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+fn run_cluster(seed: u64) -> Result<(), String> {
+    let run = cluster::Run { kind: cluster::Kind::Swarm, seed, steps: cluster::STEPS };
+    let options = ClusterOptions { invariants_every_steps: 0, ..run.kind.options(seed) };
+    run.run_with(options).map(|_| ()).map_err(|failure| said(failure.caught_by(), &failure.said))
 }
 
 /// `Err` says who caught it.
@@ -65,8 +114,10 @@ fn run(scenario: Scenario, seed: u64) -> Result<(), String> {
     let run = Run { scenario, seed, steps: 2000 };
     // The engine's own invariants are another net: what is shown here is that the one around it holds, too.
     let options = Options { invariants_every_steps: 0, ..scenario.options(seed) };
-    run.run_with(options).map(|_| ()).map_err(|failure| {
-        let said = failure.said.replace('\n', " ");
-        format!("{:<12} {}", failure.caught_by(), said.chars().take(160).collect::<String>())
-    })
+    run.run_with(options).map(|_| ()).map_err(|failure| said(failure.caught_by(), &failure.said))
+}
+
+fn said(by: &str, said: &str) -> String {
+    let said = said.replace('\n', " ");
+    format!("{by:<12} {}", said.chars().take(160).collect::<String>())
 }

@@ -39,7 +39,7 @@ use alloc::vec::Vec;
 
 use assize_wire::accept::Accept;
 use assize_wire::canary::{self, Canary};
-use assize_wire::{Ballot, Hash, Incarnation, LogId, ReplicaId, Slot, StripeId};
+use assize_wire::{Ballot, Hash, Incarnation, LogId, Slot, StripeId};
 
 pub use checkpoint::{KeysRecord, RecoveredCheckpoint, RecoveredPart};
 pub use gap::{Gap, GapIn};
@@ -166,15 +166,6 @@ impl Recovered {
             }
         };
         logs.into_iter().map(cut).collect()
-    }
-
-    /// The ballot that `replica` leads under from now on: above every one that was ever used or promised (P1). It goes
-    /// into the superblock with the cuts.
-    #[must_use]
-    pub fn next_ballot(&self, replica: ReplicaId) -> Ballot {
-        let round = self.ballot_max.round();
-        let reused = canary::armed(Canary::ReuseBallot) && round > 0;
-        Ballot::new(if reused { round } else { round + 1 }, replica)
     }
 
     /// From where a log resumes; a log that is new resumes at its beginning.

@@ -9,7 +9,7 @@ mod reader;
 
 pub use reader::{ReadError, SlotReader, restore_shard};
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -19,7 +19,7 @@ use assize_wal::recovery::Peers;
 use assize_wal::{LogIdentity, Mark, OutcomeIndex, RecordLocation, Recovered, Superblock};
 use assize_wire::accept::Accept;
 use assize_wire::manifest::Ordered;
-use assize_wire::{Ballot, CoreId, LogId, ShardId, Slot, StripeId};
+use assize_wire::{CoreId, LogId, ShardId, Slot};
 
 use crate::checkpoint::Retention;
 use crate::layout::Layout;
@@ -74,9 +74,11 @@ impl CoreStart {
         let parts = recovered.checkpoint.iter().flat_map(|checkpoint| &checkpoint.parts);
         let stored = layout.owned_by(core).into_iter();
         let mut stripes = Stripes::default();
-        let all = recovered.stripes.iter().filter(|(id, _)| layout.owner(id.shard) == core);
-        // Under which ballot they were sealed matters only to what was sealed since.
-        all.for_each(|(id, location)| stripes.recovered(*id, Ballot::NONE, *location));
+        for slot in &recovered.accepted {
+            let own = slot.stripes.iter().filter(|(id, _)| layout.owner(id.shard) == core);
+            // None was sealed under a higher ballot than the slot that names it was accepted under.
+            own.for_each(|(id, location)| stripes.recovered(*id, slot.ballot, *location));
+        }
         CoreStart {
             logs: CoreLogs::open(core, identity, tuning, recovered),
             index: recovered.outcomes.clone(),
@@ -100,16 +102,15 @@ pub fn docket_start(recovered: &Recovered) -> Result<DocketStart, ReadError> {
         let accept = Accept::parse(&slot.payload).map_err(|_| ReadError::Changed(slot.location))?;
         Ok((Arc::new(Ordered { manifest: accept.manifest, hash: slot.manifest }), slot.ballot))
     });
-    let named = recovered.accepted.iter().flat_map(|slot| &slot.stripes).map(|(id, _)| *id);
-    let named: BTreeSet<StripeId> = named.collect();
-    let stored = recovered.stripes.iter().map(|(id, _)| *id).filter(|id| !named.contains(id));
     Ok(DocketStart {
         tip: tip(recovered),
         accepted: accepted.collect::<Result<_, ReadError>>()?,
         damaged: recovered.damaged.iter().map(|damaged| (damaged.slot, damaged.hash)).collect(),
         chosen: recovered.chosen,
         promised: recovered.ballot_max,
-        stored: stored.collect(),
+        // Stripes that no slot accepted here names are as good as gone. Whoever accepted a slot that names one has it, and
+        // may be asked; to keep it here it would have to be known when it may go (P8).
+        stored: Vec::new(),
     })
 }
 

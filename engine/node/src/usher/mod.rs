@@ -22,6 +22,7 @@ use crate::room::{self, Promised, Room};
 pub(crate) use open_stripe::Batch;
 pub use open_stripe::Run;
 pub(crate) use seat::{Sealed, Seat};
+pub(crate) use submit::{Turned, write_turned};
 
 /// Bounds of a core's Usher, none above the agreed one of the same name.
 #[derive(Clone, Copy, Debug)]

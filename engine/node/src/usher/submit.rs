@@ -15,10 +15,10 @@ use crate::limits::RETRY_AFTER_US;
 use crate::message::CoreMessage;
 
 /// An event that is answered without the log: its index in the request, how, and why.
-struct Turned {
-    index: u32,
-    status: Status,
-    reason: u16,
+pub(crate) struct Turned {
+    pub(crate) index: u32,
+    pub(crate) status: Status,
+    pub(crate) reason: u16,
 }
 
 impl Usher {
@@ -257,7 +257,8 @@ fn answer_turned(
     connections.write(id, |out| write_turned(out, request, turned, stream_time));
 }
 
-fn write_turned(out: &mut Vec<u8>, request: u64, turned: &[Turned], stream_time: StreamTime) {
+/// Appends a frame that answers them.
+pub(crate) fn write_turned(out: &mut Vec<u8>, request: u64, turned: &[Turned], stream_time: StreamTime) {
     let writer = FrameWriter::begin(out, FrameKind::Answers, request);
     out.extend_from_slice(&Answers::header(turned.len() as u32, stream_time));
     for event in turned {

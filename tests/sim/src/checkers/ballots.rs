@@ -1,4 +1,5 @@
-//! P1, P6: a ballot belongs to one incarnation, and under it a slot has one manifest.
+//! P1, P6: a ballot belongs to one incarnation of the replica that proposes under it, and under it a slot has one
+//! manifest.
 
 use std::collections::HashMap;
 
@@ -14,14 +15,22 @@ pub(super) struct Ballots {
 }
 
 impl Ballots {
+    pub(super) fn count(&self) -> u64 {
+        let ballots: std::collections::HashSet<Ballot> = self.manifests.keys().map(|(ballot, _)| *ballot).collect();
+        ballots.len() as u64
+    }
+
     pub(super) fn accept(&mut self, accept: &AcceptSeen) {
-        let AcceptSeen { ballot, slot, manifest, incarnation } = *accept;
-        let first = *self.incarnations.entry(ballot).or_insert(incarnation);
-        hold!(
-            "ballots",
-            first == incarnation,
-            "P1: ballot {ballot} is of incarnations {first} and {incarnation}"
-        );
+        let AcceptSeen { ballot, slot, manifest, fetched, replica, incarnation } = *accept;
+        // What a leader accepts itself it proposes. What it is told chosen it may record under any ballot.
+        if ballot.replica() == replica && !fetched {
+            let first = *self.incarnations.entry(ballot).or_insert(incarnation);
+            hold!(
+                "ballots",
+                first == incarnation,
+                "P1: ballot {ballot} is of incarnations {first} and {incarnation}"
+            );
+        }
         let first = *self.manifests.entry((ballot, slot)).or_insert(manifest);
         hold!("ballots", first == manifest, "P6: slot {slot} has two manifests under ballot {ballot}");
     }

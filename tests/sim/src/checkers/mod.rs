@@ -1,29 +1,39 @@
 //! What must hold at every step, one file for each property. Each says its name first when it finds something broken,
 //! so that a failure, and a canary, tells who caught it.
 
+mod agreement;
 mod ballots;
 mod books;
 mod checkpoint;
+mod clock;
+mod copies;
 mod durability;
 mod exactly_once;
+mod linearizable;
 mod liveness;
 mod outputs;
 mod reads;
 mod watermarks;
 
+use std::sync::Arc;
+
 use assize_consensus::Watermarks;
-use assize_wire::Slot;
+use assize_wire::{Hash, Slot};
 use assize_wire::event::Event;
 
 pub use liveness::Budget;
 pub use reads::Asked;
 
-use crate::left::LeftCheckpoint;
+use crate::left::{LeftCheckpoint, LoggedSlot};
 use crate::model::{Ended, Model};
 use crate::recorder::Recorder;
 use crate::shape::Agreed;
+use agreement::Agreement;
 use ballots::Ballots;
+use clock::Clock;
+use copies::Copies;
 use exactly_once::ExactlyOnce;
+use linearizable::Linearizable;
 use outputs::Outputs;
 use reads::Told;
 
@@ -35,55 +45,102 @@ macro_rules! hold {
 }
 pub(crate) use hold;
 
-/// All checkers of a replica, and the model that runs along with its log.
+/// All checkers of a cluster, and the model that runs along with its log. Replicas are named by their index.
 pub struct Checkers {
     /// What the log means.
     pub model: Model,
+    agreement: Agreement,
     exactly_once: ExactlyOnce,
+    linearizable: Linearizable,
     outputs: Outputs,
     ballots: Ballots,
     told: Told,
-    marks: Watermarks,
+    clock: Clock,
+    copies: Copies,
+    /// By replica.
+    marks: Vec<Watermarks>,
     ttl_ns: u64,
 }
 
 impl Checkers {
-    /// For a log that begins at slot 1.
+    /// For a log that begins at slot 1, of a cluster of this many replicas.
     #[must_use]
-    pub fn new(agreed: Agreed) -> Checkers {
+    pub fn new(agreed: Agreed, replicas: u8) -> Checkers {
         Checkers {
             ttl_ns: agreed.ttl_ns,
             model: Model::new(agreed),
+            agreement: Agreement::new(replicas),
             exactly_once: ExactlyOnce::default(),
+            linearizable: Linearizable::default(),
             outputs: Outputs::default(),
             ballots: Ballots::default(),
             told: Told::default(),
-            marks: Watermarks::default(),
+            clock: Clock::default(),
+            copies: Copies::new(replicas),
+            marks: vec![Watermarks::default(); replicas.into()],
         }
     }
 
-    /// After a step: what became durable, what was stored, how far the replica says that it is.
-    pub fn step(&mut self, recorder: &mut Recorder, marks: Watermarks) {
+    /// What publishing needs, and how far clocks may be apart.
+    #[must_use]
+    pub fn with(mut self, copies: u8, clock_skew_ns: u64) -> Checkers {
+        self.copies.needed = usize::from(copies);
+        self.clock.skew_ns = Some(clock_skew_ns);
+        self
+    }
+
+    /// What time it is, whatever clocks show.
+    pub fn time(&mut self, now_ns: u64) {
+        self.clock.now_ns = now_ns;
+    }
+
+    /// After a step of a replica: what became durable, what was stored, how far the replica says that it is.
+    pub fn step(&mut self, replica: usize, recorder: &mut Recorder, marks: Watermarks) {
         while let Some(accept) = recorder.poll_accept() {
             self.ballots.accept(&accept);
         }
-        while let Some(slot) = recorder.poll_slot() {
-            self.model.push(slot);
-            self.exactly_once.slot(slot, &self.model);
+        while let Some(durable) = recorder.poll_durable() {
+            self.agreement.durable(replica, &durable);
+        }
+        self.copies.step(replica, marks.chosen);
+        while let Some(slot) = self.agreement.poll_chosen() {
+            self.clock.chosen(&slot);
+            self.model.push(&slot);
+            self.exactly_once.slot(&slot, &self.model);
             books::slot(&self.model);
         }
         while let Some(stored) = recorder.poll_stored() {
             durability::published(stored.slot, &self.model);
+            self.copies.published(stored.slot);
             self.outputs.stored(&stored, &self.model);
             self.exactly_once.stored(&stored);
         }
-        watermarks::step(self.marks, marks, recorder.accepted());
-        self.marks = marks;
+        let alone = self.marks.len() == 1;
+        watermarks::step(self.marks[replica], marks, recorder.accepted(), alone);
+        self.agreement.step(replica, marks, recorder.slots());
+        self.marks[replica] = marks;
     }
 
-    /// The replica went down: its marks begin again (R2).
-    pub fn down(&mut self) {
-        self.marks = Watermarks::default();
+    /// A core of a replica was told that a slot is chosen.
+    pub fn told_chosen(&self, replica: usize, slot: Slot, hash: Hash) {
+        self.agreement.told(replica, slot, hash);
+    }
+
+    /// What is chosen, from slot 1.
+    #[must_use]
+    pub fn log(&self) -> &[Arc<LoggedSlot>] {
+        self.agreement.log()
+    }
+
+    /// How many ballots anything was accepted under.
+    #[must_use]
+    pub fn ballots(&self) -> u64 {
+        self.ballots.count()
+    }
+
+    /// A replica went down: its marks begin again (R2).
+    pub fn down(&mut self, replica: usize) {
+        self.marks[replica] = Watermarks::default();
     }
 
     /// What a start found, or would find.
@@ -94,6 +151,7 @@ impl Checkers {
     /// A client submits an event.
     pub fn submitted(&mut self, event: &[u8]) {
         self.exactly_once.submitted(event);
+        self.linearizable.submitted(event);
     }
 
     /// A client was told how its event ended.
@@ -103,8 +161,10 @@ impl Checkers {
             return;
         }
         durability::published(found.position.slot, &self.model);
+        self.copies.published(found.position.slot);
         self.outputs.answered(event.key().0, found, &self.model);
         self.exactly_once.answered(found);
+        self.linearizable.answered(event, found);
         self.told.answered(event, found);
     }
 
@@ -114,10 +174,11 @@ impl Checkers {
         self.told.asked(accounts)
     }
 
-    /// A client was told states of accounts as of a slot.
-    pub fn read(&mut self, asked: &Asked, slot: Slot, states: &[(u128, Option<u64>)]) {
+    /// A client was told by a replica states of accounts as of a slot.
+    pub fn read(&mut self, replica: usize, asked: &Asked, slot: Slot, states: &[(u128, Option<u64>)]) {
         durability::published(slot, &self.model);
-        reads::read(asked, slot, states, self.marks.published, &self.model);
+        self.told.read(asked, slot, states, self.marks[replica].published, &self.model);
+        self.linearizable.read(slot);
     }
 
     /// A client has read every account while nothing was under way.

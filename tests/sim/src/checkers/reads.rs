@@ -11,7 +11,7 @@ use super::hold;
 use crate::bank::Op;
 use crate::model::{Ended, Model};
 
-/// By account the last stripe of which a client knows that it changed it.
+/// By account the last stripe of which a client knows that it changed it, by an answer or by a read.
 #[derive(Default)]
 pub(super) struct Told {
     last: HashMap<u128, (Slot, ShardId)>,
@@ -39,21 +39,32 @@ impl Told {
         let known = accounts.iter().filter_map(|account| Some((*account, *self.last.get(account)?)));
         Asked { least: known.collect() }
     }
+
+    pub(super) fn read(
+        &mut self,
+        asked: &Asked,
+        slot: Slot,
+        states: &[(u128, Option<u64>)],
+        published: Slot,
+        model: &Model,
+    ) {
+        hold!("reads", slot <= published, "a read shows slot {slot}, and slot {published} is published");
+        let least = states.iter().filter_map(|(account, _)| asked.least.get(account)).max();
+        let snapshots = model.snapshots.get(&slot).map_or(&[][..], Vec::as_slice);
+        let explains = snapshots.iter().find(|snapshot| {
+            least.is_none_or(|least| (slot, snapshot.shard) >= *least)
+                && states.iter().all(|(account, state)| snapshot.balances.get(account) == state.as_ref())
+        });
+        let Some(explains) = explains else {
+            panic!("[reads] {states:?} at slot {slot} is what never was after {least:?}");
+        };
+        // Who reads later, wherever, does not see less (C8).
+        for (account, _) in states {
+            if let Some(changed) = model.changed(*account, (slot, explains.shard)) {
+                let last = self.last.entry(*account).or_insert(changed);
+                *last = (*last).max(changed);
+            }
+        }
+    }
 }
 
-pub(super) fn read(
-    asked: &Asked,
-    slot: Slot,
-    states: &[(u128, Option<u64>)],
-    published: Slot,
-    model: &Model,
-) {
-    hold!("reads", slot <= published, "a read shows slot {slot}, and slot {published} is published");
-    let least = states.iter().filter_map(|(account, _)| asked.least.get(account)).max();
-    let snapshots = model.snapshots.get(&slot).map_or(&[][..], Vec::as_slice);
-    let explains = snapshots.iter().any(|snapshot| {
-        least.is_none_or(|least| (slot, snapshot.shard) >= *least)
-            && states.iter().all(|(account, state)| snapshot.balances.get(account) == state.as_ref())
-    });
-    hold!("reads", explains, "{states:?} at slot {slot} is what never was after {least:?}");
-}

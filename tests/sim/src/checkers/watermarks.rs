@@ -6,13 +6,12 @@ use assize_wire::Slot;
 
 use super::hold;
 
-/// `durable` is the last slot whose accept and stripes are on the disk.
-pub(super) fn step(before: Watermarks, after: Watermarks, durable: Slot) {
-    let forward = before.published <= after.published
-        && before.chosen <= after.chosen
-        && before.accepted <= after.accepted
-        && before.formed <= after.formed;
-    hold!("watermarks", forward, "R4: {after:?} after {before:?}");
+/// `durable` is the last slot whose accept and stripes are on the disk. Who is not `alone` may lose what was formed, or
+/// accepted and not chosen, to another leader.
+pub(super) fn step(before: Watermarks, after: Watermarks, durable: Slot, alone: bool) {
+    let forward = before.published <= after.published && before.chosen <= after.chosen;
+    let kept = !alone || (before.accepted <= after.accepted && before.formed <= after.formed);
+    hold!("watermarks", forward && kept, "R4: {after:?} after {before:?}");
     let ordered =
         after.published <= after.chosen && after.chosen <= after.accepted && after.accepted <= after.formed;
     hold!("watermarks", ordered, "R4: {after:?}");

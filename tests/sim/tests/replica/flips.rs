@@ -151,7 +151,7 @@ impl Rest {
     }
 
     fn recover(&self, reader: &mut dyn SegmentReader) -> Result<Recovered, RecoveryError> {
-        recover_logs(reader, &self.superblock)
+        recover_logs(reader, &self.superblock, 1)
     }
 
     /// Builds the cores, which restores every shard, and reads what they were restored from.

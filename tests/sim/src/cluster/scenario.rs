@@ -1,0 +1,39 @@
+//! A run of a cluster: under load and faults, then nothing goes wrong any more, everything ends, and the books are counted.
+
+use assize_wal::memory::Random;
+
+use super::faults::FaultHabits;
+use super::options::ClusterOptions;
+use super::runner::Kind;
+use super::world::ClusterWorld;
+use crate::options::Faults;
+
+/// What a seed draws.
+#[must_use]
+pub fn options(seed: u64, kind: Kind) -> ClusterOptions {
+    let mut random = Random(seed ^ 0xc1b5_7e20);
+    let mut options = ClusterOptions::draw(&mut random);
+    match kind {
+        Kind::Swarm => {}
+        Kind::Load => (options.faults, options.of_replica) = (FaultHabits::NONE, Faults::NONE),
+        Kind::Checkpoints => options = options.with_checkpoints(&mut random),
+    }
+    options
+}
+
+/// Runs it.
+///
+/// # Panics
+/// In the name of a checker, or of the engine's own assertion, when something is broken.
+#[must_use]
+pub fn run(options: &ClusterOptions, seed: u64, steps: u64) -> ClusterWorld {
+    let mut world = ClusterWorld::format(options, seed);
+    while world.cluster.steps < steps {
+        world.act_and_step();
+    }
+    world.calm();
+    world.finish();
+    world.count();
+    world.stop_all();
+    world
+}
