@@ -58,6 +58,20 @@ pub(crate) struct Control {
     pub(crate) hand_over_until: Option<u64>,
 }
 
+/// What the control core's part is made of.
+pub(crate) struct ControlParts {
+    pub(crate) docket: Docket,
+    pub(crate) coordinator: Coordinator,
+    pub(crate) election: Election,
+    pub(crate) clocks: Clocks,
+    pub(crate) replay: Replay,
+    /// Chosen, executed and published through here.
+    pub(crate) tip: Chosen,
+    /// Accepted through here.
+    pub(crate) mark: Mark,
+    pub(crate) accepts: BTreeMap<Slot, RecordLocation>,
+}
+
 /// A read that waits.
 struct Watcher {
     slot: Slot,
@@ -74,16 +88,8 @@ struct Fetching {
 }
 
 impl Control {
-    pub(crate) fn new(
-        docket: Docket,
-        coordinator: Coordinator,
-        election: Election,
-        clocks: Clocks,
-        replay: Replay,
-        tip: Chosen,
-        mark: Mark,
-        accepts: BTreeMap<Slot, RecordLocation>,
-    ) -> Control {
+    pub(crate) fn new(start: ControlParts) -> Control {
+        let ControlParts { docket, coordinator, election, clocks, replay, tip, mark, accepts } = start;
         let published = tip.slot;
         Control {
             docket,

@@ -20,7 +20,7 @@ use crate::boot::CoreStart;
 use crate::checkpoint::{CheckpointEnd, Checkpoints, Coordinator, CoordinatorStart};
 use crate::clocks::Clocks;
 use crate::connections::{ConnectionId, ConnectionRef, Connections};
-use crate::control::Control;
+use crate::control::{Control, ControlParts};
 use crate::copies::CopiesAsked;
 use crate::election::{Election, ElectionTimes};
 use crate::execute::Pending;
@@ -233,11 +233,16 @@ impl Core {
             let ControlStart { docket, start, coordinator, times, seed, clock_skew_ns } = control;
             let replay =
                 Replay::through(start.accepted.last().map_or(Slot::ZERO, |(last, _)| last.manifest.slot));
-            let clocks = Clocks::new(docket.replica, docket.replicas, clock_skew_ns);
-            let at = Chosen { slot: start.tip.slot, hash: start.tip.hash };
-            let docket = Docket::new(docket, start);
-            let election = Election::new(times, seed, alone);
-            Control::new(docket, Coordinator::new(coordinator), election, clocks, replay, at, mark, accepts)
+            Control::new(ControlParts {
+                tip: Chosen { slot: start.tip.slot, hash: start.tip.hash },
+                clocks: Clocks::new(docket.replica, docket.replicas, clock_skew_ns),
+                docket: Docket::new(docket, start),
+                coordinator: Coordinator::new(coordinator),
+                election: Election::new(times, seed, alone),
+                replay,
+                mark,
+                accepts,
+            })
         });
         let mut core = Core {
             id,

@@ -222,7 +222,7 @@ mod tests {
         }
         stripes.handle_chosen(id(1), Slot(7));
         assert_eq!(stripes.unnamed(LogId(0)).count(), 2);
-        assert_eq!(stripes.release(new()), 1);
+        assert_eq!(stripes.release(new()), [id(2)]);
         assert!(stripes.contains(id(1)) && !stripes.contains(id(2)) && stripes.contains(id(3)));
         stripes.handle_checkpoint(Slot(6));
         assert!(stripes.contains(id(1)), "slot 7 is above the checkpoint");

@@ -275,7 +275,11 @@ impl Recorder {
         let known = self.slots.get(at).filter(|known| known.ordered.hash == hash).cloned();
         let logged = known.unwrap_or_else(|| {
             let landed = self.in_doubt.contains(&(slot, hash));
-            hold!("durability", landed, "P6: slot {slot} is another after a start, {hash}, which was not on its way");
+            hold!(
+                "durability",
+                landed,
+                "P6: slot {slot} is another after a start, {hash}, which was not on its way"
+            );
             let bytes = |(shard, bytes): &(ShardId, assize_shards::StripeBytes)| {
                 (*shard, (**bytes).as_ref().to_vec())
             };
@@ -352,12 +356,7 @@ impl Recorder {
         let mut stripes = Vec::new();
         for named in &manifest.stripes {
             let whole = self.stripes.contains(&named.id);
-            hold!(
-                "durability",
-                whole,
-                "P2: slot {slot} is durable and its stripe {:?} is not",
-                named.id
-            );
+            hold!("durability", whole, "P2: slot {slot} is durable and its stripe {:?} is not", named.id);
             let found = self.known.get(&named.id);
             stripes.extend(found.map(|bytes| (named.id.shard, bytes.payload().to_vec())));
         }

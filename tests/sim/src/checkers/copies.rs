@@ -23,6 +23,10 @@ impl Copies {
     pub(super) fn published(&self, slot: Slot) {
         let may = self.heard.iter().filter(|heard| **heard >= slot).count();
         let needed = self.needed;
-        hold!("copies", may >= needed, "C1: slot {slot} is published; {may} replicas may have run it, {needed} must have");
+        hold!(
+            "copies",
+            may >= needed,
+            "C1: slot {slot} is published; {may} replicas may have run it, {needed} must have"
+        );
     }
 }

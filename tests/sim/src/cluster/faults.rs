@@ -84,7 +84,16 @@ impl Faults {
         let mut random = Random(seed ^ 0xfa17);
         let restarts = (0..usize::from(replicas)).map(|at| (random.below(habits.down_ns), at)).collect();
         let first_damaged = random.below(replicas.into()) as usize;
-        Faults { habits, random, restarts, parted: false, first_damaged, keep_down: false, downs: 0, partitions: 0 }
+        Faults {
+            habits,
+            random,
+            restarts,
+            parted: false,
+            first_damaged,
+            keep_down: false,
+            downs: 0,
+            partitions: 0,
+        }
     }
 
     pub(super) fn draws_power(&mut self) -> bool {

@@ -2,12 +2,12 @@
 
 use assize_sim::cluster::runner::{Kind, Run, STEPS, Summary};
 
-
 #[test]
 fn without_faults_nothing_is_found_broken() {
     run(Kind::Load, 0..40);
 }
 
+/// LeadershipEnds, UnnamedSentAway, CopiesAsked, HeldAtMostOnce.
 #[test]
 fn the_swarm_finds_nothing_broken() {
     run(Kind::Swarm, 0..200);
