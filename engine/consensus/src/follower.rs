@@ -99,8 +99,8 @@ impl Docket {
         let damaged = damaged.map(|(slot, hash)| Promised::Damaged { slot: *slot, hash: *hash });
         let mut entries: Vec<Promised> = values.chain(damaged).take(PEER_SLOTS_MAX).collect();
         if entries.len() == PEER_SLOTS_MAX {
-            // There may be more than a message holds. What is not told is called damaged, so that this promise counts for
-            // nothing above; never is it left out as if nothing were there.
+            // There may be more than a message holds. What is not told is called damaged, so that this promise counts
+            // for nothing above; never is it left out as if nothing were there.
             let slot = Slot(from.0 + PEER_SLOTS_MAX as u64 - 1);
             entries[PEER_SLOTS_MAX - 1] = Promised::Damaged { slot, hash: None };
         }

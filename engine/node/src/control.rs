@@ -15,11 +15,12 @@ use assize_wire::{Ballot, CoreId, ReplicaId, ShardId, Slot, StreamTime};
 
 use crate::checkpoint::{CheckpointReport, Coordinator, Updated};
 use crate::clocks::{Agreement, Clocks};
-use crate::core::{Core, Output};
+use crate::core::Core;
 use crate::election::{Due, Election};
 use crate::execute::ReadFor;
 use crate::limits::SHORT_OF_ROOM_NS;
 use crate::message::CoreMessage;
+use crate::output::Output;
 use crate::replay::{Brought, Replay};
 
 /// What the control core has beside what every core has.
@@ -39,8 +40,8 @@ pub(crate) struct Control {
     pub(crate) accepts: BTreeMap<Slot, RecordLocation>,
     /// Manifests that a peer is being sent, while they are read.
     fetching: Vec<Fetching>,
-    /// Stripes that may go once the cores were told of all that was chosen when the Docket said so: what they were not told
-    /// of yet looks to them as if nothing named it.
+    /// Stripes that may go once the cores were told of all that was chosen when the Docket said so: what they were not
+    /// told of yet looks to them as if nothing named it.
     releases: VecDeque<(Slot, Ballot)>,
     /// The slot up to which cores were told of choices.
     told_chosen: Chosen,

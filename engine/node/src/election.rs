@@ -6,8 +6,8 @@ use assize_consensus::{Role, Watermarks};
 /// How long things take, in nanoseconds of the monotonic clock. What they cannot change is an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ElectionTimes {
-    /// A leader that is not heard for this long is not heard any more. The randomised timeout lies between this and twice
-    /// this.
+    /// A leader that is not heard for this long is not heard any more. The randomised timeout lies between this and
+    /// twice this.
     pub timeout_ns: u64,
     /// Between two heartbeats of a leader; a small part of the timeout.
     pub heartbeat_ns: u64,

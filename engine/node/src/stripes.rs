@@ -1,7 +1,8 @@
-//! The stripes that this core holds, own and peers', by identity: in memory while they are wanted there, else in the log.
+//! The stripes that this core holds, own and peers', by identity: in memory while they are wanted there, else in the
+//! log.
 //!
-//! A stripe comes before the manifest that names it, or is asked for after it; it is found, given to peers and evaluated
-//! by its identity, never by its position (P8).
+//! A stripe comes before the manifest that names it, or is asked for after it; it is found, given to peers and
+//! evaluated by its identity, never by its position (P8).
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -114,8 +115,8 @@ impl Stripes {
         self.held.iter().find(|(id, stripe)| id.shard == shard && unnamed(stripe)).map(|(id, _)| *id)
     }
 
-    /// Whether one more stripe that nobody asked for may be taken from a peer: a peer that seals without end while nothing
-    /// is chosen costs bounded memory and log.
+    /// Whether one more stripe that nobody asked for may be taken from a peer: a peer that seals without end while
+    /// nothing is chosen costs bounded memory and log.
     pub(crate) fn takes_unasked(&self, shard: ShardId) -> bool {
         let of_shard = |id: &StripeId| id.shard == shard;
         let unnamed = self.held.iter().filter(|(id, stripe)| of_shard(id) && stripe.slot.is_none());
@@ -211,8 +212,8 @@ mod tests {
         Ballot::new(2, ReplicaId(1))
     }
 
-    /// StripeDurable, StripeNamed, StripeReleased: what a chosen slot names stays until a checkpoint covers it; of the rest
-    /// goes what was sealed under lower ballots.
+    /// StripeDurable, StripeNamed, StripeReleased: what a chosen slot names stays until a checkpoint covers it; of the
+    /// rest goes what was sealed under lower ballots.
     #[test]
     fn p8_a_stripe_stays_until_it_is_released_or_covered() {
         let mut stripes = Stripes::default();

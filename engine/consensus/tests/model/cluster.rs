@@ -32,8 +32,8 @@ pub struct Bounds {
 #[derive(Clone, Debug)]
 pub struct State {
     pub replicas: Vec<Shared>,
-    /// Every message that was ever sent and can still do something, by digest. Each may arrive at any time, in any order,
-    /// more than once, or never: that is loss, delay and disorder.
+    /// Every message that was ever sent and can still do something, by digest. Each may arrive at any time, in any
+    /// order, more than once, or never: that is loss, delay and disorder.
     pub sent: Vec<(u64, Arc<Sent>)>,
     ballots: u8,
     crashes: u8,

@@ -1,9 +1,10 @@
-//! The Docket itself, not a rewrite of it, in every order of events within bounds: three replicas, messages that arrive at
-//! any time, often or never, a crash with a restart from what is durable, a damaged record, and a leader that gives up and
-//! leads again. Agreement and no lost choice in every state.
+//! The Docket itself, not a rewrite of it, in every order of events within bounds: three replicas, messages that
+//! arrive at any time, often or never, a crash with a restart from what is durable, a damaged record, and a leader
+//! that gives up and leads again. Agreement and no lost choice in every state.
 //!
 //! The test runs small bounds; `ASSIZE_DOCKET_MODEL=full` the ones of `.ci/run` (minutes, in release), and
-//! `ASSIZE_DOCKET_MODEL=slots,ballots,crashes,damages,abdications,slow,heartbeats` any others, for as long as they take.
+//! `ASSIZE_DOCKET_MODEL=slots,ballots,crashes,damages,abdications,slow,heartbeats` any others, for as long as they
+//! take.
 
 mod cluster;
 #[path = "../cluster/disk.rs"]

@@ -1,5 +1,5 @@
-//! C1: nothing leaves before `copies` replicas have computed it. A replica that has not heard that a slot is chosen has not
-//! computed it.
+//! C1: nothing leaves before `copies` replicas have computed it. A replica that has not heard that a slot is chosen
+//! has not computed it.
 
 use assize_wire::Slot;
 

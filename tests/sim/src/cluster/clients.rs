@@ -1,6 +1,6 @@
-//! Clients of a cluster. Each sends to whom it believes to lead, follows `not leader`, tries another replica with the same
-//! keys when its connection is lost or no answer comes, and gives up what nobody can take any more. Some are not patient
-//! and send the same elsewhere while the first may still be answered; some are rude.
+//! Clients of a cluster. Each sends to whom it believes to lead, follows `not leader`, tries another replica with the
+//! same keys when its connection is lost or no answer comes, and gives up what nobody can take any more. Some are not
+//! patient and send the same elsewhere while the first may still be answered; some are rude.
 
 use std::collections::BTreeMap;
 

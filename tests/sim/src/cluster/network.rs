@@ -1,6 +1,6 @@
 //! The network: connections between cores, as TCP has them. Bytes of one direction arrive in order, late, in whatever
-//! pieces; between connections there is no order. A connection ends for each side at its own time, and with it a part of
-//! what was under way is lost, always the last part: never a byte is missing and a later one there.
+//! pieces; between connections there is no order. A connection ends for each side at its own time, and with it a part
+//! of what was under way is lost, always the last part: never a byte is missing and a later one there.
 
 use std::collections::VecDeque;
 
