@@ -153,6 +153,12 @@ impl Core {
         self.usher.room.takes_outcomes(events, stripes)
     }
 
+    /// Whether the outcomes of a slot are in the outcome stream, from before a restart.
+    fn is_stored(&self, next: &PendingSlot) -> bool {
+        let slot = next.ordered.manifest.slot;
+        next.stripes.iter().all(|stripe| self.outcomes.through(stripe.shard) >= slot)
+    }
+
     /// Takes in what was read back from the log of stripes.
     pub(crate) fn take_reads(&mut self) -> bool {
         let mut any = false;

@@ -105,6 +105,12 @@ impl<T: Copy> OutcomeStream<T> {
         }
     }
 
+    /// The last slot of a shard that is in the stream, in a chunk or stored.
+    pub(crate) fn through(&self, shard: ShardId) -> Slot {
+        let stream = self.shards.iter().find(|stream| stream.shard == shard);
+        stream.map_or(Slot::ZERO, |stream| stream.through)
+    }
+
     /// Bytes in open chunks.
     pub(crate) fn open_bytes(&self) -> u64 {
         self.shards
