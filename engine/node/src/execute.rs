@@ -143,6 +143,10 @@ impl Core {
     /// Whether the outcome stream surely takes what the first waiting slot, and all that runs, come to. Where this
     /// replica leads it was seen to at admission; a follower, or one that replays, waits for room.
     fn takes_outcomes(&mut self) -> bool {
+        // What was admitted before a restart was seen to then; what is stored already is not stored again.
+        if self.greeting.replicas == 1 || self.pending.slots.front().is_none_or(|next| self.is_stored(next)) {
+            return true;
+        }
         let (waiting_events, waiting_stripes) = self.pending.waiting();
         let held = self.usher.seats.iter().map(|seat| (seat.held.chosen_events(), seat.held.chosen_len()));
         let (events, stripes) = held.fold((0, 0), |all, seat| (all.0 + seat.0, all.1 + seat.1));
