@@ -14,7 +14,7 @@ use assize_wire::frame::{Frame, Parsed};
 use assize_wire::message::{Refused, RefusedCode};
 use assize_wire::peer::Chosen;
 use assize_wire::routing::Routing;
-use assize_wire::{Ballot, CoreId, Hash, ReplicaId, ShardId, Slot, StreamTime};
+use assize_wire::{Ballot, CoreId, Hash, LogId, ReplicaId, ShardId, Slot, StreamTime};
 
 use crate::boot::CoreStart;
 use crate::checkpoint::{CheckpointEnd, Checkpoints, Coordinator, CoordinatorStart};
@@ -143,6 +143,15 @@ pub enum Output {
         shard: ShardId,
         /// Who says what, this replica included.
         seen: Vec<(ReplicaId, Hash)>,
+    },
+    /// The log has no room for outcomes that are published: the replica must stop.
+    OutcomesFull {
+        /// The log.
+        log: LogId,
+        /// The shard.
+        shard: ShardId,
+        /// The first slot that is not stored.
+        slot: Slot,
     },
     /// A finding of the Clerk about this replica: it must publish nothing more (C5).
     Finding(Finding),
@@ -357,6 +366,9 @@ impl Core {
             return true;
         }
         self.step_timers();
+        if let Some((log, shard, slot)) = self.outcomes.poll_full() {
+            self.outputs.push_back(Output::OutcomesFull { log, shard, slot });
+        }
         self.step_stop();
         self.step_checkpoint();
         self.poll_operations();
