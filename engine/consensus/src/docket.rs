@@ -316,8 +316,8 @@ impl Docket {
         self.advance();
     }
 
-    /// On a leader, in the interval of heartbeats: everybody gets one, and again what it has not answered since the last
-    /// one. Elsewhere nothing happens.
+    /// On a leader, in the interval of heartbeats: everybody gets one, and again what it has not answered since the
+    /// last one. Elsewhere nothing happens.
     pub fn handle_heartbeat_due(&mut self) {
         self.send_heartbeats_and_again();
     }

@@ -71,8 +71,8 @@ fn p7_a_fetch_raises_the_promise_and_survives_a_new_ballot() {
     assert_eq!(written, [(1, ballot(4, 2), 1), (2, ballot(4, 2), 2)], "what is chosen stays so");
 }
 
-/// SlotFetched, StripesReleased (P8): a slot that was learned chosen while it waited for its stripes is no fresh slot of
-/// the ballot under which it is written in the end.
+/// SlotFetched, StripesReleased (P8): a slot that was learned chosen while it waited for its stripes is no fresh slot
+/// of the ballot under which it is written in the end.
 #[test]
 fn p8_what_was_learned_chosen_is_not_fresh_under_a_later_ballot() {
     let slots = values(&[1]);

@@ -212,7 +212,9 @@ impl ClusterWorld {
         let replicas = self.cluster.replicas.iter().map(|replica| {
             let (up, leads, marks) = (replica.is_up(), replica.leads(), replica.watermarks());
             let (serving, overdue, steps) = (&replica.serving, replica.seen.overdue, replica.steps);
-            format!("up {up}, leads {leads:?}, serving {serving:?}, {marks:?}, {overdue} of {steps} steps overdue")
+            format!(
+                "up {up}, leads {leads:?}, serving {serving:?}, {marks:?}, {overdue} of {steps} steps overdue"
+            )
         });
         let replicas: Vec<String> = replicas.collect();
         let (under_way, again) = (self.clients.unanswered(), self.clients.again.len());
