@@ -197,13 +197,13 @@ fn a_connection_that_owes_answers_and_says_nothing_is_closed() {
 
 /// AskAtSilence
 #[test]
-fn a_connection_that_answers_pings_but_no_request_is_kept_and_the_replica_is_asked_who_leads() {
+fn a_connection_that_answers_pings_but_no_request_is_kept_for_a_while_and_the_replica_is_asked_who_leads() {
     let mut pair = Pair::open(Options::default());
     pair.enqueue(1, 0);
     pair.turn(0);
     assert_eq!(pair.turn(999), []);
     assert_eq!(pair.core.poll_lane(ENTRY, Tick(999 * MS)), LaneAction::None);
-    for round in 1..20 {
+    for round in 1..10 {
         let ms = round * 1000;
         let ping = pair.turn(ms);
         assert_eq!(ping.len(), 1);
@@ -212,6 +212,13 @@ fn a_connection_that_answers_pings_but_no_request_is_kept_and_the_replica_is_ask
         pair.receive(LaneId(1), FrameKind::Pong, ping[0].1, &[], ms + 1);
         assert_eq!(pair.core.poll_lane(LaneId(1), Tick((ms + 1) * MS)), LaneAction::None);
     }
+    // What is under way may have been lost.
+    assert_eq!(pair.core.poll_lane(LaneId(1), Tick(9_999 * MS)), LaneAction::None);
+    assert_eq!(pair.core.poll_lane(LaneId(1), Tick(10_000 * MS)), LaneAction::Close);
+    pair.core.handle_lost(LaneId(1), Tick(10_000 * MS));
+    pair.ask(10_000);
+    pair.connect(10_010);
+    assert_eq!(pair.turn(10_010)[0].2.len(), 1);
     pair.answer(1, &[Status::Applied], 0, 20_000);
     assert_eq!(pair.outcomes(), [(1, true)]);
     // Nothing is left to do but to forget the deadline of what is answered.

@@ -70,9 +70,9 @@ pub struct Superblock {
     pub segment_bytes: u64,
     /// The active checkpoint: what a start begins from (L6).
     pub checkpoint: Option<CheckpointRef>,
-    /// With peers, a mark like that of a record (L5): every slot up to this one was accepted under this ballot or a higher
-    /// one, or was known chosen, as the last start found it or must suppose. The next one may no longer see what that
-    /// followed from: the log goes on behind what is damaged, and what proved it may be damaged in turn.
+    /// With peers, a mark like that of a record (L5): every slot up to this one was accepted under this ballot or a
+    /// higher one, or was known chosen, as the last start found it or must suppose. The next one may no longer see
+    /// what that followed from: the log goes on behind what is damaged, and what proved it may be damaged in turn.
     pub accepted: Mark,
     /// One per log that was ever opened (L5).
     pub cuts: Vec<LogCut>,
@@ -98,7 +98,8 @@ pub struct CheckpointRef {
 /// What a start may expect of a log: recorded when an incarnation begins, and moved on by each checkpoint.
 ///
 /// Records at or beyond `offset` are void unless written by `incarnation` or a later one, and everything from
-/// `first_segment` to `offset` is there, or was found damaged by a replica with peers. Segments below the first one were given up to be recycled.
+/// `first_segment` to `offset` is there, or was found damaged by a replica with peers. Segments below the first one
+/// were given up to be recycled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogCut {
     /// The log.

@@ -218,10 +218,10 @@ fn l2_l5_a_log_begins_where_the_superblock_says() {
     assert!(matches!(logs.recover(), Err(RecoveryError::Lost { .. })));
 }
 
-/// EveryByteChecked: what a client had stored holds, byte for byte, records as they would stand in later segments, one for
-/// each that the segment it lies in may become. Their author knew the cluster, the replica and the log, which clients are
-/// told or can guess, but not the record key: so the log just ends before them. With the key they are records, and a
-/// start is refused for want of what they say was durable.
+/// EveryByteChecked: what a client had stored holds, byte for byte, records as they would stand in later segments, one
+/// for each that the segment it lies in may become. Their author knew the cluster, the replica and the log, which
+/// clients are told or can guess, but not the record key: so the log just ends before them. With the key they are
+/// records, and a start is refused for want of what they say was durable.
 #[test]
 fn l3_bytes_that_a_client_stored_are_never_a_record() {
     for (record_key, refused) in [(RECORD_KEY + 1, false), (RECORD_KEY, true)] {

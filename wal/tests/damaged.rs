@@ -62,8 +62,8 @@ fn damaged(recovered: &Recovered) -> Vec<(u64, &Damage)> {
     recovered.damaged.iter().map(|slot| (slot.slot.0, &slot.what)).collect()
 }
 
-/// DamagedNotAbsent, RepairAppends, LossRefused: where a single replica refuses, one with peers says which slots it cannot
-/// vouch for, with the hash that the manifest above names, and goes on behind everything that was ever there.
+/// DamagedNotAbsent, RepairAppends, LossRefused: where a single replica refuses, one with peers says which slots it
+/// cannot vouch for, with the hash that the manifest above names, and goes on behind everything that was ever there.
 #[test]
 fn l5_p5_a_lost_accept_is_damaged_and_repaired_by_appending() {
     let mut acceptor = accepted(5);
@@ -109,7 +109,29 @@ fn p5_an_older_accept_does_not_stand_for_a_lost_one() {
     assert_eq!(found.accepted.len(), 2);
 }
 
-/// GapHidesAccepts: where the ballot changed in a gap, the mark behind it says nothing of higher slots under lower ballots.
+/// DamagedNotAbsent: where the manifest above does not chain to an older accept, the one that it chains to is lost,
+/// even if no ballot says so, and its hash is named.
+#[test]
+fn p5_what_the_manifest_above_chains_to_is_lost_if_it_is_not_here() {
+    let mut acceptor = accepted(3);
+    let before = acceptor.recover();
+    // Another value under the same ballot, which no leader proposes (P6).
+    acceptor.leader.truncate(2);
+    accept(&mut acceptor, 2);
+    let whole = acceptor.recover();
+    assert_ne!(whole.accepted[2].manifest, before.accepted[2].manifest);
+    lose(&mut acceptor.device, location(&whole, 3));
+    let found = acceptor.recover();
+    assert_eq!(damaged(&found), [(3, &Damage::Accept), (4, &Damage::Below)]);
+    assert_eq!(found.damaged[0].hash, Some(whole.accepted[2].manifest));
+    assert_eq!(
+        found.damaged[0].found.as_ref().map(|older| older.manifest),
+        Some(before.accepted[2].manifest)
+    );
+}
+
+/// GapHidesAccepts: where the ballot changed in a gap, the mark behind it says nothing of higher slots under lower
+/// ballots.
 ///
 /// 1. Slot 4 is accepted under ballot 1, then slot 1 under ballot 2. Both are damaged, and what stands between them.
 /// 2. Slot 2 is accepted under ballot 2: its mark says (ballot 2, slot 1).
@@ -132,8 +154,8 @@ fn l5_a_gap_in_which_the_ballot_changed_hides_higher_slots() {
     assert!(damaged(&found).contains(&(4, &Damage::Accept)), "{:?}", damaged(&found));
 }
 
-/// DamagedNotAbsent, UnreadableRefused: blocks at the end of a log that cannot be read may be what was acknowledged last.
-/// So many slots are damaged as fit there, the superblock remembers it, and the log goes on behind them.
+/// DamagedNotAbsent, UnreadableRefused: blocks at the end of a log that cannot be read may be what was acknowledged
+/// last. So many slots are damaged as fit there, the superblock remembers it, and the log goes on behind them.
 #[test]
 fn l5_what_cannot_be_read_at_the_end_of_a_log_is_damaged_until_it_is_accepted_again() {
     let mut acceptor = accepted(3);
@@ -186,8 +208,8 @@ fn l5_a_gap_before_a_whole_accept_is_damaged_with_peers_and_torn_without() {
     assert_eq!(found.damaged[0].hash, Some(whole.accepted[3].manifest));
 }
 
-/// DamagedNotAbsent, RepairAppends: a stripe's loss is named with its identity, and the stripe alone, appended again, makes
-/// its slot whole and those above.
+/// DamagedNotAbsent, RepairAppends: a stripe's loss is named with its identity, and the stripe alone, appended again,
+/// makes its slot whole and those above.
 #[test]
 fn p5_p8_a_lost_stripe_is_named_and_appended_again() {
     let mut acceptor = accepted(12);
@@ -214,8 +236,8 @@ fn p5_p8_a_lost_stripe_is_named_and_appended_again() {
     assert!(repaired.damaged.is_empty());
 }
 
-/// ChosenSurvives: after a start all that an accept's writer knew chosen is known chosen, and what was fetched as chosen;
-/// a lower ballot of a chosen slot is no damage.
+/// ChosenSurvives: after a start all that an accept's writer knew chosen is known chosen, and what was fetched as
+/// chosen; a lower ballot of a chosen slot is no damage.
 #[test]
 fn p7_what_was_known_chosen_is_known_after_a_start() {
     let mut acceptor = accepted(4);

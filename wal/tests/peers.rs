@@ -90,8 +90,8 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// NewestAcceptCounts, VoidIsAbsent. Without faults nothing is damaged: after a restart in good order exactly what was accepted is there, whatever was
-    /// voided, accepted again and fetched.
+    /// NewestAcceptCounts, VoidIsAbsent. Without faults nothing is damaged: after a restart in good order exactly what
+    /// was accepted is there, whatever was voided, accepted again and fetched.
     #[test]
     fn l5_without_faults_nothing_is_damaged(seed in any::<u64>(), steps in prop::collection::vec(step(), 1..150)) {
         let mut acceptor = Acceptor::format(seed);
@@ -115,8 +115,9 @@ proptest! {
         take(&mut acceptor, Step::Restart);
     }
 
-    /// DamagedNotAbsent, DurableAcceptMarks, GapHidesAccepts, RepairAppends: whatever is damaged at rest between starts, what
-    /// others were told of is there or damaged, and what was repaired is not damaged again by the same faults.
+    /// DamagedNotAbsent, DurableAcceptMarks, GapHidesAccepts, RepairAppends: whatever is damaged at rest between
+    /// starts, what others were told of is there or damaged, and what was repaired is not damaged again by the same
+    /// faults.
     #[test]
     fn l5_p5_nothing_told_is_absent_after_faults(
         seed in any::<u64>(),

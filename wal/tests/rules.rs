@@ -7,10 +7,10 @@ use assize_wal::operation::{Completion, Done};
 use assize_wal::recovery::{LogDecision, Loss};
 use assize_wal::superblock::find;
 use assize_wal::{
-    BlockBuffer, Entry, FlushPolicy, Log, LogConfig, LogStart, Operation, RecoveryError, SegmentId,
-    SegmentReader,
+    BlockBuffer, Entry, FlushPolicy, Log, LogConfig, LogStart, Mark, Operation, RecordHeader, RecoveryError,
+    SegmentId, SegmentReader,
 };
-use assize_wire::{Hash, Incarnation, LogId, ShardId, Slot, StripeId};
+use assize_wire::{Ballot, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StripeId};
 use common::{LOGS, Replica, SEGMENT_BYTES, recover_from};
 
 fn stripe(byte: u8) -> (Entry, BlockBuffer) {
@@ -185,6 +185,26 @@ fn l5_what_is_missing_below_a_cut_is_refused() {
         panic!("a record below the cut is gone");
     };
     assert!(matches!(losses[..], [Loss::Log { end, .. }] if end == idle_at), "{losses:?}");
+}
+
+/// DurableAcceptMarks: what a record calls durable is in its mark, whether anybody has told the log or not (L5).
+#[test]
+fn l5_a_record_that_calls_an_accept_durable_has_it_in_its_mark() {
+    let start = LogStart { prepared_end: SegmentId(8), ..LogStart::fresh(Incarnation(1)) };
+    let mut log = Log::new(common::identity(LogId(0)), LogConfig::default(), start);
+    let mut header_of = |entry: Entry| {
+        log.append(entry, BlockBuffer::for_record(0)).unwrap();
+        let operation = log.poll_operation().unwrap();
+        log.handle_completion(done(&operation)).unwrap();
+        let Operation::Write { buffers, offset, .. } = operation else { panic!("a write") };
+        let identity = common::identity(LogId(0));
+        RecordHeader::decode(&identity, offset, buffers[0].as_blocks_bytes()).unwrap()
+    };
+    let ballot = Ballot::new(2, ReplicaId(1));
+    let accept = header_of(Entry::Accept { slot: Slot(7), ballot, manifest: Hash::ZERO });
+    let idle = header_of(Entry::Idle);
+    assert_eq!((accept.mark, accept.durable_through), (Mark::default(), 0));
+    assert_eq!((idle.mark, idle.durable_through), (Mark { ballot, slot: Slot(7) }, idle.offset));
 }
 
 fn one_accepted_slot() -> (Replica, assize_wal::Superblock) {

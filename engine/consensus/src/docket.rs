@@ -83,6 +83,16 @@ pub(crate) enum State {
     Leading(Leading),
 }
 
+/// Whether what this replica says of itself means anything (R2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Readiness {
+    /// No leader was heard since the start.
+    NotJoined,
+    /// Once this slot is published, which the first leader heard, or this replica when it first led, knew chosen.
+    At(Slot),
+    Ready,
+}
+
 /// The replicated log on one replica.
 ///
 /// Order of calls: any `handle_*` or command, in any order; after each (or after a batch of them)
@@ -117,8 +127,7 @@ pub struct Docket {
     pub(crate) hears_leader: bool,
     /// What the leader last said to be chosen in a heartbeat that counted.
     pub(crate) counted: Slot,
-    /// What the first leader that was heard since the start, or this replica when it first led, knew chosen (R2).
-    pub(crate) joined: Option<Slot>,
+    pub(crate) readiness: Readiness,
     pub(crate) connected: Replicas,
     pub(crate) chain: Chain,
     /// Slots above the chain that were accepted once and cannot be read now, ascending (P5).
@@ -195,7 +204,7 @@ impl Docket {
             leader: None,
             hears_leader: false,
             counted: Slot::ZERO,
-            joined: None,
+            readiness: Readiness::NotJoined,
             connected: Replicas::default(),
             damaged: start.damaged,
             intake: Intake::default(),
@@ -487,7 +496,7 @@ impl Docket {
     /// then its watermarks, and reads from it, mean anything (R2).
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.joined.is_some_and(|joined| self.published >= joined)
+        self.readiness == Readiness::Ready
     }
 
     /// Whether something that was accepted here once can still not be read: until it is repaired the promises of this
@@ -497,45 +506,10 @@ impl Docket {
         !self.damaged.is_empty()
     }
 
-    /// Panics, with the values, when an invariant is broken.
-    pub fn check_invariants(&self) {
-        self.watermarks().check_invariants();
-        self.chain.check_invariants();
-        self.stripes.check_invariants();
-        self.offers.check_invariants();
-        assert!(
-            self.published <= self.told && self.told <= self.chosen,
-            "told {} of {:?}",
-            self.told,
-            self.watermarks()
-        );
-        assert!(self.told.0 - self.published.0 <= u64::from(self.config.window), "told {} ahead", self.told);
-        assert!(self.published >= self.chain.base(), "slots that are not published left memory");
-        assert_eq!(self.chosen, self.fact.min(self.durable), "fact {}, durable {}", self.fact, self.durable);
-        assert!(
-            self.fact <= self.written && self.written <= self.chain.tip().slot,
-            "written {}",
-            self.written
-        );
-        assert!(self.accepted <= self.written, "accepted {} of {}", self.accepted, self.written);
-        self.intake.check_invariants(self.written_tip());
-        assert!(self.promised >= self.promised_durable, "a promise above {}", self.promised);
-        for held in self.chain.above(Slot::ZERO) {
-            assert!(
-                held.ballot <= self.promised,
-                "accepted under {}, promised {}",
-                held.ballot,
-                self.promised
-            );
-        }
-        let end = self.chain.tip().slot;
-        assert!(self.damaged.iter().all(|(slot, _)| *slot > end), "damaged and readable: {:?}", self.damaged);
-        if let State::Leading(_) | State::Preparing(_) = &self.state {
-            assert_eq!(self.promised.replica(), self.config.replica, "another replica's ballot");
-            assert!(!self.quarantined, "a quarantined replica leads");
-        }
-        if let State::Leading(leading) = &self.state {
-            leading.check_invariants(self.intake_tip().slot);
+    /// A leader is joined that knows this chosen, or one that took over this log is this replica.
+    pub(crate) fn join(&mut self, slot: Slot) {
+        if self.readiness == Readiness::NotJoined {
+            self.readiness = if self.published >= slot { Readiness::Ready } else { Readiness::At(slot) };
         }
     }
 
@@ -586,6 +560,9 @@ impl Docket {
             && self.chain.get(self.published.next()).is_some_and(|held| held.owing == 0)
         {
             self.published = self.published.next();
+        }
+        if matches!(self.readiness, Readiness::At(slot) if self.published >= slot) {
+            self.readiness = Readiness::Ready;
         }
         let kept = crate::limits::RETAINED_SLOTS;
         self.chain.forget_through(Slot(self.published.0.saturating_sub(kept)));

@@ -99,8 +99,8 @@ impl Docket {
         let damaged = damaged.map(|(slot, hash)| Promised::Damaged { slot: *slot, hash: *hash });
         let mut entries: Vec<Promised> = values.chain(damaged).take(PEER_SLOTS_MAX).collect();
         if entries.len() == PEER_SLOTS_MAX {
-            // There may be more than a message holds. What is not told is called damaged, so that this promise counts for
-            // nothing above; never is it left out as if nothing were there.
+            // There may be more than a message holds. What is not told is called damaged, so that this promise counts
+            // for nothing above; never is it left out as if nothing were there.
             let slot = Slot(from.0 + PEER_SLOTS_MAX as u64 - 1);
             entries[PEER_SLOTS_MAX - 1] = Promised::Damaged { slot, hash: None };
         }
@@ -213,7 +213,7 @@ impl Docket {
         if !self.heeds(from, ballot) {
             return;
         }
-        self.joined.get_or_insert(chosen.slot);
+        self.join(chosen.slot);
         self.hear_chosen(from, chosen, ballot);
         self.advance();
         self.count_progress(chosen.slot, formed == chosen.slot && !self.is_outstanding());
@@ -246,10 +246,9 @@ impl Docket {
 
     /// Tells the leader how far this replica has accepted.
     pub(crate) fn flush_report(&mut self) {
-        if core::mem::take(&mut self.report_due)
-            && let Some(leader) = self.leader
-            && leader != self.config.replica
-        {
+        // Whether it is heard or not: what it waits for may be just this.
+        let leader = self.promised.replica();
+        if core::mem::take(&mut self.report_due) && leader != self.config.replica {
             let (ballot, slot) = (self.promised, self.accepted);
             self.send(leader, DocketMessage::Accepted { ballot, slot });
         }

@@ -75,9 +75,10 @@ impl Intake {
     pub(crate) fn mark_chosen(&mut self, slot: Slot) {
         for pending in self.values.iter_mut().take_while(|pending| pending.ordered.manifest.slot <= slot) {
             pending.chosen = true;
-            // 1. Slot 3 is proposed fresh under ballot 1.0 and waits here for its stripe, which was sealed under 1.0. 2. It is
-            //    learned chosen, so it stays when ballot 6.4 is promised. 3. It is written, or proposed again, under 6.4. Were
-            //    it fresh under that ballot, all stripes of lower ones might go once it is chosen (P8), its own first.
+            // 1. Slot 3 is proposed fresh under ballot 1.0 and waits here for its stripe, which was sealed under 1.0.
+            //    2. It is learned chosen, so it stays when ballot 6.4 is promised. 3. It is written, or proposed
+            //    again, under 6.4. Were it fresh under that ballot, all stripes of lower ones might go once it is
+            //    chosen (P8), its own first.
             pending.fresh = false;
         }
     }

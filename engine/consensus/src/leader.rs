@@ -91,7 +91,7 @@ impl Docket {
         if let State::Leading(leading) = &mut self.state {
             leading.inherited = tip;
         }
-        self.joined.get_or_insert(tip);
+        self.join(tip);
         self.drain_intake();
         self.send_accepts();
     }

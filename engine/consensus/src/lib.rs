@@ -20,6 +20,7 @@ mod docket;
 mod effect;
 mod follower;
 mod intake;
+mod invariants;
 mod leader;
 pub mod limits;
 mod log;

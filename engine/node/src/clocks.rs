@@ -1,4 +1,5 @@
-//! What this replica knows of the others' wall clocks (P13): stream time follows the clocks of a majority, never one alone.
+//! What this replica knows of the others' wall clocks (P13): stream time follows the clocks of a majority, never one
+//! alone.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -5,10 +5,11 @@ use assize_wire::peer::{Lane, PeerMessage};
 use assize_wire::stripe::Stripe;
 use assize_wire::{Hash, ReplicaId, ShardId, StripeId};
 
-use crate::core::{Core, Output};
+use crate::core::Core;
 use crate::execute::ReadFor;
 use crate::federation::FromPeer;
 use crate::message::CoreMessage;
+use crate::output::Output;
 use crate::peers::PeerNotice;
 
 impl Core {

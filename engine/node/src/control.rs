@@ -15,11 +15,12 @@ use assize_wire::{Ballot, CoreId, ReplicaId, ShardId, Slot, StreamTime};
 
 use crate::checkpoint::{CheckpointReport, Coordinator, Updated};
 use crate::clocks::{Agreement, Clocks};
-use crate::core::{Core, Output};
+use crate::core::Core;
 use crate::election::{Due, Election};
 use crate::execute::ReadFor;
 use crate::limits::SHORT_OF_ROOM_NS;
 use crate::message::CoreMessage;
+use crate::output::Output;
 use crate::replay::{Brought, Replay};
 
 /// What the control core has beside what every core has.
@@ -39,8 +40,8 @@ pub(crate) struct Control {
     pub(crate) accepts: BTreeMap<Slot, RecordLocation>,
     /// Manifests that a peer is being sent, while they are read.
     fetching: Vec<Fetching>,
-    /// Stripes that may go once the cores were told of all that was chosen when the Docket said so: what they were not told
-    /// of yet looks to them as if nothing named it.
+    /// Stripes that may go once the cores were told of all that was chosen when the Docket said so: what they were not
+    /// told of yet looks to them as if nothing named it.
     releases: VecDeque<(Slot, Ballot)>,
     /// The slot up to which cores were told of choices.
     told_chosen: Chosen,
@@ -56,6 +57,20 @@ pub(crate) struct Control {
     clock_contradicted: bool,
     /// While stopping: another replica has until then to take over.
     pub(crate) hand_over_until: Option<u64>,
+}
+
+/// What the control core's part is made of.
+pub(crate) struct ControlParts {
+    pub(crate) docket: Docket,
+    pub(crate) coordinator: Coordinator,
+    pub(crate) election: Election,
+    pub(crate) clocks: Clocks,
+    pub(crate) replay: Replay,
+    /// Chosen, executed and published through here.
+    pub(crate) tip: Chosen,
+    /// Accepted through here.
+    pub(crate) mark: Mark,
+    pub(crate) accepts: BTreeMap<Slot, RecordLocation>,
 }
 
 /// A read that waits.
@@ -74,16 +89,8 @@ struct Fetching {
 }
 
 impl Control {
-    pub(crate) fn new(
-        docket: Docket,
-        coordinator: Coordinator,
-        election: Election,
-        clocks: Clocks,
-        replay: Replay,
-        tip: Chosen,
-        mark: Mark,
-        accepts: BTreeMap<Slot, RecordLocation>,
-    ) -> Control {
+    pub(crate) fn new(start: ControlParts) -> Control {
+        let ControlParts { docket, coordinator, election, clocks, replay, tip, mark, accepts } = start;
         let published = tip.slot;
         Control {
             docket,

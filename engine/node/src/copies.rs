@@ -1,5 +1,5 @@
-//! Copies between the same shards of all replicas: digests out as stripes run, digests in for the Clerk, and questions for
-//! those that did not come (C4).
+//! Copies between the same shards of all replicas: digests out as stripes run, digests in for the Clerk, and questions
+//! for those that did not come (C4).
 
 use alloc::vec::Vec;
 
@@ -8,8 +8,9 @@ use assize_shards::CopyFate;
 use assize_wire::peer::{Lane, PeerMessage};
 use assize_wire::{Hash, ReplicaId, ShardId, Slot};
 
-use crate::core::{Core, Output};
+use crate::core::Core;
 use crate::limits::COPIES_ASK_NS;
+use crate::output::Output;
 
 /// When a shard's oldest stripe that has run and is not published was last asked about.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,22 +5,22 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use assize_consensus::{Alarm, Docket, DocketConfig, DocketStart, Offer, Watermarks};
+use assize_consensus::{Docket, DocketConfig, DocketStart, Offer, Watermarks};
 use assize_domain::DomainRegistry;
-use assize_shards::{Finding, PanicGuard, Shard, StateDigest};
-use assize_wal::{Entry, Log, Operation};
+use assize_shards::{PanicGuard, Shard};
+use assize_wal::{Entry, Log};
 use assize_wire::event::Event;
 use assize_wire::frame::{Frame, Parsed};
 use assize_wire::message::{Refused, RefusedCode};
 use assize_wire::peer::Chosen;
 use assize_wire::routing::Routing;
-use assize_wire::{Ballot, CoreId, Hash, ReplicaId, ShardId, Slot, StreamTime};
+use assize_wire::{Ballot, CoreId, ShardId, Slot, StreamTime};
 
 use crate::boot::CoreStart;
-use crate::checkpoint::{CheckpointEnd, Checkpoints, Coordinator, CoordinatorStart};
+use crate::checkpoint::{Checkpoints, Coordinator, CoordinatorStart};
 use crate::clocks::Clocks;
 use crate::connections::{ConnectionId, ConnectionRef, Connections};
-use crate::control::Control;
+use crate::control::{Control, ControlParts};
 use crate::copies::CopiesAsked;
 use crate::election::{Election, ElectionTimes};
 use crate::execute::Pending;
@@ -29,11 +29,10 @@ use crate::layout::Layout;
 use crate::limits::IDLE_MARK_NS;
 use crate::message::CoreMessage;
 use crate::outcome_stream::OutcomeStream;
-use crate::peers::PeerNotice;
+use crate::output::Output;
 use crate::publish::Unfilled;
 use crate::reads::Reads;
 use crate::replay::Replay;
-use crate::stages::StripeStages;
 use crate::stripes::Stripes;
 use crate::usher::{Batch, Greeting, Usher, UsherLimits};
 
@@ -86,87 +85,6 @@ pub struct ControlStart {
     pub seed: u64,
     /// How far the wall clocks of a majority may be apart, in nanoseconds (P13). Agreed.
     pub clock_skew_ns: u64,
-}
-
-/// What a core wants done.
-pub enum Output {
-    /// An effect on a device.
-    Disk(Operation),
-    /// A message to another core.
-    Message {
-        /// To whom.
-        to: CoreId,
-        /// What.
-        message: CoreMessage,
-    },
-    /// A stripe's times, for the histograms.
-    Stages(StripeStages),
-    /// The stages told so far are to be forgotten.
-    Measure,
-    /// A client was refused and its connection is closed, for the operator.
-    Refused(Refused),
-    /// The control core: replayed slots are published through this one; more may be given.
-    Replayed(Slot),
-    /// Clients may connect from now on. They are served, or told who leads.
-    Listen,
-    /// This core serves: as leader, or as a follower that stands where the cluster does.
-    Serving,
-    /// The Docket met something that no working cluster does, for the operator.
-    Alarm(Alarm),
-    /// No peer's log reaches back to what this replica lacks: it needs a checkpoint of theirs.
-    CheckpointNeeded {
-        /// Who said so.
-        from: ReplicaId,
-        /// What is chosen there.
-        chosen: Slot,
-    },
-    /// Whether the clocks of a majority contradict this replica's now (P13).
-    ClockContradicted(bool),
-    /// A peer computed something else than what was published.
-    PeerDiverged {
-        /// The slot.
-        slot: Slot,
-        /// The shard.
-        shard: ShardId,
-        /// Who.
-        replica: ReplicaId,
-        /// The digest published.
-        published: Hash,
-        /// The digest it sent.
-        found: Hash,
-    },
-    /// A stripe has run here and too few replicas agree with it, for a while now; with the digests seen.
-    CopiesMissing {
-        /// The slot.
-        slot: Slot,
-        /// The shard.
-        shard: ShardId,
-        /// Who says what, this replica included.
-        seen: Vec<(ReplicaId, Hash)>,
-    },
-    /// A finding of the Clerk about this replica: it must publish nothing more (C5).
-    Finding(Finding),
-    /// The control core: a checkpoint is active, or failed.
-    Checkpoint(CheckpointEnd),
-    /// A replayed stripe has another digest than the one published before the restart (C4): this replica's
-    /// arithmetic or its disk is wrong. It must stop and publish nothing.
-    Diverged {
-        /// The slot.
-        slot: Slot,
-        /// The shard.
-        shard: ShardId,
-        /// The digest published.
-        expected: Hash,
-        /// The digest computed now.
-        found: Hash,
-    },
-    /// What happened to a connection to another replica, for the operator.
-    Peer(PeerNotice),
-    /// Everything that was admitted is answered and durable: the core may end once its sockets are flushed.
-    Halted {
-        /// What its shards' entities come to.
-        digests: Vec<StateDigest>,
-    },
 }
 
 /// One core. Order of calls: [`Core::handle_now`], any inputs, [`Core::step`], then [`Core::poll_output`] and
@@ -233,11 +151,16 @@ impl Core {
             let ControlStart { docket, start, coordinator, times, seed, clock_skew_ns } = control;
             let replay =
                 Replay::through(start.accepted.last().map_or(Slot::ZERO, |(last, _)| last.manifest.slot));
-            let clocks = Clocks::new(docket.replica, docket.replicas, clock_skew_ns);
-            let at = Chosen { slot: start.tip.slot, hash: start.tip.hash };
-            let docket = Docket::new(docket, start);
-            let election = Election::new(times, seed, alone);
-            Control::new(docket, Coordinator::new(coordinator), election, clocks, replay, at, mark, accepts)
+            Control::new(ControlParts {
+                tip: Chosen { slot: start.tip.slot, hash: start.tip.hash },
+                clocks: Clocks::new(docket.replica, docket.replicas, clock_skew_ns),
+                docket: Docket::new(docket, start),
+                coordinator: Coordinator::new(coordinator),
+                election: Election::new(times, seed, alone),
+                replay,
+                mark,
+                accepts,
+            })
         });
         let mut core = Core {
             id,

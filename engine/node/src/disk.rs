@@ -5,8 +5,9 @@ use alloc::sync::Arc;
 use assize_wal::{Completion, Durable, Entry, LogFailure, Mark, OperationId};
 
 use crate::checkpoint::Checkpoints;
-use crate::core::{Core, Output};
+use crate::core::Core;
 use crate::message::CoreMessage;
+use crate::output::Output;
 
 impl Core {
     /// A device completed an operation.

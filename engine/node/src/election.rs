@@ -6,8 +6,8 @@ use assize_consensus::{Role, Watermarks};
 /// How long things take, in nanoseconds of the monotonic clock. What they cannot change is an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ElectionTimes {
-    /// A leader that is not heard for this long is not heard any more. The randomised timeout lies between this and twice
-    /// this.
+    /// A leader that is not heard for this long is not heard any more. The randomised timeout lies between this and
+    /// twice this.
     pub timeout_ns: u64,
     /// Between two heartbeats of a leader; a small part of the timeout.
     pub heartbeat_ns: u64,
@@ -93,11 +93,8 @@ impl Election {
             self.progress_since = now;
         }
         if role == Role::Leader {
-            if self.alone {
-                // There is nobody to hand over to: a slow disk is slow, and one that fails stops the replica.
-                return None;
-            }
-            if now >= self.progress_since + self.times.timeout_ns {
+            // Alone there is nobody to hand over to: a slow disk is slow, and one that fails stops the replica.
+            if !self.alone && now >= self.progress_since + self.times.timeout_ns {
                 self.progress_since = now;
                 return Some(Due::Stalled);
             }
@@ -134,5 +131,60 @@ impl Election {
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         self.random
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMES: ElectionTimes = ElectionTimes { timeout_ns: 1_000, heartbeat_ns: 100 };
+
+    fn poll(election: &mut Election, role: Role, now: u64) -> Option<Due> {
+        election.poll(role, Watermarks::default(), 0, role == Role::Leader, now)
+    }
+
+    #[test]
+    fn p9_a_silent_leader_is_first_not_heard_and_then_replaced() {
+        let mut election = Election::new(TIMES, 7, false);
+        assert_eq!(poll(&mut election, Role::Follower, 1), None);
+        let silence = election.next_due(Role::Follower, false);
+        assert_eq!(silence, 1_001);
+        assert_eq!(poll(&mut election, Role::Follower, silence), Some(Due::Silence));
+        let timeout = election.next_due(Role::Follower, false);
+        assert!((1_001..2_001).contains(&timeout), "{timeout}");
+        assert_eq!(poll(&mut election, Role::Follower, timeout), Some(Due::Timeout));
+        election.reset(timeout + 5);
+        assert_eq!(election.next_due(Role::Follower, false), timeout + 1_005);
+    }
+
+    #[test]
+    fn p9_a_leader_that_makes_no_progress_is_told_so() {
+        let mut election = Election::new(TIMES, 7, false);
+        assert_eq!(poll(&mut election, Role::Leader, 1), Some(Due::Heartbeat));
+        assert_eq!(poll(&mut election, Role::Leader, 50), None);
+        assert_eq!(poll(&mut election, Role::Leader, 101), Some(Due::Heartbeat));
+        let marks = Watermarks { formed: assize_wire::Slot(1), ..Watermarks::default() };
+        assert_eq!(election.poll(Role::Leader, marks, 0, true, 900), Some(Due::Heartbeat), "progress at 900");
+        assert_eq!(election.poll(Role::Leader, marks, 0, true, 1_899), Some(Due::Heartbeat));
+        assert_eq!(election.poll(Role::Leader, marks, 0, true, 1_900), Some(Due::Stalled));
+        assert_eq!(
+            election.poll(Role::Leader, marks, 0, false, 9_000),
+            Some(Due::Heartbeat),
+            "nothing is due"
+        );
+        assert_eq!(election.poll(Role::Leader, marks, 0, false, 9_001), None);
+    }
+
+    #[test]
+    fn who_is_alone_leads_at_once_and_waits_for_nobody() {
+        let mut election = Election::new(TIMES, 7, true);
+        assert_eq!(poll(&mut election, Role::Follower, 1), Some(Due::Timeout));
+        assert_eq!(poll(&mut election, Role::Leader, 1), Some(Due::Heartbeat));
+        assert_eq!(
+            election.poll(Role::Leader, Watermarks::default(), 0, true, 1_000_000),
+            Some(Due::Heartbeat)
+        );
+        assert_eq!(election.poll(Role::Leader, Watermarks::default(), 0, true, 1_000_001), None);
     }
 }

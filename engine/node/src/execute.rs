@@ -15,8 +15,8 @@ use crate::held::StripePayload;
 
 /// Chosen slots that this core's shards were not given yet, in slot order.
 ///
-/// Invariants: slots ascend without a gap; the shards get a slot only when all of its stripes here have their bytes, and
-/// when the outcome stream has room for what they may come to.
+/// Invariants: slots ascend without a gap; the shards get a slot only when all of its stripes here have their bytes,
+/// and when the outcome stream has room for what they may come to.
 #[derive(Default)]
 pub(crate) struct Pending {
     slots: VecDeque<PendingSlot>,
@@ -140,8 +140,8 @@ impl Core {
         any
     }
 
-    /// Whether the outcome stream surely takes what the first waiting slot, and all that runs, come to. Where this replica
-    /// leads it was seen to at admission; a follower, or one that replays, waits for room.
+    /// Whether the outcome stream surely takes what the first waiting slot, and all that runs, come to. Where this
+    /// replica leads it was seen to at admission; a follower, or one that replays, waits for room.
     fn takes_outcomes(&mut self) -> bool {
         let (waiting_events, waiting_stripes) = self.pending.waiting();
         let held = self.usher.seats.iter().map(|seat| (seat.held.chosen_events(), seat.held.chosen_len()));

@@ -7,7 +7,8 @@ use assize_wire::message::{Hello, Read, Refused, RefusedCode, Submit};
 use assize_wire::{ClusterId, StreamTime};
 
 use crate::connections::ConnectionId;
-use crate::core::{Core, Output};
+use crate::core::Core;
+use crate::output::Output;
 
 impl Core {
     /// A whole frame of a client.

@@ -1,5 +1,5 @@
-//! What waits for a stripe: the clients whose events are in it, from its sealing until it is published, and the shard that
-//! is to run it, from its choice on. Its bytes are with [`crate::stripes`].
+//! What waits for a stripe: the clients whose events are in it, from its sealing until it is published, and the shard
+//! that is to run it, from its choice on. Its bytes are with [`crate::stripes`].
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;

@@ -7,9 +7,10 @@ use assize_wire::message::{Refused, RefusedCode};
 use assize_wire::outcome::Status;
 use assize_wire::{Ballot, ReplicaId, StripeId};
 
-use crate::core::{Core, Output};
+use crate::core::Core;
 use crate::limits::RETRY_AFTER_US;
 use crate::message::CoreMessage;
+use crate::output::Output;
 use crate::usher::{Run, Turned, write_turned};
 
 impl Core {
@@ -24,8 +25,8 @@ impl Core {
         self.tell_serving();
     }
 
-    /// It does not lead any more. Stripes that are open, or that no slot held here names, are discarded; their clients are
-    /// told to go to the leader with the same keys, as are those of stripes that are voided later (P10).
+    /// It does not lead any more. Stripes that are open, or that no slot held here names, are discarded; their clients
+    /// are told to go to the leader with the same keys, as are those of stripes that are voided later (P10).
     pub(crate) fn take_unlead(&mut self, named: &[StripeId]) {
         self.ballot = Ballot::NONE;
         if canary::armed(Canary::StripesDroppedEarly) {
@@ -42,7 +43,8 @@ impl Core {
         self.refuse_reads();
     }
 
-    /// Slots that named these stripes are void (P4): they are not chosen any more under the ballot they were sealed under.
+    /// Slots that named these stripes are void (P4): they are not chosen any more under the ballot they were sealed
+    /// under.
     pub(crate) fn take_voided(&mut self, ids: &[StripeId]) {
         let mut runs = Vec::new();
         for seat in &mut self.usher.seats {
@@ -61,8 +63,8 @@ impl Core {
         self.usher.leader = leader.filter(|leader| *leader != self.greeting.replica);
     }
 
-    /// Tells clients that events were not taken here: their fate is open. Each by itself, since others of the same request may
-    /// be in stripes that stay and are answered later.
+    /// Tells clients that events were not taken here: their fate is open. Each by itself, since others of the same
+    /// request may be in stripes that stay and are answered later.
     fn refuse_runs(&mut self, runs: &[Run]) {
         let time = self.stream_time;
         for of_one in

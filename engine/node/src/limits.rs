@@ -87,8 +87,8 @@ pub(crate) const REFUSAL_PAUSE_NS: u64 = 1_000_000_000;
 /// A stripe that was asked for and did not come is asked for again, of the next peer, after this long, in nanoseconds.
 pub(crate) const STRIPE_ASK_AGAIN_NS: u64 = 40_000_000;
 
-/// Stripes of one shard that no chosen slot names and that a replica takes from its peers unasked. What it does not take it
-/// asks for when a manifest names it.
+/// Stripes of one shard that no chosen slot names and that a replica takes from its peers unasked. What it does not
+/// take it asks for when a manifest names it.
 pub(crate) const UNNAMED_STRIPES_MAX: usize = 64;
 
 /// Copies that are missing for a stripe that has run here are asked for after this long, and again after as long, in

@@ -46,7 +46,7 @@ impl LogIds {
     /// Whether a log is one of stripes and accepts.
     #[must_use]
     pub fn are_stripes(log: LogId) -> bool {
-        log.0 % LOGS_PER_CORE == 0
+        log.0.is_multiple_of(LOGS_PER_CORE)
     }
 
     /// The core that asked for an operation: the owner of its log, or for the superblock the control core.

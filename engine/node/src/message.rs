@@ -98,8 +98,8 @@ pub enum CoreMessage {
         /// What to read.
         entities: Vec<ReadEntity>,
     },
-    /// To the Docket: tell this core once `slot` is published by the whole replica, and a majority has confirmed since now
-    /// that it leads.
+    /// To the Docket: tell this core once `slot` is published by the whole replica, and a majority has confirmed since
+    /// now that it leads.
     WatchRead {
         /// The slot.
         slot: Slot,

@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 use assize_wire::peer::Lane;
 use assize_wire::{ReplicaId, ShardId};
 
-use crate::core::{Core, Output};
+use crate::core::Core;
 use crate::federation::{Dial, FederationEvent, LinkId, Loss, RefusedPeer};
+use crate::output::Output;
 
 /// What an operator is told of connections between replicas.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,9 +11,10 @@ use assize_wire::published::PublishedStripe;
 use assize_wire::{Position, ShardId};
 
 use crate::connections::ConnectionRef;
-use crate::core::{Core, Output};
+use crate::core::Core;
 use crate::message::CoreMessage;
 use crate::outcome_stream::Wanted;
+use crate::output::Output;
 use crate::usher::Run;
 
 /// An answer that lacks only its response, which the outcome stream has.

@@ -1,5 +1,5 @@
-//! Slots that recovery found: their stripes are read ahead by the boot thread, and brought along when the Docket tells that
-//! they are chosen.
+//! Slots that recovery found: their stripes are read ahead by the boot thread, and brought along when the Docket tells
+//! that they are chosen.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

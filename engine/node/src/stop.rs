@@ -1,5 +1,5 @@
-//! A stop: nothing more is admitted, what was admitted is answered and durable, leadership is handed over, then every core
-//! halts.
+//! A stop: nothing more is admitted, what was admitted is answered and durable, leadership is handed over, then every
+//! core halts.
 
 use assize_consensus::Role;
 use assize_wire::Ballot;

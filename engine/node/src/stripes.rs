@@ -1,7 +1,8 @@
-//! The stripes that this core holds, own and peers', by identity: in memory while they are wanted there, else in the log.
+//! The stripes that this core holds, own and peers', by identity: in memory while they are wanted there, else in the
+//! log.
 //!
-//! A stripe comes before the manifest that names it, or is asked for after it; it is found, given to peers and evaluated
-//! by its identity, never by its position (P8).
+//! A stripe comes before the manifest that names it, or is asked for after it; it is found, given to peers and
+//! evaluated by its identity, never by its position (P8).
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -114,8 +115,8 @@ impl Stripes {
         self.held.iter().find(|(id, stripe)| id.shard == shard && unnamed(stripe)).map(|(id, _)| *id)
     }
 
-    /// Whether one more stripe that nobody asked for may be taken from a peer: a peer that seals without end while nothing
-    /// is chosen costs bounded memory and log.
+    /// Whether one more stripe that nobody asked for may be taken from a peer: a peer that seals without end while
+    /// nothing is chosen costs bounded memory and log.
     pub(crate) fn takes_unasked(&self, shard: ShardId) -> bool {
         let of_shard = |id: &StripeId| id.shard == shard;
         let unnamed = self.held.iter().filter(|(id, stripe)| of_shard(id) && stripe.slot.is_none());
@@ -170,9 +171,12 @@ impl Stripes {
         now: u64,
     ) -> Option<(StripeId, ReplicaId)> {
         let (id, wanted) = self.wanted.iter_mut().find(|(_, wanted)| wanted.due <= now)?;
-        let other = |from: ReplicaId| ReplicaId((from.0 + 1) % replicas);
-        let from = if wanted.from == own { other(own) } else { wanted.from };
-        wanted.from = other(from);
+        let after = |from: ReplicaId| {
+            let next = ReplicaId((from.0 + 1) % replicas);
+            if next == own { ReplicaId((next.0 + 1) % replicas) } else { next }
+        };
+        let from = if wanted.from == own { after(own) } else { wanted.from };
+        wanted.from = after(from);
         wanted.due = now + STRIPE_ASK_AGAIN_NS;
         Some((*id, from))
     }
@@ -180,5 +184,98 @@ impl Stripes {
     /// When [`Stripes::poll_wanted`] has something next.
     pub(crate) fn next_due(&self) -> Option<u64> {
         self.wanted.values().map(|wanted| wanted.due).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use assize_wal::SegmentId;
+    use assize_wire::Hash;
+
+    use super::*;
+
+    fn id(number: u8) -> StripeId {
+        StripeId { shard: ShardId(0), hash: Hash([number; 32]) }
+    }
+
+    fn at(offset: u64) -> RecordLocation {
+        RecordLocation { log: LogId(0), segment: SegmentId(0), offset, bytes: 4096 }
+    }
+
+    fn buffer() -> Arc<BlockBuffer> {
+        Arc::new(BlockBuffer::for_record(0))
+    }
+
+    const OLD: Ballot = Ballot::NONE;
+
+    fn new() -> Ballot {
+        Ballot::new(2, ReplicaId(1))
+    }
+
+    /// StripeDurable, StripeNamed, StripeReleased: what a chosen slot names stays until a checkpoint covers it; of the
+    /// rest goes what was sealed under lower ballots.
+    #[test]
+    fn p8_a_stripe_stays_until_it_is_released_or_covered() {
+        let mut stripes = Stripes::default();
+        for (number, ballot) in [(1, OLD), (2, OLD), (3, new())] {
+            stripes.handle_appended(id(number), ballot);
+            assert!(stripes.handle_durable(id(number), buffer(), at(u64::from(number) * 4096)).is_empty());
+        }
+        stripes.handle_chosen(id(1), Slot(7));
+        assert_eq!(stripes.unnamed(LogId(0)).count(), 2);
+        assert_eq!(stripes.release(new()), [id(2)]);
+        assert!(stripes.contains(id(1)) && !stripes.contains(id(2)) && stripes.contains(id(3)));
+        stripes.handle_checkpoint(Slot(6));
+        assert!(stripes.contains(id(1)), "slot 7 is above the checkpoint");
+        stripes.handle_checkpoint(Slot(7));
+        assert!(!stripes.contains(id(1)) && stripes.contains(id(3)));
+    }
+
+    /// StripeTaken: a peer that seals without end while nothing is chosen fills neither memory nor log.
+    #[test]
+    fn p8_few_stripes_are_taken_unasked() {
+        let mut stripes = Stripes::default();
+        for number in 0..UNNAMED_STRIPES_MAX as u8 {
+            assert!(stripes.takes_unasked(ShardId(0)));
+            stripes.handle_appended(id(number), new());
+        }
+        assert!(!stripes.takes_unasked(ShardId(0)) && stripes.takes_unasked(ShardId(1)));
+        stripes.handle_durable(id(0), buffer(), at(0));
+        stripes.handle_chosen(id(0), Slot(1));
+        assert!(stripes.takes_unasked(ShardId(0)));
+    }
+
+    /// Each peer is asked in turn, and none twice without a pause.
+    #[test]
+    fn p8_a_stripe_is_asked_of_every_peer_and_never_of_oneself() {
+        let mut stripes = Stripes::default();
+        let own = ReplicaId(1);
+        stripes.want(id(9), own, 5);
+        let mut asked = Vec::new();
+        let mut now = 5;
+        for _ in 0..4 {
+            let (stripe, from) = stripes.poll_wanted(own, 3, now).expect("it is due");
+            assert_eq!(stripe, id(9));
+            assert_eq!(stripes.poll_wanted(own, 3, now), None, "not twice at once");
+            asked.push(from.0);
+            now = stripes.next_due().expect("it is asked for again");
+        }
+        assert_eq!(asked, [2, 0, 2, 0]);
+        stripes.handle_appended(id(9), new());
+        assert_eq!(stripes.next_due(), None);
+    }
+
+    #[test]
+    fn a_peer_that_asks_while_a_stripe_is_written_is_sent_it_once_it_is_durable() {
+        let mut stripes = Stripes::default();
+        stripes.handle_appended(id(1), new());
+        for peer in [2, 0, 2] {
+            stripes.send_when_durable(id(1), ReplicaId(peer));
+        }
+        assert_eq!(stripes.handle_durable(id(1), buffer(), at(0)), [ReplicaId(2), ReplicaId(0)]);
+        assert!(stripes.handle_published(id(1)).is_some(), "its buffer is used again");
+        assert!(
+            stripes.get(id(1)).is_some_and(|stripe| stripe.buffer.is_none() && stripe.location.is_some())
+        );
     }
 }

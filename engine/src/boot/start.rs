@@ -195,8 +195,8 @@ fn check(
     Ok(())
 }
 
-/// Makes the new incarnation, its cuts and the highest ballot seen durable, before anything is appended or promised (L5,
-/// P3).
+/// Makes the new incarnation, its cuts and the highest ballot seen durable, before anything is appended or promised
+/// (L5, P3).
 fn begin(
     directory: &DataDirectory,
     found: FoundSuperblock,

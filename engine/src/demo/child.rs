@@ -1,9 +1,12 @@
 //! A replica's process, as the demo runs it.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{self, ChildStdout, Command, Stdio};
+use std::process::{self, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 use super::Ended;
 use crate::exit::Exit;
@@ -11,10 +14,11 @@ use crate::exit::Exit;
 /// A running `assize serve`. It stops when its standard input closes, so it never outlives this process.
 pub(super) struct Child {
     process: process::Child,
-    out: BufReader<ChildStdout>,
+    /// The lines of its standard output; the channel ends with the process.
+    lines: Receiver<String>,
     address: Option<String>,
-    /// What it said at its end.
-    last_words: String,
+    /// What it told at its end.
+    digest: Option<StateDigest>,
 }
 
 /// What a replica's entities come to, as it tells when it stops.
@@ -46,21 +50,34 @@ impl Child {
         let Some(stdout) = process.stdout.take() else {
             return Err(("the replica's process has no standard output".to_owned(), Exit::Internal));
         };
-        Ok(Child { process, out: BufReader::new(stdout), address: None, last_words: String::new() })
+        let (sender, lines) = channel();
+        // A thread, so that one replica can be waited for without missing the end of another.
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Child { process, lines, address: None, digest: None })
     }
 
-    /// Waits until it serves, and returns where.
-    pub(super) fn wait_until_serving(&mut self) -> Result<&str, Ended> {
+    /// Where it serves, if it does by now, or within `wait`.
+    pub(super) fn serving(&mut self, wait: Duration) -> Result<Option<&str>, Ended> {
         if self.address.is_none() {
-            let fail = |error: std::io::Error| (format!("the replica's process: {error}"), Exit::Host);
-            let mut line = String::new();
-            self.out.read_line(&mut line).map_err(fail)?;
-            match line.trim().strip_prefix("serving ") {
-                Some(address) => self.address = Some(address.to_owned()),
-                None => return Err(ended(self.process.wait().map_err(fail)?)),
+            match self.lines.recv_timeout(wait) {
+                Ok(line) => self.address = line.strip_prefix("serving ").map(str::to_owned),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    let status = self.process.wait();
+                    return Err(ended(
+                        status
+                            .map_err(|error| (format!("waiting for the replica: {error}"), Exit::Internal))?,
+                    ));
+                }
             }
         }
-        Ok(self.address.as_deref().unwrap_or_default())
+        Ok(self.address.as_deref())
     }
 
     /// Begins its latencies anew.
@@ -80,8 +97,7 @@ impl Child {
     /// Stops it in good order and waits for its end.
     pub(super) fn stop(&mut self) -> Result<(), Ended> {
         drop(self.process.stdin.take());
-        // The end of its output is its own; what it said is read before, or it might wait for a reader.
-        let _ = self.out.read_to_string(&mut self.last_words);
+        self.digest = self.lines.iter().filter_map(|line| parse_digest(&line)).last();
         let status = self.process.wait();
         let status = status.map_err(|error| (format!("waiting for the replica: {error}"), Exit::Internal))?;
         if status.success() { Ok(()) } else { Err(ended(status)) }
@@ -90,7 +106,7 @@ impl Child {
 
 /// What stopped replicas told of their states: nothing where one did not tell.
 pub(super) fn state_digests(children: &mut [Child]) -> Vec<Option<StateDigest>> {
-    children.iter().map(|child| child.last_words.lines().find_map(parse_digest)).collect()
+    children.iter().map(|child| child.digest.clone()).collect()
 }
 
 /// A line `digest SLOT HEX`.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use assize_domain::DomainRegistry;
 use assize_tools::client::{Client, Options};
@@ -31,10 +31,7 @@ impl Replicas {
         for (config, stages) in &files {
             children.push(Child::spawn(config, stages)?);
         }
-        let mut addresses = Vec::new();
-        for child in &mut children {
-            addresses.push(child.wait_until_serving()?.to_owned());
-        }
+        let addresses = wait_until_serving(&mut children)?;
         Ok(Replicas { children, files, addresses })
     }
 
@@ -53,8 +50,8 @@ impl Replicas {
         let fail = |error: &dyn std::fmt::Display| (format!("asking who leads: {error}"), Exit::Internal);
         let options = Options { connect_timeout: LEADER_WITHIN, ..Options::default() };
         let mut client = Client::connect(&self.addresses, options).map_err(|error| fail(&error))?;
-        let until = std::time::Instant::now() + LEADER_WITHIN;
-        while std::time::Instant::now() < until {
+        let until = Instant::now() + LEADER_WITHIN;
+        while Instant::now() < until {
             if let Some(leader) = client.leader() {
                 return Ok(leader);
             }
@@ -79,9 +76,7 @@ impl Replicas {
     /// Stops all in good order, `first` first: whoever leads hands over to those that are still there.
     pub(super) fn stop(&mut self, first: Option<ReplicaId>) -> Result<Vec<Option<StateDigest>>, Ended> {
         // One that was started again may still be reading its log, and is stopped when it has done so.
-        for child in &mut self.children {
-            child.wait_until_serving()?;
-        }
+        wait_until_serving(&mut self.children)?;
         let first = first.map_or(0, |first| usize::from(first.0));
         let (before, from) = self.children.split_at_mut(first);
         for child in from.iter_mut().chain(before) {
@@ -98,6 +93,25 @@ impl Replicas {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.children.len()
+    }
+}
+
+/// Waits until all serve, and returns where; one that ends before is why the others wait.
+fn wait_until_serving(children: &mut [Child]) -> Result<Vec<String>, Ended> {
+    let until = Instant::now() + SERVING_WITHIN;
+    loop {
+        let mut addresses = Vec::new();
+        for child in children.iter_mut() {
+            addresses.extend(child.serving(SERVING_ASKED)?.map(str::to_owned));
+        }
+        if addresses.len() == children.len() {
+            return Ok(addresses);
+        }
+        if Instant::now() >= until {
+            let missing = children.len() - addresses.len();
+            let why = format!("{missing} replicas do not serve after {SERVING_WITHIN:?}");
+            return Err((why, Exit::Internal));
+        }
     }
 }
 
@@ -131,4 +145,6 @@ fn format(sizing: &Sizing, domains: &DomainRegistry) -> Result<Vec<(PathBuf, Pat
     Ok(files)
 }
 
+const SERVING_WITHIN: Duration = Duration::from_secs(60);
+const SERVING_ASKED: Duration = Duration::from_millis(20);
 const LEADER_WITHIN: Duration = Duration::from_secs(5);

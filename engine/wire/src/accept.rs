@@ -1,5 +1,5 @@
-//! The payload of an accept record in a log: ballot, what its writer knew chosen, whether the proposal was fresh, and the
-//! manifest's bytes (P2, P7). Little-endian:
+//! The payload of an accept record in a log: ballot, what its writer knew chosen, whether the proposal was fresh, and
+//! the manifest's bytes (P2, P7). Little-endian:
 //!
 //! | bytes | field | meaning |
 //! |---|---|---|

@@ -3,11 +3,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use assize_wal::memory::{MemoryDevice, Random};
 use assize_node::LogIds;
-use assize_wal::{
-    BLOCK_BYTES, Completion, Device, Done, Operation, OperationId, SegmentId, SegmentReader,
-};
+use assize_wal::memory::{MemoryDevice, Random};
+use assize_wal::{BLOCK_BYTES, Completion, Device, Done, Operation, OperationId, SegmentId, SegmentReader};
 use assize_wire::LogId;
 
 use crate::recorder::Recorder;

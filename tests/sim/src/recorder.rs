@@ -355,12 +355,7 @@ impl Recorder {
         let mut stripes = Vec::new();
         for named in &manifest.stripes {
             let whole = self.stripes.contains(&named.id);
-            hold!(
-                "durability",
-                whole,
-                "P2: slot {slot} is durable and its stripe {:?} is not",
-                named.id
-            );
+            hold!("durability", whole, "P2: slot {slot} is durable and its stripe {:?} is not", named.id);
             let found = self.known.get(&named.id);
             stripes.extend(found.map(|bytes| (named.id.shard, bytes.payload().to_vec())));
         }

@@ -367,7 +367,9 @@ impl Replica {
                 Output::CopiesMissing { .. } => self.seen.copies_missing += 1,
                 Output::CheckpointNeeded { .. } => self.seen.checkpoints_needed += 1,
                 Output::PeerDiverged { slot, shard, replica, .. } => {
-                    panic!("[outputs] replica {replica} computed something else for slot {slot} of shard {shard}");
+                    panic!(
+                        "[outputs] replica {replica} computed something else for slot {slot} of shard {shard}"
+                    );
                 }
                 Output::Finding(finding) => panic!("[outputs] {finding:?}"),
                 Output::Diverged { slot, shard, .. } => {

@@ -300,7 +300,12 @@ fn drawn(shape: &Shape, superblock: &Superblock) -> Random {
     Random(shape.entropy ^ own.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-fn federation(shape: &Shape, core: CoreId, layout: &Arc<Layout>, superblock: &Superblock) -> FederationConfig {
+fn federation(
+    shape: &Shape,
+    core: CoreId,
+    layout: &Arc<Layout>,
+    superblock: &Superblock,
+) -> FederationConfig {
     if shape.replicas == 1 {
         return FederationConfig::alone(core, Arc::clone(layout), CLUSTER);
     }

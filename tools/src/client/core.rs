@@ -243,8 +243,7 @@ impl Core {
                 let lane = &mut self.lanes[at];
                 lane.session = Some(Session::new(self.finder.cluster()));
                 lane.connecting = false;
-                lane.last_heard = now;
-                lane.progress_at = now;
+                lane.handle_owed(now);
             }
         }
     }

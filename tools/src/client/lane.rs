@@ -29,7 +29,9 @@ pub(super) struct Lane {
     pub backoff: Duration,
     /// When anything came, a pong included; or when it began to owe something.
     pub last_heard: Tick,
-    /// When an answer came, or when it began to owe something, or when its silence was last found strange.
+    /// When an answer came, or when it began to owe something.
+    pub answered_at: Tick,
+    /// The same, or when its silence was last found strange.
     pub progress_at: Tick,
     /// The shell has been told to connect and has not yet said how it went.
     pub connecting: bool,
@@ -71,6 +73,7 @@ impl Lane {
             lost_at: Tick::default(),
             backoff: Duration::ZERO,
             last_heard: Tick::default(),
+            answered_at: Tick::default(),
             progress_at: Tick::default(),
             connecting: false,
         }
@@ -84,8 +87,7 @@ impl Lane {
     /// Keeps a request and returns its tag.
     pub(super) fn track(&mut self, request: InFlight, now: Tick) -> u64 {
         if !self.is_owed() {
-            self.last_heard = now;
-            self.progress_at = now;
+            self.handle_owed(now);
         }
         let at = self.free.pop().unwrap_or_else(|| {
             self.in_flight.push(None);
@@ -159,6 +161,13 @@ impl Lane {
         }
     }
 
+    /// From now on the replica owes something.
+    pub(super) fn handle_owed(&mut self, now: Tick) {
+        self.last_heard = now;
+        self.answered_at = now;
+        self.progress_at = now;
+    }
+
     /// Whether the replica owes something here, a welcome included.
     pub(super) fn is_owed(&self) -> bool {
         self.session.as_ref().is_some_and(Session::is_waiting)
@@ -180,7 +189,8 @@ impl Lane {
             (Some(session), Part::Former(_)) if !session.is_waiting() => Tick::default(),
             (Some(_), Part::Former(since)) => since.after(options.silence_timeout),
             (Some(session), Part::Current) if session.is_waiting() => {
-                self.last_heard.after(options.silence_timeout)
+                let unheard = self.last_heard.after(options.silence_timeout);
+                unheard.min(self.answered_at.after(options.answer_timeout))
             }
             (Some(_), Part::Current) => Tick::NEVER,
         }

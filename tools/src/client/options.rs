@@ -20,6 +20,9 @@ pub struct Options {
     pub request_timeout: Duration,
     /// A connection that owes something and does not even answer a ping for so long is given up and made anew.
     pub silence_timeout: Duration,
+    /// A connection that owes something and answers nothing but pings for so long is made anew, too: what is under way
+    /// may have been lost, and sending it again under the same keys finds out.
+    pub answer_timeout: Duration,
     /// The first wait before looking for a leader, connecting or submitting again.
     pub backoff_min: Duration,
     /// The longest wait before looking for a leader, connecting or submitting again.
@@ -35,6 +38,7 @@ impl Default for Options {
             key_lifetime: Duration::from_secs(3600),
             request_timeout: Duration::from_secs(1),
             silence_timeout: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(10),
             backoff_min: Duration::from_millis(2),
             backoff_max: Duration::from_millis(500),
         }

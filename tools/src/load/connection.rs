@@ -36,7 +36,9 @@ pub(super) struct Connection {
     waiting: VecDeque<usize>,
     connect_at: u64,
     last_heard: u64,
-    /// When an answer came, or it began to owe some, or its silence was last found strange.
+    /// When an answer came, or it began to owe some.
+    answered_at: u64,
+    /// The same, or when its silence was last found strange.
     progress_at: u64,
     pub welcomed_once: bool,
     /// What the last lost connection met, for people.
@@ -61,6 +63,7 @@ impl Connection {
             waiting: VecDeque::new(),
             connect_at: 0,
             last_heard: 0,
+            answered_at: 0,
             progress_at: 0,
             welcomed_once: false,
             last: String::new(),
@@ -195,6 +198,7 @@ impl Connection {
         }
         if !session.is_waiting() {
             self.last_heard = now;
+            self.answered_at = now;
             self.progress_at = now;
         }
         batch.state = BatchState::Sent;
@@ -217,6 +221,7 @@ impl Connection {
                 self.stream = Some(stream);
                 self.session = Some(Session::new(self.cluster));
                 self.last_heard = now;
+                self.answered_at = now;
                 self.progress_at = now;
             }
             Err(error) => self.lose(context, now, format!("{address}: {error}")),
@@ -230,7 +235,9 @@ impl Connection {
             return;
         };
         let is_over = |since: u64, limit: Duration| now.saturating_sub(since) > limit.as_nanos() as u64;
-        if is_over(self.last_heard, context.plan.silence_timeout) {
+        if is_over(self.last_heard, context.plan.silence_timeout)
+            || is_over(self.answered_at, context.plan.answer_timeout)
+        {
             return self.lose(context, now, "the connection fell silent".into());
         }
         if is_over(self.progress_at, context.plan.request_timeout) {
@@ -301,6 +308,7 @@ impl Connection {
                     }
                     if leads {
                         self.progress_at = now;
+                        self.answered_at = now;
                         context.shared.handle_answers(now);
                         context.finder.handle_progress();
                     }

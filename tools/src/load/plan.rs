@@ -50,6 +50,8 @@ pub struct LoadPlan {
     pub request_timeout: Duration,
     /// A connection that owes answers and does not even answer pings for so long is made anew.
     pub silence_timeout: Duration,
+    /// One that owes answers and answers nothing but pings for so long is made anew, too.
+    pub answer_timeout: Duration,
     /// How far ahead the keys' deadlines lie, at most 7/8 of the TTL.
     pub key_lifetime: Duration,
     /// Keep every event and its first answer for [`super::verify_journal`]. Costs memory per event.
@@ -113,6 +115,7 @@ impl LoadPlan {
             drain_limit: Duration::from_secs(60),
             request_timeout: Duration::from_secs(1),
             silence_timeout: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(10),
             key_lifetime: Duration::from_secs(3600),
             journal: false,
             stop: None,

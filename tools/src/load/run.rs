@@ -98,6 +98,7 @@ fn connect(plan: &LoadPlan) -> Result<Client, LoadError> {
     let options = Options {
         request_timeout: plan.request_timeout,
         silence_timeout: plan.silence_timeout,
+        answer_timeout: plan.answer_timeout,
         call_timeout: plan.drain_limit,
         ..Options::default()
     };

@@ -3,13 +3,14 @@
 //!
 //! A whole accept is not always the one that counts. With peers the newest one may be damaged, and an older one of the
 //! same slot be whole:
-//! 1. X is accepted at slot 8 under ballot 1, then Y under ballot 2. Y is chosen, this replica being one of the majority.
+//! 1. X is accepted at slot 8 under ballot 1, then Y under ballot 2. Y is chosen, this replica being one of the
+//!    majority.
 //! 2. The record of Y is damaged. A start finds X, whole.
 //! 3. It promises a third leader and says X. The leader hears of Y from nobody else that it asked, and proposes X.
 //!
 //! So X counts only if nothing says that something newer was accepted. What may say so:
-//! * a mark of ballot 2 at or above slot 8, or an accept above it under ballot 2: a slot is accepted under a ballot only
-//!   if the one below it was accepted under that ballot, or known chosen (P4);
+//! * a mark of ballot 2 at or above slot 8, or an accept above it under ballot 2: a slot is accepted under a ballot
+//!   only if the one below it was accepted under that ballot, or known chosen (P4);
 //! * the manifest of slot 9, newer than X, which does not chain to X;
 //! * what an earlier start found lost, which the superblock remembers.
 //!
@@ -237,8 +238,7 @@ impl<'a> Evidence<'a> {
             if above != Some((slot.next(), newest.manifest)) {
                 (known, endorsed) = (Slot::ZERO, (Incarnation(0), 0));
             }
-            // A writer that knew more chosen than it had knew at least what it wrote.
-            known = known.max(newest.read.chosen.min(*slot));
+            known = known.max(newest.read.chosen);
             endorsed = endorsed.max(newest.written);
             self.endorsed.insert(*slot, endorsed);
             if *slot <= known {

@@ -1,8 +1,9 @@
 //! Where whole records are missing from a log whose replica has peers, and which accepts may have been there.
 //!
-//! What a gap hides of stripes is named by the accepts of their slots. What it hides of accepts, nearly always, by marks:
-//! 1. An accept is durable, and its log knows: from now on each of its records carries a mark that covers the accept, and
-//!    says that the log is durable through it.
+//! What a gap hides of stripes is named by the accepts of their slots. What it hides of accepts, nearly always, by
+//! marks:
+//! 1. An accept is durable, and its log knows: from now on each of its records carries a mark that covers the accept,
+//!    and says that the log is durable through it.
 //! 2. Blocks of the accept are damaged.
 //! 3. A start finds the gap, and behind it a record that says so. Its mark covers whatever the gap hides.
 //!
@@ -10,8 +11,8 @@
 //! 1. Slot 19 is accepted under ballot 2, then slot 1 again under ballot 3, as its leader walks upward.
 //! 2. Both are damaged. The next record says (ballot 3, slot 1), and nothing of slot 19.
 //!
-//! Ballots only rise, so hidden accepts of lower ballots than that mark's are of ballots that the records before the gap
-//! leave open; and each is of a slot next to those known by then, at most as many as fit, two blocks each.
+//! Ballots only rise, so hidden accepts of lower ballots than that mark's are of ballots that the records before the
+//! gap leave open; and each is of a slot next to those known by then, at most as many as fit, two blocks each.
 //!
 //! Where no record behind it says that the log was durable through it, the gap is *open*:
 //! * nothing proves that it was ever durable: a torn tail, in which nothing was acknowledged;

@@ -12,12 +12,12 @@
 //! 3. Incarnation 3 reads C and finds B, whole, right behind it. B was never acknowledged and its slot may be C's.
 //!    The cut of incarnation 2 says that from A's place on nothing of incarnation 1 counts: B is void.
 //!
-//! With peers a loss in a log of stripes and accepts does not refuse the start. The replica starts *damaged*: it says for
-//! which slots it cannot vouch (P5), and repairs them by appending. What a start owes the next one:
-//! * The log goes on behind everything that was ever there, so a damaged block is never written again, and what may still
-//!   be read there later changes nothing.
-//! * A gap stays in the log until its segment is recycled, and each start judges it anew from what the records say. What
-//!   was repaired has a newer record, under a ballot that no mark outranks (`evidence.rs`).
+//! With peers a loss in a log of stripes and accepts does not refuse the start. The replica starts *damaged*: it says
+//! for which slots it cannot vouch (P5), and repairs them by appending. What a start owes the next one:
+//! * The log goes on behind everything that was ever there, so a damaged block is never written again, and what may
+//!   still be read there later changes nothing.
+//! * A gap stays in the log until its segment is recycled, and each start judges it anew from what the records say.
+//!   What was repaired has a newer record, under a ballot that no mark outranks (`evidence.rs`).
 //! * What cannot be judged anew is in the superblock ([`Recovered::to_remember`]).
 //!
 //! Whoever uses this keeps two promises of its own, without which a lost accept could be a lost promise:
@@ -112,8 +112,8 @@ pub struct Recovered {
     pub stripes: Vec<(StripeId, RecordLocation)>,
     /// The last accepted slot, or the checkpoint's.
     pub accepted_through: Slot,
-    /// What records of this incarnation begin to say: the highest (ballot, slot) of an accepted slot. With peers its slot
-    /// may be below the last one: a leader that walks upward has some accepted again under its own, higher ballot.
+    /// What records of this incarnation begin to say: the highest (ballot, slot) of an accepted slot. With peers its
+    /// slot may be below the last one: a leader that walks upward has some accepted again under its own, higher ballot.
     pub mark: Mark,
     /// The highest ballot seen anywhere, the promise in the superblock included (P3).
     pub ballot_max: Ballot,

@@ -2,8 +2,8 @@
 //! headers and accept payloads only.
 //!
 //! A replica with peers goes on behind a gap, with the next whole record that is not void. What an earlier start called
-//! void may look whole there, where the gap hides what voided it. That does no harm: it was written by this replica as it
-//! stands, so an accept in it was made, although never answered; what came after it is newer by write order.
+//! void may look whole there, where the gap hides what voided it. That does no harm: it was written by this replica as
+//! it stands, so an accept in it was made, although never answered; what came after it is newer by write order.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -236,8 +236,8 @@ impl Scanner<'_> {
     }
 
     /// With peers: the next whole record behind the end that is not void. Notes the gap before it; without one, the gap
-    /// before where the log goes on, behind what cannot be read and everything below the cut, so that nothing damaged is
-    /// written again.
+    /// before where the log goes on, behind what cannot be read and everything below the cut, so that nothing damaged
+    /// is written again.
     fn look_behind(&mut self, scan: &mut LogScan, incarnation: Incarnation) -> Option<ScannedRecord> {
         if !scan.peers {
             return None;
@@ -258,8 +258,8 @@ impl Scanner<'_> {
         next
     }
 
-    /// The next whole record behind the end that is not void, block by block; and where the last block ends that cannot be
-    /// read before it.
+    /// The next whole record behind the end that is not void, block by block; and where the last block ends that
+    /// cannot be read before it.
     fn next_whole(
         &mut self,
         scan: &mut LogScan,

@@ -122,7 +122,8 @@ pub(super) fn walk(
                 let hash = evidence.named_from_above(slot);
                 damaged.push(DamagedSlot { slot, hash, what: Damage::Accept, found });
             }
-            // Nothing higher can be accepted either: it is above all marks and everything held, or voided with this one.
+            // Nothing higher can be accepted either: it is above all marks and everything held, or voided with this
+            // one.
             (SlotDecision::End | SlotDecision::TornTail, _) => break,
             (decision, None) => unreachable!("{decision:?} of a slot without an accept"),
         }
@@ -133,8 +134,8 @@ pub(super) fn walk(
 
 /// What the superblock is to remember.
 ///
-/// With the ballot that something says of the last slot: less than of those below it, so it never asks for more than the
-/// logs do, as long as the logs still say so.
+/// With the ballot that something says of the last slot: less than of those below it, so it never asks for more than
+/// the logs do, as long as the logs still say so.
 pub(super) fn to_remember(walked: &Walked, evidence: &Evidence<'_>) -> Mark {
     let last = walked.damaged.last().map(|slot| slot.slot);
     let last = last.or(walked.accepted.last().map(|slot| slot.slot));

@@ -238,8 +238,8 @@ pub fn recover_from(device: &mut MemoryDevice, superblock: &Superblock) -> Resul
     recover(device, superblock, &mut read_accept, Peers::None)
 }
 
-/// How the payload of an accept begins here: slot, known chosen, hash of the manifest below. Then the stripes' ids. All of
-/// it is the manifest, too.
+/// How the payload of an accept begins here: slot, known chosen, hash of the manifest below. Then the stripes' ids.
+/// All of it is the manifest, too.
 pub fn accept_head(slot: Slot, chosen: Slot, previous: Hash) -> Vec<u8> {
     [&slot.0.to_le_bytes()[..], &chosen.0.to_le_bytes(), &previous.0].concat()
 }

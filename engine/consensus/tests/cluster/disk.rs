@@ -8,7 +8,7 @@ use assize_wire::manifest::Ordered;
 use assize_wire::{Ballot, Hash, Slot, StripeId};
 
 /// A record of the Docket's log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
     /// A stripe of shard 0, whose log is the Docket's.
     Stripe(StripeId),
@@ -16,7 +16,7 @@ pub enum Record {
     Accept { proposal: Proposal, readable: bool },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Disk {
     /// The superblock's promise.
     pub promised: Ballot,

@@ -144,15 +144,16 @@ impl World {
                 false => self.connect(at, other),
             }
         }
-        if self.rng.per_mille(faults.quarantine) && self.replicas.iter().all(|replica| !replica.quarantined) {
-            if let Some(docket) = &mut self.replicas[at].docket
-                && docket.watermarks().published == docket.watermarks().chosen
-                && self.links.len() > 1
-            {
-                docket.quarantine();
-                self.replicas[at].quarantined = true;
-                self.settle(at);
-            }
+        let first = self.replicas.iter().all(|replica| !replica.quarantined);
+        if self.rng.per_mille(faults.quarantine)
+            && first
+            && let Some(docket) = &mut self.replicas[at].docket
+            && docket.watermarks().published == docket.watermarks().chosen
+            && self.links.len() > 1
+        {
+            docket.quarantine();
+            self.replicas[at].quarantined = true;
+            self.settle(at);
         }
         if self.rng.per_mille(faults.checkpoint) {
             self.replicas[at].take_checkpoint();

@@ -108,8 +108,8 @@ pub fn docket_start(recovered: &Recovered) -> Result<DocketStart, ReadError> {
         damaged: recovered.damaged.iter().map(|damaged| (damaged.slot, damaged.hash)).collect(),
         chosen: recovered.chosen,
         promised: recovered.ballot_max,
-        // Stripes that no slot accepted here names are as good as gone. Whoever accepted a slot that names one has it, and
-        // may be asked; to keep it here it would have to be known when it may go (P8).
+        // Stripes that no slot accepted here names are as good as gone. Whoever accepted a slot that names one has it,
+        // and may be asked; to keep it here it would have to be known when it may go (P8).
         stored: Vec::new(),
     })
 }

@@ -124,8 +124,8 @@ impl Coordinator {
         }
     }
 
-    /// A slot is chosen. True if it is flagged and the cores are to take a checkpoint after it; not while there is another
-    /// one.
+    /// A slot is chosen. True if it is flagged and the cores are to take a checkpoint after it; not while there is
+    /// another one.
     pub(crate) fn handle_chosen(
         &mut self,
         slot: Slot,

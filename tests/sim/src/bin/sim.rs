@@ -72,7 +72,8 @@ fn main() -> ExitCode {
             statuses
         }
         Kind::Cluster(_) => {
-            let cluster::Summary { steps, slots, events, downs, ballots, partitions, resets, .. } = totals.cluster;
+            let cluster::Summary { steps, slots, events, downs, ballots, partitions, resets, .. } =
+                totals.cluster;
             println!(
                 "{steps} steps ({:.0}/s), {slots} slots, {events} events, {downs} times down, {ballots} ballots, \
                  {partitions} partitions, {resets} connections cut",
@@ -92,20 +93,22 @@ fn run(scenario: Kind, seed: u64, steps: Option<u64>, all: &Mutex<Totals>) {
         Kind::Replica(scenario) => {
             let run = Run { scenario, seed, steps: steps.unwrap_or(STEPS) };
             let ended = run.run();
-            ended.map(|summary| {
-                let mut all = all.lock().expect("nobody panics with it");
-                all.replica = all.replica.and(summary);
-            })
-            .map_err(|failure| failure.to_string())
+            ended
+                .map(|summary| {
+                    let mut all = all.lock().expect("nobody panics with it");
+                    all.replica = all.replica.and(summary);
+                })
+                .map_err(|failure| failure.to_string())
         }
         Kind::Cluster(kind) => {
             let run = cluster::Run { kind, seed, steps: steps.unwrap_or(cluster::STEPS) };
             let ended = run.run();
-            ended.map(|summary| {
-                let mut all = all.lock().expect("nobody panics with it");
-                all.cluster = all.cluster.and(summary);
-            })
-            .map_err(|failure| failure.to_string())
+            ended
+                .map(|summary| {
+                    let mut all = all.lock().expect("nobody panics with it");
+                    all.cluster = all.cluster.and(summary);
+                })
+                .map_err(|failure| failure.to_string())
         }
     };
     if let Err(failure) = failure {

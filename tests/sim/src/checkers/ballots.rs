@@ -16,7 +16,8 @@ pub(super) struct Ballots {
 
 impl Ballots {
     pub(super) fn count(&self) -> u64 {
-        let ballots: std::collections::HashSet<Ballot> = self.manifests.keys().map(|(ballot, _)| *ballot).collect();
+        let ballots: std::collections::HashSet<Ballot> =
+            self.manifests.keys().map(|(ballot, _)| *ballot).collect();
         ballots.len() as u64
     }
 

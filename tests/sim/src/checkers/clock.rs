@@ -1,5 +1,5 @@
-//! P13: stream time follows the clocks of a majority: no slot is chosen with a time that is further ahead of the true one than
-//! clocks may be apart. That holds only while a majority of clocks is right.
+//! P13: stream time follows the clocks of a majority: no slot is chosen with a time that is further ahead of the true
+//! one than clocks may be apart. That holds only while a majority of clocks is right.
 
 use super::hold;
 use crate::left::LoggedSlot;

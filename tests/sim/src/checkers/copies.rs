@@ -1,5 +1,5 @@
-//! C1: nothing leaves before `copies` replicas have computed it. A replica that has not heard that a slot is chosen has not
-//! computed it.
+//! C1: nothing leaves before `copies` replicas have computed it. A replica that has not heard that a slot is chosen
+//! has not computed it.
 
 use assize_wire::Slot;
 
@@ -23,6 +23,10 @@ impl Copies {
     pub(super) fn published(&self, slot: Slot) {
         let may = self.heard.iter().filter(|heard| **heard >= slot).count();
         let needed = self.needed;
-        hold!("copies", may >= needed, "C1: slot {slot} is published; {may} replicas may have run it, {needed} must have");
+        hold!(
+            "copies",
+            may >= needed,
+            "C1: slot {slot} is published; {may} replicas may have run it, {needed} must have"
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! C8, W2: the history of all clients together is linearizable. Events are totally ordered by the log, so what is left to
-//! show is that this order agrees with real time: what ended before something else was asked for stands before it.
-//! For reads, `reads.rs` shows the same account by account, which is enough: linearizability holds for all objects if it
-//! holds for each.
+//! C8, W2: the history of all clients together is linearizable. Events are totally ordered by the log, so what is left
+//! to show is that this order agrees with real time: what ended before something else was asked for stands before it.
+//! For reads, `reads.rs` shows the same account by account, which is enough: linearizability holds for all objects if
+//! it holds for each.
 
 use std::collections::HashMap;
 

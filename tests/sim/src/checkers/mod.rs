@@ -18,8 +18,8 @@ mod watermarks;
 use std::sync::Arc;
 
 use assize_consensus::Watermarks;
-use assize_wire::{Hash, Slot};
 use assize_wire::event::Event;
+use assize_wire::{Hash, Slot};
 
 pub use liveness::Budget;
 pub use reads::Asked;

@@ -1,6 +1,6 @@
-//! Clients of a cluster. Each sends to whom it believes to lead, follows `not leader`, tries another replica with the same
-//! keys when its connection is lost or no answer comes, and gives up what nobody can take any more. Some are not patient
-//! and send the same elsewhere while the first may still be answered; some are rude.
+//! Clients of a cluster. Each sends to whom it believes to lead, follows `not leader`, tries another replica with the
+//! same keys when its connection is lost or no answer comes, and gives up what nobody can take any more. Some are not
+//! patient and send the same elsewhere while the first may still be answered; some are rude.
 
 use std::collections::BTreeMap;
 
@@ -87,7 +87,8 @@ impl Clients {
 
     /// Events and reads under way.
     pub(super) fn unanswered(&self) -> usize {
-        let events = |client: &Client| client.submits.values().flat_map(|(_, events)| events).flatten().count();
+        let events =
+            |client: &Client| client.submits.values().flat_map(|(_, events)| events).flatten().count();
         self.clients.iter().map(|client| events(client) + client.reads.len()).sum()
     }
 
@@ -181,8 +182,9 @@ impl Clients {
         }
         self.leave(at, cluster);
         let replica = &cluster.replicas[leader];
-        let listening: Vec<usize> =
-            (0..replica.listening.len()).filter(|core| replica.listening[*core] && !replica.halted[*core]).collect();
+        let listening: Vec<usize> = (0..replica.listening.len())
+            .filter(|core| replica.listening[*core] && !replica.halted[*core])
+            .collect();
         if !replica.is_up() || listening.is_empty() {
             self.look_elsewhere(at, cluster);
             return false;
@@ -251,7 +253,8 @@ impl Clients {
             Said::Refused { request, code } => {
                 let client = &mut self.clients[at];
                 client.reads.remove(&request);
-                let events = client.submits.remove(&request).into_iter().flat_map(|(_, events)| events).flatten();
+                let events =
+                    client.submits.remove(&request).into_iter().flat_map(|(_, events)| events).flatten();
                 self.again.extend(events.map(|event| self.history.events[event].bytes.clone()));
                 if let RefusedCode::NotLeader { leader } = code {
                     self.redirected += 1;

@@ -1,15 +1,15 @@
 //! What goes wrong in a cluster, and only that: all of it must be survivable.
 //!
-//! * Any replicas may go down, all at once too, by power or by the process alone, at any step and again while they start:
-//!   what was flushed stays. A write or flush may fail, which stops its replica.
+//! * Any replicas may go down, all at once too, by power or by the process alone, at any step and again while they
+//!   start: what was flushed stays. A write or flush may fail, which stops its replica.
 //! * Any connection may break and lose what was under way, any piece may come late, any replica may be cut off from any
 //!   other, in one direction or both, for any time: not for ever.
 //! * Any replica may do nothing for a while and then go on, as a stopped process or a stuck core.
-//! * Any clock may run 200 ppm fast or slow and be off by a tenth of the bound. One at a time, or two of five, may be off by
-//!   more: such a replica must not lead. With more of them the cluster may hold until they are right again, which is not
-//!   done here, since then nobody could say what time it is.
-//! * A minority of replicas, the same ones in a run, may find blocks of their logs of stripes and accepts damaged at a start:
-//!   they repair them from the others. Of all others what a device says is durable stays readable.
+//! * Any clock may run 200 ppm fast or slow and be off by a tenth of the bound. One at a time, or two of five, may be
+//!   off by more: such a replica must not lead. With more of them the cluster may hold until they are right again,
+//!   which is not done here, since then nobody could say what time it is.
+//! * A minority of replicas, the same ones in a run, may find blocks of their logs of stripes and accepts damaged at a
+//!   start: they repair them from the others. Of all others what a device says is durable stays readable.
 
 use assize_wal::memory::Random;
 
@@ -84,7 +84,16 @@ impl Faults {
         let mut random = Random(seed ^ 0xfa17);
         let restarts = (0..usize::from(replicas)).map(|at| (random.below(habits.down_ns), at)).collect();
         let first_damaged = random.below(replicas.into()) as usize;
-        Faults { habits, random, restarts, parted: false, first_damaged, keep_down: false, downs: 0, partitions: 0 }
+        Faults {
+            habits,
+            random,
+            restarts,
+            parted: false,
+            first_damaged,
+            keep_down: false,
+            downs: 0,
+            partitions: 0,
+        }
     }
 
     pub(super) fn draws_power(&mut self) -> bool {

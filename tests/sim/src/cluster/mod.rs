@@ -158,7 +158,8 @@ impl Cluster {
     /// The replica that admits events, if one does; of two the one that began later.
     #[must_use]
     pub fn leader(&self) -> Option<usize> {
-        let leading = self.replicas.iter().enumerate().filter_map(|(at, replica)| Some((replica.leads()?, at)));
+        let leading =
+            self.replicas.iter().enumerate().filter_map(|(at, replica)| Some((replica.leads()?, at)));
         leading.max().map(|(_, at)| at)
     }
 

@@ -1,6 +1,6 @@
 //! The network: connections between cores, as TCP has them. Bytes of one direction arrive in order, late, in whatever
-//! pieces; between connections there is no order. A connection ends for each side at its own time, and with it a part of
-//! what was under way is lost, always the last part: never a byte is missing and a later one there.
+//! pieces; between connections there is no order. A connection ends for each side at its own time, and with it a part
+//! of what was under way is lost, always the last part: never a byte is missing and a later one there.
 
 use std::collections::VecDeque;
 
@@ -120,9 +120,11 @@ impl Network {
     pub(super) fn find(&self, replica: usize, core: usize, link: LinkId) -> Option<(usize, usize)> {
         let is_it = |end: &End| (end.replica, end.core, end.link) == (replica, core, Some(link));
         let ends = self.connections.iter().enumerate();
-        ends.flat_map(|(place, connection)| connection.ends.iter().enumerate().map(move |(at, end)| (place, at, end)))
-            .find(|(_, _, end)| is_it(end))
-            .map(|(place, at, _)| (place, at))
+        ends.flat_map(|(place, connection)| {
+            connection.ends.iter().enumerate().map(move |(at, end)| (place, at, end))
+        })
+        .find(|(_, _, end)| is_it(end))
+        .map(|(place, at, _)| (place, at))
     }
 
     /// Bytes that this end can send now.
@@ -284,11 +286,13 @@ impl Network {
     pub(super) fn next_due(&self, now: u64) -> Option<u64> {
         let dials = self.dials.iter().map(|dial| dial.due);
         let ends = self.connections.iter().flat_map(|connection| {
-            connection.ends.iter().enumerate().filter(|(_, end)| end.link.is_some()).flat_map(move |(at, end)| {
-                let from = connection.ends[1 - at].replica;
-                let pieces = end.under_way.front().filter(|_| !self.blocked[from][end.replica]);
-                pieces.map(|(due, _)| *due).into_iter().chain(end.ends_at)
-            })
+            connection.ends.iter().enumerate().filter(|(_, end)| end.link.is_some()).flat_map(
+                move |(at, end)| {
+                    let from = connection.ends[1 - at].replica;
+                    let pieces = end.under_way.front().filter(|_| !self.blocked[from][end.replica]);
+                    pieces.map(|(due, _)| *due).into_iter().chain(end.ends_at)
+                },
+            )
         });
         dials.chain(ends).filter(|due| *due > now).min()
     }

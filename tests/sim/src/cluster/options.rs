@@ -57,7 +57,12 @@ impl ClusterOptions {
             disks: [DiskHabits::CALM; REPLICAS_MAX],
             clock: ClockHabits { jitter_ns: 1_000_000, ..ClockHabits::CALM },
             step_ns_max: 100_000,
-            network: NetworkHabits { delay_ns: 100_000, jitter_ns: 200_000, slow_one_in: 0, buffer_bytes: 1 << 20 },
+            network: NetworkHabits {
+                delay_ns: 100_000,
+                jitter_ns: 200_000,
+                slow_one_in: 0,
+                buffer_bytes: 1 << 20,
+            },
             of_replica: Faults::NONE,
             faults: FaultHabits::NONE,
             clients: 1,

@@ -1,4 +1,5 @@
-//! A run of a cluster: under load and faults, then nothing goes wrong any more, everything ends, and the books are counted.
+//! A run of a cluster: under load and faults, then nothing goes wrong any more, everything ends, and the books are
+//! counted.
 
 use assize_wal::memory::Random;
 

@@ -183,7 +183,8 @@ impl ClusterWorld {
 
     /// All replicas stop, and their entities come to the same.
     pub fn stop_all(&mut self) {
-        let marks: Vec<_> = self.cluster.replicas.iter().map(|replica| replica.watermarks().published).collect();
+        let marks: Vec<_> =
+            self.cluster.replicas.iter().map(|replica| replica.watermarks().published).collect();
         self.faults.keep_down = true;
         self.cluster.replicas.iter_mut().for_each(crate::replica::Replica::stop);
         let mut budget = Budget::new("all replicas halt", FINISH_STEPS);
@@ -215,7 +216,8 @@ impl ClusterWorld {
         });
         let replicas: Vec<String> = replicas.collect();
         let (under_way, again) = (self.clients.unanswered(), self.clients.again.len());
-        let (chosen, now, statuses) = (self.checkers.log().len(), self.cluster.now_ns, &self.clients.statuses);
+        let (chosen, now, statuses) =
+            (self.checkers.log().len(), self.cluster.now_ns, &self.clients.statuses);
         format!(
             "{under_way} events under way, {again} to be sent again, {chosen} slots chosen, {} ms, {statuses:?}\n{}",
             now / 1_000_000,
@@ -226,7 +228,12 @@ impl ClusterWorld {
     fn ended(&self) -> u64 {
         use assize_wire::outcome::Status;
         let open = [Status::Busy as u8, Status::NotLeader as u8];
-        self.clients.statuses.iter().filter(|(status, _)| !open.contains(status)).map(|(_, count)| count).sum()
+        self.clients
+            .statuses
+            .iter()
+            .filter(|(status, _)| !open.contains(status))
+            .map(|(_, count)| count)
+            .sum()
     }
 }
 

@@ -5,6 +5,7 @@ use assize_sim::cluster::options::ClusterOptions;
 use assize_sim::cluster::scenario;
 use assize_sim::shape::Shape;
 
+/// LeaderAdmits.
 #[test]
 fn the_first_request_is_answered() {
     let seed: u64 = std::env::var("ASSIZE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);

@@ -180,6 +180,7 @@ impl Core {
 
     fn handle_progress(&mut self, lane: usize, now: Tick) {
         self.lanes[lane].progress_at = now;
+        self.lanes[lane].answered_at = now;
         if self.lanes[lane].part == Part::Current {
             self.finder.handle_progress();
         }

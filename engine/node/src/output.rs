@@ -1,0 +1,95 @@
+//! What a core wants done outside.
+
+use alloc::vec::Vec;
+
+use assize_consensus::Alarm;
+use assize_shards::{Finding, StateDigest};
+use assize_wal::Operation;
+use assize_wire::message::Refused;
+use assize_wire::{CoreId, Hash, ReplicaId, ShardId, Slot};
+
+use crate::checkpoint::CheckpointEnd;
+use crate::message::CoreMessage;
+use crate::peers::PeerNotice;
+use crate::stages::StripeStages;
+
+/// What a core wants done.
+pub enum Output {
+    /// An effect on a device.
+    Disk(Operation),
+    /// A message to another core.
+    Message {
+        /// To whom.
+        to: CoreId,
+        /// What.
+        message: CoreMessage,
+    },
+    /// A stripe's times, for the histograms.
+    Stages(StripeStages),
+    /// The stages told so far are to be forgotten.
+    Measure,
+    /// A client was refused and its connection is closed, for the operator.
+    Refused(Refused),
+    /// The control core: replayed slots are published through this one; more may be given.
+    Replayed(Slot),
+    /// Clients may connect from now on. They are served, or told who leads.
+    Listen,
+    /// This core serves: as leader, or as a follower that stands where the cluster does.
+    Serving,
+    /// The Docket met something that no working cluster does, for the operator.
+    Alarm(Alarm),
+    /// No peer's log reaches back to what this replica lacks: it needs a checkpoint of theirs.
+    CheckpointNeeded {
+        /// Who said so.
+        from: ReplicaId,
+        /// What is chosen there.
+        chosen: Slot,
+    },
+    /// Whether the clocks of a majority contradict this replica's now (P13).
+    ClockContradicted(bool),
+    /// A peer computed something else than what was published.
+    PeerDiverged {
+        /// The slot.
+        slot: Slot,
+        /// The shard.
+        shard: ShardId,
+        /// Who.
+        replica: ReplicaId,
+        /// The digest published.
+        published: Hash,
+        /// The digest it sent.
+        found: Hash,
+    },
+    /// A stripe has run here and too few replicas agree with it, for a while now; with the digests seen.
+    CopiesMissing {
+        /// The slot.
+        slot: Slot,
+        /// The shard.
+        shard: ShardId,
+        /// Who says what, this replica included.
+        seen: Vec<(ReplicaId, Hash)>,
+    },
+    /// A finding of the Clerk about this replica: it must publish nothing more (C5).
+    Finding(Finding),
+    /// The control core: a checkpoint is active, or failed.
+    Checkpoint(CheckpointEnd),
+    /// A replayed stripe has another digest than the one published before the restart (C4): this replica's
+    /// arithmetic or its disk is wrong. It must stop and publish nothing.
+    Diverged {
+        /// The slot.
+        slot: Slot,
+        /// The shard.
+        shard: ShardId,
+        /// The digest published.
+        expected: Hash,
+        /// The digest computed now.
+        found: Hash,
+    },
+    /// What happened to a connection to another replica, for the operator.
+    Peer(PeerNotice),
+    /// Everything that was admitted is answered and durable: the core may end once its sockets are flushed.
+    Halted {
+        /// What its shards' entities come to.
+        digests: Vec<StateDigest>,
+    },
+}
