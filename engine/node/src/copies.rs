@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use assize_consensus::limits::REPLICAS_MAX;
 use assize_shards::CopyFate;
 use assize_wire::peer::{Lane, PeerMessage};
 use assize_wire::{Hash, ReplicaId, ShardId, Slot};
@@ -19,6 +20,11 @@ pub(crate) struct CopiesAsked {
     since: u64,
     due: u64,
     alarmed: bool,
+    /// By replica: the last slot for which it was told, unasked, what was published, since it connected.
+    ///
+    /// 1. A replica that is far behind sends its digest of slot 5 and is told what was published. 2. When that comes
+    ///    it is itself far beyond slot 5. Were it to tell in return what it published, neither would ever stop.
+    told: [Slot; REPLICAS_MAX],
 }
 
 impl Core {
@@ -36,6 +42,12 @@ impl Core {
                 self.send_peer(peer, lane, &message);
             }
         }
+    }
+
+    /// A peer is connected, perhaps since it has started anew: it may have to be told everything again.
+    pub(crate) fn forget_told(&mut self, peer: ReplicaId, shard: ShardId) {
+        let seat = self.seat_of(shard);
+        self.copies_asked[seat].told[usize::from(peer.0)] = Slot::ZERO;
     }
 
     /// Copies of a peer.
@@ -56,7 +68,11 @@ impl Core {
                 }
                 // Who is far behind is told at once; whoever is only a little late has it from its other peers.
                 let far = slot.0 + self.usher.limits.window as u64 <= self.shards[seat].clerk().published().0;
-                answers.extend(published.filter(|_| far).map(|digest| (*slot, digest)));
+                let told = &mut self.copies_asked[seat].told[usize::from(from.0)];
+                if let Some(digest) = published.filter(|_| far && *slot > *told) {
+                    *told = *slot;
+                    answers.push((*slot, digest));
+                }
             }
         }
         if !answers.is_empty() {
@@ -83,7 +99,8 @@ impl Core {
             let Some((slot, last)) = self.shards[seat].clerk().unpublished() else { continue };
             let asked = &mut self.copies_asked[seat];
             if asked.slot != slot {
-                *asked = CopiesAsked { slot, since: now, due: now + COPIES_ASK_NS, alarmed: false };
+                let told = asked.told;
+                *asked = CopiesAsked { slot, since: now, due: now + COPIES_ASK_NS, alarmed: false, told };
             }
             if now < asked.due {
                 continue;

@@ -100,8 +100,9 @@ impl Core {
     fn handle_federation_event(&mut self, event: FederationEvent) {
         let notice = match event {
             FederationEvent::Connected { peer, lane } => {
-                if lane == Lane::Control {
-                    self.docket().handle_connected(peer);
+                match lane {
+                    Lane::Control => self.docket().handle_connected(peer),
+                    Lane::Shard(shard) => self.forget_told(peer, shard),
                 }
                 PeerNotice::Connected { peer, lane }
             }

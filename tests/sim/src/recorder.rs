@@ -80,6 +80,8 @@ pub struct Recorder {
     stored: VecDeque<Stored>,
     accepts: VecDeque<AcceptSeen>,
     durable: VecDeque<AcceptDurable>,
+    /// What was durable and damaged since: it is whole again once the stripe that was damaged is.
+    lost: HashSet<(Slot, Hash)>,
     /// What was durable may be damaged since the last start.
     pub(crate) damaged: bool,
     /// Counts submissions and completions.
@@ -262,7 +264,8 @@ impl Recorder {
             reported >= accepted,
             "L5: slot {accepted} was durable; a start finds {found} slots and reports damage through {reported}"
         );
-        self.slots.truncate(found.0 as usize);
+        let lost = self.slots.drain(found.0 as usize..);
+        self.lost.extend(lost.map(|logged| (logged.ordered.manifest.slot, logged.ordered.hash)));
         self.in_doubt.clear();
         self.damaged = false;
     }
@@ -274,7 +277,7 @@ impl Recorder {
         let at = slot.0 as usize - 1;
         let known = self.slots.get(at).filter(|known| known.ordered.hash == hash).cloned();
         let logged = known.unwrap_or_else(|| {
-            let landed = self.in_doubt.contains(&(slot, hash));
+            let landed = self.in_doubt.contains(&(slot, hash)) || self.lost.contains(&(slot, hash));
             hold!(
                 "durability",
                 landed,

@@ -53,6 +53,8 @@ pub struct Seen {
     pub refused: u64,
     /// Replayed stripes with another digest than the stored one.
     pub diverged: u64,
+    /// Timers that were still due after they had fired: a core that spins.
+    pub overdue: u64,
     /// Lanes to peers that were connected.
     pub connected: u64,
     /// Stripes for which too few copies came for a while.
@@ -370,6 +372,9 @@ impl Replica {
                     );
                 }
                 Output::Finding(finding) => panic!("[outputs] {finding:?}"),
+                Output::OutcomesFull { log, slot, .. } => {
+                    panic!("[outputs] no room in log {log} for slot {slot}")
+                }
                 Output::Diverged { slot, shard, .. } => {
                     self.seen.diverged += 1;
                     panic!("slot {slot} of shard {shard} diverged");

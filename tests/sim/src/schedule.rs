@@ -80,6 +80,8 @@ impl Replica {
                     self.advance_to(due);
                 }
                 (0..self.cores.len()).for_each(|core| self.run_core(core));
+                let overdue = self.next_deadline().is_some_and(|due| due <= self.now.monotonic_ns);
+                self.seen.overdue += u64::from(overdue);
             }
         }
     }

@@ -211,7 +211,10 @@ impl ClusterWorld {
     fn state(&self) -> String {
         let replicas = self.cluster.replicas.iter().map(|replica| {
             let (up, leads, marks) = (replica.is_up(), replica.leads(), replica.watermarks());
-            format!("up {up}, leads {leads:?}, serving {:?}, {marks:?}", replica.serving)
+            let (serving, overdue, steps) = (&replica.serving, replica.seen.overdue, replica.steps);
+            format!(
+                "up {up}, leads {leads:?}, serving {serving:?}, {marks:?}, {overdue} of {steps} steps overdue"
+            )
         });
         let replicas: Vec<String> = replicas.collect();
         let (under_way, again) = (self.clients.unanswered(), self.clients.again.len());
