@@ -278,7 +278,11 @@ impl Recorder {
         let known = self.slots.get(at).filter(|known| known.ordered.hash == hash).cloned();
         let logged = known.unwrap_or_else(|| {
             let landed = self.in_doubt.contains(&(slot, hash)) || self.lost.contains(&(slot, hash));
-            hold!("durability", landed, "P6: slot {slot} is another after a start, {hash}, which was not on its way");
+            hold!(
+                "durability",
+                landed,
+                "P6: slot {slot} is another after a start, {hash}, which was not on its way"
+            );
             let bytes = |(shard, bytes): &(ShardId, assize_shards::StripeBytes)| {
                 (*shard, (**bytes).as_ref().to_vec())
             };

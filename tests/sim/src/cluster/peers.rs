@@ -19,7 +19,11 @@ impl Cluster {
                 self.network.take(place, at);
                 let end = &mut self.network.connections[place].ends[at];
                 let (replica, core, link) = (end.replica, end.core, end.link?);
-                trace!("    {} us: {} bytes arrive at core {core} of replica {replica}", self.now_ns / 1000, end.arrived.len());
+                trace!(
+                    "    {} us: {} bytes arrive at core {core} of replica {replica}",
+                    self.now_ns / 1000,
+                    end.arrived.len()
+                );
                 if end.arrived.len() >= end.needed {
                     let arrived = std::mem::take(&mut end.arrived);
                     let (consumed, needed) = self.replicas[replica].peer_received(core, link, &arrived);
