@@ -134,7 +134,7 @@ fn log_checkpoint(end: &CheckpointEnd) {
 fn fail(core: u16, failure: &Failure) -> Exit {
     let exit = match failure {
         Failure::Read(ReadError::NoPart { .. } | ReadError::Restore { .. }) => Exit::DataDirectory,
-        Failure::Log(_) | Failure::Read(_) => Exit::Device,
+        Failure::Log(_) | Failure::Read(_) | Failure::OutcomesFull { .. } => Exit::Device,
         Failure::Diverged { .. } | Failure::Finding(_) => Exit::DataDirectory,
         Failure::Io(_) => Exit::Host,
     };

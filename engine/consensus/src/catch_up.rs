@@ -192,8 +192,13 @@ impl Docket {
         let asked = self.fetch.filter(|fetch| fetch.to == from);
         if slots.is_empty() {
             // Asking again at once would bring the same answer: heartbeats age the fetch.
-            if asked.is_some_and(|fetch| chosen.slot >= fetch.from) {
-                self.effects.push_back(Effect::WantCheckpoint { from, chosen: chosen.slot });
+            match asked {
+                Some(fetch) if chosen.slot >= fetch.from => {
+                    self.effects.push_back(Effect::WantCheckpoint { from, chosen: chosen.slot });
+                }
+                // It does not know what this replica heard of: the next heartbeat says who does.
+                Some(_) => self.fetch = None,
+                None => {}
             }
             return;
         }

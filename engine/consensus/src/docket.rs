@@ -316,11 +316,10 @@ impl Docket {
         self.advance();
     }
 
-    /// On every replica, in the interval of heartbeats: a leader sends one, and again what a peer has not answered
-    /// since the last one; a follower asks again for what it fetches.
+    /// On a leader, in the interval of heartbeats: everybody gets one, and again what it has not answered since the
+    /// last one. Elsewhere nothing happens.
     pub fn handle_heartbeat_due(&mut self) {
         self.send_heartbeats_and_again();
-        self.age_fetch();
     }
 
     /// For an election timeout nothing that is outstanding has moved (P9): a leader gives up.

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use assize_wire::canary::{self, Canary};
+use assize_wire::limits::PEER_SLOTS_MAX;
 use assize_wire::manifest::Ordered;
 use assize_wire::peer::{Chosen, DocketMessage, Promised};
 use assize_wire::{Ballot, ReplicaId, Slot, StreamTime};
@@ -11,8 +12,6 @@ use assize_wire::{Ballot, ReplicaId, Slot, StreamTime};
 use crate::docket::{Docket, State};
 use crate::effect::{Alarm, Effect};
 use crate::intake::Pending;
-use assize_wire::limits::PEER_SLOTS_MAX;
-
 use crate::limits::{AHEAD_MAX, EARLY_SLOTS_MAX, PROMISE_SLOTS_MAX};
 
 impl Docket {
@@ -214,6 +213,10 @@ impl Docket {
             return;
         }
         self.join(chosen.slot);
+        if chosen.slot <= self.heard.chosen.slot {
+            // It says nothing new, so it was sent for the time that has passed.
+            self.age_fetch();
+        }
         self.hear_chosen(from, chosen, ballot);
         self.advance();
         self.count_progress(chosen.slot, formed == chosen.slot && !self.is_outstanding());

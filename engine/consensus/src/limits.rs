@@ -12,7 +12,7 @@ pub const PROMISE_SLOTS_MAX: u64 = 256;
 pub const FETCH_SLOTS_MAX: u64 = 256;
 /// The most accepts that a follower keeps while it lacks a slot below them.
 pub const EARLY_SLOTS_MAX: usize = 4096;
-/// Intervals of heartbeats after which a fetch that brought nothing is sent again.
+/// Heartbeats that tell nothing new after which a fetch that brought nothing is sent again.
 pub const FETCH_HEARTBEATS_MAX: u8 = 3;
 
 // What a promise may have to bring is still in memory, if it was when the asker's log ended there.

@@ -22,8 +22,8 @@ pub(crate) struct CopiesAsked {
     alarmed: bool,
     /// By replica: the last slot for which it was told, unasked, what was published, since it connected.
     ///
-    /// 1. A replica that is far behind sends its digest of slot 5 and is told what was published. 2. When that comes it is
-    ///    itself far beyond slot 5. Were it to tell in return what it published, neither would ever stop.
+    /// 1. A replica that is far behind sends its digest of slot 5 and is told what was published. 2. When that comes
+    ///    it is itself far beyond slot 5. Were it to tell in return what it published, neither would ever stop.
     told: [Slot; REPLICAS_MAX],
 }
 

@@ -275,6 +275,9 @@ impl Core {
             return true;
         }
         self.step_timers();
+        if let Some((log, shard, slot)) = self.outcomes.poll_full() {
+            self.outputs.push_back(Output::OutcomesFull { log, shard, slot });
+        }
         self.step_stop();
         self.step_checkpoint();
         self.poll_operations();

@@ -143,6 +143,10 @@ impl Core {
     /// Whether the outcome stream surely takes what the first waiting slot, and all that runs, come to. Where this
     /// replica leads it was seen to at admission; a follower, or one that replays, waits for room.
     fn takes_outcomes(&mut self) -> bool {
+        // What was admitted before a restart was seen to then; what is stored already is not stored again.
+        if self.greeting.replicas == 1 || self.pending.slots.front().is_none_or(|next| self.is_stored(next)) {
+            return true;
+        }
         let (waiting_events, waiting_stripes) = self.pending.waiting();
         let held = self.usher.seats.iter().map(|seat| (seat.held.chosen_events(), seat.held.chosen_len()));
         let (events, stripes) = held.fold((0, 0), |all, seat| (all.0 + seat.0, all.1 + seat.1));
@@ -151,6 +155,12 @@ impl Core {
         let events = events - waiting_events + next_events;
         let stripes = stripes - waiting_stripes + next.stripes.len() as u64;
         self.usher.room.takes_outcomes(events, stripes)
+    }
+
+    /// Whether the outcomes of a slot are in the outcome stream, from before a restart.
+    fn is_stored(&self, next: &PendingSlot) -> bool {
+        let slot = next.ordered.manifest.slot;
+        next.stripes.iter().all(|stripe| self.outcomes.through(stripe.shard) >= slot)
     }
 
     /// Takes in what was read back from the log of stripes.

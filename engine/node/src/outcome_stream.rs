@@ -5,11 +5,9 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use assize_wal::BlockBuffer;
-use assize_wal::{
-    Durable, Entry, Log, LogFull, OperationId, OutcomeIndex, RecordLocation, RecordSequence, SegmentId,
-};
+use assize_wal::{Durable, Entry, Log, OperationId, OutcomeIndex, RecordLocation, RecordSequence, SegmentId};
 use assize_wire::published::PublishedStripe;
-use assize_wire::{ShardId, Slot, StreamTime};
+use assize_wire::{LogId, ShardId, Slot, StreamTime};
 
 use crate::checkpoint::Retention;
 use crate::limits::OUTCOME_CHUNK_AGE_NS;
@@ -44,6 +42,9 @@ pub(crate) struct OutcomeStream<T> {
     reading: BTreeMap<OperationId, (RecordLocation, Wanted<T>)>,
     /// Reads up to this one a checkpoint waits for, where they are of another core's log.
     reads_wanted: Option<OperationId>,
+    /// The first outcomes that the log had no room for. Nothing is appended after them.
+    full: Option<(ShardId, Slot)>,
+    full_told: bool,
 }
 
 struct ShardStream {
@@ -77,6 +78,8 @@ impl<T: Copy> OutcomeStream<T> {
             waiting: Vec::new(),
             reading: BTreeMap::new(),
             reads_wanted: None,
+            full: None,
+            full_told: false,
         }
     }
 
@@ -103,6 +106,20 @@ impl<T: Copy> OutcomeStream<T> {
             self.unflushed_since.get_or_insert(opened);
             self.close_chunk(shard);
         }
+    }
+
+    /// The last slot of a shard that is in the stream, in a chunk or stored.
+    pub(crate) fn through(&self, shard: ShardId) -> Slot {
+        let stream = self.shards.iter().find(|stream| stream.shard == shard);
+        stream.map_or(Slot::ZERO, |stream| stream.through)
+    }
+
+    /// The first outcomes for which the log has no room, told once. Where this replica admits, it stops before that;
+    /// but what it replays was admitted where there was room, and a core may own shards today without a log that has
+    /// any.
+    pub(crate) fn poll_full(&mut self) -> Option<(LogId, ShardId, Slot)> {
+        let (shard, slot) = self.full.filter(|_| !core::mem::replace(&mut self.full_told, true))?;
+        Some((self.log.identity().log, shard, slot))
     }
 
     /// Bytes in open chunks.
@@ -251,9 +268,9 @@ impl<T: Copy> OutcomeStream<T> {
         let Some(chunk) = self.shard(shard).chunk.take() else { return };
         let Chunk { first, last, time, .. } = chunk;
         let entry = Entry::Outcomes { shard, first, last, time };
-        // Admission stops while the stream's log still has room for every stripe that may be published.
-        if let Err(LogFull { entry, .. }) = self.log.append(entry, chunk.buffer) {
-            panic!("the outcome stream is full at {entry:?}, and admission did not stop before");
+        // A gap would look like outcomes that were lost: the replica stops instead.
+        if self.full.is_none() && self.log.append(entry, chunk.buffer).is_err() {
+            self.full = Some((shard, first));
         }
     }
 }
@@ -261,7 +278,7 @@ impl<T: Copy> OutcomeStream<T> {
 #[cfg(test)]
 mod tests {
     use assize_wal::{LogConfig, LogIdentity, LogStart};
-    use assize_wire::{ClusterId, Incarnation, LogId, ReplicaId};
+    use assize_wire::{ClusterId, Hash, Incarnation, ReplicaId};
 
     use super::*;
 
@@ -302,6 +319,31 @@ mod tests {
         stream.close_all();
         assert!(!stream.is_settled(), "the segment may be recycled before it is read");
         assert_eq!(stream.first_read(), None);
+    }
+
+    /// Outcomes without room are told of, once, and nothing is stored behind them (L9): a core that owns shards since
+    /// this start, on a disk that has no space for its log, replays what another core had room for.
+    #[test]
+    fn l9_outcomes_without_room_are_told_of() {
+        let mut stream = stream(OWN);
+        stream.log = Log::new(
+            *stream.log.identity(),
+            LogConfig { segments_max: 0, ..LogConfig::default() },
+            LogStart::fresh(Incarnation(1)),
+        );
+        let stripe = |slot| PublishedStripe {
+            slot: Slot(slot),
+            time: StreamTime(slot),
+            digest: Hash::ZERO,
+            events: 0,
+            outcomes: &[],
+        };
+        for slot in [10, 11] {
+            stream.append(SHARD, &stripe(slot), 0);
+            stream.close_all();
+        }
+        assert_eq!(stream.poll_full(), Some((OWN, SHARD, Slot(10))));
+        assert_eq!((stream.poll_full(), stream.log.last_sequence()), (None, RecordSequence(0)));
     }
 
     /// SegmentWanted.

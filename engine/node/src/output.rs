@@ -6,7 +6,7 @@ use assize_consensus::Alarm;
 use assize_shards::{Finding, StateDigest};
 use assize_wal::Operation;
 use assize_wire::message::Refused;
-use assize_wire::{CoreId, Hash, ReplicaId, ShardId, Slot};
+use assize_wire::{CoreId, Hash, LogId, ReplicaId, ShardId, Slot};
 
 use crate::checkpoint::CheckpointEnd;
 use crate::message::CoreMessage;
@@ -68,6 +68,15 @@ pub enum Output {
         shard: ShardId,
         /// Who says what, this replica included.
         seen: Vec<(ReplicaId, Hash)>,
+    },
+    /// The log has no room for outcomes that are published: the replica must stop.
+    OutcomesFull {
+        /// The log.
+        log: LogId,
+        /// The shard.
+        shard: ShardId,
+        /// The first slot that is not stored.
+        slot: Slot,
     },
     /// A finding of the Clerk about this replica: it must publish nothing more (C5).
     Finding(Finding),

@@ -82,7 +82,7 @@ fn run(
     let (killed, failure) = (rehearsal.killed(), rehearsal.failure.take());
     let leader = loaded.as_ref().ok().and_then(|report| report.leader).map(ReplicaId);
     // A replica that failed is why the load could not be run to its end: its own word comes first.
-    let stopped = replicas.stop(leader);
+    let stopped = replicas.stop(leader, killed.map(|killed| killed.replica));
     let (report, digests) = match (loaded, stopped, failure) {
         (Ok(report), Ok(digests), None) => (report, digests),
         (_, Err(error), _) | (_, _, Some(error)) => return Err(error),

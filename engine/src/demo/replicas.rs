@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use assize_domain::DomainRegistry;
@@ -73,14 +74,26 @@ impl Replicas {
         Ok(())
     }
 
-    /// Stops all in good order, `first` first: whoever leads hands over to those that are still there.
-    pub(super) fn stop(&mut self, first: Option<ReplicaId>) -> Result<Vec<Option<StateDigest>>, Ended> {
+    /// Stops all in good order: `leader` first, which hands over to those that are still there, and `restarted` last,
+    /// which may have something to catch up with.
+    pub(super) fn stop(
+        &mut self,
+        leader: Option<ReplicaId>,
+        restarted: Option<ReplicaId>,
+    ) -> Result<Vec<Option<StateDigest>>, Ended> {
         // One that was started again may still be reading its log, and is stopped when it has done so.
         wait_until_serving(&mut self.children)?;
-        let first = first.map_or(0, |first| usize::from(first.0));
-        let (before, from) = self.children.split_at_mut(first);
-        for child in from.iter_mut().chain(before) {
-            child.stop()?;
+        if restarted.is_some() {
+            // How far a follower is cannot be asked from outside; this is usually enough for what it missed.
+            thread::sleep(CATCH_UP);
+        }
+        let mut order: Vec<usize> = (0..self.children.len()).collect();
+        order.sort_by_key(|at| {
+            let replica = Some(ReplicaId(*at as u8));
+            if replica == leader { 0 } else { 1 + u8::from(replica == restarted) }
+        });
+        for at in order {
+            self.children[at].stop()?;
         }
         Ok(state_digests(&mut self.children))
     }
@@ -145,6 +158,7 @@ fn format(sizing: &Sizing, domains: &DomainRegistry) -> Result<Vec<(PathBuf, Pat
     Ok(files)
 }
 
+const CATCH_UP: Duration = Duration::from_secs(2);
 const SERVING_WITHIN: Duration = Duration::from_secs(60);
 const SERVING_ASKED: Duration = Duration::from_millis(20);
 const LEADER_WITHIN: Duration = Duration::from_secs(5);

@@ -56,7 +56,8 @@ impl Sizing {
 
         let (rate_bound, rate_is_guess) = match command.rate {
             Rate::PerSecond(rate) => (rate, false),
-            Rate::Max => (RATE_BOUND, true),
+            Rate::Max if replicas == 1 => (RATE_BOUND, true),
+            Rate::Max => (RATE_BOUND_OF_SEVERAL, true),
         };
         // The default TTL is a day, longer than most runs: every key of the run stays live. A little more than its
         // share for each shard, since keys are not spread evenly, and for the accounts that are set up first.
@@ -246,6 +247,9 @@ fn list(cpus: &[usize]) -> String {
 
 /// Events a second that a closed loop is not expected to pass: what the Warden and the logs are sized for.
 const RATE_BOUND: u64 = 2_000_000;
+
+/// The same for several replicas on one machine, which do everything as many times over.
+const RATE_BOUND_OF_SEVERAL: u64 = 1_000_000;
 
 /// Design section 11: at most this, all in.
 const WARDEN_ENTRY_BYTES: u64 = 64;

@@ -22,7 +22,7 @@ use assize_node::{CheckpointEnd, Core, CoreMessage, Now, Output, PeerNotice};
 use assize_shards::{Finding, StateDigest};
 use assize_wal::LogFailure;
 use assize_wire::message::Refused;
-use assize_wire::{CoreId, Hash, ShardId, Slot};
+use assize_wire::{CoreId, Hash, LogId, ShardId, Slot};
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::logging::RateLimited;
@@ -77,6 +77,15 @@ pub enum Failure {
         /// The digest computed now.
         found: Hash,
     },
+    /// The log has no room for outcomes that are published.
+    OutcomesFull {
+        /// The log.
+        log: LogId,
+        /// The shard.
+        shard: ShardId,
+        /// The first slot that is not stored.
+        slot: Slot,
+    },
     /// Other replicas agree on something else than this one, or not among themselves (C5).
     Finding(Finding),
     /// A recovered slot or a checkpoint cannot be read back.
@@ -94,6 +103,11 @@ impl fmt::Display for Failure {
                 "slot {slot}, shard {shard}: outcomes with digest {expected} were published before the restart and the \
                  same stripe now gives {found}: this machine's memory, CPU or disk is not to be trusted; nothing more \
                  is published"
+            ),
+            Failure::OutcomesFull { log, shard, slot } => write!(
+                f,
+                "log {log} has no room for the outcomes of shard {shard} from slot {slot} on: free space on the disk, \
+                 raise [log] bytes_max, or give the shard back to the core that had it"
             ),
             Failure::Finding(finding) => {
                 write!(f, "{finding:?}: outcomes differ between replicas; this one publishes nothing more")
@@ -288,6 +302,9 @@ impl Reactor {
                          replica must be rebuilt"
                     );
                     drop(self.notices.send(Notice::Alarm(text)));
+                }
+                Output::OutcomesFull { log, shard, slot } => {
+                    return Err(Failure::OutcomesFull { log, shard, slot });
                 }
                 Output::Finding(finding) => return Err(Failure::Finding(finding)),
                 Output::Diverged { slot, shard, expected, found } => {

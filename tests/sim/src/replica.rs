@@ -372,6 +372,9 @@ impl Replica {
                     );
                 }
                 Output::Finding(finding) => panic!("[outputs] {finding:?}"),
+                Output::OutcomesFull { log, slot, .. } => {
+                    panic!("[outputs] no room in log {log} for slot {slot}")
+                }
                 Output::Diverged { slot, shard, .. } => {
                     self.seen.diverged += 1;
                     panic!("slot {slot} of shard {shard} diverged");

@@ -1,6 +1,6 @@
 //! Catching up: what is chosen is known by its hash, and fetched when the own chain has another value or none.
 
-use assize_consensus::{Alarm, Docket, DocketStart, Effect, LogTip};
+use assize_consensus::{Alarm, DocketStart, Effect, LogTip};
 use assize_wire::peer::DocketMessage;
 use assize_wire::{ReplicaId, Slot};
 
@@ -71,6 +71,23 @@ fn p7_a_fetch_raises_the_promise_and_survives_a_new_ballot() {
     assert_eq!(written, [(1, ballot(4, 2), 1), (2, ballot(4, 2), 2)], "what is chosen stays so");
 }
 
+/// SlotFetched, StripesReleased (P8): a slot that was learned chosen while it waited for its stripes is no fresh slot
+/// of the ballot under which it is written in the end.
+#[test]
+fn p8_what_was_learned_chosen_is_not_fresh_under_a_later_ballot() {
+    let slots = values(&[1]);
+    let mut bench = Bench::of_three(start());
+    let ordered = slots[0].clone();
+    let fresh = DocketMessage::Accept { ballot: ballot(1, 1), fresh: true, ordered, chosen: NOTHING_CHOSEN };
+    bench.hear(1, fresh);
+    bench.heartbeat(1, ballot(1, 1), chosen(&slots[0]), Slot(1));
+    bench.heartbeat(2, ballot(4, 2), NOTHING_CHOSEN, Slot(0));
+    bench.store(&slots);
+    assert!(!bench.writes[0].fresh && bench.writes[0].ballot == ballot(4, 2));
+    bench.sync();
+    assert!(!bench.has(&Effect::Release { below: ballot(4, 2) }), "its own stripe is of ballot 1.1");
+}
+
 /// SplitAlarmed (P7): two values of one slot that are both said to be chosen stop it from following.
 #[test]
 fn p7_two_chosen_values_alarm() {
@@ -131,7 +148,12 @@ fn what_is_chosen_is_sent_to_who_lacks_it() {
     assert!(behind.has(&Effect::WantCheckpoint { from: ReplicaId(1), chosen: Slot(2) }));
     behind.effects.clear();
     for _ in 0..3 {
-        behind.tell(Docket::handle_heartbeat_due);
+        behind.heartbeat(1, crate::bench::ballot(3, 1), chosen, Slot(2));
     }
     assert_eq!(behind.sent_to(2), [DocketMessage::Fetch { from: Slot(1) }], "the next peer is asked");
+    behind.effects.clear();
+    behind.hear(2, DocketMessage::Fetched { ballot, slots: Vec::new(), chosen: NOTHING_CHOSEN });
+    assert!(behind.effects.is_empty(), "that one does not know it");
+    behind.heartbeat(1, crate::bench::ballot(3, 1), chosen, Slot(2));
+    assert!(behind.sent_to(1).contains(&DocketMessage::Fetch { from: Slot(1) }));
 }

@@ -190,6 +190,7 @@ impl Replica {
             }
             Output::Message { to, message } => self.counted(to.0.into(), |core| core.handle_message(message)),
             Output::Refused(refused) => panic!("refused: {refused:?}"),
+            Output::OutcomesFull { log, .. } => panic!("log {log} is full"),
             Output::Diverged { slot, .. } => panic!("slot {slot} diverged"),
             Output::Stages(_) | Output::Measure | Output::Replayed(_) | Output::Listen | Output::Serving => {}
             Output::Peer(_)
