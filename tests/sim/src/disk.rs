@@ -9,6 +9,7 @@ use assize_wal::{BLOCK_BYTES, Completion, Device, Done, Operation, OperationId, 
 use assize_wire::LogId;
 
 use crate::recorder::Recorder;
+use crate::seeds::trace;
 use crate::shape::Shape;
 
 /// What a device makes of its promises.
@@ -60,6 +61,8 @@ pub struct Disk {
     pub recorder: Recorder,
     /// How it takes its time.
     pub habits: DiskHabits,
+    /// Nothing completes any more.
+    pub hung: bool,
     honesty: Honesty,
     random: Random,
     /// Operations of the slow log that have not begun.
@@ -80,6 +83,7 @@ impl Disk {
             device: MemoryDevice::new(seed),
             recorder: Recorder::default(),
             habits,
+            hung: false,
             honesty,
             random: Random(seed ^ 0xd15c),
             held: Vec::new(),
@@ -115,6 +119,9 @@ impl Disk {
             self.under_way -= 1;
             return Some(completion);
         }
+        if self.hung {
+            return None;
+        }
         if self.stalled > 0 {
             self.stalled -= 1;
             return None;
@@ -142,7 +149,7 @@ impl Disk {
     }
 
     /// A byte of a log of stripes and accepts that was written, if any was.
-    pub(crate) fn draw_written(&mut self, random: &mut Random) -> Option<(LogId, SegmentId, u64)> {
+    fn draw_written(&mut self, random: &mut Random) -> Option<(LogId, SegmentId, u64)> {
         let logs = self.device.logs().expect("memory reads").into_iter();
         let mut written = Vec::new();
         for log in logs.filter(|log| LogIds::are_stripes(*log)) {
@@ -162,8 +169,18 @@ impl Disk {
         Some((log, segment, block + random.below(BLOCK_BYTES as u64)))
     }
 
+    /// Bits of its logs of stripes and accepts turn over, in blocks that are drawn.
+    pub fn damage_any(&mut self, random: &mut Random) {
+        for _ in 0..1 + random.below(3) {
+            if let Some((log, segment, byte)) = self.draw_written(random) {
+                trace!("damage in log {log}, segment {segment}, byte {byte}");
+                self.damage(log, segment, byte, (byte % 8) as u8);
+            }
+        }
+    }
+
     /// A bit turns over.
-    pub(crate) fn damage(&mut self, log: LogId, segment: SegmentId, byte: u64, bit: u8) {
+    fn damage(&mut self, log: LogId, segment: SegmentId, byte: u64, bit: u8) {
         self.device.flip_bit(log, segment, byte, bit);
         self.recorder.damaged = true;
     }

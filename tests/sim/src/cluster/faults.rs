@@ -207,13 +207,7 @@ impl ClusterWorld {
         if !may || self.faults.random.below(100) >= percent {
             return;
         }
-        let random = &mut self.faults.random;
-        for _ in 0..1 + random.below(3) {
-            if let Some((log, segment, byte)) = self.cluster.replicas[at].disk.draw_written(random) {
-                trace!("replica {at}: damage in log {log}, segment {segment}, byte {byte}");
-                self.cluster.replicas[at].disk.damage(log, segment, byte, (byte % 8) as u8);
-            }
-        }
+        self.cluster.replicas[at].disk.damage_any(&mut self.faults.random);
     }
 
     /// Parts the network in a way that is drawn, or mends it.

@@ -147,6 +147,11 @@ impl Cluster {
         self.carry(at);
     }
 
+    /// A replica does nothing for so long, as a process that is stopped.
+    pub fn freeze(&mut self, at: usize, ns: u64) {
+        self.frozen_until[at] = self.now_ns.saturating_add(ns);
+    }
+
     /// A replica goes down.
     pub fn down(&mut self, at: usize, how: Down) {
         trace!("{} ms: replica {at} goes down: {how:?}", self.now_ns / 1_000_000);

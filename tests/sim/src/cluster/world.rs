@@ -56,6 +56,16 @@ impl ClusterWorld {
         self.faults.downs
     }
 
+    /// Clients act, and nothing goes wrong but what was set up, for this many steps.
+    pub fn run(&mut self, steps: u64) {
+        for _ in 0..steps {
+            if self.clients.random.below(self.clients.mix.act_one_in) == 0 {
+                self.clients.act(&mut self.cluster, &mut self.checkers);
+            }
+            self.step();
+        }
+    }
+
     /// Perhaps a client does something, and something goes wrong; then one step.
     pub fn act_and_step(&mut self) {
         if self.clients.random.below(self.clients.mix.act_one_in) == 0 {
@@ -67,7 +77,9 @@ impl ClusterWorld {
 
     /// One step; the checkers look at it, and clients take what came.
     pub fn step(&mut self) {
-        self.restart_due();
+        if !self.faults.keep_down {
+            self.restart_due();
+        }
         let touched = self.cluster.step();
         self.checkers.time(EPOCH_NS + self.cluster.now_ns);
         touched.into_iter().for_each(|at| self.observe(at));
@@ -94,6 +106,11 @@ impl ClusterWorld {
         self.faults.downs += 1;
         self.cluster.down(at, how);
         self.checkers.down(at);
+    }
+
+    /// Who is down stays down, until it is started.
+    pub fn keep_down(&mut self) {
+        self.faults.keep_down = true;
     }
 
     /// A replica starts.
@@ -134,6 +151,11 @@ impl ClusterWorld {
 
     /// Until every event has an end that the log decided, and every replica has published all of it.
     pub fn finish(&mut self) {
+        self.finish_without(None);
+    }
+
+    /// The same, but for one replica of which nothing is expected.
+    pub fn finish_without(&mut self, out: Option<usize>) {
         self.clients.rude = false;
         // Who sends the same again before it can be answered may do so for ever.
         self.clients.patience_ns = self.clients.patience_ns.max(PATIENCE_NS);
@@ -142,9 +164,9 @@ impl ClusterWorld {
         loop {
             let open = !self.clients.again.is_empty() || self.clients.unanswered() > 0;
             let chosen = self.checkers.log().len() as u64;
-            let behind = self.cluster.replicas.iter().any(|replica| {
+            let behind = self.cluster.replicas.iter().enumerate().any(|(at, replica)| {
                 // The log of its peers does not reach back to what it lacks.
-                let lost = replica.seen.checkpoints_needed > 0;
+                let lost = replica.seen.checkpoints_needed > 0 || out == Some(at);
                 replica.watermarks().published.0 < chosen && !lost
             });
             if !open && !behind {

@@ -1,16 +1,64 @@
-//! The cluster swarm on some seeds.
+//! The cluster swarm on some seeds, and on those that found something once.
 
+use assize_sim::cluster::ClusterWorld;
 use assize_sim::cluster::runner::{Kind, Run, STEPS, Summary};
+use assize_sim::cluster::scenario;
+
+/// P1 to P9, P12, P13, C1 to C4, C8, R1, R2, R4, L3 to L5, W1, D1: whatever the swarm draws, no checker finds anything.
+#[test]
+fn the_swarm_finds_nothing_broken() {
+    let summary = run(Kind::Swarm, 0..110);
+    assert!(summary.downs > 100 && summary.ballots > 200 && summary.partitions > 50, "{summary:?}");
+}
+
+/// The same, so that two threads share the work.
+#[test]
+fn the_swarm_finds_nothing_broken_in_more_seeds() {
+    let summary = run(Kind::Swarm, 1000..1110);
+    assert!(summary.resets > 100, "{summary:?}");
+}
 
 #[test]
 fn without_faults_nothing_is_found_broken() {
-    run(Kind::Load, 0..40);
+    let summary = run(Kind::Load, 2000..2040);
+    assert!(summary.events > 5_000 && summary.downs == 0, "{summary:?}");
 }
 
-/// LeadershipEnds, UnnamedSentAway, CopiesAsked, HeldAtMostOnce.
+/// A seed is the whole story: whatever happened happens again, to the last byte.
 #[test]
-fn the_swarm_finds_nothing_broken() {
-    run(Kind::Swarm, 0..200);
+fn a_seed_does_the_same_again() {
+    for seed in 0..6 {
+        let options = Kind::Swarm.options(seed);
+        let [first, second] = [(); 2].map(|()| scenario::run(&options, seed, 2000));
+        let told = |world: &ClusterWorld| {
+            let events = world.history().events.iter();
+            events.map(|event| (event.bytes.clone(), event.answers.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&first), told(&second), "seed {seed}");
+        let [first, second] = [first, second].map(|world| {
+            let last = world.checkers.log().last().map(|slot| slot.ordered.hash);
+            (last, world.cluster.now_ns, world.cluster.steps)
+        });
+        assert_eq!(first, second, "seed {seed}");
+    }
+}
+
+/// What failed once never fails again.
+#[test]
+fn seeds_that_failed_once_pass() {
+    let lines = include_str!("../../seeds.txt").lines();
+    for line in lines.filter(|line| !line.starts_with('#') && line.contains(" cluster")) {
+        let mut words = line.split_whitespace();
+        let mut word = || words.next().unwrap_or_else(|| panic!("seed scenario steps reason: '{line}'"));
+        let (seed, name, steps) = (word(), word(), word());
+        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+        let kind = kind.unwrap_or_else(|| panic!("no scenario: '{line}'"));
+        assert!(words.count() >= 3, "say what it found: '{line}'");
+        let (seed, steps) = (seed.parse().expect("a seed"), steps.parse().expect("steps"));
+        if let Err(failure) = (Run { kind, seed, steps }.run()) {
+            panic!("{failure}");
+        }
+    }
 }
 
 fn run(kind: Kind, seeds: std::ops::Range<u64>) -> Summary {
@@ -22,4 +70,21 @@ fn run(kind: Kind, seeds: std::ops::Range<u64>) -> Summary {
         }
     }
     summary
+}
+
+/// `ASSIZE_SEEDS=0..2000` with `--ignored --nocapture`: as `--seeds` of the command, in the profile of tests.
+#[test]
+#[ignore = "as many seeds as wished"]
+fn as_many_as_wished() {
+    let seeds = std::env::var("ASSIZE_SEEDS").unwrap_or_else(|_| "0..100".to_owned());
+    let (from, to) = seeds.split_once("..").expect("A..B");
+    let (from, to): (u64, u64) = (from.parse().expect("a seed"), to.parse().expect("a seed"));
+    let name = std::env::var("ASSIZE_SCENARIO").unwrap_or_else(|_| "cluster".to_owned());
+    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name).expect("a scenario");
+    for seed in from..to {
+        match (Run { kind, seed, steps: STEPS }.run()) {
+            Err(failure) => println!("{failure}\n"),
+            Ok(summary) => println!("seed {seed}: {summary:?}"),
+        }
+    }
 }

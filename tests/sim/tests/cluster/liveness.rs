@@ -1,0 +1,111 @@
+//! What must not bring a cluster to a stand: it goes on while one replica is out, and with all of them afterwards
+//! (P9, P13).
+
+use assize_sim::cluster::ClusterWorld;
+use assize_sim::cluster::options::ClusterOptions;
+use assize_sim::disk::Down;
+use assize_sim::seeds::each_seed;
+use assize_sim::shape::Shape;
+use assize_wal::memory::Random;
+
+/// P9: a leader whose disk hangs gives up, and another leads.
+#[test]
+fn p9_a_hung_disk_of_the_leader_stops_nobody_else() {
+    each_seed("p9_a_hung_disk", 0..8, |seed| {
+        let mut world = serving(seed);
+        let leader = world.cluster.leader().unwrap();
+        world.cluster.replicas[leader].disk.hung = true;
+        world.run(2000);
+        world.finish_without(Some(leader));
+        assert_ne!(world.cluster.leader(), Some(leader), "it leads, and its disk hangs");
+        // Who operates it replaces the disk's controller, and starts it again.
+        world.down(leader, Down::Process);
+        world.cluster.replicas[leader].disk.hung = false;
+        world.start(leader);
+        world.finish();
+    });
+}
+
+/// P9: a leader that is stopped for much longer than its lease, and then goes on.
+#[test]
+fn p9_a_leader_that_stands_still_is_replaced_and_comes_back() {
+    each_seed("p9_a_leader_that_stands_still", 0..8, |seed| {
+        let mut world = serving(seed);
+        let leader = world.cluster.leader().unwrap();
+        world.cluster.freeze(leader, u64::MAX);
+        world.run(3000);
+        world.finish_without(Some(leader));
+        assert_ne!(world.cluster.leader(), None, "nobody leads");
+        world.cluster.freeze(leader, 0);
+        world.run(500);
+        world.finish();
+        world.stop_all();
+    });
+}
+
+/// P5, L5: everybody goes down, and one log is damaged: the others repair it.
+#[test]
+fn l5_all_start_again_with_one_damaged_log() {
+    each_seed("l5_all_start_again", 0..12, |seed| {
+        let mut world = serving(seed);
+        world.run(1500);
+        for at in 0..3 {
+            world.down(at, Down::Power);
+        }
+        let damaged = (seed % 3) as usize;
+        world.cluster.replicas[damaged].disk.damage_any(&mut Random(seed));
+        for at in 0..3 {
+            world.start(at);
+        }
+        world.run(500);
+        world.finish();
+        world.count();
+        world.stop_all();
+    });
+}
+
+/// One replica is gone for ever: the other two go on.
+#[test]
+fn a_dead_replica_is_not_missed() {
+    each_seed("a_dead_replica", 0..6, |seed| {
+        let mut world = serving(seed);
+        let dead = (seed % 3) as usize;
+        world.down(dead, Down::Power);
+        let before = world.checkers.log().len();
+        world.run(4000);
+        world.finish_without(Some(dead));
+        world.count();
+        assert!(
+            world.checkers.log().len() > before + 5,
+            "{} slots after {before}",
+            world.checkers.log().len()
+        );
+    });
+}
+
+/// P13: a clock that is far off, either way, keeps its replica from leading and nobody from going on.
+#[test]
+fn p13_a_wrong_clock_of_the_leader_makes_another_lead() {
+    each_seed("p13_a_wrong_clock", 0..8, |seed| {
+        let mut world = serving(seed);
+        let leader = world.cluster.leader().unwrap();
+        let off = 20 * world.cluster.replicas[leader].shape.clock_skew_ns as i64;
+        world.cluster.replicas[leader].wall_offset_ns = if seed % 2 == 0 { off } else { -off };
+        world.run(3000);
+        world.finish();
+        assert_ne!(world.cluster.leader(), Some(leader), "it leads with a clock that a majority contradicts");
+        assert!(world.cluster.replicas[leader].seen.contradicted > 0, "nobody was told of the clock");
+    });
+}
+
+/// Three replicas that answer. Who goes down stays down.
+fn serving(seed: u64) -> ClusterWorld {
+    let options = ClusterOptions::calm(3, Shape { shards: 2, ..Shape::smallest() });
+    let mut world = ClusterWorld::format(&options, seed);
+    (0..3).for_each(|at| world.start(at));
+    world.keep_down();
+    world.run_until("somebody leads", 100_000, |world| world.cluster.leader().is_some());
+    world.run(500);
+    world.run_until("somebody leads", 100_000, |world| world.cluster.leader().is_some());
+    world
+}
