@@ -71,20 +71,3 @@ fn run(kind: Kind, seeds: std::ops::Range<u64>) -> Summary {
     }
     summary
 }
-
-/// `ASSIZE_SEEDS=0..2000` with `--ignored --nocapture`: as `--seeds` of the command, in the profile of tests.
-#[test]
-#[ignore = "as many seeds as wished"]
-fn as_many_as_wished() {
-    let seeds = std::env::var("ASSIZE_SEEDS").unwrap_or_else(|_| "0..100".to_owned());
-    let (from, to) = seeds.split_once("..").expect("A..B");
-    let (from, to): (u64, u64) = (from.parse().expect("a seed"), to.parse().expect("a seed"));
-    let name = std::env::var("ASSIZE_SCENARIO").unwrap_or_else(|_| "cluster".to_owned());
-    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name).expect("a scenario");
-    for seed in from..to {
-        match (Run { kind, seed, steps: STEPS }.run()) {
-            Err(failure) => println!("{failure}\n"),
-            Ok(summary) => println!("seed {seed}: {summary:?}"),
-        }
-    }
-}

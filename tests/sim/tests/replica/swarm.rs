@@ -77,7 +77,8 @@ fn the_swarm_meets_no_room_and_keys_that_live_again() {
 #[test]
 fn seeds_that_failed_once_pass() {
     let lines = include_str!("../../seeds.txt").lines();
-    for line in lines.filter(|line| !line.starts_with('#') && !line.is_empty() && !line.contains(" cluster")) {
+    for line in lines.filter(|line| !line.starts_with('#') && !line.is_empty() && !line.contains(" cluster"))
+    {
         let mut words = line.split_whitespace();
         let mut word = || words.next().unwrap_or_else(|| panic!("seed scenario steps reason: '{line}'"));
         let (seed, scenario, steps) = (word(), word(), word());
