@@ -11,16 +11,9 @@ fn the_swarm_finds_nothing_broken() {
     assert!(summary.downs > 100 && summary.ballots > 200 && summary.partitions > 50, "{summary:?}");
 }
 
-/// The same, so that two threads share the work.
-#[test]
-fn the_swarm_finds_nothing_broken_in_more_seeds() {
-    let summary = run(Kind::Swarm, 1000..1110);
-    assert!(summary.resets > 100, "{summary:?}");
-}
-
 #[test]
 fn without_faults_nothing_is_found_broken() {
-    let summary = run(Kind::Load, 2000..2040);
+    let summary = run(Kind::Load, 0..40);
     assert!(summary.events > 5_000 && summary.downs == 0, "{summary:?}");
 }
 
