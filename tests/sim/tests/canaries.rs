@@ -30,7 +30,7 @@ const CAUGHT: &[Row] = &[
     (Canary::PublishOutOfOrder, Scenario::Load, "assertion"),
     (Canary::ReadBeforePublished, Scenario::Load, "reads"),
     (Canary::NoPreImage, Scenario::Crash, "assertion"),
-    (Canary::RoomNotRestored, Scenario::Crash, "outputs"),
+    (Canary::RoomNotRestored, Scenario::Crash, "assertion"),
     (Canary::PartGarbled, Scenario::Load, "assertion"),
     (Canary::ActivateUnflushed, Scenario::Crash, "durability"),
     (Canary::OutcomesNotAwaited, Scenario::Crash, "checkpoint"),
