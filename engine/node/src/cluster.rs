@@ -58,6 +58,10 @@ impl Core {
             }
         };
         let id = StripeId { shard, hash: Hash::of(buffer.payload()) };
+        if self.stripes.is_too_late(head.ballot) {
+            self.stripes.forget_wanted(id);
+            return;
+        }
         let wanted = self.stripes.is_wanted(id);
         if self.stripes.contains(id) || !(wanted || self.stripes.takes_unasked(shard)) {
             return;

@@ -21,6 +21,8 @@ use crate::limits::{STRIPE_ASK_AGAIN_NS, UNNAMED_STRIPES_MAX};
 pub(crate) struct Stripes {
     held: BTreeMap<StripeId, Stripe>,
     wanted: BTreeMap<StripeId, Wanted>,
+    /// Stripes of lower ballots than this are named by nothing that is still to come (P8).
+    released: Ballot,
 }
 
 /// One stripe.
@@ -125,6 +127,7 @@ impl Stripes {
 
     /// Stripes sealed under ballots below this one that no chosen slot names may go (P8). Returns those that went.
     pub(crate) fn release(&mut self, below: Ballot) -> Vec<StripeId> {
+        self.released = self.released.max(below);
         let gone = self.held.extract_if(.., |_, stripe| stripe.slot.is_none() && stripe.ballot < below);
         gone.map(|(id, _)| id).collect()
     }
@@ -143,6 +146,12 @@ impl Stripes {
     /// A manifest names it and it is not here: to be asked for, first of `from`.
     pub(crate) fn want(&mut self, id: StripeId, from: ReplicaId, now: u64) {
         self.wanted.entry(id).or_insert(Wanted { from, due: now });
+    }
+
+    /// Whether a stripe of this ballot comes too late to be of use to anybody: nothing would ever release it again,
+    /// and the log could not give up its segment.
+    pub(crate) fn is_too_late(&self, ballot: Ballot) -> bool {
+        ballot < self.released
     }
 
     /// Whether it was asked for.
