@@ -362,10 +362,10 @@ impl Core {
     }
 
     /// A core has read a state: it may be told once this replica has published it, and is known to lead still (C8).
-    pub(crate) fn watch_read(&mut self, slot: Slot, core: CoreId, watch: u64) {
+    pub(crate) fn watch_read(&mut self, slot: Slot, core: CoreId, watch: u64, ballot: Ballot) {
         let alone = self.greeting.replicas == 1;
         let control = self.control();
-        if control.docket.role() != Role::Leader {
+        if control.docket.role() != Role::Leader || control.docket.ballot() != ballot {
             // The asker is being told, and refuses it.
             return;
         }

@@ -402,7 +402,9 @@ impl Core {
             CoreMessage::Read { home, connection, request, entities } => {
                 self.read_here(home, connection, request, entities);
             }
-            CoreMessage::WatchRead { slot, core, watch } => self.watch_read(slot, core, watch),
+            CoreMessage::WatchRead { slot, core, watch, ballot } => {
+                self.watch_read(slot, core, watch, ballot)
+            }
             CoreMessage::ReadAllowed { watch } => self.release_read(watch),
             CoreMessage::DocketOpen(open) => self.usher.room.set_docket_open(open),
             CoreMessage::Replay(slot) => self.control().replay.push(slot),

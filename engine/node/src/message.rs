@@ -107,6 +107,8 @@ pub enum CoreMessage {
         core: CoreId,
         /// The asker's number for it.
         watch: u64,
+        /// Under which it was asked and read.
+        ballot: Ballot,
     },
     /// From the Docket: so it is.
     ReadAllowed {

@@ -4,11 +4,10 @@
 use alloc::vec::Vec;
 
 use assize_shards::{ReadAnswer, ReadEntity, ReadRequest};
-use assize_wire::ShardId;
-use assize_wire::Slot;
 use assize_wire::canary::{self, Canary};
 use assize_wire::frame::{FrameKind, FrameWriter};
 use assize_wire::message::{EntityState, Read, States};
+use assize_wire::{Ballot, ShardId, Slot};
 
 use crate::connections::{ConnectionId, ConnectionRef};
 use crate::core::Core;
@@ -30,6 +29,8 @@ pub(crate) struct Reads {
 #[derive(Debug)]
 struct Asked {
     token: u64,
+    /// Under which this replica led when it was asked: under another one, somebody else may have led in between.
+    ballot: Ballot,
     connection: ConnectionRef,
     request: u64,
 }
@@ -86,7 +87,7 @@ impl Core {
     ) {
         let token = self.reads.next_token;
         self.reads.next_token += 1;
-        self.reads.asked.push(Asked { token, connection, request });
+        self.reads.asked.push(Asked { token, ballot: self.ballot, connection, request });
         let seat = self.seat_of(home);
         self.shards[seat].handle_read(ReadRequest { token, entities });
     }
@@ -96,7 +97,11 @@ impl Core {
         let Some(at) = self.reads.asked.iter().position(|asked| asked.token == answer.token) else {
             panic!("an answer to read {}, which was not asked", answer.token);
         };
-        let Asked { connection, request, .. } = self.reads.asked.swap_remove(at);
+        let Asked { ballot, connection, request, .. } = self.reads.asked.swap_remove(at);
+        if ballot != self.ballot || ballot == Ballot::NONE {
+            self.refuse_read(connection, request);
+            return;
+        }
         let unasked = self.greeting.replicas == 1 || canary::armed(Canary::ReadUnconfirmed);
         let published = answer.slot <= self.reads.published && unasked;
         if published || canary::armed(Canary::ReadBeforePublished) {
@@ -104,7 +109,7 @@ impl Core {
         } else {
             self.reads.next_watch += 1;
             let watch = self.reads.next_watch;
-            let message = CoreMessage::WatchRead { slot: answer.slot, core: self.id, watch };
+            let message = CoreMessage::WatchRead { slot: answer.slot, core: self.id, watch, ballot };
             self.reads.held.push(Held { watch, connection, request, answer });
             self.send(self.layout.control, message);
         }
@@ -127,12 +132,16 @@ impl Core {
     /// Whoever waits for a read is sent to the replica that leads now.
     pub(crate) fn refuse_reads(&mut self) {
         for Held { connection, request, .. } in core::mem::take(&mut self.reads.held) {
-            let mut bytes = Vec::new();
-            let writer = FrameWriter::begin(&mut bytes, FrameKind::Refused, request);
-            self.usher.not_leader().encode(&mut bytes);
-            writer.finish(&mut bytes);
-            self.send(connection.core, CoreMessage::Frames { connection, answered: 0, bytes });
+            self.refuse_read(connection, request);
         }
+    }
+
+    fn refuse_read(&mut self, connection: ConnectionRef, request: u64) {
+        let mut bytes = Vec::new();
+        let writer = FrameWriter::begin(&mut bytes, FrameKind::Refused, request);
+        self.usher.not_leader().encode(&mut bytes);
+        writer.finish(&mut bytes);
+        self.send(connection.core, CoreMessage::Frames { connection, answered: 0, bytes });
     }
 
     fn tell_read(&mut self, connection: ConnectionRef, request: u64, answer: &ReadAnswer) {
