@@ -5,6 +5,7 @@ use assize_sim::cluster::options::ClusterOptions;
 use assize_sim::shape::Shape;
 use assize_wire::outcome::Status;
 
+/// LeaderAdmits.
 #[test]
 fn the_first_request_is_answered() {
     let options = ClusterOptions::calm(3, Shape::smallest());
