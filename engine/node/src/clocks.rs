@@ -11,8 +11,9 @@ use assize_wire::{ReplicaId, StreamTime};
 pub(crate) struct Clocks {
     own: ReplicaId,
     skew_ns: u64,
-    /// By replica: its wall clock minus this one's when it was last told. Both run on at nearly the same rate, so the
-    /// difference ages well. It is too low by the time that the message was under way.
+    /// By replica: its wall clock minus this one's monotonic clock when it was last told. Both run on at nearly the same rate,
+    /// so the difference ages well, whatever this one's wall clock does meanwhile. It is too low by the time that the message
+    /// was under way.
     offsets: Vec<Option<i64>>,
 }
 
@@ -34,8 +35,8 @@ impl Clocks {
     }
 
     /// A replica told its wall clock.
-    pub(crate) fn handle_clock(&mut self, from: ReplicaId, clock_ns: u64, wall_ns: u64) {
-        let offset = i128::from(clock_ns) - i128::from(wall_ns);
+    pub(crate) fn handle_clock(&mut self, from: ReplicaId, clock_ns: u64, monotonic_ns: u64) {
+        let offset = i128::from(clock_ns) - i128::from(monotonic_ns);
         self.offsets[usize::from(from.0)] = Some(i64::try_from(offset).unwrap_or(i64::MAX));
     }
 
@@ -45,9 +46,10 @@ impl Clocks {
     }
 
     /// Whether this replica may form slots with its own clock.
-    pub(crate) fn agreement(&self) -> Agreement {
+    pub(crate) fn agreement(&self, wall_ns: u64, monotonic_ns: u64) -> Agreement {
+        let own = i128::from(wall_ns) - i128::from(monotonic_ns);
         let majority = self.offsets.len() / 2 + 1;
-        let within = |offset: &&i64| offset.unsigned_abs() <= self.skew_ns;
+        let within = |offset: &&i64| (i128::from(**offset) - own).unsigned_abs() <= u128::from(self.skew_ns);
         let others = self.offsets.iter().enumerate().filter(|(at, _)| *at != usize::from(self.own.0));
         let known: Vec<&i64> = others.filter_map(|(_, offset)| offset.as_ref()).collect();
         let agree = 1 + known.iter().copied().filter(within).count();
@@ -74,17 +76,17 @@ mod tests {
     #[test]
     fn p13_a_leader_needs_a_majority_of_clocks_near_its_own() {
         let mut clocks = Clocks::new(ReplicaId(1), 3, 100);
-        assert_eq!(clocks.agreement(), Agreement::Unknown);
-        clocks.handle_clock(ReplicaId(0), 1_000, 1_100);
-        assert_eq!(clocks.agreement(), Agreement::Agreed);
-        clocks.handle_clock(ReplicaId(0), 1_000, 1_101);
-        assert_eq!(clocks.agreement(), Agreement::Unknown, "the third may agree");
-        clocks.handle_clock(ReplicaId(2), 2_000, 1_000);
-        assert_eq!(clocks.agreement(), Agreement::Contradicted, "one is behind and one ahead");
+        assert_eq!(clocks.agreement(1_100, 0), Agreement::Unknown);
+        clocks.handle_clock(ReplicaId(0), 1_000, 10);
+        assert_eq!(clocks.agreement(1_100, 10), Agreement::Agreed);
+        assert_eq!(clocks.agreement(1_105, 15), Agreement::Agreed, "both run on");
+        assert_eq!(clocks.agreement(1_101, 10), Agreement::Unknown, "the third may agree");
+        clocks.handle_clock(ReplicaId(2), 2_000, 10);
+        assert_eq!(clocks.agreement(1_101, 10), Agreement::Contradicted, "one is behind and one ahead");
         clocks.forget(ReplicaId(2));
-        clocks.handle_clock(ReplicaId(0), 1_250, 1_200);
-        assert_eq!(clocks.agreement(), Agreement::Agreed);
+        assert_eq!(clocks.agreement(1_050, 20), Agreement::Agreed);
+        assert_eq!(clocks.agreement(9_050, 20), Agreement::Unknown, "this clock was set since the other was told");
         assert_eq!(clocks.time_max(5), StreamTime(105));
-        assert_eq!(Clocks::new(ReplicaId(0), 1, 0).agreement(), Agreement::Agreed);
+        assert_eq!(Clocks::new(ReplicaId(0), 1, 0).agreement(7, 9), Agreement::Agreed);
     }
 }

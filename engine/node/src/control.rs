@@ -15,7 +15,7 @@ use assize_wire::{Ballot, CoreId, ReplicaId, ShardId, Slot, StreamTime};
 
 use crate::checkpoint::{CheckpointReport, Coordinator, Updated};
 use crate::clocks::{Agreement, Clocks};
-use crate::core::Core;
+use crate::core::{Core, Now};
 use crate::election::{Due, Election};
 use crate::execute::ReadFor;
 use crate::limits::SHORT_OF_ROOM_NS;
@@ -141,9 +141,9 @@ impl Core {
 
     /// A message of a peer's Docket, sent when its wall clock said `clock_ns`.
     pub(crate) fn take_docket_message(&mut self, from: ReplicaId, clock_ns: u64, message: DocketMessage) {
-        let wall_ns = self.now.wall_ns;
+        let Now { wall_ns, monotonic_ns } = self.now;
         let control = self.control();
-        control.clocks.handle_clock(from, clock_ns, wall_ns);
+        control.clocks.handle_clock(from, clock_ns, monotonic_ns);
         let time_max = control.clocks.time_max(wall_ns);
         control.docket.handle_message(from, message, time_max);
     }
@@ -167,7 +167,8 @@ impl Core {
     }
 
     fn step_election(&mut self) -> bool {
-        let (now, written) = (self.now.monotonic_ns, self.log.durable_through());
+        let Now { wall_ns, monotonic_ns: now } = self.now;
+        let written = self.log.durable_through();
         let Some(Control { docket, election, clocks, .. }) = &mut self.control else { return false };
         let mut any = false;
         let outstanding = docket.is_outstanding() || self.log.has_unwritten();
@@ -181,7 +182,7 @@ impl Core {
             }
         }
         // P13: a leader whose clock a majority contradicts abdicates and says so.
-        let agreement = clocks.agreement();
+        let agreement = clocks.agreement(wall_ns, now);
         let contradicted = agreement == Agreement::Contradicted && !canary::armed(Canary::OwnClock);
         if contradicted && docket.role() == Role::Leader {
             docket.handle_stalled();
@@ -210,9 +211,11 @@ impl Core {
     /// As leader: forms the next slot, if it is time.
     fn form_slot(&mut self) -> bool {
         let promised = self.usher.promised();
-        let clock = StreamTime(self.now.wall_ns);
+        let Now { wall_ns, monotonic_ns } = self.now;
+        let clock = StreamTime(wall_ns);
         let Some(Control { docket, coordinator, clocks, .. }) = &mut self.control else { return false };
-        let agreed = clocks.agreement() == Agreement::Agreed || canary::armed(Canary::OwnClock);
+        let agreement = clocks.agreement(wall_ns, monotonic_ns);
+        let agreed = agreement == Agreement::Agreed || canary::armed(Canary::OwnClock);
         if docket.role() != Role::Leader || !agreed {
             return false;
         }
