@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use assize_wire::Slot;
+
 use super::Cluster;
 use super::clients::Clients;
 use super::faults::Faults;
@@ -219,6 +221,8 @@ impl ClusterWorld {
                 if digests.is_empty() && !replica.cores.is_empty() && replica.is_halted() {
                     *digests = std::mem::take(&mut replica.digests);
                     digests.sort_by_key(|digest| digest.shard);
+                    // A shard without a stripe in the last slots may not have heard of them.
+                    digests.iter_mut().for_each(|digest| digest.slot = Slot::ZERO);
                     self.cluster.down(at, Down::Process);
                 }
             }
