@@ -85,7 +85,11 @@ mod tests {
         assert_eq!(clocks.agreement(1_101, 10), Agreement::Contradicted, "one is behind and one ahead");
         clocks.forget(ReplicaId(2));
         assert_eq!(clocks.agreement(1_050, 20), Agreement::Agreed);
-        assert_eq!(clocks.agreement(9_050, 20), Agreement::Unknown, "this clock was set since the other was told");
+        assert_eq!(
+            clocks.agreement(9_050, 20),
+            Agreement::Unknown,
+            "this clock was set since the other was told"
+        );
         assert_eq!(clocks.time_max(5), StreamTime(105));
         assert_eq!(Clocks::new(ReplicaId(0), 1, 0).agreement(7, 9), Agreement::Agreed);
     }

@@ -61,6 +61,21 @@ fn a_dead_replica_is_not_missed() {
     });
 }
 
+/// P13: a clock that is far off, either way, keeps its replica from leading and nobody from going on.
+#[test]
+fn p13_a_wrong_clock_of_the_leader_makes_another_lead() {
+    each_seed("p13_a_wrong_clock", 0..8, |seed| {
+        let mut world = serving(seed);
+        let leader = world.cluster.leader().unwrap();
+        let off = 20 * world.cluster.replicas[leader].shape.clock_skew_ns as i64;
+        world.cluster.replicas[leader].wall_offset_ns = if seed % 2 == 0 { off } else { -off };
+        world.run(3000);
+        world.finish();
+        assert_ne!(world.cluster.leader(), Some(leader), "it leads with a clock that a majority contradicts");
+        assert!(world.cluster.replicas[leader].seen.contradicted > 0, "nobody was told of the clock");
+    });
+}
+
 /// Three replicas that answer. Who goes down stays down.
 fn serving(seed: u64) -> ClusterWorld {
     let options = ClusterOptions::calm(3, Shape { shards: 2, ..Shape::smallest() });
