@@ -11,9 +11,9 @@ use assize_wire::{ReplicaId, StreamTime};
 pub(crate) struct Clocks {
     own: ReplicaId,
     skew_ns: u64,
-    /// By replica: its wall clock minus this one's monotonic clock when it was last told. Both run on at nearly the same rate,
-    /// so the difference ages well, whatever this one's wall clock does meanwhile. It is too low by the time that the message
-    /// was under way.
+    /// By replica: its wall clock minus this one's monotonic clock when it was last told. Both run on at nearly the
+    /// same rate, so the difference ages well, whatever this one's wall clock does meanwhile. It is too low by the
+    /// time that the message was under way.
     offsets: Vec<Option<i64>>,
 }
 

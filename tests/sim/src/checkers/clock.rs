@@ -17,7 +17,8 @@ impl Clock {
     pub(super) fn chosen(&self, slot: &LoggedSlot) {
         let Some(skew_ns) = self.skew_ns else { return };
         let manifest = &slot.ordered.manifest;
-        // A right clock is off by a tenth of the bound, runs up to 200 ppm fast since the beginning, and jumps a little.
+        // A right clock is off by a tenth of the bound, runs up to 200 ppm fast since the beginning, and jumps a
+        // little.
         let gained = self.now_ns.saturating_sub(EPOCH_NS) / 5_000;
         let most = self.now_ns + skew_ns + skew_ns / 10 + gained + SLACK_NS;
         hold!(
