@@ -4,7 +4,7 @@
 //! A stripe comes before the manifest that names it, or is asked for after it; it is found, given to peers and
 //! evaluated by its identity, never by its position (P8).
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -20,6 +20,8 @@ use crate::limits::{STRIPE_ASK_AGAIN_NS, UNNAMED_STRIPES_MAX};
 #[derive(Debug, Default)]
 pub(crate) struct Stripes {
     held: BTreeMap<StripeId, Stripe>,
+    /// Those of `held` that no chosen slot names: few, while `held` goes back to the last checkpoint.
+    unnamed: BTreeSet<StripeId>,
     wanted: BTreeMap<StripeId, Wanted>,
     /// Stripes of lower ballots than this are named by nothing that is still to come (P8).
     released: Ballot,
@@ -55,6 +57,7 @@ impl Stripes {
         let stripe =
             Stripe { ballot, buffer: None, location: Some(location), slot: None, asked_by: Vec::new() };
         self.held.insert(id, stripe);
+        self.unnamed.insert(id);
     }
 
     /// A stripe is being written.
@@ -62,6 +65,7 @@ impl Stripes {
         let stripe = Stripe { ballot, buffer: None, location: None, slot: None, asked_by: Vec::new() };
         let twice = self.held.insert(id, stripe).is_some();
         assert!(!twice, "stripe {id:?} is written twice");
+        self.unnamed.insert(id);
         self.wanted.remove(&id);
     }
 
@@ -103,6 +107,7 @@ impl Stripes {
             panic!("slot {slot} is chosen and its stripe {id:?} is not here (P2)");
         };
         stripe.slot = Some(slot);
+        self.unnamed.remove(&id);
         stripe
     }
 
@@ -113,23 +118,26 @@ impl Stripes {
 
     /// Any durable stripe of a shard that no slot names: what must never be asked for (P8), but by a canary.
     pub(crate) fn any_unnamed(&self, shard: ShardId) -> Option<StripeId> {
-        let unnamed = |stripe: &Stripe| stripe.slot.is_none() && stripe.location.is_some();
-        self.held.iter().find(|(id, stripe)| id.shard == shard && unnamed(stripe)).map(|(id, _)| *id)
+        let durable = |id: &StripeId| self.held.get(id).is_some_and(|stripe| stripe.location.is_some());
+        self.unnamed.iter().copied().find(|id| id.shard == shard && durable(id))
     }
 
     /// Whether one more stripe that nobody asked for may be taken from a peer: a peer that seals without end while
     /// nothing is chosen costs bounded memory and log.
     pub(crate) fn takes_unasked(&self, shard: ShardId) -> bool {
-        let of_shard = |id: &StripeId| id.shard == shard;
-        let unnamed = self.held.iter().filter(|(id, stripe)| of_shard(id) && stripe.slot.is_none());
-        unnamed.count() < UNNAMED_STRIPES_MAX
+        self.unnamed.iter().filter(|id| id.shard == shard).count() < UNNAMED_STRIPES_MAX
     }
 
     /// Stripes sealed under ballots below this one that no chosen slot names may go (P8). Returns those that went.
     pub(crate) fn release(&mut self, below: Ballot) -> Vec<StripeId> {
         self.released = self.released.max(below);
-        let gone = self.held.extract_if(.., |_, stripe| stripe.slot.is_none() && stripe.ballot < below);
-        gone.map(|(id, _)| id).collect()
+        let held = &self.held;
+        let lower = |id: &StripeId| held.get(id).is_some_and(|stripe| stripe.ballot < below);
+        let gone: Vec<StripeId> = self.unnamed.extract_if(.., lower).collect();
+        for id in &gone {
+            self.held.remove(id);
+        }
+        gone
     }
 
     /// A checkpoint covers everything through this slot.
@@ -139,8 +147,8 @@ impl Stripes {
 
     /// Where the stripes lie in this log that no slot names yet (P8).
     pub(crate) fn unnamed(&self, log: LogId) -> impl Iterator<Item = RecordLocation> {
-        let unnamed = self.held.values().filter(|stripe| stripe.slot.is_none());
-        unnamed.filter_map(|stripe| stripe.location).filter(move |location| location.log == log)
+        let unnamed = self.unnamed.iter().filter_map(|id| self.held.get(id)?.location);
+        unnamed.filter(move |location| location.log == log)
     }
 
     /// A manifest names it and it is not here: to be asked for, first of `from`.
@@ -188,6 +196,20 @@ impl Stripes {
         wanted.from = after(from);
         wanted.due = now + STRIPE_ASK_AGAIN_NS;
         Some((*id, from))
+    }
+
+    /// Panics, with the values, when a promise at the head of this type is broken.
+    pub(crate) fn check_invariants(&self) {
+        for (id, stripe) in &self.held {
+            assert_eq!(
+                self.unnamed.contains(id),
+                stripe.slot.is_none(),
+                "{id:?} is named by {:?}",
+                stripe.slot
+            );
+        }
+        assert!(self.unnamed.iter().all(|id| self.held.contains_key(id)), "unnamed and not held");
+        assert!(self.wanted.keys().all(|id| !self.held.contains_key(id)), "asked for and held");
     }
 
     /// When [`Stripes::poll_wanted`] has something next.
