@@ -395,9 +395,9 @@ impl Core {
             any = true;
         }
         let Control { docket, told_ready, .. } = self.control();
-        let marks = docket.watermarks();
-        let follows = leader.is_some_and(|leader| leader != own) && marks.published == marks.chosen;
-        if !*told_ready && follows {
+        // A leader tells that it serves when it admits.
+        let follows = leader.is_some_and(|leader| leader != own);
+        if !*told_ready && follows && docket.is_ready() {
             *told_ready = true;
             self.tell_cores(|| CoreMessage::Ready);
             any = true;
