@@ -1,7 +1,7 @@
 //! A model of an engine: one thread, plain blocking sockets, every event evaluated serially by the inventory domain, a
 //! map of keys for a Warden. It misbehaves where a test asks it to. Several models are a cluster: they share their
 //! state, and one of them leads.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, reason = "each test that includes this module uses its own part of it")]
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
