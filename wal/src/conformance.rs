@@ -320,6 +320,7 @@ fn first_superblock() -> Superblock {
         promised: Ballot::NONE,
         quarantined: false,
         accepted: Mark::default(),
+        certain: Mark::default(),
         segment_bytes: SEGMENT_BYTES,
         checkpoint: None,
         cuts: vec![],

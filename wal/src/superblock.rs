@@ -5,7 +5,7 @@
 //! | bytes | field | meaning |
 //! |---|---|---|
 //! | 0..4 | magic | `ASZS` |
-//! | 4..6 | version | 2 |
+//! | 4..6 | version | 3 |
 //! | 6 | quarantined | 0 or 1 (C5) |
 //! | 7 | replica | replica id |
 //! | 8..12 | checksum | crc32c over the whole copy with this field zero |
@@ -24,8 +24,10 @@
 //! | 152..168 | record key | seeds the records' checksums |
 //! | 168..176 | accepted | as the last start found it: ballot |
 //! | 176..184 | | slot |
-//! | 184..192 | | 0 |
-//! | 192.. | cuts | 32 bytes each: log u16, u16 0, first previous u32, incarnation u64, offset u64, first segment u64 |
+//! | 184..192 | certain | as the last start found it: ballot |
+//! | 192..200 | | slot |
+//! | 200..208 | | 0 |
+//! | 208.. | cuts | 32 bytes each: log u16, u16 0, first previous u32, incarnation u64, offset u64, first segment u64 |
 //! | then | parameters | the engine's own bytes, then zeros |
 
 mod store;
@@ -74,6 +76,8 @@ pub struct Superblock {
     /// higher one, or was known chosen, as the last start found it or must suppose. The next one may no longer see
     /// what that followed from: the log goes on behind what is damaged, and what proved it may be damaged in turn.
     pub accepted: Mark,
+    /// The same for what was certainly accepted: `accepted` counts as well what a crash may have left behind a gap.
+    pub certain: Mark,
     /// One per log that was ever opened (L5).
     pub cuts: Vec<LogCut>,
     /// The agreed parameters, opaque here.
@@ -148,6 +152,8 @@ impl Superblock {
         put(152, &self.record_key.to_le_bytes());
         put(168, &self.accepted.ballot.to_raw().to_le_bytes());
         put(176, &self.accepted.slot.0.to_le_bytes());
+        put(184, &self.certain.ballot.to_raw().to_le_bytes());
+        put(192, &self.certain.slot.0.to_le_bytes());
         for (index, cut) in self.cuts.iter().enumerate() {
             let at = FIXED_BYTES + index * CUT_BYTES;
             put(at, &cut.log.0.to_le_bytes());
@@ -209,6 +215,7 @@ impl Superblock {
             segment_bytes: u64_at(bytes, 56),
             checkpoint: (checkpoint.slot > Slot::ZERO).then_some(checkpoint),
             accepted: Mark { ballot: Ballot::from_raw(u64_at(bytes, 168)), slot: Slot(u64_at(bytes, 176)) },
+            certain: Mark { ballot: Ballot::from_raw(u64_at(bytes, 184)), slot: Slot(u64_at(bytes, 192)) },
             cuts: (0..cuts).map(cut_at).collect(),
             parameters: bytes[parameters_at..parameters_at + parameters].to_vec(),
         })
@@ -415,9 +422,9 @@ impl core::error::Error for SuperblockFault {}
 impl core::error::Error for SuperblockError {}
 
 const MAGIC: &[u8; 4] = b"ASZS";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const CHECKSUM_AT: usize = 8;
-const FIXED_BYTES: usize = 192;
+const FIXED_BYTES: usize = 208;
 const CUT_BYTES: usize = 32;
 
 fn matches(row: &Row, copies: [CopyState; 2], relation: Relation) -> bool {
@@ -489,6 +496,7 @@ mod tests {
                 digest: Hash([6; 32]),
             }),
             accepted: Mark { ballot: Ballot::new(3, ReplicaId(1)), slot: Slot(12) },
+            certain: Mark { ballot: Ballot::new(2, ReplicaId(0)), slot: Slot(11) },
             cuts: vec![LogCut {
                 log: LogId(1),
                 incarnation: Incarnation(3),

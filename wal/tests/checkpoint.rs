@@ -41,6 +41,7 @@ impl Logs {
             promised: Ballot::NONE,
             quarantined: false,
             accepted: Mark::default(),
+            certain: Mark::default(),
             segment_bytes: SEGMENT_BYTES,
             checkpoint: None,
             cuts: Vec::new(),

@@ -18,6 +18,7 @@ fn first(sequence: u64) -> Vec<Block> {
         promised: Ballot::NONE,
         quarantined: false,
         accepted: Mark::default(),
+        certain: Mark::default(),
         segment_bytes: 1 << 20,
         checkpoint: None,
         cuts: vec![],

@@ -64,6 +64,7 @@ pub fn format_on(
         promised: Ballot::NONE,
         quarantined: false,
         accepted: Mark::default(),
+        certain: Mark::default(),
         segment_bytes: config.config.log.segment_bytes,
         checkpoint: None,
         cuts: Vec::new(),

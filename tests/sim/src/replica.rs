@@ -142,6 +142,7 @@ impl Replica {
             promised: Ballot::NONE,
             quarantined: false,
             accepted: Mark::default(),
+            certain: Mark::default(),
             segment_bytes: shape.segment_bytes,
             checkpoint: None,
             cuts: Vec::new(),

@@ -31,7 +31,7 @@ use alloc::vec::Vec;
 use assize_wire::{Ballot, Hash, Incarnation, Slot};
 
 use super::scan::{LogScan, ScannedRecord};
-use super::{AcceptRead, RecoveryError};
+use super::{AcceptRead, RecoveryError, View};
 use crate::header::{Entry, Mark, RecordLocation};
 use crate::superblock::Superblock;
 
@@ -77,6 +77,7 @@ impl<'a> Evidence<'a> {
         scans: &'a [LogScan],
         superblock: &Superblock,
         parse: &mut dyn FnMut(&[u8]) -> Option<AcceptRead>,
+        view: &'a View,
     ) -> Result<Evidence<'a>, RecoveryError> {
         let at = superblock.checkpoint;
         let mut evidence = Evidence {
@@ -93,9 +94,18 @@ impl<'a> Evidence<'a> {
         for record in scans.iter().flat_map(|scan| scan.records.iter().chain(&scan.beyond)) {
             evidence.take_mark(record.header.mark, Some(record.location));
         }
-        evidence.take_mark(superblock.accepted, None);
-        for record in scans.iter().flat_map(|scan| &scan.records) {
-            evidence.take_accept(record, parse)?;
+        evidence.take_mark(superblock.certain, None);
+        if *view == View::Everything {
+            evidence.take_mark(superblock.accepted, None);
+        }
+        let marks = evidence.accepted_under.clone();
+        for scan in scans {
+            let dropped = scan.dropped(view);
+            for (at, record) in scan.records.iter().enumerate() {
+                if !dropped.contains(at, record) || is_vouched(record, view, &marks) {
+                    evidence.take_accept(record, parse)?;
+                }
+            }
         }
         evidence.top = evidence.accepted_under.keys().next_back().copied().unwrap_or_default();
         for record in scans.iter().flat_map(|scan| &scan.beyond) {
@@ -108,6 +118,13 @@ impl<'a> Evidence<'a> {
         evidence.suspect_hidden(scans);
         evidence.raise_ballots();
         evidence.follow_chain();
+        if let View::Certain { chosen, .. } = view {
+            // A fact, wherever the record stands that says so.
+            let same =
+                |(slot, hash): &&(Slot, Hash)| evidence.newest(*slot).is_some_and(|n| n.manifest == *hash);
+            let known: Vec<Slot> = chosen.iter().filter(same).map(|(slot, _)| *slot).collect();
+            evidence.chosen.extend(known);
+        }
         Ok(evidence)
     }
 
@@ -134,6 +151,11 @@ impl<'a> Evidence<'a> {
     /// Whether a slot is known chosen, with the manifest that its newest accept has.
     pub(super) fn is_chosen(&self, slot: Slot) -> bool {
         self.chosen.contains(&slot)
+    }
+
+    /// The slots known chosen, with the manifests.
+    pub(super) fn all_chosen(&self) -> impl Iterator<Item = (Slot, Hash)> {
+        self.chosen.iter().filter_map(|slot| Some((*slot, self.newest(*slot)?.manifest)))
     }
 
     /// Whether something says that the newest whole accept of a slot is not the last one that was made.
@@ -247,6 +269,15 @@ impl<'a> Evidence<'a> {
             above = Some((*slot, newest.read.previous));
         }
     }
+}
+
+/// Whether an accept behind a torn gap counts all the same. An earlier start vouched for it, and said so by its marks: it
+/// was whole, and so was everything below it, perhaps by a later record. To have accepted more than was answered is no
+/// harm.
+fn is_vouched(record: &ScannedRecord, view: &View, marks: &BTreeMap<Slot, Ballot>) -> bool {
+    let Entry::Accept { slot, ballot, .. } = record.header.entry else { return false };
+    let View::Certain { vouched, .. } = view else { return true };
+    vouched.contains(&record.location) || marks.range(slot..).any(|(_, marked)| *marked == ballot)
 }
 
 /// The highest slot that records name, by their marks or as accepts.

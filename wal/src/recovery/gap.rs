@@ -20,13 +20,18 @@
 //! * it begins below the cut: an earlier start read what was there, and nothing was written since.
 //!
 //! In the last two cases there may have been as many accepts as fit above everything that is known.
+//!
+//! A gap may be *torn* although whole records are behind it: a power cut keeps what it likes of several writes under
+//! way. Nothing behind it was acknowledged then. Or the flush did complete, no record was formed since, and the gap
+//! decayed. No start can tell the one from the other, so both views are reported (`slots.rs`).
 
 use alloc::vec::Vec;
 use core::fmt;
 
-use assize_wire::Ballot;
+use assize_wire::{Ballot, Incarnation};
 
-use super::scan::LogScan;
+use super::View;
+use super::scan::{LogScan, ScannedRecord};
 use crate::header::{Entry, LogIdentity, RecordFault, RecordHeader, RecordLocation};
 use crate::limits::BLOCK_BYTES;
 
@@ -58,12 +63,22 @@ pub(super) struct Hidden {
     pub(super) records_before: usize,
 }
 
+/// Records behind torn gaps: from which one on, of which incarnation.
+pub(super) struct Dropped(Vec<(usize, Incarnation)>);
+
+impl Dropped {
+    /// Whether the record at an index of its log is one of them.
+    pub(super) fn contains(&self, at: usize, record: &ScannedRecord) -> bool {
+        self.0.iter().any(|(first, writer)| *first <= at && record.header.incarnation == *writer)
+    }
+}
+
 impl LogScan {
     /// What its gaps may hide.
     pub(super) fn hidden(&self) -> Vec<Hidden> {
         let mut fit = 0;
         let mut found = Vec::new();
-        for gap in &self.gaps {
+        for gap in self.gaps.iter().filter(|gap| !self.is_torn(gap)) {
             let records_before = gap.records_before;
             let mut behind = self.behind(gap).map(|record| record.header);
             match behind.find(|header| header.durable_through >= gap.end) {
@@ -76,14 +91,35 @@ impl LogScan {
                 None => {
                     let below_cut = self.cut.map(|cut| cut.offset.min(gap.end));
                     let unreadable = gap.unreadable_end.map(|end| end.min(gap.end));
-                    let lost_end = unreadable.max(below_cut).filter(|end| gap.start < *end);
-                    let Some(end) = lost_end else { continue };
-                    fit += accepts_in(gap.start, end);
+                    if unreadable.max(below_cut).is_none_or(|end| end <= gap.start) {
+                        continue;
+                    }
+                    // Of all of it: when a later start finds it closed it must not suspect more than this one.
+                    fit += accepts_in(gap.start, gap.end);
                     found.push(Hidden { accepts: fit, closed_by: None, records_before });
                 }
             }
         }
         found
+    }
+
+    /// The records that do not count in a view: in the one that is certain those behind a torn gap, of its writer.
+    pub(super) fn dropped(&self, view: &View) -> Dropped {
+        let torn = self.gaps.iter().filter(|gap| *view != View::Everything && self.is_torn(gap));
+        let first = torn.map(|gap| (gap.records_before, self.records[gap.records_before].header.incarnation));
+        Dropped(first.collect())
+    }
+
+    /// Whether a crash may have left a gap: whoever wrote what is behind it never says that the log was durable beyond
+    /// its beginning, and all of it can be read.
+    pub(super) fn is_torn(&self, gap: &Gap) -> bool {
+        let Some(next) = self.behind(gap).next() else { return false };
+        let writer = next.header.incarnation;
+        let mut of_writer = self.behind(gap).take_while(|record| record.header.incarnation == writer);
+        // Each of its records says at least that everything was durable which its start had found. So a gap that hides
+        // something older, or begins where an older incarnation ended, is not torn.
+        let flushed = of_writer.any(|record| record.header.durable_through > gap.start);
+        !flushed && gap.unreadable_end.is_none()
     }
 
     /// The highest ballot that was accepted under before a gap, as far as this log tells.

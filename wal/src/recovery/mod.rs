@@ -54,6 +54,7 @@ use crate::operation::{SegmentId, SegmentReader};
 use crate::outcome_index::OutcomeIndex;
 use crate::superblock::{LogCut, Superblock};
 use evidence::Evidence;
+use slots::Walked;
 
 /// Whether what is lost can be repaired.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +65,30 @@ pub enum Peers {
     Some {
         /// Whether a log is one of stripes and accepts.
         repairable: fn(LogId) -> bool,
+    },
+}
+
+/// What a start may take for having happened, where a crash and a decayed block look the same (`gap.rs`).
+///
+/// 1. Slots 15 and 16 are accepted again under ballot 3, by two writes under way at once. Then the power is cut.
+/// 2. The accept of slot 15 is missing, that of slot 16 whole. Either the write of the first was torn and nothing of
+///    ballot 3 was ever answered; or both were flushed and answered, and the first decayed since.
+/// 3. Taken for decay by two of three replicas, no majority of promises counts at slot 15, and no leader is ever elected.
+///    Taken for torn, what a majority accepted under ballot 3 may be lost.
+///
+/// So the replica says that from slot 15 up it is in doubt, and what it has there if the gap was torn. Where *all*
+/// replicas have promised that much counts: of a choice at least one of them has the accept, or more logs than a
+/// minority are damaged (P5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    /// Whatever may have been accepted.
+    Everything,
+    /// What was accepted, whether a gap that a crash explains was torn or not.
+    Certain {
+        /// Accepts that count in both, wherever they stand: nothing that may have been accepted casts doubt on them.
+        vouched: Vec<RecordLocation>,
+        /// What is known chosen.
+        chosen: Vec<(Slot, Hash)>,
     },
 }
 
@@ -104,10 +129,15 @@ pub struct Recovered {
     /// The slot through which all are known chosen: not above the accepted ones, nor below the checkpoint. A single
     /// replica is its own majority, so there it is the last accepted one.
     pub chosen: Slot,
-    /// Slots above the accepted ones that may have been accepted, ascending and without a gap. Only with peers.
+    /// Slots above the accepted ones that were accepted, ascending and without a gap. Only with peers.
     pub damaged: Vec<DamagedSlot>,
+    /// Slots, ascending and without a gap, at which an accept may be lost that a crash may just as well have torn: for
+    /// those [`Recovered::accepted`] has what was there before. Only with peers; see [`View`].
+    pub doubtful: Vec<DamagedSlot>,
     /// What [`Superblock::accepted`] is to say, with the new incarnation.
     pub to_remember: Mark,
+    /// What [`Superblock::certain`] is to say.
+    pub to_remember_certain: Mark,
     /// Every whole stripe, named or not.
     pub stripes: Vec<(StripeId, RecordLocation)>,
     /// The last accepted slot, or the checkpoint's.
@@ -203,8 +233,26 @@ pub fn recover(
     let at = superblock.checkpoint;
     let checkpoint = at.and_then(|at| checkpoint::find(&scans, at, &keys, &mut losses));
     let first_slot = at.map_or(Slot::ZERO, |at| at.slot).next();
-    let evidence = Evidence::gather(&scans, superblock, parse)?;
-    let walked = slots::walk(&scans, first_slot, &evidence, has_peers, &mut losses);
+    let evidence = Evidence::gather(&scans, superblock, parse, &View::Everything)?;
+    let mut walked = slots::walk(&scans, first_slot, &evidence, has_peers, &mut losses);
+    let remember = |walked: &Walked, evidence: &Evidence<'_>| match has_peers {
+        true => slots::to_remember(walked, evidence),
+        false => Mark::default(),
+    };
+    let to_remember = remember(&walked, &evidence);
+    let (mut to_remember_certain, mut doubtful) = (to_remember, Vec::new());
+    if has_peers && !walked.damaged.is_empty() {
+        let vouched = walked.accepted.iter().map(|slot| slot.location).collect();
+        let view = View::Certain { vouched, chosen: evidence.all_chosen().collect() };
+        let evidence = Evidence::gather(&scans, superblock, parse, &view)?;
+        let mut certain = slots::walk(&scans, first_slot, &evidence, has_peers, &mut losses);
+        // Where the other view ends for good, by what is void there, this one must not suspect anything more. In doubt
+        // it is from further below on.
+        let last = walked.damaged.last().map(|damaged| damaged.slot);
+        certain.damaged.retain(|damaged| Some(damaged.slot) <= last);
+        to_remember_certain = remember(&certain, &evidence);
+        doubtful = slots::set_apart_doubt(&mut walked, certain);
+    }
     if !losses.is_empty() {
         return Err(if has_peers {
             RecoveryError::Rebuild { losses }
@@ -230,7 +278,9 @@ pub fn recover(
         mark,
         chosen: if has_peers { known } else { through },
         accepted_through: through,
-        to_remember: if has_peers { slots::to_remember(&walked, &evidence) } else { Mark::default() },
+        to_remember,
+        to_remember_certain,
+        doubtful,
         accepted: walked.accepted,
         damaged: walked.damaged,
         stripes: walked.stripes,

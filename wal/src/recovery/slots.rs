@@ -21,6 +21,8 @@ pub struct RecoveredSlot {
     pub ballot: Ballot,
     /// The manifest's hash.
     pub manifest: Hash,
+    /// The hash of the manifest below, which it names.
+    pub previous: Hash,
     /// Whether it is known chosen with this manifest. Then the ballot says nothing: a higher one may be lost.
     pub chosen: bool,
     /// The accept's payload.
@@ -132,6 +134,30 @@ pub(super) fn walk(
     Walked { accepted, damaged, stripes: stripes.into_iter().collect() }
 }
 
+/// Of what is damaged only what certainly is stays so; where a crash explains as well what is missing, the slots are
+/// doubtful, and what was there before it is accepted.
+///
+/// What was accepted without any damage stays, even if that was behind a torn gap: it is whole, and on the disk since
+/// this start flushed it. Then what the certain view has above may not continue it, and is void (P4).
+pub(super) fn set_apart_doubt(walked: &mut Walked, certain: Walked) -> Vec<DamagedSlot> {
+    let is_in_doubt = |slot: &DamagedSlot| !certain.damaged.iter().any(|certain| certain.slot == slot.slot);
+    if !walked.damaged.iter().any(is_in_doubt) && certain.accepted.len() <= walked.accepted.len() {
+        return Vec::new();
+    }
+    let Some(first) = walked.damaged.first().map(|damaged| damaged.slot) else { return Vec::new() };
+    let mut continues = true;
+    for slot in certain.accepted.into_iter().filter(|slot| slot.slot >= first) {
+        let below = walked.accepted.last();
+        continues &= below.is_none_or(|below| slot.previous == below.manifest);
+        if continues {
+            walked.accepted.push(slot);
+        }
+    }
+    let next = walked.accepted.last().map_or(first, |last| last.slot.next());
+    let certain = certain.damaged.into_iter().filter(|damaged| continues && damaged.slot >= next);
+    core::mem::replace(&mut walked.damaged, certain.collect())
+}
+
 /// What the superblock is to remember.
 ///
 /// With the ballot that something says of the last slot: less than of those below it, so it never asks for more than
@@ -165,6 +191,7 @@ fn recovered(
         slot,
         ballot: newest.ballot,
         manifest: newest.manifest,
+        previous: newest.read.previous,
         chosen: evidence.is_chosen(slot) && !evidence.is_stale(slot),
         payload: newest.record.payload.clone(),
         location: newest.record.location,

@@ -53,8 +53,12 @@ pub struct Acceptor {
     count: u64,
     /// Of the stripes that it proposes.
     pub stripe_bytes_max: u64,
-    /// The last slot that the last start found damaged, if any.
+    /// The last slot that the last start found damaged or doubtful, if any.
     pub damaged_through: Option<Slot>,
+    /// Whether anything was ever damaged that no crash explains.
+    pub faults: bool,
+    /// Whether the power was ever cut.
+    pub crashed: bool,
 }
 
 impl Acceptor {
@@ -77,6 +81,8 @@ impl Acceptor {
             count: 0,
             stripe_bytes_max: 9000,
             damaged_through: None,
+            faults: false,
+            crashed: false,
         };
         acceptor.start();
         acceptor.promise();
@@ -105,6 +111,7 @@ impl Acceptor {
             superblock.incarnation = recovered.incarnation;
             superblock.cuts = recovered.cuts(&LOGS[..2]);
             superblock.accepted = recovered.to_remember;
+            superblock.certain = recovered.to_remember_certain;
         });
         let device = &mut self.device;
         store.drive(|copy, blocks| device.write_superblock(copy, blocks)).unwrap();
@@ -114,7 +121,8 @@ impl Acceptor {
         self.known = recovered.chosen.0 as usize;
         self.stripes = recovered.stripes.iter().map(|(id, _)| *id).collect();
         self.under_way.clear();
-        self.damaged_through = recovered.damaged.last().map(|slot| slot.slot);
+        let unsure = recovered.damaged.iter().chain(&recovered.doubtful);
+        self.damaged_through = unsure.map(|slot| slot.slot).max();
     }
 
     /// Another leader: it keeps what is chosen, and as much more of the last chain as it has heard of.
@@ -179,6 +187,12 @@ impl Acceptor {
     /// What this replica holds, slot 1 first.
     pub fn held(&self) -> Vec<(Ballot, Hash)> {
         self.held.clone()
+    }
+
+    /// The power is cut.
+    pub fn crash(&mut self, seed: u64) {
+        self.crashed = true;
+        self.device.crash(seed);
     }
 
     pub fn idle(&mut self) {
@@ -310,10 +324,23 @@ impl Acceptor {
     /// Everything that others were told is there or damaged, and nothing is there that was never attempted.
     pub fn check(&mut self, recovered: &Recovered) {
         assert!(recovered.ballot_max <= self.ballot());
+        let doubtful_from = recovered.doubtful.first().map_or(Slot(u64::MAX), |doubtful| doubtful.slot);
+        assert!(doubtful_from == Slot(u64::MAX) || doubtful_from.0 <= recovered.accepted.len() as u64 + 1);
         for (index, found) in recovered.accepted.iter().enumerate() {
             assert_eq!(found.slot, Slot(index as u64 + 1), "accepted slots have no gap");
             assert_eq!(found.chosen, recovered.chosen >= found.slot, "what is chosen has no gap");
-            self.check_found(found);
+            if found.slot < doubtful_from {
+                self.check_found(found);
+            }
+        }
+        if !self.faults {
+            // What a crash left is torn and was told to nobody: everything told is there, whatever is in doubt.
+            assert!(recovered.damaged.is_empty(), "{}", self.report(recovered));
+            recovered.accepted.iter().for_each(|found| self.check_found(found));
+        }
+        assert!(self.crashed || recovered.doubtful.is_empty(), "nothing is torn: {}", self.report(recovered));
+        for (index, doubtful) in recovered.doubtful.iter().enumerate() {
+            assert_eq!(doubtful.slot.0, doubtful_from.0 + index as u64, "doubtful slots have no gap");
         }
         for (index, damaged) in recovered.damaged.iter().enumerate() {
             assert_eq!(
@@ -334,6 +361,8 @@ impl Acceptor {
             }
         }
         let last = recovered.accepted.len() + recovered.damaged.len();
+        let doubtful_through = recovered.doubtful.last().map_or(0, |doubtful| doubtful.slot.0 as usize);
+        let last = if self.faults { last.max(doubtful_through) } else { last };
         for (slot, attempts) in self.attempts.range(Slot(last as u64 + 1)..) {
             let Some(told) = attempts.iter().rev().find(|attempt| attempt.told) else { continue };
             // Only what was voided may be absent, by an accept that counts or is damaged.
@@ -342,7 +371,9 @@ impl Acceptor {
             assert!(voided, "slot {slot}: {told:?} is absent: {}", self.report(recovered));
         }
         assert!(recovered.chosen.0 as usize <= recovered.accepted.len());
-        assert_eq!(recovered.to_remember.slot.0 as usize, last);
+        // Above the doubtful ones there may be some that are void if those were accepted.
+        let everything = if recovered.doubtful.is_empty() { last } else { doubtful_through };
+        assert_eq!(recovered.to_remember.slot.0 as usize, everything, "{}", self.report(recovered));
     }
 
     /// What a start found, beside what was attempted.
@@ -350,7 +381,11 @@ impl Acceptor {
         let accepted: Vec<_> = recovered.accepted.iter().map(|slot| (slot.slot, slot.ballot)).collect();
         let damaged: Vec<_> = recovered.damaged.iter().map(|slot| (slot.slot, &slot.what)).collect();
         let gaps: Vec<_> = recovered.logs.iter().map(|log| &log.gaps).collect();
-        format!("accepted {accepted:?}, damaged {damaged:?}, gaps {gaps:?}, attempted {:#?}", self.attempts)
+        let doubtful: Vec<_> = recovered.doubtful.iter().map(|slot| (slot.slot, &slot.what)).collect();
+        format!(
+            "accepted {accepted:?}, damaged {damaged:?}, doubtful {doubtful:?}, gaps {gaps:?}, attempted {:#?}",
+            self.attempts
+        )
     }
 
     fn check_found(&mut self, found: &RecoveredSlot) {
@@ -412,6 +447,7 @@ fn first_superblock() -> Superblock {
         promised: Ballot::NONE,
         quarantined: false,
         accepted: Mark::default(),
+        certain: Mark::default(),
         segment_bytes: SEGMENT_BYTES,
         checkpoint: None,
         cuts: vec![],

@@ -63,6 +63,7 @@ impl Replica {
             promised: Ballot::NONE,
             quarantined: false,
             accepted: Mark::default(),
+            certain: Mark::default(),
             segment_bytes: SEGMENT_BYTES,
             checkpoint: None,
             cuts: vec![],

@@ -56,7 +56,8 @@ impl CoreStart {
     ) -> CoreStart {
         let ids = LogIds::of(core);
         let mut retention = Retention::default();
-        let damaged = recovered.damaged.iter().filter_map(|slot| slot.found.as_ref());
+        let unsure = recovered.damaged.iter().chain(&recovered.doubtful);
+        let damaged = unsure.filter_map(|slot| slot.found.as_ref());
         for slot in recovered.accepted.iter().chain(damaged) {
             let stripes = slot.stripes.iter().map(|(_, location)| *location);
             for location in stripes.chain([slot.location]).filter(|location| location.log == ids.stripes) {
@@ -106,6 +107,7 @@ pub fn docket_start(recovered: &Recovered) -> Result<DocketStart, ReadError> {
         tip: tip(recovered),
         accepted: accepted.collect::<Result<_, ReadError>>()?,
         damaged: recovered.damaged.iter().map(|damaged| (damaged.slot, damaged.hash)).collect(),
+        doubtful: recovered.doubtful.iter().map(|doubtful| (doubtful.slot, doubtful.hash)).collect(),
         chosen: recovered.chosen,
         promised: recovered.ballot_max,
         // Stripes that no slot accepted here names are as good as gone. Whoever accepted a slot that names one has it,
@@ -144,5 +146,6 @@ pub fn begin_incarnation(
     superblock.incarnation = recovered.incarnation;
     superblock.cuts = recovered.cuts(&opened);
     superblock.accepted = recovered.to_remember;
+    superblock.certain = recovered.to_remember_certain;
     superblock.promised = recovered.ballot_max;
 }
