@@ -18,7 +18,7 @@ use crate::operation::{
     Completion, Device, DeviceError, Done, Operation, OperationId, SegmentId, SegmentReader,
 };
 use crate::recovery::{AcceptRead, Peers, recover};
-use crate::superblock::{Superblock, SuperblockStore, find};
+use crate::superblock::{Remembered, Superblock, SuperblockStore, find};
 
 /// A device under test.
 pub trait Harness {
@@ -319,8 +319,8 @@ fn first_superblock() -> Superblock {
         incarnation: Incarnation(0),
         promised: Ballot::NONE,
         quarantined: false,
-        accepted: Mark::default(),
-        certain: Mark::default(),
+        accepted: Remembered::default(),
+        certain: Remembered::default(),
         segment_bytes: SEGMENT_BYTES,
         checkpoint: None,
         cuts: vec![],

@@ -22,16 +22,16 @@
 //! | 88..120 | | the hash of its slot's manifest |
 //! | 120..152 | | its digest |
 //! | 152..168 | record key | seeds the records' checksums |
-//! | 168..176 | accepted | as the last start found it: ballot |
-//! | 176..184 | | slot |
-//! | 184..192 | certain | as the last start found it: ballot |
-//! | 192..200 | | slot |
-//! | 200..208 | | 0 |
-//! | 208.. | cuts | 32 bytes each: log u16, u16 0, first previous u32, incarnation u64, offset u64, first segment u64 |
+//! | 168..296 | accepted | as the last start found it: 8 times ballot u64, slot u64; unused ones 0 |
+//! | 296..424 | certain | the same of what is certain |
+//! | 424..432 | | 0 |
+//! | 432.. | cuts | 32 bytes each: log u16, u16 0, first previous u32, incarnation u64, offset u64, first segment u64 |
 //! | then | parameters | the engine's own bytes, then zeros |
 
+mod remembered;
 mod store;
 
+pub use remembered::Remembered;
 pub use store::SuperblockStore;
 
 use alloc::vec;
@@ -42,7 +42,6 @@ use assize_wire::{Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, Slot, 
 use zerocopy::IntoBytes;
 
 use crate::block::Block;
-use crate::header::Mark;
 use crate::limits::{BLOCK_BYTES, LOGS_MAX, PARAMETERS_BYTES_MAX, SUPERBLOCK_COPY_BYTES};
 use crate::operation::SegmentId;
 
@@ -72,12 +71,11 @@ pub struct Superblock {
     pub segment_bytes: u64,
     /// The active checkpoint: what a start begins from (L6).
     pub checkpoint: Option<CheckpointRef>,
-    /// With peers, a mark like that of a record (L5): every slot up to this one was accepted under this ballot or a
-    /// higher one, or was known chosen, as the last start found it or must suppose. The next one may no longer see
-    /// what that followed from: the log goes on behind what is damaged, and what proved it may be damaged in turn.
-    pub accepted: Mark,
+    /// With peers, what the last start found to have been accepted, or must suppose (L5). The next one may no longer
+    /// see what that followed from: the log goes on behind what is damaged, and what proved it may be damaged in turn.
+    pub accepted: Remembered,
     /// The same for what was certainly accepted: `accepted` counts as well what a crash may have left behind a gap.
-    pub certain: Mark,
+    pub certain: Remembered,
     /// One per log that was ever opened (L5).
     pub cuts: Vec<LogCut>,
     /// The agreed parameters, opaque here.
@@ -150,10 +148,8 @@ impl Superblock {
             put(120, &checkpoint.digest.0);
         }
         put(152, &self.record_key.to_le_bytes());
-        put(168, &self.accepted.ballot.to_raw().to_le_bytes());
-        put(176, &self.accepted.slot.0.to_le_bytes());
-        put(184, &self.certain.ballot.to_raw().to_le_bytes());
-        put(192, &self.certain.slot.0.to_le_bytes());
+        put(168, &self.accepted.encode());
+        put(296, &self.certain.encode());
         for (index, cut) in self.cuts.iter().enumerate() {
             let at = FIXED_BYTES + index * CUT_BYTES;
             put(at, &cut.log.0.to_le_bytes());
@@ -214,8 +210,8 @@ impl Superblock {
             quarantined: bytes[6] != 0,
             segment_bytes: u64_at(bytes, 56),
             checkpoint: (checkpoint.slot > Slot::ZERO).then_some(checkpoint),
-            accepted: Mark { ballot: Ballot::from_raw(u64_at(bytes, 168)), slot: Slot(u64_at(bytes, 176)) },
-            certain: Mark { ballot: Ballot::from_raw(u64_at(bytes, 184)), slot: Slot(u64_at(bytes, 192)) },
+            accepted: Remembered::decode(&bytes[168..296]),
+            certain: Remembered::decode(&bytes[296..424]),
             cuts: (0..cuts).map(cut_at).collect(),
             parameters: bytes[parameters_at..parameters_at + parameters].to_vec(),
         })
@@ -424,7 +420,7 @@ impl core::error::Error for SuperblockError {}
 const MAGIC: &[u8; 4] = b"ASZS";
 const VERSION: u16 = 3;
 const CHECKSUM_AT: usize = 8;
-const FIXED_BYTES: usize = 208;
+const FIXED_BYTES: usize = 432;
 const CUT_BYTES: usize = 32;
 
 fn matches(row: &Row, copies: [CopyState; 2], relation: Relation) -> bool {
@@ -476,7 +472,12 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::header::Mark;
     use crate::operation::{Completion, Operation};
+
+    fn mark(ballot: u64, slot: u64) -> Mark {
+        Mark { ballot: Ballot::new(ballot, ReplicaId(1)), slot: Slot(slot) }
+    }
 
     fn example(sequence: u64) -> Superblock {
         Superblock {
@@ -495,8 +496,8 @@ mod tests {
                 manifest: Hash([5; 32]),
                 digest: Hash([6; 32]),
             }),
-            accepted: Mark { ballot: Ballot::new(3, ReplicaId(1)), slot: Slot(12) },
-            certain: Mark { ballot: Ballot::new(2, ReplicaId(0)), slot: Slot(11) },
+            accepted: Remembered::new(&[mark(5, 8), mark(3, 12)]),
+            certain: Remembered::new(&[mark(2, 11)]),
             cuts: vec![LogCut {
                 log: LogId(1),
                 incarnation: Incarnation(3),

@@ -5,7 +5,7 @@ mod common;
 use assize_wal::limits::RECORD_HEADER_BYTES;
 use assize_wal::memory::MemoryDevice;
 use assize_wal::recovery::{Loss, Peers, Recovered, RecoveryError, recover};
-use assize_wal::superblock::CheckpointRef;
+use assize_wal::superblock::{CheckpointRef, Remembered};
 use assize_wal::{
     BLOCK_BYTES, BlockBuffer, Device, Entry, FlushPolicy, Log, LogConfig, LogIdentity, LogStart, Mark,
     Operation, RecordHeader, RecordLocation, SegmentId, Superblock,
@@ -40,8 +40,8 @@ impl Logs {
             incarnation: Incarnation(1),
             promised: Ballot::NONE,
             quarantined: false,
-            accepted: Mark::default(),
-            certain: Mark::default(),
+            accepted: Remembered::default(),
+            certain: Remembered::default(),
             segment_bytes: SEGMENT_BYTES,
             checkpoint: None,
             cuts: Vec::new(),

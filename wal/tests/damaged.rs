@@ -82,7 +82,7 @@ fn l5_p5_a_lost_accept_is_damaged_and_repaired_by_appending() {
     assert!(found.damaged[0].found.is_none() && found.damaged[1].found.is_some());
     assert_eq!(found.logs[0].decision, LogDecision::GoOnBehind);
     assert_eq!(found.logs[0].end, whole.logs[0].end, "nothing that is there is written again");
-    assert_eq!((found.ballot_max, found.to_remember.slot), (ballot(1), Slot(5)));
+    assert_eq!((found.ballot_max, found.to_remember.last_slot()), (ballot(1), Slot(5)));
 
     acceptor.start();
     acceptor.repair(Slot(5), true);

@@ -3,8 +3,8 @@
 use assize_wal::formatted::{Formatted, formatted};
 use assize_wal::memory::MemoryDevice;
 use assize_wal::operation::{Device, Operation, OperationId};
-use assize_wal::superblock::{Superblock, SuperblockError};
-use assize_wal::{Block, Mark, SegmentId};
+use assize_wal::superblock::{Remembered, Superblock, SuperblockError};
+use assize_wal::{Block, SegmentId};
 use assize_wire::{Ballot, ClusterId, Incarnation, LogId, ReplicaId};
 use zerocopy::IntoBytes;
 
@@ -17,8 +17,8 @@ fn first(sequence: u64) -> Vec<Block> {
         incarnation: Incarnation(0),
         promised: Ballot::NONE,
         quarantined: false,
-        accepted: Mark::default(),
-        certain: Mark::default(),
+        accepted: Remembered::default(),
+        certain: Remembered::default(),
         segment_bytes: 1 << 20,
         checkpoint: None,
         cuts: vec![],

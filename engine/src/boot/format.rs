@@ -2,9 +2,8 @@
 
 use assize_device::{DataDirectory, DeviceOptions};
 use assize_domain::DomainRegistry;
-use assize_wal::Mark;
 use assize_wal::formatted::{Formatted, formatted};
-use assize_wal::superblock::{Superblock, SuperblockStore};
+use assize_wal::superblock::{Remembered, Superblock, SuperblockStore};
 use assize_wire::{Ballot, Incarnation};
 
 use super::{BootError, domain_versions};
@@ -63,8 +62,8 @@ pub fn format_on(
         incarnation: Incarnation(0),
         promised: Ballot::NONE,
         quarantined: false,
-        accepted: Mark::default(),
-        certain: Mark::default(),
+        accepted: Remembered::default(),
+        certain: Remembered::default(),
         segment_bytes: config.config.log.segment_bytes,
         checkpoint: None,
         cuts: Vec::new(),

@@ -10,8 +10,8 @@ use assize_node::federation::{Dial, LinkId, RefusedPeer};
 use assize_node::{Core, CoreMessage, LogIds, Now, Output, PeerNotice};
 use assize_shards::StateDigest;
 use assize_wal::memory::Random;
-use assize_wal::superblock::{Superblock, SuperblockStore};
-use assize_wal::{Completion, Mark, OperationId};
+use assize_wal::superblock::{Remembered, Superblock, SuperblockStore};
+use assize_wal::{Completion, OperationId};
 use assize_wire::peer::PeerRefusal;
 use assize_wire::routing::Routing;
 use assize_wire::{Ballot, Hash, Incarnation, Slot};
@@ -141,8 +141,8 @@ impl Replica {
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
             quarantined: false,
-            accepted: Mark::default(),
-            certain: Mark::default(),
+            accepted: Remembered::default(),
+            certain: Remembered::default(),
             segment_bytes: shape.segment_bytes,
             checkpoint: None,
             cuts: Vec::new(),

@@ -30,6 +30,7 @@ use alloc::vec::Vec;
 
 use assize_wire::{Ballot, Hash, Incarnation, Slot};
 
+use super::gap::Made;
 use super::scan::{LogScan, ScannedRecord};
 use super::{AcceptRead, RecoveryError, View};
 use crate::header::{Entry, Mark, RecordLocation};
@@ -94,9 +95,9 @@ impl<'a> Evidence<'a> {
         for record in scans.iter().flat_map(|scan| scan.records.iter().chain(&scan.beyond)) {
             evidence.take_mark(record.header.mark, Some(record.location));
         }
-        evidence.take_mark(superblock.certain, None);
+        superblock.certain.iter().for_each(|mark| evidence.take_mark(mark, None));
         if *view == View::Everything {
-            evidence.take_mark(superblock.accepted, None);
+            superblock.accepted.iter().for_each(|mark| evidence.take_mark(mark, None));
         }
         let marks = evidence.accepted_under.clone();
         for scan in scans {
@@ -226,9 +227,9 @@ impl<'a> Evidence<'a> {
             for hidden in scan.hidden() {
                 let all = scans.iter().flat_map(|scan| &scan.records);
                 // Not above what the superblock remembers: that has what was hidden at the last start, too.
-                let (known, ballot) = match hidden.closed_by {
-                    None => (highest_slot(all), self.ballot_max),
-                    Some(header) => {
+                let (known, ballot) = match hidden.made {
+                    Made::Whenever => (highest_slot(all), self.ballot_max),
+                    Made::Before(header) => {
                         let earlier =
                             |record: &&ScannedRecord| record.header.incarnation < header.incarnation;
                         let before = scan.records[..hidden.records_before].iter();
@@ -271,9 +272,9 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// Whether an accept behind a torn gap counts all the same. An earlier start vouched for it, and said so by its marks: it
-/// was whole, and so was everything below it, perhaps by a later record. To have accepted more than was answered is no
-/// harm.
+/// Whether an accept behind a torn gap counts all the same. An earlier start vouched for it, and said so by its marks:
+/// it was whole, and so was everything below it, perhaps by a later record. To have accepted more than was answered is
+/// no harm.
 fn is_vouched(record: &ScannedRecord, view: &View, marks: &BTreeMap<Slot, Ballot>) -> bool {
     let Entry::Accept { slot, ballot, .. } = record.header.entry else { return false };
     let View::Certain { vouched, .. } = view else { return true };

@@ -14,12 +14,12 @@
 //! Ballots only rise, so hidden accepts of lower ballots than that mark's are of ballots that the records before the
 //! gap leave open; and each is of a slot next to those known by then, at most as many as fit, two blocks each.
 //!
+//! What lies below the cut the last start has seen, and remembers ([`crate::superblock::Remembered`]).
+//!
 //! Where no record behind it says that the log was durable through it, the gap is *open*:
 //! * nothing proves that it was ever durable: a torn tail, in which nothing was acknowledged;
-//! * a block of it cannot be read: a power cut does not do that, so what was acknowledged last may lie there;
-//! * it begins below the cut: an earlier start read what was there, and nothing was written since.
-//!
-//! In the last two cases there may have been as many accepts as fit above everything that is known.
+//! * a block of it cannot be read: a power cut does not do that, so what was acknowledged last may lie there, and there
+//!   may have been as many accepts as fit above everything that is known.
 //!
 //! A gap may be *torn* although whole records are behind it: a power cut keeps what it likes of several writes under
 //! way. Nothing behind it was acknowledged then. Or the flush did complete, no record was formed since, and the gap
@@ -57,8 +57,8 @@ pub struct GapIn<'a>(pub &'a Gap, pub LogIdentity);
 pub(super) struct Hidden {
     /// At most so many.
     pub(super) accepts: u64,
-    /// The record that closes the gap: they were made before it, under ballots below its mark's. Of an open gap none.
-    pub(super) closed_by: Option<RecordHeader>,
+    /// When they were made, as far as that is known.
+    pub(super) made: Made,
     /// Whole records before the gap.
     pub(super) records_before: usize,
 }
@@ -73,30 +73,39 @@ impl Dropped {
     }
 }
 
+/// When accepts were made that a gap may hide.
+#[derive(Clone, Copy)]
+pub(super) enum Made {
+    /// Before the record that closes the gap, under ballots below its mark's.
+    Before(RecordHeader),
+    /// Whenever.
+    Whenever,
+}
+
 impl LogScan {
     /// What its gaps may hide.
     pub(super) fn hidden(&self) -> Vec<Hidden> {
         let mut fit = 0;
         let mut found = Vec::new();
-        for gap in self.gaps.iter().filter(|gap| !self.is_torn(gap)) {
+        // What the last start found, in whatever is gone since, is in the superblock.
+        let is_new = |gap: &&Gap| self.cut.is_none_or(|cut| gap.end > cut.offset);
+        for gap in self.gaps.iter().filter(is_new).filter(|gap| !self.is_torn(gap)) {
             let records_before = gap.records_before;
             let mut behind = self.behind(gap).map(|record| record.header);
             match behind.find(|header| header.durable_through >= gap.end) {
                 Some(header) => {
                     fit += accepts_in(gap.start, gap.end);
                     if self.ballot_before(gap) < header.mark.ballot {
-                        found.push(Hidden { accepts: fit, closed_by: Some(header), records_before });
+                        found.push(Hidden { accepts: fit, made: Made::Before(header), records_before });
                     }
                 }
                 None => {
-                    let below_cut = self.cut.map(|cut| cut.offset.min(gap.end));
-                    let unreadable = gap.unreadable_end.map(|end| end.min(gap.end));
-                    if unreadable.max(below_cut).is_none_or(|end| end <= gap.start) {
+                    if gap.unreadable_end.is_none_or(|end| end <= gap.start) {
                         continue;
                     }
                     // Of all of it: when a later start finds it closed it must not suspect more than this one.
                     fit += accepts_in(gap.start, gap.end);
-                    found.push(Hidden { accepts: fit, closed_by: None, records_before });
+                    found.push(Hidden { accepts: fit, made: Made::Whenever, records_before });
                 }
             }
         }

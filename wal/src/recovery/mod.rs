@@ -52,7 +52,7 @@ use crate::header::{LogIdentity, Mark, RecordLocation};
 use crate::log::{LogEnd, LogStart};
 use crate::operation::{SegmentId, SegmentReader};
 use crate::outcome_index::OutcomeIndex;
-use crate::superblock::{LogCut, Superblock};
+use crate::superblock::{LogCut, Remembered, Superblock};
 use evidence::Evidence;
 use slots::Walked;
 
@@ -73,7 +73,8 @@ pub enum Peers {
 /// 1. Slots 15 and 16 are accepted again under ballot 3, by two writes under way at once. Then the power is cut.
 /// 2. The accept of slot 15 is missing, that of slot 16 whole. Either the write of the first was torn and nothing of
 ///    ballot 3 was ever answered; or both were flushed and answered, and the first decayed since.
-/// 3. Taken for decay by two of three replicas, no majority of promises counts at slot 15, and no leader is ever elected.
+/// 3. Taken for decay by two of three replicas, no majority of promises counts at slot 15, and no leader is ever
+///    elected.
 ///    Taken for torn, what a majority accepted under ballot 3 may be lost.
 ///
 /// So the replica says that from slot 15 up it is in doubt, and what it has there if the gap was torn. Where *all*
@@ -135,9 +136,9 @@ pub struct Recovered {
     /// those [`Recovered::accepted`] has what was there before. Only with peers; see [`View`].
     pub doubtful: Vec<DamagedSlot>,
     /// What [`Superblock::accepted`] is to say, with the new incarnation.
-    pub to_remember: Mark,
+    pub to_remember: Remembered,
     /// What [`Superblock::certain`] is to say.
-    pub to_remember_certain: Mark,
+    pub to_remember_certain: Remembered,
     /// Every whole stripe, named or not.
     pub stripes: Vec<(StripeId, RecordLocation)>,
     /// The last accepted slot, or the checkpoint's.
@@ -237,7 +238,7 @@ pub fn recover(
     let mut walked = slots::walk(&scans, first_slot, &evidence, has_peers, &mut losses);
     let remember = |walked: &Walked, evidence: &Evidence<'_>| match has_peers {
         true => slots::to_remember(walked, evidence),
-        false => Mark::default(),
+        false => Remembered::default(),
     };
     let to_remember = remember(&walked, &evidence);
     let (mut to_remember_certain, mut doubtful) = (to_remember, Vec::new());

@@ -11,6 +11,7 @@ use super::report::Loss;
 use super::scan::LogScan;
 use super::table::{AcceptFound, SlotDecision, SlotInput};
 use crate::header::{Entry, Mark, RecordLocation};
+use crate::superblock::Remembered;
 
 /// An accepted slot.
 #[derive(Clone, Debug)]
@@ -158,14 +159,20 @@ pub(super) fn set_apart_doubt(walked: &mut Walked, certain: Walked) -> Vec<Damag
     core::mem::replace(&mut walked.damaged, certain.collect())
 }
 
-/// What the superblock is to remember.
-///
-/// With the ballot that something says of the last slot: less than of those below it, so it never asks for more than
-/// the logs do, as long as the logs still say so.
-pub(super) fn to_remember(walked: &Walked, evidence: &Evidence<'_>) -> Mark {
-    let last = walked.damaged.last().map(|slot| slot.slot);
-    let last = last.or(walked.accepted.last().map(|slot| slot.slot));
-    last.map_or(Mark::default(), |slot| Mark { ballot: evidence.least_ballot(slot), slot })
+/// What the superblock is to remember: the ballot that something says of each slot, down to what is known chosen.
+pub(super) fn to_remember(walked: &Walked, evidence: &Evidence<'_>) -> Remembered {
+    let damaged = walked.damaged.iter().map(|slot| slot.slot);
+    let accepted = walked.accepted.iter().rev().take_while(|slot| !slot.chosen).map(|slot| slot.slot);
+    let last = walked.accepted.last().map(|slot| slot.slot);
+    let mut steps: Vec<Mark> = Vec::new();
+    for slot in damaged.rev().chain(accepted).chain(last) {
+        let ballot = evidence.least_ballot(slot);
+        if steps.last().is_none_or(|above| ballot > above.ballot) {
+            steps.push(Mark { ballot, slot });
+        }
+    }
+    steps.reverse();
+    Remembered::new(&steps)
 }
 
 fn accept_found(scans: &[LogScan], slot: Slot, evidence: &Evidence<'_>) -> AcceptFound {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use assize_wal::block::BlockBuffer;
 use assize_wal::memory::{MemoryDevice, Random};
 use assize_wal::recovery::{Damage, Peers, Recovered, RecoveredSlot, recover};
-use assize_wal::superblock::{Superblock, SuperblockStore, find};
+use assize_wal::superblock::{Remembered, Superblock, SuperblockStore, find};
 use assize_wal::{Device, Entry, Log, LogConfig, Mark, RecordSequence, SegmentReader};
 use assize_wire::{Ballot, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StripeId};
 
@@ -373,7 +373,7 @@ impl Acceptor {
         assert!(recovered.chosen.0 as usize <= recovered.accepted.len());
         // Above the doubtful ones there may be some that are void if those were accepted.
         let everything = if recovered.doubtful.is_empty() { last } else { doubtful_through };
-        assert_eq!(recovered.to_remember.slot.0 as usize, everything, "{}", self.report(recovered));
+        assert_eq!(recovered.to_remember.last_slot().0 as usize, everything, "{}", self.report(recovered));
     }
 
     /// What a start found, beside what was attempted.
@@ -446,8 +446,8 @@ fn first_superblock() -> Superblock {
         incarnation: Incarnation(0),
         promised: Ballot::NONE,
         quarantined: false,
-        accepted: Mark::default(),
-        certain: Mark::default(),
+        accepted: Remembered::default(),
+        certain: Remembered::default(),
         segment_bytes: SEGMENT_BYTES,
         checkpoint: None,
         cuts: vec![],

@@ -7,7 +7,7 @@ use assize_wal::block::BlockBuffer;
 use assize_wal::log::{FlushPolicy, LogFailure, check_record};
 use assize_wal::memory::{MemoryDevice, Random};
 use assize_wal::recovery::{AcceptRead, Peers, Recovered, RecoveryError, recover};
-use assize_wal::superblock::{Superblock, SuperblockStore, find};
+use assize_wal::superblock::{Remembered, Superblock, SuperblockStore, find};
 use assize_wal::{
     BLOCK_BYTES, Block, Device, Entry, Log, LogConfig, LogIdentity, Mark, RecordLocation, RecordSequence,
     SegmentReader,
@@ -62,8 +62,8 @@ impl Replica {
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
             quarantined: false,
-            accepted: Mark::default(),
-            certain: Mark::default(),
+            accepted: Remembered::default(),
+            certain: Remembered::default(),
             segment_bytes: SEGMENT_BYTES,
             checkpoint: None,
             cuts: vec![],

@@ -15,7 +15,8 @@ use assize_node::{
 use assize_shards::{PanicGuard, ShardConfig};
 use assize_wal::memory::{MemoryDevice, Random};
 use assize_wal::recovery::{Peers, Recovered, recover};
-use assize_wal::{Completion, Done, LogConfig, LogIdentity, Mark, Superblock};
+use assize_wal::superblock::Remembered;
+use assize_wal::{Completion, Done, LogConfig, LogIdentity, Superblock};
 use assize_wire::event::encode_event;
 use assize_wire::frame::{Frame, FrameKind, FrameWriter, Parsed};
 use assize_wire::message::{Answers, Hello, Submit};
@@ -59,8 +60,8 @@ impl Replica {
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
             quarantined: false,
-            accepted: Mark::default(),
-            certain: Mark::default(),
+            accepted: Remembered::default(),
+            certain: Remembered::default(),
             segment_bytes: SEGMENT_BYTES,
             checkpoint: None,
             cuts: Vec::new(),
