@@ -52,14 +52,33 @@ impl Docket {
         }
     }
 
-    /// Writes what has all its stripes, in slot order (P2).
+    /// Writes what has all its stripes, in slot order (P2), once the ballot is durable: recovery relies on it, for an
+    /// accept record that decays may be the only one that tells of the ballot (P1).
+    ///
+    /// 1. This replica promised 3.0. It hears of ballot 5.1 by a proposal of slot 7, accepts it, and with 1 itself that
+    ///    is a majority.
+    /// 2. It stops, and the record decays. The superblock says 3.0, and slot 7 is damaged.
+    /// 3. Replica 2, which led under 4.2, still proposes its own slot 7; here it is accepted, and the damage is gone.
+    /// 4. Replica 1 dies; 0 and 2 elect a leader, which finds the value of 4.2: the choice of 5.1 is lost.
     pub(crate) fn drain_intake(&mut self) {
         self.learn_heard();
+        if self.promised_durable < self.promised && !self.intake.is_empty() {
+            self.write_promise();
+            return;
+        }
         while let Some(first) = self.intake.front()
             && self.stripes.has_all_of(&first.ordered.manifest)
             && let Some(pending) = self.intake.pop()
         {
             self.write(pending);
+        }
+    }
+
+    /// Has the superblock hold the present promise, once.
+    pub(crate) fn write_promise(&mut self) {
+        if self.promise_written < self.promised {
+            self.promise_written = self.promised;
+            self.effects.push_back(Effect::WritePromise(self.promised));
         }
     }
 
@@ -95,6 +114,7 @@ impl Docket {
             }
         }
         self.repair(&ordered, !voided.is_empty());
+        self.end_doubt(&ordered, !voided.is_empty());
         self.written = slot;
         if chosen {
             self.fact = slot;
@@ -118,6 +138,17 @@ impl Docket {
             self.damaged.clear();
         }
         self.damaged.retain(|(slot, _)| *slot > ordered.manifest.slot);
+    }
+
+    /// A slot in doubt is accepted anew. What may have been accepted above it stands if it continues this value.
+    fn end_doubt(&mut self, ordered: &Ordered, voided: bool) {
+        let Some((first, hash)) = self.doubtful.first().copied() else { return };
+        let slot = ordered.manifest.slot;
+        let other = slot == first && hash.is_some_and(|hash| hash != ordered.hash);
+        if other || (voided && slot < first) {
+            self.doubtful.clear();
+        }
+        self.doubtful.retain(|(doubtful, _)| *doubtful > slot);
     }
 
     /// An accept record is durable.

@@ -31,6 +31,8 @@ struct Vote {
     values: Vec<(Rank, Arc<Ordered>)>,
     /// From this slot up the vote does not count (P5).
     damaged: Option<Slot>,
+    /// From this slot up it counts only if everybody has voted (P5).
+    doubtful: Option<Slot>,
 }
 
 /// How strong a claim a value has to its slot: a chosen one above every ballot (P7).
@@ -63,8 +65,9 @@ impl Docket {
         assert!(!self.quarantined && !matches!(self.state, State::Leading(_)), "{:?} canvasses", self.role());
         let ballot = self.next_ballot();
         let mut granted = Replicas::default();
-        if self.damaged.is_empty() {
-            // With damaged slots its own promise does not count, so it wins only with a majority of others.
+        if !self.is_damaged() {
+            // With damaged slots its own promise does not count, or only with all others', so it wins only with a
+            // majority of others.
             granted.insert(self.config.replica);
         }
         self.state = State::Canvassing { ballot, granted };
@@ -139,8 +142,7 @@ impl Docket {
         if !canary::armed(Canary::BallotAgain) || ballot > self.promised {
             self.adopt(ballot);
         }
-        self.promise_written = ballot;
-        self.effects.push_back(Effect::WritePromise(ballot));
+        self.write_promise();
         self.effects.push_back(Effect::ResetElectionTimer);
         let from = self.intake_tip().slot.next();
         self.state = State::Preparing(Preparing { from, votes: Vec::new() });
@@ -197,13 +199,14 @@ impl Docket {
     /// until there is none, or none that chains.
     fn walk(&self, preparing: &Preparing) -> Walk {
         let own = self.own_vote();
+        let everybody = preparing.votes.len() + 1 == usize::from(self.config.replicas);
         let mut tip: LogTip = self.intake_tip();
         let mut inherited = Vec::new();
         loop {
             let slot = tip.slot.next();
             let (mut counted, mut best) = (0, None::<(Rank, &Arc<Ordered>, ReplicaId)>);
             for vote in preparing.votes.iter().chain([&own]) {
-                counted += usize::from(vote.damaged.is_none_or(|damaged| slot < damaged));
+                counted += usize::from(vote.counts_at(slot, everybody));
                 let Some((rank, ordered)) = vote.value(slot) else { continue };
                 match best {
                     Some((held, other, _)) if held == rank && other.hash != ordered.hash => {
@@ -239,7 +242,8 @@ impl Docket {
         let values = values.filter(|_| !canary::armed(Canary::VoteUncounted));
         let values = values.map(|held| (Rank::Accepted(held.ballot), Arc::clone(&held.ordered))).collect();
         let damaged = self.damaged.first().map(|(slot, _)| *slot);
-        Vote { of: self.config.replica, from: below.next(), values, damaged }
+        let doubtful = self.doubtful.first().map(|(slot, _)| *slot);
+        Vote { of: self.config.replica, from: below.next(), values, damaged, doubtful }
     }
 
     fn inherit(&mut self, inherited: Vec<Inherited>) {
@@ -261,13 +265,17 @@ impl Docket {
 impl Vote {
     /// Reads a promise about `from` and above; nothing when it leaves a gap.
     fn of_promise(of: ReplicaId, from: Slot, entries: Vec<Promised>) -> Option<Vote> {
-        let mut vote = Vote { of, from, values: Vec::new(), damaged: None };
+        let mut vote = Vote { of, from, values: Vec::new(), damaged: None, doubtful: None };
         for entry in entries {
             let (rank, ordered) = match entry {
                 Promised::Accepted { ballot, ordered } => (Rank::Accepted(ballot), ordered),
                 Promised::Chosen { ordered } => (Rank::Chosen, ordered),
                 Promised::Damaged { slot, .. } => {
                     vote.damaged = Some(vote.damaged.map_or(slot, |first| first.min(slot)));
+                    continue;
+                }
+                Promised::Doubtful { slot } => {
+                    vote.doubtful = Some(vote.doubtful.map_or(slot, |first| first.min(slot)));
                     continue;
                 }
             };
@@ -278,6 +286,19 @@ impl Vote {
             vote.values.push((rank, ordered));
         }
         Some(vote)
+    }
+
+    /// Whether it says what its replica accepted last at a slot (P5).
+    ///
+    /// Where it is in doubt it does once everybody has voted: what is chosen was accepted by a majority, and no more
+    /// than a minority of logs are damaged at one slot, so somebody says it.
+    /// 1. Replica 1 finds a gap before a whole accept of ballot 3. Taken for torn it has slot 15 under ballot 2.
+    /// 2. It was not torn: 1 and 2 accepted another value at slot 15 under ballot 3, which is chosen; then it decayed.
+    /// 3. With the promises of 0 and 1 alone ballot 4 would find the value of ballot 2. That of 2 must be heard.
+    fn counts_at(&self, slot: Slot, everybody: bool) -> bool {
+        let is_below = |first: Option<Slot>| first.is_none_or(|first| slot < first);
+        let doubt_counts = everybody || canary::armed(Canary::DoubtCounted);
+        is_below(self.damaged) && (doubt_counts || is_below(self.doubtful))
     }
 
     fn value(&self, slot: Slot) -> Option<(Rank, &Arc<Ordered>)> {

@@ -86,6 +86,8 @@ impl Docket {
     pub(crate) fn raise_fact(&mut self, slot: Slot) {
         assert!(slot <= self.chain.tip().slot, "slot {slot} is chosen and not in the chain");
         self.fact = self.fact.max(slot);
+        // Whatever else may have been accepted at a chosen slot was the same value, or counts for nothing any more.
+        self.doubtful.retain(|(doubtful, _)| *doubtful > slot);
         if self.written >= slot {
             return;
         }

@@ -45,15 +45,13 @@ pub struct DocketStart {
     pub accepted: Vec<(Arc<Ordered>, Ballot)>,
     /// Slots above those that were accepted once and cannot be read now, with the hash if it is known (P5).
     pub damaged: Vec<(Slot, Option<Hash>)>,
+    /// Slots at which an accept may be lost that a crash may just as well have torn (L5), with the hash of what it may
+    /// have been, if that is known. `accepted` has what was there before.
+    pub doubtful: Vec<(Slot, Option<Hash>)>,
     /// Known chosen through here. With one replica everything accepted is chosen.
     pub chosen: Slot,
     /// At or above every ballot in the superblock and in any accept record, those included that cannot be read any more
-    /// (P3): a record's mark is at or above the ballots of all before it. Otherwise:
-    ///
-    /// 1. This replica accepts slot 7 under ballot 5.1 and so promises 5.1; with 1 itself that is a majority.
-    /// 2. It stops, and the record decays: slot 7 is damaged, and the superblock says 3.0.
-    /// 3. Replica 2, which led under 4.2, still proposes its own slot 7; it is accepted here, and the damage is gone.
-    /// 4. Replica 1 dies; 0 and 2 elect a leader, which finds the value of 4.2: the choice of 5.1 is lost.
+    /// (P3): before anything is accepted under a ballot the superblock holds it.
     pub promised: Ballot,
     /// Stripes in the logs that no accepted slot names.
     pub stored: Vec<StripeId>,
@@ -132,6 +130,9 @@ pub struct Docket {
     pub(crate) chain: Chain,
     /// Slots above the chain that were accepted once and cannot be read now, ascending (P5).
     pub(crate) damaged: Vec<(Slot, Option<Hash>)>,
+    /// Slots, ascending, at which a later accept than the chain has may be lost: from the first one up a promise of
+    /// this replica counts only where all others count, too (P5).
+    pub(crate) doubtful: Vec<(Slot, Option<Hash>)>,
     /// Values to be written, right above `written`.
     pub(crate) intake: Intake,
     pub(crate) early: Early,
@@ -174,7 +175,8 @@ impl Docket {
         assert!(matches!(config.replicas, 1 | 3 | 5), "{} replicas", config.replicas);
         assert!(config.replica.0 < config.replicas, "replica {} of {}", config.replica, config.replicas);
         assert!(config.window >= 1, "a window of no slots");
-        assert!(config.replicas > 1 || start.damaged.is_empty(), "damaged slots and nobody to repair them");
+        let is_whole = start.damaged.is_empty() && start.doubtful.is_empty();
+        assert!(config.replicas > 1 || is_whole, "damaged slots and nobody to repair them");
         assert!(start.chosen >= start.tip.slot, "chosen {} is below the checkpoint", start.chosen);
         let mut chain = Chain::new(start.tip);
         let mut stripes = Stripes::default();
@@ -194,6 +196,7 @@ impl Docket {
         let end = chain.tip().slot;
         assert!(start.damaged.iter().all(|(slot, _)| *slot > end), "damaged slots below {end}");
         let chosen = if config.replicas == 1 { end } else { start.chosen.min(end) };
+        let doubtful = start.doubtful.into_iter().filter(|(slot, _)| *slot > chosen);
         Docket {
             state: State::Following,
             promised: start.promised,
@@ -207,6 +210,7 @@ impl Docket {
             readiness: Readiness::NotJoined,
             connected: Replicas::default(),
             damaged: start.damaged,
+            doubtful: doubtful.collect(),
             intake: Intake::default(),
             early: Early::default(),
             writing: VecDeque::new(),
@@ -335,6 +339,7 @@ impl Docket {
         if ballot == self.promised {
             self.go_on_with_promise();
         }
+        self.drain_intake();
         self.advance();
     }
 
@@ -498,11 +503,12 @@ impl Docket {
         self.readiness == Readiness::Ready
     }
 
-    /// Whether something that was accepted here once can still not be read: until it is repaired the promises of this
-    /// replica do not count there (P5), and one more log that loses the same slots may stop the cluster.
+    /// Whether something that was accepted here once, or may have been, can still not be read: until it is repaired the
+    /// promises of this replica do not count there, or only where all count (P5), and one more log that loses the same
+    /// slots may stop the cluster.
     #[must_use]
     pub fn is_damaged(&self) -> bool {
-        !self.damaged.is_empty()
+        !self.damaged.is_empty() || !self.doubtful.is_empty()
     }
 
     /// A leader is joined that knows this chosen, or one that took over this log is this replica.

@@ -65,10 +65,7 @@ impl Docket {
             self.effects.push_back(Effect::ResetElectionTimer);
         }
         self.asked = Some((from, slot));
-        if self.promise_written < ballot {
-            self.promise_written = ballot;
-            self.effects.push_back(Effect::WritePromise(ballot));
-        }
+        self.write_promise();
         if self.promised_durable >= ballot || canary::armed(Canary::PromiseUnwritten) {
             self.go_on_with_promise();
         }
@@ -96,13 +93,18 @@ impl Docket {
         let damaged = self.damaged.iter().filter(|(slot, _)| *slot >= from);
         let damaged = damaged.filter(|_| !canary::armed(Canary::DamageHidden));
         let damaged = damaged.map(|(slot, hash)| Promised::Damaged { slot: *slot, hash: *hash });
-        let mut entries: Vec<Promised> = values.chain(damaged).take(PEER_SLOTS_MAX).collect();
-        if entries.len() == PEER_SLOTS_MAX {
+        let doubtful = self.doubtful.iter().find(|(slot, _)| *slot >= from);
+        let doubtful = doubtful.map(|(slot, _)| Promised::Doubtful { slot: *slot });
+        // One place is kept for what is doubtful.
+        let most = PEER_SLOTS_MAX - 1;
+        let mut entries: Vec<Promised> = values.chain(damaged).take(most).collect();
+        if entries.len() == most {
             // There may be more than a message holds. What is not told is called damaged, so that this promise counts
             // for nothing above; never is it left out as if nothing were there.
-            let slot = Slot(from.0 + PEER_SLOTS_MAX as u64 - 1);
-            entries[PEER_SLOTS_MAX - 1] = Promised::Damaged { slot, hash: None };
+            let slot = Slot(from.0 + most as u64 - 1);
+            entries[most - 1] = Promised::Damaged { slot, hash: None };
         }
+        entries.extend(doubtful);
         entries
     }
 
@@ -116,7 +118,7 @@ impl Docket {
             return false;
         }
         if ballot > self.promised {
-            // Nothing durable is needed: the accept record will be a promise (P3), and no other answer is one.
+            // Nothing durable is needed for that: it is before something is accepted, and no other answer is a promise.
             self.adopt(ballot);
         }
         self.leader = Some(from);
@@ -241,7 +243,7 @@ impl Docket {
     /// The leader wants this replica to take over. P12: inert when it comes late.
     pub(crate) fn take_handover(&mut self, from: ReplicaId, ballot: Ballot) {
         let in_time = ballot == self.promised && ballot.replica() == from;
-        let able = !self.quarantined && self.damaged.is_empty();
+        let able = !self.quarantined && !self.is_damaged();
         if in_time && able && !matches!(self.state, State::Preparing(_)) {
             self.start_preparing();
         }

@@ -53,6 +53,7 @@ fn docket_messages() -> Vec<DocketMessage> {
         Promised::Accepted { ballot: promised, ordered: ordered(6) },
         Promised::Damaged { slot: Slot(7), hash: Some(Hash([7; 32])) },
         Promised::Damaged { slot: Slot(8), hash: None },
+        Promised::Doubtful { slot: Slot(6) },
     ];
     vec![
         DocketMessage::Canvass { ballot, chosen: Slot(3) },

@@ -7,7 +7,7 @@ use assize_wire::manifest::StripeRef;
 use assize_wire::peer::DocketMessage;
 use assize_wire::{Ballot, Hash, ReplicaId, ShardId, Slot, StreamTime, StripeId};
 
-use crate::disk::{Disk, Record, names};
+use crate::disk::{Block, Disk, Record, names};
 use crate::rng::Rng;
 use crate::truth::Truth;
 
@@ -45,6 +45,8 @@ pub struct Replica {
     pub since_reset: u64,
     pub outgoing: Vec<Outgoing>,
     pub quarantined: bool,
+    /// Whether anything in its log ever decayed.
+    decayed: bool,
 }
 
 impl Replica {
@@ -65,6 +67,7 @@ impl Replica {
             since_reset: 0,
             outgoing: Vec::new(),
             quarantined: false,
+            decayed: false,
         };
         replica.start(truth);
         replica
@@ -79,8 +82,10 @@ impl Replica {
     }
 
     pub fn start(&mut self, truth: &mut Truth) {
+        self.disk.begin();
         let start = self.disk.recover();
         truth.events.damaged_starts += u64::from(!start.damaged.is_empty());
+        truth.events.doubtful_starts += u64::from(!start.doubtful.is_empty());
         self.held = self.disk.chain();
         self.last_told = start.tip.slot;
         self.since_reset = 0;
@@ -100,12 +105,23 @@ impl Replica {
         self.docket = Some(docket);
     }
 
-    /// Stops at once. Of what was on its way a random part is durable: in one log what comes first.
+    /// Stops at once. Of what was on its way a random part is durable: in one log what comes first, and sometimes
+    /// something whole behind what is torn.
     pub fn crash(&mut self, rng: &mut Rng, truth: &mut Truth) {
         self.docket = None;
         let kept = rng.below(self.log.len() + 1);
-        for record in std::mem::take(&mut self.log).into_iter().take(kept) {
+        let mut on_way = std::mem::take(&mut self.log).into_iter();
+        for record in on_way.by_ref().take(kept) {
             self.make_durable(record, truth);
+        }
+        let landed = if rng.per_mille(500) { rng.below(on_way.len() + 1) } else { 0 };
+        let mut first = true;
+        for mut record in on_way.take(landed) {
+            if let Record::Accept { block, .. } = &mut record {
+                let torn = std::mem::take(&mut first) || rng.per_mille(300);
+                *block = if torn { Block::Garbled } else { Block::Whole };
+            }
+            self.disk.append(record);
         }
         let kept = rng.below(self.promises.len() + 1);
         for ballot in std::mem::take(&mut self.promises).into_iter().take(kept) {
@@ -126,22 +142,27 @@ impl Replica {
         let from = self.disk.checkpoint.slot;
         let readable: Vec<usize> = (0..self.disk.log.len())
             .filter(|at| match &self.disk.log[*at] {
-                Record::Accept { proposal, readable } => *readable && proposal.slot > from,
+                Record::Accept { proposal, block, .. } => *block == Block::Whole && proposal.slot > from,
                 Record::Stripe(_) => false,
             })
             .collect();
         // Mostly one of the last.
         let Some(last) = readable.len().checked_sub(1) else { return false };
-        let at = readable[last - rng.below(readable.len().min(3))];
-        if let Record::Accept { readable, .. } = &mut self.disk.log[at] {
-            *readable = false;
+        let at = last - rng.below(readable.len().min(3));
+        // What is garbled at the very end looks torn, until a mark is written: that is not survivable.
+        let garbled = at < last && rng.per_mille(500);
+        if let Record::Accept { block, .. } = &mut self.disk.log[readable[at]] {
+            *block = if garbled { Block::Garbled } else { Block::Unreadable };
         }
+        self.decayed = true;
         true
     }
 
+    /// Whether something decayed here, and nothing shows yet that it is repaired.
     pub fn is_damaged(&self) -> bool {
-        self.docket.as_ref().is_some_and(|docket| docket.is_damaged())
-            || !self.disk.recover().damaged.is_empty()
+        let start = self.disk.recover();
+        let unrepaired = !start.damaged.is_empty() || !start.doubtful.is_empty();
+        self.decayed && (unrepaired || self.docket.as_ref().is_some_and(|docket| docket.is_damaged()))
     }
 
     /// A checkpoint of what it has published becomes active; taken into account at the next start.
@@ -214,7 +235,7 @@ impl Replica {
                     None => {}
                 }
                 self.held.insert(slot, (proposal.ordered.hash, proposal.ballot));
-                self.log.push_back(Record::Accept { proposal, readable: true });
+                self.log.push_back(self.disk.accept(proposal));
             }
             Effect::WantStripe { stripe, .. } => {
                 if self.disk.stripes.contains(&stripe.id) {

@@ -16,15 +16,16 @@ pub struct Events {
     pub replaced: u64,
     pub fetched: u64,
     pub damaged_starts: u64,
+    pub doubtful_starts: u64,
     pub checkpoints_installed: u64,
     pub handovers: u64,
     pub released: u64,
 }
 
 impl Events {
-    fn each(&mut self) -> [&mut u64; 9] {
+    fn each(&mut self) -> [&mut u64; 10] {
         let Events { led, chosen, accepted_again, replaced, fetched, .. } = self;
-        let Events { damaged_starts, checkpoints_installed, handovers, released, .. } = self;
+        let Events { damaged_starts, doubtful_starts, checkpoints_installed, handovers, released, .. } = self;
         [
             led,
             chosen,
@@ -32,6 +33,7 @@ impl Events {
             replaced,
             fetched,
             damaged_starts,
+            doubtful_starts,
             checkpoints_installed,
             handovers,
             released,

@@ -7,7 +7,7 @@ use assize_consensus::{CheckpointFlag, Docket, DocketConfig, Effect, Proposal, R
 use assize_wire::peer::{Chosen, DocketMessage};
 use assize_wire::{Ballot, Hash as Blake3, ReplicaId, Slot, StreamTime};
 
-use crate::disk::{Disk, Record};
+use crate::disk::{Block, Disk, Record};
 
 pub const REPLICAS: u8 = 3;
 const ANY_TIME: StreamTime = StreamTime(u64::MAX);
@@ -106,7 +106,8 @@ impl Replica {
 
     /// Everything that is on its way becomes durable.
     pub fn complete(&mut self, sent: &mut Vec<Sent>) {
-        for write in std::mem::take(&mut self.writes) {
+        while !self.writes.is_empty() {
+            let write = self.writes.remove(0);
             self.make_durable(&write);
             match write {
                 Write::Promise(ballot) => self.docket.handle_promise_durable(ballot),
@@ -154,12 +155,13 @@ impl Replica {
             }
         }
         let accepts = self.disk.log.iter_mut().filter_map(|record| match record {
-            Record::Accept { readable, .. } => Some(readable),
+            Record::Accept { block, .. } => Some(block),
             Record::Stripe(_) => None,
         });
-        if let Some(readable) = damaged.and_then(|at| accepts.filter(|readable| **readable).nth(at)) {
-            *readable = false;
+        if let Some(block) = damaged.and_then(|at| accepts.filter(|block| **block == Block::Whole).nth(at)) {
+            *block = Block::Unreadable;
         }
+        self.disk.begin();
         self.docket = start(self.id, &self.disk);
         self.told.clear();
     }
@@ -168,7 +170,8 @@ impl Replica {
         match write {
             Write::Promise(ballot) => self.disk.promised = self.disk.promised.max(*ballot),
             Write::Accept(proposal) => {
-                self.disk.append(Record::Accept { proposal: proposal.clone(), readable: true });
+                let record = self.disk.accept(proposal.clone());
+                self.disk.append(record);
             }
         }
     }

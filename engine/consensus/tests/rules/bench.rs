@@ -23,6 +23,7 @@ pub fn start() -> DocketStart {
         tip: LogTip::START,
         accepted: Vec::new(),
         damaged: Vec::new(),
+        doubtful: Vec::new(),
         chosen: Slot::ZERO,
         promised: Ballot::NONE,
         stored: Vec::new(),
@@ -128,12 +129,17 @@ impl Bench {
         self.tell(|docket| ids.into_iter().for_each(|id| docket.handle_stripe_stored(id)));
     }
 
+    /// Completes what is written of promises: nothing is accepted under a ballot before.
+    pub fn promise(&mut self) {
+        for promise in std::mem::take(&mut self.promises) {
+            self.tell(|docket| docket.handle_promise_durable(promise));
+        }
+    }
+
     /// Completes all writes.
     pub fn sync(&mut self) {
         while !(self.writes.is_empty() && self.promises.is_empty()) {
-            for promise in std::mem::take(&mut self.promises) {
-                self.tell(|docket| docket.handle_promise_durable(promise));
-            }
+            self.promise();
             for write in std::mem::take(&mut self.writes) {
                 self.tell(|docket| docket.handle_accept_durable(write.slot, write.ballot));
             }
@@ -150,9 +156,7 @@ impl Bench {
         let asked = asked.expect("it canvasses");
         let promised = ballot(1, 1).min(asked);
         self.hear(1, DocketMessage::CanvassAnswer { ballot: asked, granted: true, promised, chosen });
-        for promise in std::mem::take(&mut self.promises) {
-            self.tell(|docket| docket.handle_promise_durable(promise));
-        }
+        self.promise();
         let promised = self.docket.promised();
         self.hear(1, DocketMessage::Promise { ballot: promised, chosen, entries });
     }
@@ -160,6 +164,7 @@ impl Bench {
     pub fn accept(&mut self, from: u8, under: Ballot, ordered: &Arc<Ordered>, chosen: Chosen) {
         let ordered = Arc::clone(ordered);
         self.hear(from, DocketMessage::Accept { ballot: under, fresh: false, ordered, chosen });
+        self.promise();
     }
 
     pub fn heartbeat(&mut self, from: u8, under: Ballot, chosen: Chosen, formed: Slot) {

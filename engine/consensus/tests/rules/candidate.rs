@@ -121,6 +121,33 @@ fn p5_a_damaged_promise_does_not_count() {
     assert!(bench.leads());
 }
 
+/// DoubtCounted (P5): where a promiser is in doubt its promise counts once all have promised; a damaged one never.
+#[test]
+fn p5_a_doubtful_promise_counts_with_all_others() {
+    let slots = values(&[1]);
+    let entries = || {
+        vec![
+            Promised::Accepted { ballot: ballot(1, 1), ordered: slots[0].clone() },
+            Promised::Doubtful { slot: Slot(1) },
+        ]
+    };
+    let mut bench = preparing(start());
+    bench.store(&slots);
+    promise(&mut bench, 1, entries());
+    assert!(!bench.leads(), "replica 2 may have what is lost of replica 1");
+    promise(&mut bench, 2, vec![Promised::Damaged { slot: Slot(1), hash: None }]);
+    assert!(bench.leads(), "its own and the one in doubt are a majority, and everybody was asked");
+    assert_eq!(bench.writing().len(), 1, "what was there before the gap counts");
+
+    // Its own doubt is no better than that of others.
+    let own = DocketStart { doubtful: vec![(Slot(1), None)], promised: ballot(1, 1), ..start() };
+    let mut bench = preparing(own);
+    promise(&mut bench, 1, Vec::new());
+    assert!(!bench.leads());
+    promise(&mut bench, 2, Vec::new());
+    assert!(bench.leads());
+}
+
 /// CanvassGranted (P5): with damage of its own it needs a majority of others.
 #[test]
 fn p5_a_damaged_replica_needs_a_majority_of_others() {

@@ -9,6 +9,7 @@ use crate::bench::{Bench, NOTHING_CHOSEN, ballot, chosen, start, value, values};
 fn fetched(bench: &mut Bench, slots: &[std::sync::Arc<assize_wire::manifest::Ordered>]) {
     let last = chosen(slots.last().expect("a slot"));
     bench.hear(1, DocketMessage::Fetched { ballot: ballot(3, 1), slots: slots.to_vec(), chosen: last });
+    bench.promise();
 }
 
 /// ChosenLearned (P7): a slot is chosen here only if the own chain has that hash; otherwise it is fetched.
@@ -66,6 +67,7 @@ fn p7_a_fetch_raises_the_promise_and_survives_a_new_ballot() {
     assert_eq!(bench.docket.promised(), ballot(3, 1));
     bench.heartbeat(2, ballot(4, 2), NOTHING_CHOSEN, Slot(0));
     bench.store(&slots);
+    bench.promise();
     let written: Vec<_> =
         bench.writes.iter().map(|write| (write.slot.0, write.ballot, write.chosen.0)).collect();
     assert_eq!(written, [(1, ballot(4, 2), 1), (2, ballot(4, 2), 2)], "what is chosen stays so");
@@ -83,6 +85,7 @@ fn p8_what_was_learned_chosen_is_not_fresh_under_a_later_ballot() {
     bench.heartbeat(1, ballot(1, 1), chosen(&slots[0]), Slot(1));
     bench.heartbeat(2, ballot(4, 2), NOTHING_CHOSEN, Slot(0));
     bench.store(&slots);
+    bench.promise();
     assert!(!bench.writes[0].fresh && bench.writes[0].ballot == ballot(4, 2));
     bench.sync();
     assert!(!bench.has(&Effect::Release { below: ballot(4, 2) }), "its own stripe is of ballot 1.1");
@@ -125,6 +128,39 @@ fn p5_a_damaged_slot_is_repaired_by_what_is_chosen_or_accepted() {
     bench.store(std::slice::from_ref(&below));
     bench.accept(1, ballot(3, 1), &below, NOTHING_CHOSEN);
     assert!(!bench.docket.is_damaged(), "another value than the damaged one voids what was above");
+}
+
+/// DoubtCounted (P5): what is in doubt here is settled by accepting it anew or by knowing it chosen, and what may have
+/// been accepted above it stays in doubt unless it is void.
+#[test]
+fn p5_doubt_ends_where_a_slot_is_accepted_anew_or_chosen() {
+    let (slots, other) = (values(&[1, 2, 3]), values(&[1, 2, 7]));
+    let accepted = || slots.iter().map(|slot| (slot.clone(), ballot(1, 2))).collect();
+    let found = |hash| DocketStart {
+        accepted: accepted(),
+        doubtful: vec![(Slot(2), Some(hash)), (Slot(3), None)],
+        promised: ballot(2, 1),
+        ..start()
+    };
+    let mut bench = Bench::of_three(found(slots[1].hash));
+    bench.accept(1, ballot(3, 1), &slots[0], NOTHING_CHOSEN);
+    assert!(bench.docket.is_damaged());
+    bench.accept(1, ballot(3, 1), &slots[1], NOTHING_CHOSEN);
+    assert!(bench.docket.is_damaged(), "slot 3");
+    bench.accept(1, ballot(3, 1), &slots[2], NOTHING_CHOSEN);
+    assert!(!bench.docket.is_damaged());
+
+    let mut bench = Bench::of_three(found(other[2].hash));
+    bench.accept(1, ballot(3, 1), &slots[0], NOTHING_CHOSEN);
+    bench.accept(1, ballot(3, 1), &slots[1], NOTHING_CHOSEN);
+    assert!(
+        !bench.docket.is_damaged(),
+        "what may have been accepted at slot 2 was another value, so slot 3 is void"
+    );
+
+    let mut bench = Bench::of_three(found(slots[1].hash));
+    bench.heartbeat(1, ballot(3, 1), chosen(&slots[2]), Slot(3));
+    assert!(!bench.docket.is_damaged() && bench.writes.is_empty());
 }
 
 /// FetchServed: what is in memory is sent; without it the log is read; and where that does not reach back, only a

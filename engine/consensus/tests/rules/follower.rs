@@ -35,6 +35,25 @@ fn p3_a_promise_is_durable_before_it_is_answered() {
     );
 }
 
+/// AcceptTaken (P1): nothing is written under a ballot that the superblock does not hold; a proposal that comes first
+/// waits for it.
+#[test]
+fn p1_nothing_is_accepted_under_a_ballot_that_is_not_durable() {
+    let slots = values(&[1, 2]);
+    let mut bench = Bench::of_three(start());
+    bench.store(&slots);
+    for ordered in &slots {
+        let ordered = ordered.clone();
+        bench.hear(
+            1,
+            DocketMessage::Accept { ballot: ballot(2, 1), fresh: false, ordered, chosen: NOTHING_CHOSEN },
+        );
+    }
+    assert_eq!((bench.writes.len(), bench.promises.clone()), (0, vec![ballot(2, 1)]), "asked for once");
+    bench.promise();
+    assert_eq!(bench.writes.len(), 2);
+}
+
 /// PrepareRefused, AcceptRefused: nothing under a lower ballot is heeded, nor under one that is not the sender's.
 #[test]
 fn a_lower_ballot_is_refused() {
@@ -200,6 +219,7 @@ fn p13_a_fresh_slot_ahead_of_the_clock_is_refused() {
     let alarm = Alarm::TimeAhead { slot: Slot(1), time: StreamTime(100), time_max: StreamTime(99), from };
     assert_eq!((bench.alarms(), bench.writes.len()), (vec![alarm], 0));
     bench.tell(|docket| docket.handle_message(from, propose(false), StreamTime(99)));
+    bench.promise();
     assert_eq!(bench.writes.len(), 1);
 }
 

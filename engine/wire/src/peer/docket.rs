@@ -41,6 +41,12 @@ pub enum Promised {
         /// The manifest's hash, if the manifest above gives it.
         hash: Option<Hash>,
     },
+    /// From here up it may have accepted something later that it can no longer read, unless a crash tore it: what it
+    /// says counts only if all replicas have promised (P5).
+    Doubtful {
+        /// The slot.
+        slot: Slot,
+    },
 }
 
 /// One message between two Dockets.

@@ -24,7 +24,7 @@ pub(super) fn docket_bytes(message: &DocketMessage) -> usize {
                 .iter()
                 .map(|entry| match entry {
                     Promised::Accepted { ordered, .. } | Promised::Chosen { ordered } => of(ordered),
-                    Promised::Damaged { .. } => ENTRY_BYTES,
+                    Promised::Damaged { .. } | Promised::Doubtful { .. } => ENTRY_BYTES,
                 })
                 .sum(),
             DocketMessage::Accept { ordered, .. } => of(ordered),
@@ -252,6 +252,9 @@ fn encode_entry(entry: &Promised, out: &mut Vec<u8>) {
             let (slot, hash) = (U64::new(slot.0), hash.unwrap_or(Hash::ZERO).0);
             (EntryHeader { kind: U16::new(ENTRY_DAMAGED), hash_known, slot, hash, ..none }, None)
         }
+        Promised::Doubtful { slot } => {
+            (EntryHeader { kind: U16::new(ENTRY_DOUBTFUL), slot: U64::new(slot.0), ..none }, None)
+        }
     };
     let manifest = ordered.map(|ordered| ordered.manifest.encode()).unwrap_or_default();
     let header = EntryHeader { manifest_bytes: U32::new(manifest.len() as u32), ..header };
@@ -296,6 +299,10 @@ fn parse_entry(bytes: &[u8]) -> Result<(Promised, &[u8]), PeerMessageError> {
             )?;
             Promised::Damaged { slot: Slot(slot), hash: (known == 1).then_some(Hash(header.hash)) }
         }
+        ENTRY_DOUBTFUL => {
+            unused(ballot != 0 || manifest_bytes != 0 || known != 0 || header.hash != [0; 32])?;
+            Promised::Doubtful { slot: Slot(slot) }
+        }
         found => return Err(PeerMessageError::BadValue { field: "entry", found: found.into() }),
     };
     Ok((entry, rest))
@@ -333,6 +340,7 @@ const MANIFEST_BYTES_MAX: usize = MANIFEST_HEADER_BYTES + SHARDS_MAX * 64;
 const ENTRY_ACCEPTED: u16 = 1;
 const ENTRY_CHOSEN: u16 = 2;
 const ENTRY_DAMAGED: u16 = 3;
+const ENTRY_DOUBTFUL: u16 = 4;
 
 const _: () = assert!(HEADER_BYTES == 80 && ENTRY_BYTES == 64);
 const _: () = assert!(
