@@ -143,6 +143,15 @@ fn warn_of_damage(recovered: &Recovered, superblock: &Superblock) {
             "slots are damaged and repaired from peers: check the disk (dmesg, SMART)"
         );
     }
+    if let (Some(first), Some(last)) = (recovered.doubtful.first(), recovered.doubtful.last()) {
+        let (first, last) = (first.slot.0, last.slot.0);
+        tracing::warn!(
+            first,
+            last,
+            "slots may be missing that a power cut tore: nobody leads without this replica or with it alone until all \
+             replicas were asked"
+        );
+    }
 }
 
 /// Clients that one core may have at once. A log that cannot open its next segment stops the replica, so clients get

@@ -12,6 +12,9 @@ use crate::recorder::Recorder;
 use crate::seeds::trace;
 use crate::shape::Shape;
 
+/// So many blocks at the end of a log may be of what was acknowledged last.
+const LAST: u64 = 6;
+
 /// What a device makes of its promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Honesty {
@@ -148,8 +151,8 @@ impl Disk {
         self.under_way
     }
 
-    /// A byte of a log of stripes and accepts that was written, if any was.
-    fn draw_written(&mut self, random: &mut Random) -> Option<(LogId, SegmentId, u64)> {
+    /// A byte of a log of stripes and accepts that was written, if any was, and whether it is one of the last of its log.
+    fn draw_written(&mut self, random: &mut Random) -> Option<(LogId, SegmentId, u64, bool)> {
         let logs = self.device.logs().expect("memory reads").into_iter();
         let mut written = Vec::new();
         for log in logs.filter(|log| LogIds::are_stripes(*log)) {
@@ -164,15 +167,23 @@ impl Disk {
         }
         // Rather the last ones, which are of slots that are not known chosen everywhere.
         let count = written.len() as u64;
-        let from_end = if random.below(2) == 0 { random.below(count.min(6)) } else { random.below(count) };
-        let (log, segment, block) = written[(count - 1 - from_end) as usize];
-        Some((log, segment, block + random.below(BLOCK_BYTES as u64)))
+        let from_end = if random.below(2) == 0 { random.below(count.min(LAST)) } else { random.below(count) };
+        let at = (count - 1 - from_end) as usize;
+        let (log, segment, block) = written[at];
+        let of_log = written[at..].iter().take_while(|(of, ..)| *of == log).count() as u64;
+        Some((log, segment, block + random.below(BLOCK_BYTES as u64), of_log <= LAST))
     }
 
     /// Bits of its logs of stripes and accepts turn over, in blocks that are drawn.
     pub fn damage_any(&mut self, random: &mut Random) {
+        let mut last = false;
         for _ in 0..1 + random.below(3) {
-            if let Some((log, segment, byte)) = self.draw_written(random) {
+            if let Some((log, segment, byte, is_last)) = self.draw_written(random) {
+                // Both copies of what was acknowledged last, garbled before a mark was written, look like a write that the
+                // power cut off. That is not survivable.
+                if is_last && std::mem::replace(&mut last, true) {
+                    continue;
+                }
                 trace!("damage in log {log}, segment {segment}, byte {byte}");
                 self.damage(log, segment, byte, (byte % 8) as u8);
             }

@@ -80,10 +80,14 @@ pub struct Recorder {
     stored: VecDeque<Stored>,
     accepts: VecDeque<AcceptSeen>,
     durable: VecDeque<AcceptDurable>,
-    /// What was durable and damaged since: it is whole again once the stripe that was damaged is.
+    /// What was durable and damaged since, or stands above something that is: it is whole again once that is repaired.
     lost: HashSet<(Slot, Hash)>,
     /// What was durable may be damaged since the last start.
     pub(crate) damaged: bool,
+    /// Something was ever damaged: then a start that is in doubt may have lost what it is in doubt about.
+    decayed: bool,
+    /// From this slot up the last start was in doubt what it had accepted last (L5).
+    doubtful_from: Option<Slot>,
     /// Counts submissions and completions.
     clock: u64,
 }
@@ -248,6 +252,8 @@ impl Recorder {
             let track = self.logs.entry(log.log).or_default();
             (track.end, track.durable_through) = (end, end);
         }
+        self.decayed |= self.damaged;
+        self.doubtful_from = recovered.doubtful.first().map(|doubtful| doubtful.slot);
         self.stripes = recovered.stripes.iter().map(|(id, _)| *id).collect();
         for (slot, found) in slots.iter().zip(&recovered.accepted) {
             self.recover_slot(slot, found.ballot, &found.payload);
@@ -255,10 +261,14 @@ impl Recorder {
         let (found, accepted) = (recovered.accepted_through, self.accepted());
         hold!(
             "durability",
-            found >= accepted || self.damaged,
+            found >= accepted || self.damaged || (self.decayed && !recovered.doubtful.is_empty()),
             "L5: slot {accepted} was durable and a start finds {found} slots"
         );
-        let reported = recovered.damaged.last().map_or(found, |damaged| damaged.slot);
+        let unsure = recovered.damaged.iter().chain(&recovered.doubtful);
+        let reported = unsure.clone().map(|slot| slot.slot).fold(found, Slot::max);
+        // Accepts that are whole and do not count for now may count again once what is below them is repaired.
+        self.lost
+            .extend(unsure.filter_map(|slot| slot.found.as_ref()).map(|found| (found.slot, found.manifest)));
         hold!(
             "durability",
             reported >= accepted,
@@ -277,7 +287,9 @@ impl Recorder {
         let at = slot.0 as usize - 1;
         let known = self.slots.get(at).filter(|known| known.ordered.hash == hash).cloned();
         let logged = known.unwrap_or_else(|| {
-            let landed = self.in_doubt.contains(&(slot, hash)) || self.lost.contains(&(slot, hash));
+            let doubtful = self.doubtful_from.is_some_and(|from| slot >= from) && self.decayed;
+            let landed =
+                self.in_doubt.contains(&(slot, hash)) || self.lost.contains(&(slot, hash)) || doubtful;
             hold!(
                 "durability",
                 landed,
