@@ -297,8 +297,7 @@ impl Vote {
     /// 3. With the promises of 0 and 1 alone ballot 4 would find the value of ballot 2. That of 2 must be heard.
     fn counts_at(&self, slot: Slot, everybody: bool) -> bool {
         let is_below = |first: Option<Slot>| first.is_none_or(|first| slot < first);
-        let doubt_counts = everybody || canary::armed(Canary::DoubtCounted);
-        is_below(self.damaged) && (doubt_counts || is_below(self.doubtful))
+        is_below(self.damaged) && (everybody || is_below(self.doubtful))
     }
 
     fn value(&self, slot: Slot) -> Option<(Rank, &Arc<Ordered>)> {

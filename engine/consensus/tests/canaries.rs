@@ -22,7 +22,7 @@ use std::panic::catch_unwind;
 use assize_wire::canary::{self, Canary};
 
 /// The faults that this crate has.
-const FAULTS: [Canary; 10] = [
+const FAULTS: [Canary; 9] = [
     Canary::BallotAgain,
     Canary::PromiseUnwritten,
     Canary::AcceptUnwritten,
@@ -32,7 +32,6 @@ const FAULTS: [Canary; 10] = [
     Canary::DamageHidden,
     Canary::ChosenWithoutHash,
     Canary::VoteUncounted,
-    Canary::DoubtCounted,
 ];
 
 /// Seeds within which each is found.

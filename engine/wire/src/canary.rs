@@ -94,8 +94,6 @@ pub enum Canary {
     ChosenWithoutHash,
     /// P5: a candidate does not look at what it accepted itself.
     VoteUncounted,
-    /// P5: a promise counts where its replica is in doubt, whoever else has promised.
-    DoubtCounted,
 }
 
 impl Canary {
@@ -144,7 +142,6 @@ impl Canary {
         Canary::DamageHidden,
         Canary::ChosenWithoutHash,
         Canary::VoteUncounted,
-        Canary::DoubtCounted,
     ];
 }
 

@@ -121,9 +121,7 @@ impl Disk {
         let garbled = self.garbled(|place| place != Place::Tail);
         self.doubted.extend(garbled);
         for at in self.garbled(|place| place == Place::Tail) {
-            if let Record::Accept { block, .. } = &mut self.log[at] {
-                *block = Block::Cut;
-            }
+            self.set_block(at, Block::Cut);
         }
         self.incarnation += 1;
     }
@@ -149,6 +147,17 @@ impl Disk {
             (false, false) if behind.count() > 0 => Place::Proven,
             (false, false) => Place::Tail,
         }
+    }
+
+    pub fn set_block(&mut self, at: usize, to: Block) {
+        if let Record::Accept { block, .. } = &mut self.log[at] {
+            *block = to;
+        }
+    }
+
+    /// Whether a record, once garbled, looks as if a crash had torn it.
+    pub fn may_look_torn(&self, at: usize) -> bool {
+        self.place_of(at) == Place::Doubtful
     }
 
     /// What a start finds. Where something is damaged it is looked at again without what stands behind torn gaps.

@@ -148,12 +148,16 @@ impl Replica {
             .collect();
         // Mostly one of the last.
         let Some(last) = readable.len().checked_sub(1) else { return false };
-        let at = last - rng.below(readable.len().min(3));
-        // What is garbled at the very end looks torn, until a mark is written: that is not survivable.
-        let garbled = at < last && rng.per_mille(500);
-        if let Record::Accept { block, .. } = &mut self.disk.log[readable[at]] {
-            *block = if garbled { Block::Garbled } else { Block::Unreadable };
-        }
+        let (at, garbled) = (last - rng.below(readable.len().min(3)), rng.per_mille(500));
+        // What is garbled at the very end looks torn, until a mark is written: that is not survivable. Rather something
+        // that only looks so.
+        let may_be_torn = readable[..last].iter().rev().find(|at| self.disk.may_look_torn(**at));
+        let (at, block) = match may_be_torn {
+            Some(at) if garbled => (*at, Block::Garbled),
+            _ if garbled && at < last => (readable[at], Block::Garbled),
+            _ => (readable[at], Block::Unreadable),
+        };
+        self.disk.set_block(at, block);
         self.decayed = true;
         true
     }
