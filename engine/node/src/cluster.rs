@@ -8,6 +8,7 @@ use assize_wire::{Hash, ReplicaId, ShardId, StripeId};
 use crate::core::Core;
 use crate::execute::ReadFor;
 use crate::federation::FromPeer;
+use crate::limits::STRIPE_PUSH_NS;
 use crate::message::CoreMessage;
 use crate::output::Output;
 use crate::peers::PeerNotice;
@@ -116,7 +117,7 @@ impl Core {
             // Else it is being written, and told when it is durable.
             return;
         }
-        self.stripes.want(id, from, self.now.monotonic_ns);
+        self.stripes.want(id, from, self.now.monotonic_ns + STRIPE_PUSH_NS);
     }
 
     /// Asks peers for stripes that are due.

@@ -151,9 +151,9 @@ impl Stripes {
         unnamed.filter(move |location| location.log == log)
     }
 
-    /// A manifest names it and it is not here: to be asked for, first of `from`.
-    pub(crate) fn want(&mut self, id: StripeId, from: ReplicaId, now: u64) {
-        self.wanted.entry(id).or_insert(Wanted { from, due: now });
+    /// A manifest names it and it is not here: to be asked for if it does not come, first of `from`.
+    pub(crate) fn want(&mut self, id: StripeId, from: ReplicaId, due: u64) {
+        self.wanted.entry(id).or_insert(Wanted { from, due });
     }
 
     /// Whether a stripe of this ballot comes too late to be of use to anybody: nothing would ever release it again,

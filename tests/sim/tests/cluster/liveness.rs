@@ -61,6 +61,21 @@ fn a_dead_replica_is_not_missed() {
     });
 }
 
+/// L5, P5: all lose power at once, and one log decays while they are out: they find each other, and a leader.
+#[test]
+fn l5_all_start_again_with_one_damaged_log() {
+    each_seed("l5_all_start_again", 0..12, |seed| {
+        let mut world = serving(seed);
+        (0..3).for_each(|at| world.down(at, Down::Power));
+        let damaged = (seed % 3) as usize;
+        let mut random = assize_wal::memory::Random(seed);
+        world.cluster.replicas[damaged].disk.damage_any(&mut random);
+        (0..3).for_each(|at| world.start(at));
+        world.finish();
+        world.stop_all();
+    });
+}
+
 /// P13: a clock that is far off, either way, keeps its replica from leading and nobody from going on.
 #[test]
 fn p13_a_wrong_clock_of_the_leader_makes_another_lead() {
