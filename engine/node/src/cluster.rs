@@ -39,6 +39,7 @@ impl Core {
             (shard, FromPeer::CopiesWanted { from: first, through }) => {
                 self.take_copies_wanted(from, shard, first, through);
             }
+            (shard, FromPeer::CopiesGone { below }) => self.take_copies_gone(from, shard, below),
             (shard, message) => panic!("{message:?} came on the lane of shard {shard}"),
         }
     }

@@ -28,6 +28,7 @@ use crate::federation::{Federation, FederationConfig};
 use crate::layout::Layout;
 use crate::limits::IDLE_MARK_NS;
 use crate::message::CoreMessage;
+use crate::old_digests::OldDigests;
 use crate::outcome_stream::OutcomeStream;
 use crate::output::Output;
 use crate::publish::Unfilled;
@@ -108,6 +109,8 @@ pub struct Core {
     pub(crate) pending: Pending,
     /// As `shards`.
     pub(crate) copies_asked: Vec<CopiesAsked>,
+    /// As `shards`.
+    pub(crate) old_digests: Vec<OldDigests>,
     pub(crate) reads: Reads,
     /// Messages of this core to itself.
     pub(crate) own: VecDeque<CoreMessage>,
@@ -171,6 +174,7 @@ impl Core {
             federation: Federation::new(federation),
             usher,
             copies_asked: shards.iter().map(|_| CopiesAsked::default()).collect(),
+            old_digests: shards.iter().map(|_| OldDigests::default()).collect(),
             shards,
             log: logs.stripes,
             outcomes: OutcomeStream::new(logs.outcomes, index, stored),

@@ -30,6 +30,7 @@ mod leading;
 mod limits;
 mod logs;
 mod message;
+mod old_digests;
 mod outcome_stream;
 mod output;
 mod peers;

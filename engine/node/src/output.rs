@@ -69,6 +69,14 @@ pub enum Output {
         /// Who says what, this replica included.
         seen: Vec<(ReplicaId, Hash)>,
     },
+    /// A stripe has run here, and too few replicas still keep the digest it was published under (C4): it cannot be
+    /// published here any more. This replica must be rebuilt.
+    CopiesGone {
+        /// The slot.
+        slot: Slot,
+        /// The shard.
+        shard: ShardId,
+    },
     /// The log has no room for outcomes that are published: the replica must stop.
     OutcomesFull {
         /// The log.

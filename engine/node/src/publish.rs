@@ -13,7 +13,7 @@ use assize_wire::{Position, ShardId};
 use crate::connections::ConnectionRef;
 use crate::core::Core;
 use crate::message::CoreMessage;
-use crate::outcome_stream::Wanted;
+use crate::outcome_stream::{Found, Wanted};
 use crate::output::Output;
 use crate::usher::Run;
 
@@ -117,11 +117,17 @@ impl Core {
         self.send(self.layout.control, CoreMessage::Published { slot: published.slot, shard });
     }
 
-    /// Sends the answers whose responses were read from the outcome stream.
+    /// Sends the answers whose responses were read from the outcome stream, and hands on the digests that were.
     pub(crate) fn publish_filled(&mut self) -> bool {
-        let mut found = Vec::new();
-        while self.outcomes.poll_found(|wanted, response| found.push((wanted.then, response.to_vec()))) {}
-        let any = !found.is_empty();
+        let (mut found, mut digests) = (Vec::new(), Vec::new());
+        while self.outcomes.poll_found(|what| match what {
+            Found::Response(wanted, response) => found.push((wanted.then, response.to_vec())),
+            Found::Digests(shard, of_chunk) => digests.push((shard, of_chunk)),
+        }) {}
+        let any = !found.is_empty() || !digests.is_empty();
+        for (shard, of_chunk) in digests {
+            self.take_old_digests(shard, of_chunk);
+        }
         for (unfilled, response) in found {
             let Unfilled { connection, request, answer } = unfilled;
             let mut bytes = Vec::new();

@@ -296,6 +296,13 @@ impl Reactor {
                     );
                     drop(self.notices.send(Notice::Alarm(text)));
                 }
+                Output::CopiesGone { slot, shard } => {
+                    let text = format!(
+                        "slot {slot}, shard {shard}: too few replicas still keep what its outcomes are to be compared with \
+                         (they are kept for one TTL): nothing more can be published here, and this replica must be rebuilt"
+                    );
+                    drop(self.notices.send(Notice::Alarm(text)));
+                }
                 Output::CheckpointNeeded { from, chosen } => {
                     let text = format!(
                         "replica {from} is at slot {chosen} and its log does not reach back to what is missing here: this \

@@ -88,6 +88,7 @@ fn messages() -> Vec<PeerMessage<'static>> {
         ]),
         PeerMessage::Copies(Vec::new()),
         PeerMessage::CopiesWanted { from: Slot(3), through: Slot(1 << 40) },
+        PeerMessage::CopiesGone { below: Slot(1 << 41) },
     ]);
     messages
 }

@@ -158,6 +158,12 @@ impl Clerk {
         Some(self.settled[at].1)
     }
 
+    /// The first slot whose published digest is in memory.
+    #[must_use]
+    pub fn settled_from(&self) -> Option<Slot> {
+        self.settled.front().map(|(slot, _)| *slot)
+    }
+
     /// This replica's digest of a slot, published or not.
     #[must_use]
     pub fn own_digest(&self, slot: Slot) -> Option<Hash> {

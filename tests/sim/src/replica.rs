@@ -59,6 +59,8 @@ pub struct Seen {
     pub connected: u64,
     /// Stripes for which too few copies came for a while.
     pub copies_missing: u64,
+    /// Stripes whose digests too few peers keep any more.
+    pub copies_gone: u64,
     /// Times that a clock was contradicted by a majority.
     pub contradicted: u64,
     /// Times that it lacked what no peer's log had any more.
@@ -365,6 +367,7 @@ impl Replica {
                     self.seen.contradicted += u64::from(contradicted);
                 }
                 Output::CopiesMissing { .. } => self.seen.copies_missing += 1,
+                Output::CopiesGone { .. } => self.seen.copies_gone += 1,
                 Output::CheckpointNeeded { .. } => self.seen.checkpoints_needed += 1,
                 Output::PeerDiverged { slot, shard, replica, .. } => {
                     panic!(

@@ -99,6 +99,11 @@ pub enum FromPeer {
         /// The last.
         through: Slot,
     },
+    /// Shard lane: the peer has no digests of slots below this one any more.
+    CopiesGone {
+        /// The slot.
+        below: Slot,
+    },
 }
 
 /// What became of a message to a peer.

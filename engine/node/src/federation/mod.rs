@@ -457,7 +457,8 @@ fn belongs(kind: PeerKind, lane: Lane) -> bool {
         | PeerKind::StripeWanted
         | PeerKind::StripeMissing
         | PeerKind::Copies
-        | PeerKind::CopiesWanted => matches!(lane, Lane::Shard(_)),
+        | PeerKind::CopiesWanted
+        | PeerKind::CopiesGone => matches!(lane, Lane::Shard(_)),
         PeerKind::Hello
         | PeerKind::Welcome
         | PeerKind::Proof
@@ -480,6 +481,7 @@ fn owned(message: PeerMessage<'_>) -> FromPeer {
         PeerMessage::StripeMissing(hash) => FromPeer::StripeMissing(hash),
         PeerMessage::Copies(copies) => FromPeer::Copies(copies),
         PeerMessage::CopiesWanted { from, through } => FromPeer::CopiesWanted { from, through },
+        PeerMessage::CopiesGone { below } => FromPeer::CopiesGone { below },
     }
 }
 

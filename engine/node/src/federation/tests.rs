@@ -95,6 +95,7 @@ fn messages_arrive_in_order_on_their_lane_and_stripes_as_records() {
         PeerMessage::StripeWanted(Hash([1; 32])),
         PeerMessage::StripeMissing(Hash([2; 32])),
         PeerMessage::CopiesWanted { from: Slot(3), through: Slot(4) },
+        PeerMessage::CopiesGone { below: Slot(6) },
         copies(5),
     ] {
         assert_eq!(from.send(ZERO, SHARD, &message, now), Sent::Queued);
@@ -118,10 +119,9 @@ fn messages_arrive_in_order_on_their_lane_and_stripes_as_records() {
         })
         .collect();
     let shard: Vec<_> = shown.iter().filter(|shown| *shown != "Docket").collect();
-    assert_eq!(shard.len(), 5);
-    for (shown, expected) in
-        shard.into_iter().zip(["Stripe", "StripeWanted", "StripeMissing", "CopiesWanted", "Copies"])
-    {
+    assert_eq!(shard.len(), 6);
+    let expected = ["Stripe", "StripeWanted", "StripeMissing", "CopiesWanted", "CopiesGone", "Copies"];
+    for (shown, expected) in shard.into_iter().zip(expected) {
         assert!(shown.starts_with(expected), "{shown}");
     }
 }

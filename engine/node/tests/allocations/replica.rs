@@ -198,6 +198,7 @@ impl Replica {
             | Output::ClockContradicted(_)
             | Output::PeerDiverged { .. }
             | Output::CopiesMissing { .. }
+            | Output::CopiesGone { .. }
             | Output::CheckpointNeeded { .. }
             | Output::Finding(_) => panic!("it has no peers"),
             Output::Checkpoint(_) | Output::Halted { .. } => panic!("nothing asked for it"),

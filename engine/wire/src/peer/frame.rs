@@ -40,11 +40,13 @@ pub enum PeerKind {
     Copies = 35,
     /// Shard lane: send me your digests of these slots.
     CopiesWanted = 36,
+    /// Shard lane: digests of slots below this one are not kept here any more.
+    CopiesGone = 37,
 }
 
 impl PeerKind {
     /// All of them.
-    pub const ALL: [PeerKind; 12] = [
+    pub const ALL: [PeerKind; 13] = [
         PeerKind::Hello,
         PeerKind::Welcome,
         PeerKind::Proof,
@@ -57,6 +59,7 @@ impl PeerKind {
         PeerKind::StripeMissing,
         PeerKind::Copies,
         PeerKind::CopiesWanted,
+        PeerKind::CopiesGone,
     ];
 
     /// The longest payload that is accepted. Whoever has not proved the secret makes nobody allocate more than a page.

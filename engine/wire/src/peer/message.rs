@@ -38,6 +38,11 @@ pub enum PeerMessage<'a> {
         /// The last.
         through: Slot,
     },
+    /// Shard lane: digests of this shard's slots below this one are not kept here any more, so they cannot be sent.
+    CopiesGone {
+        /// The first slot whose digest may be asked for.
+        below: Slot,
+    },
 }
 
 impl<'a> PeerMessage<'a> {
@@ -51,6 +56,7 @@ impl<'a> PeerMessage<'a> {
             PeerMessage::StripeMissing(_) => PeerKind::StripeMissing,
             PeerMessage::Copies(_) => PeerKind::Copies,
             PeerMessage::CopiesWanted { .. } => PeerKind::CopiesWanted,
+            PeerMessage::CopiesGone { .. } => PeerKind::CopiesGone,
         }
     }
 
@@ -63,7 +69,7 @@ impl<'a> PeerMessage<'a> {
                 PeerMessage::Stripe { bytes } => LENGTH_BYTES + padded(bytes.len()),
                 PeerMessage::StripeWanted(_) | PeerMessage::StripeMissing(_) => 32,
                 PeerMessage::Copies(copies) => LENGTH_BYTES + padded(copies.len() * COPY_BYTES),
-                PeerMessage::CopiesWanted { .. } => 16,
+                PeerMessage::CopiesWanted { .. } | PeerMessage::CopiesGone { .. } => 16,
             }
     }
 
@@ -94,6 +100,7 @@ impl<'a> PeerMessage<'a> {
                 out.extend_from_slice(&from.0.to_le_bytes());
                 out.extend_from_slice(&through.0.to_le_bytes());
             }
+            PeerMessage::CopiesGone { below } => out.extend_from_slice(&u128::from(below.0).to_le_bytes()),
         });
     }
 
@@ -129,6 +136,14 @@ impl<'a> PeerMessage<'a> {
                 let bytes = <[u8; 16]>::try_from(payload).map_err(|_| length)?;
                 let both = u128::from_le_bytes(bytes);
                 Ok(PeerMessage::CopiesWanted { from: Slot(both as u64), through: Slot((both >> 64) as u64) })
+            }
+            PeerKind::CopiesGone => {
+                let (below, rest) = payload.split_first_chunk::<8>().ok_or(length)?;
+                if rest.len() != 8 {
+                    return Err(length);
+                }
+                zero("reserved", rest)?;
+                Ok(PeerMessage::CopiesGone { below: Slot(u64::from_le_bytes(*below)) })
             }
             PeerKind::Hello
             | PeerKind::Welcome

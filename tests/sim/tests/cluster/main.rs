@@ -1,5 +1,6 @@
 //! Several replicas, simulated: see `README.md` beside this crate's manifest.
 
+mod copies;
 mod liveness;
 mod skeleton;
 mod swarm;
