@@ -22,6 +22,7 @@ pub mod limits;
 mod partitioner;
 mod published;
 pub mod registrar;
+mod rehearsal;
 mod shard;
 pub mod warden;
 
@@ -32,4 +33,5 @@ pub use clerk::{CopyFate, Finding};
 pub use exchange::Exchange;
 pub use published::{Fill, FirstResponse, Outcomes, OutcomesIter, Published};
 pub use registrar::{ReadAnswer, ReadEntity, ReadRequest};
+pub use rehearsal::Rehearsal;
 pub use shard::{Counters, Shard, ShardConfig, StripeBytes};

@@ -58,6 +58,9 @@ impl Core {
 
     /// Copies of a peer.
     pub(crate) fn take_copies(&mut self, from: ReplicaId, shard: ShardId, copies: &[(Slot, Hash)]) {
+        if self.quarantine.is_some() {
+            return;
+        }
         let seat = self.seat_of(shard);
         for (slot, digest) in copies {
             if self.shards[seat].handle_copy(from, *slot, *digest) == CopyFate::Late {
@@ -76,6 +79,9 @@ impl Core {
 
     /// A peer lacks copies of ours.
     pub(crate) fn take_copies_wanted(&mut self, from: ReplicaId, shard: ShardId, first: Slot, through: Slot) {
+        if self.quarantine.is_some() {
+            return;
+        }
         let seat = self.seat_of(shard);
         let through = Slot(through.0.min(first.0 + COPIES_ANSWERED_MAX));
         let published = self.shards[seat].clerk().published();
@@ -96,6 +102,9 @@ impl Core {
     /// A peer has given up the digests of this shard's slots below `below`. If too few others have that of the oldest
     /// stripe that waits here, it waits in vain.
     pub(crate) fn take_copies_gone(&mut self, from: ReplicaId, shard: ShardId, below: Slot) {
+        if self.quarantine.is_some() {
+            return;
+        }
         let seat = self.seat_of(shard);
         let replicas = self.greeting.replicas;
         let clerk = self.shards[seat].clerk();
@@ -116,6 +125,9 @@ impl Core {
 
     /// Asks for copies that have not come for a while, and says so when they do not come at all.
     pub(crate) fn ask_copies(&mut self) {
+        if self.quarantine.is_some() {
+            return;
+        }
         let now = self.now.monotonic_ns;
         for seat in 0..self.shards.len() {
             let Some((slot, last)) = self.shards[seat].clerk().unpublished() else { continue };
@@ -143,7 +155,7 @@ impl Core {
 
     /// When [`Core::ask_copies`] has something to do.
     pub(crate) fn copies_due(&self) -> Option<u64> {
-        if self.greeting.replicas == 1 {
+        if self.greeting.replicas == 1 || self.quarantine.is_some() {
             return None;
         }
         let seats = self.shards.iter().zip(&self.copies_asked);

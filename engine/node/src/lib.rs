@@ -35,6 +35,7 @@ mod outcome_stream;
 mod output;
 mod peers;
 mod publish;
+mod quarantine;
 mod reads;
 mod replay;
 mod room;

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use assize_consensus::Alarm;
-use assize_shards::{Finding, StateDigest};
-use assize_wal::Operation;
+use assize_shards::StateDigest;
+use assize_wal::{Operation, Quarantine};
 use assize_wire::message::Refused;
 use assize_wire::{CoreId, Hash, LogId, ReplicaId, ShardId, Slot};
 
@@ -86,12 +86,13 @@ pub enum Output {
         /// The first slot that is not stored.
         slot: Slot,
     },
-    /// A finding of the Clerk about this replica: it must publish nothing more (C5).
-    Finding(Finding),
+    /// The control core: this replica is quarantined, since just now or from its start (C5). It publishes nothing and
+    /// answers nobody; it must be rebuilt.
+    Quarantined(Quarantine),
     /// The control core: a checkpoint is active, or failed.
     Checkpoint(CheckpointEnd),
-    /// A replayed stripe has another digest than the one published before the restart (C4): this replica's
-    /// arithmetic or its disk is wrong. It must stop and publish nothing.
+    /// In a cluster of one, a replayed stripe has another digest than the one published before the restart (C4): this
+    /// replica's arithmetic or its disk is wrong. It must stop and publish nothing.
     Diverged {
         /// The slot.
         slot: Slot,

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use assize_shards::{FirstResponse, Published};
+use assize_wal::{Quarantine, QuarantineKind};
 use assize_wire::canary::{self, Canary};
 use assize_wire::frame::{FrameKind, FrameWriter};
 use assize_wire::message::{Answer, Answers};
@@ -32,12 +33,15 @@ impl Core {
         let mut held = self.usher.seats[seat].held.take_published(published.slot);
         held.stages.evaluated = self.now.monotonic_ns;
         if held.expected.is_some_and(|expected| expected != published.digest) {
-            self.outputs.push_back(Output::Diverged {
-                slot: published.slot,
-                shard,
-                expected: held.expected.unwrap_or_default(),
-                found: published.digest,
-            });
+            let (slot, found) = (published.slot, published.digest);
+            let expected = held.expected.unwrap_or_default();
+            if self.greeting.replicas == 1 {
+                // Nobody has the right outcomes: there is nothing to accept for, and nothing to rebuild from.
+                self.outputs.push_back(Output::Diverged { slot, shard, expected, found });
+            } else {
+                let kind = QuarantineKind::Replay;
+                self.doubt(Quarantine { kind, slot, shard: Some(shard), expected, found });
+            }
             return;
         }
         self.stream_time = self.stream_time.max(published.time);

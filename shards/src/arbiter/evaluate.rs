@@ -37,6 +37,8 @@ pub(crate) struct Arbiter {
     entities_change: i64,
     /// Bytes that the outcomes of an event took in the last stripe.
     outcome_bytes: usize,
+    /// The next event that is evaluated gets a wrong outcome: a rehearsed fault.
+    wrong_outcome: bool,
 }
 
 /// What running a stripe did.
@@ -73,6 +75,7 @@ impl Arbiter {
             absent: Vec::new(),
             entities_change: 0,
             outcome_bytes: OUTCOME_HEADER_BYTES,
+            wrong_outcome: false,
         }
     }
 
@@ -99,6 +102,11 @@ impl Arbiter {
         let mut bench = Bench { rules, ordered, bytes, ids, refs, loans, stock };
         let ending = self.run_event(&mut bench, &steps[event as usize], event, pieces.bytes_mut());
         pieces.keep(event, ending);
+    }
+
+    /// The next event that is evaluated gets a wrong outcome.
+    pub(crate) fn rehearse_wrong_outcome(&mut self) {
+        self.wrong_outcome = true;
     }
 
     /// Digests a plan whose events have all run.
@@ -152,6 +160,9 @@ impl Arbiter {
             let from = digested.len();
             let to = if let Decision::Evaluate(seen) = step.decision {
                 let ending = evaluated(self, index, &mut digested);
+                if core::mem::take(&mut self.wrong_outcome) {
+                    change_outcome(&mut digested[from..]);
+                }
                 warden.decide(seen, ending.status, ending.reason, ending.response(&digested[from..]));
                 from + ending.outcome_bytes()
             } else {
@@ -324,4 +335,12 @@ fn state_of<'a>(entity: EntityRef, entities: &'a Entities, loans: &'a Loans) -> 
         Ok(record) => entities.state(record),
         Err(loan) => loans.state(loan),
     }
+}
+
+/// Gives the event whose piece this is another reason than it had: a rehearsed fault.
+fn change_outcome(piece: &mut [u8]) {
+    let (outcome, _) = Outcome::parse(piece).expect("it was encoded just now");
+    let mut changed = Vec::new();
+    Outcome { reason: outcome.reason ^ 1, ..outcome }.encode(&mut changed);
+    piece[..changed.len()].copy_from_slice(&changed);
 }

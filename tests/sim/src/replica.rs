@@ -11,13 +11,13 @@ use assize_node::{Core, CoreMessage, LogIds, Now, Output, PeerNotice};
 use assize_shards::StateDigest;
 use assize_wal::memory::Random;
 use assize_wal::superblock::{Superblock, SuperblockStore};
-use assize_wal::{Completion, Mark, OperationId};
+use assize_wal::{Completion, Mark, OperationId, Quarantine};
 use assize_wire::peer::PeerRefusal;
 use assize_wire::routing::Routing;
-use assize_wire::{Ballot, Hash, Incarnation, Slot};
+use assize_wire::{Ballot, Hash, Incarnation, ReplicaId, Slot};
 
 use crate::boot::Boot;
-use crate::checkers::Budget;
+use crate::checkers::{Budget, hold};
 use crate::disk::{Disk, Down};
 use crate::left::LeftCheckpoint;
 use crate::options::{ClockHabits, Faults, Options, Schedule};
@@ -61,10 +61,21 @@ pub struct Seen {
     pub copies_missing: u64,
     /// Stripes whose digests too few peers keep any more.
     pub copies_gone: u64,
+    /// Times that a peer was found to have computed something else.
+    pub peers_diverged: u64,
     /// Times that a clock was contradicted by a majority.
     pub contradicted: u64,
     /// Times that it lacked what no peer's log had any more.
     pub checkpoints_needed: u64,
+}
+
+/// What is wrong on purpose: anything else is found broken.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Expected {
+    /// This replica is to find itself in doubt (C5).
+    pub doubt: bool,
+    /// This peer is to be found out by this replica.
+    pub diverges: Option<ReplicaId>,
 }
 
 /// What a replica wants of the network, for the cluster to carry out.
@@ -125,6 +136,10 @@ pub struct Replica {
     pub(crate) for_peers: ForPeers,
     /// How often it was started.
     pub(crate) starts: u64,
+    /// What is wrong on purpose.
+    pub expected: Expected,
+    /// Why it is quarantined, as it said last.
+    pub quarantined: Option<Quarantine>,
     /// What its shards' entities came to when it halted.
     pub digests: Vec<StateDigest>,
 }
@@ -142,7 +157,7 @@ impl Replica {
             record_key: shape.record_key(),
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
-            quarantined: false,
+            quarantine: None,
             accepted: Mark::default(),
             segment_bytes: shape.segment_bytes,
             checkpoint: None,
@@ -178,6 +193,8 @@ impl Replica {
             driven: false,
             for_peers: ForPeers::default(),
             starts: 0,
+            expected: Expected::default(),
+            quarantined: None,
             digests: Vec::new(),
         }
     }
@@ -206,6 +223,7 @@ impl Replica {
         self.pushed.clear();
         self.for_peers = ForPeers::default();
         self.digests.clear();
+        self.quarantined = None;
         self.listening.fill(false);
         self.serving.fill(false);
         self.failed = false;
@@ -370,11 +388,17 @@ impl Replica {
                 Output::CopiesGone { .. } => self.seen.copies_gone += 1,
                 Output::CheckpointNeeded { .. } => self.seen.checkpoints_needed += 1,
                 Output::PeerDiverged { slot, shard, replica, .. } => {
-                    panic!(
-                        "[outputs] replica {replica} computed something else for slot {slot} of shard {shard}"
+                    hold!(
+                        "outputs",
+                        self.expected.diverges == Some(replica),
+                        "C4: replica {replica} computed something else for slot {slot} of shard {shard}"
                     );
+                    self.seen.peers_diverged += 1;
                 }
-                Output::Finding(finding) => panic!("[outputs] {finding:?}"),
+                Output::Quarantined(quarantine) => {
+                    hold!("outputs", self.expected.doubt, "C5: replica {}: {quarantine}", self.shape.replica);
+                    self.quarantined = Some(quarantine);
+                }
                 Output::OutcomesFull { log, slot, .. } => {
                     panic!("[outputs] no room in log {log} for slot {slot}")
                 }

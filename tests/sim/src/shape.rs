@@ -9,7 +9,7 @@ use assize_node::federation::{FederationConfig, Secret};
 use assize_node::{
     ControlStart, CoordinatorStart, Core, CoreConfig, CoreStart, ElectionTimes, Greeting, Layout, UsherLimits,
 };
-use assize_shards::{PanicGuard, ShardConfig};
+use assize_shards::{PanicGuard, Rehearsal, ShardConfig};
 use assize_wal::memory::{MemoryDevice, Random};
 use assize_wal::recovery::Recovered;
 use assize_wal::{LogConfig, LogIdentity, Superblock};
@@ -79,6 +79,8 @@ pub struct Shape {
     pub entity_capacity: u32,
     /// What the disk makes of its promises.
     pub honesty: Honesty,
+    /// A fault that it commits.
+    pub rehearsal: Option<Rehearsal>,
 }
 
 /// What replicas agree on and evaluation can see (D2).
@@ -122,6 +124,7 @@ impl Shape {
             warden_capacity: 10_000,
             entity_capacity: 1000,
             honesty: Honesty::Honest,
+            rehearsal: None,
         }
     }
 
@@ -290,6 +293,8 @@ pub fn build_core(
         domains,
         guard: Arc::new(Guard),
         federation: federation(shape, id, &layout, superblock),
+        quarantine: superblock.quarantine,
+        rehearsal: shape.rehearsal,
         layout,
     })
 }

@@ -58,7 +58,7 @@ impl Replica {
             record_key: 0,
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
-            quarantined: false,
+            quarantine: None,
             accepted: Mark::default(),
             segment_bytes: SEGMENT_BYTES,
             checkpoint: None,
@@ -200,7 +200,7 @@ impl Replica {
             | Output::CopiesMissing { .. }
             | Output::CopiesGone { .. }
             | Output::CheckpointNeeded { .. }
-            | Output::Finding(_) => panic!("it has no peers"),
+            | Output::Quarantined(_) => panic!("it has no peers"),
             Output::Checkpoint(_) | Output::Halted { .. } => panic!("nothing asked for it"),
         }
     }
@@ -298,6 +298,8 @@ fn core(shape: Shape, routing: Routing, id: CoreId, recovered: &Recovered, super
         domains,
         guard: Arc::new(Guard),
         federation: FederationConfig::alone(id, Arc::clone(&layout), CLUSTER),
+        quarantine: None,
+        rehearsal: None,
         layout,
     })
 }

@@ -2,5 +2,6 @@
 
 mod copies;
 mod liveness;
+mod quarantine;
 mod skeleton;
 mod swarm;
