@@ -30,6 +30,14 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
     if let Err(error) = logging::start(&file.config.logging) {
         return complain(&error, Exit::Usage);
     }
+    if let Some(fault) = command.fault {
+        if !file.config.rehearsal.allow_faults {
+            let accepted = "true, where --fault may make this replica wrong on purpose";
+            let error = file.source.refuse("rehearsal.allow_faults", "false".to_owned(), accepted.to_owned());
+            return complain(&error, Exit::Usage);
+        }
+        tracing::warn!(%fault, "this replica is going to be wrong on purpose");
+    }
     logging::abort_on_panic(|| false);
     let (asked, requests) = unbounded();
     let watched = watch_signals(asked.clone());
@@ -38,7 +46,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
         return complain(&error, Exit::Host);
     }
     let started = std::time::Instant::now();
-    let replica = match boot::start(&file, domains, None) {
+    let replica = match boot::start(&file, domains, command.fault) {
         Ok(replica) => replica,
         Err(error) => return complain(&error, error.exit()),
     };

@@ -96,6 +96,8 @@ pub struct Config {
     pub log: Log,
     /// What is written to standard error.
     pub logging: Logging,
+    /// Faults on purpose.
+    pub rehearsal: Rehearsal,
 }
 
 impl Config {
@@ -118,6 +120,7 @@ impl Default for Config {
             limits: Limits::default(),
             log: Log::default(),
             logging: Logging::default(),
+            rehearsal: Rehearsal::default(),
         }
     }
 }
@@ -303,6 +306,14 @@ impl Default for Log {
             checkpoint_bytes: 1 << 30,
         }
     }
+}
+
+/// `[rehearsal]`: faults on purpose, to see what a cluster makes of a machine that goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rehearsal {
+    /// Whether `assize serve --fault` may commit one.
+    pub allow_faults: bool,
 }
 
 /// `[logging]`: what is written to standard error.
