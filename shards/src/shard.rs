@@ -182,7 +182,14 @@ impl Shard {
         assert!(shard.0 < routing.shards, "shard {shard} of {} shards", routing.shards);
         let state_bytes_max = domains.state_bytes_max();
         Shard {
-            rules: Rules { shard, routing, body_seed: config.body_seed, domains, guard },
+            rules: Rules {
+                shard,
+                routing,
+                body_seed: config.body_seed,
+                domains,
+                guard,
+                keeps_pieces: config.replicas > 1,
+            },
             warden: Warden::new(config.warden_capacity, config.ttl_ns, config.body_seed),
             entities: Entities::new(config.entity_capacity, state_bytes_max, routing.seed),
             turns: Turns::default(),

@@ -82,6 +82,9 @@ fn c5_a_follower_that_computes_wrongly_is_named_and_quarantined_and_the_others_g
     submit(&mut client, 200);
     wrong.wait_until_said("quarantined: slot", 1);
     wrong.wait_until_said("rebuild the replica's state", 1);
+    // Where they differ: the event, and what it came to on either side.
+    wrong.wait_until_said("replica 2 differs from replica", 1);
+    wrong.wait_until_said("reason 1", 1);
     let named = |engine: &Engine| engine.said().contains("replica 2 has computed");
     let until = Instant::now() + DEADLINE;
     while !engines.iter().any(named) {

@@ -9,6 +9,7 @@ use assize_wire::message::Refused;
 use assize_wire::{CoreId, Hash, LogId, ReplicaId, ShardId, Slot};
 
 use crate::checkpoint::CheckpointEnd;
+use crate::divergence::DivergenceReport;
 use crate::message::CoreMessage;
 use crate::peers::PeerNotice;
 use crate::stages::StripeStages;
@@ -86,6 +87,8 @@ pub enum Output {
         /// The first slot that is not stored.
         slot: Slot,
     },
+    /// Where a replica that is outside differs first (C6).
+    DivergenceReport(DivergenceReport),
     /// The control core: this replica is quarantined, since just now or from its start (C5). It publishes nothing and
     /// answers nobody; it must be rebuilt.
     Quarantined(Quarantine),

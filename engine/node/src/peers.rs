@@ -31,6 +31,13 @@ pub enum PeerNotice {
     },
     /// A connection was refused.
     Refused(RefusedPeer),
+    /// A peer sent bytes as an event that it evaluated, of a shard, which are none. They were dropped.
+    BadEvent {
+        /// The peer.
+        peer: ReplicaId,
+        /// The shard.
+        shard: ShardId,
+    },
     /// A peer sent bytes as a stripe of a shard which are none. They were dropped.
     BadStripe {
         /// The peer.

@@ -43,6 +43,7 @@ impl Core {
     pub(crate) fn doubt(&mut self, quarantine: Quarantine) {
         if self.quarantine.is_none() {
             self.enter_quarantine(quarantine);
+            self.tell_events(&quarantine);
             self.send(self.layout.control, CoreMessage::Doubt(quarantine));
         }
     }

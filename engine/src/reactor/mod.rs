@@ -310,6 +310,9 @@ impl Reactor {
                 Output::OutcomesFull { log, shard, slot } => {
                     return Err(Failure::OutcomesFull { log, shard, slot });
                 }
+                Output::DivergenceReport(report) => {
+                    drop(self.notices.send(Notice::Alarm(report.to_string())));
+                }
                 Output::Quarantined(quarantine) => drop(self.notices.send(Notice::Quarantined(quarantine))),
                 Output::Diverged { slot, shard, expected, found } => {
                     return Err(Failure::Diverged { slot, shard, expected, found });

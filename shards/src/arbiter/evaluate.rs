@@ -23,7 +23,7 @@ use super::plan::Step;
 use super::{Decision, EntityRef, Loans, Plan, Rules};
 use crate::registrar::Entities;
 use crate::warden::Warden;
-use crate::{Fill, OrderedSlot, Outcomes};
+use crate::{Evaluated, Fill, OrderedSlot, Outcomes};
 
 /// The scratch of evaluation: nothing is allocated for an event.
 pub(crate) struct Arbiter {
@@ -46,6 +46,7 @@ pub(crate) struct Executed {
     pub(crate) digest: Hash,
     pub(crate) outcomes: Outcomes,
     pub(crate) fills: Vec<Fill>,
+    pub(crate) evaluated: Evaluated,
 }
 
 /// Where the entities of a stripe are.
@@ -154,7 +155,9 @@ impl Arbiter {
             digest: Hash::ZERO,
             outcomes: Outcomes::with_capacity(steps.len() * self.outcome_bytes),
             fills: Vec::new(),
+            evaluated: Evaluated::default(),
         };
+        let pieces = digested.len();
         for (index, step) in steps.iter().enumerate() {
             let index = index as u32;
             let from = digested.len();
@@ -173,6 +176,9 @@ impl Arbiter {
         }
         self.outcome_bytes = executed.outcomes.bytes().len() / steps.len().max(1) + 1;
         executed.digest = Hash::of(&digested);
+        if rules.keeps_pieces {
+            executed.evaluated = Evaluated(digested[pieces..].to_vec());
+        }
         self.digested = digested;
         executed
     }

@@ -19,8 +19,8 @@ use alloc::vec::Vec;
 use assize_wire::canary::{self, Canary};
 use assize_wire::{Hash, ReplicaId, Slot};
 
-use crate::Published;
-use crate::limits::{COPIES_AHEAD_MAX, SETTLED_DIGESTS};
+use crate::limits::{COPIES_AHEAD_MAX, SETTLED_DIGESTS, STRIPES_IN_PIECES};
+use crate::{Evaluated, Published};
 use table::{Decision, Others, Own, Seen};
 
 /// The Clerk of one shard on one replica.
@@ -37,6 +37,8 @@ pub struct Clerk {
     has_peers: bool,
     /// The digests that were published last, in slot order: late copies are compared with them (C4).
     settled: VecDeque<(Slot, Hash)>,
+    /// Event by event what the last published stripes came to, for a peer that differs (C6).
+    pieces: VecDeque<(Slot, Evaluated)>,
 }
 
 /// What became of another replica's copy.
@@ -105,11 +107,12 @@ impl Clerk {
             copies_out: VecDeque::new(),
             has_peers: replicas > 1,
             settled: VecDeque::new(),
+            pieces: VecDeque::new(),
         }
     }
 
     /// This replica ran a stripe. In slot order.
-    pub fn handle_own(&mut self, own: Published) {
+    pub fn handle_own(&mut self, mut own: Published) {
         let slot = own.slot;
         assert!(slot > self.published, "slot {slot} ran again after {}", self.published);
         if self.has_peers {
@@ -122,6 +125,7 @@ impl Clerk {
         if self.copies == 1 && self.held.is_empty() && !self.stopped {
             self.published = slot;
             self.settle_digest(slot, own.digest);
+            self.keep_pieces(&mut own);
             self.ready.push_back(own);
             return;
         }
@@ -177,6 +181,13 @@ impl Clerk {
         let mut own = self.held.iter().filter(|(_, held)| held.own.is_some()).map(|(slot, _)| *slot);
         let first = own.next()?;
         Some((first, own.next_back().unwrap_or(first)))
+    }
+
+    /// Event by event what a stripe came to, if it is not published or was not long ago (C6).
+    #[must_use]
+    pub fn evaluated(&self, slot: Slot) -> Option<&Evaluated> {
+        let own = self.held.get(&slot).and_then(|held| held.own.as_ref()).map(|own| &own.evaluated);
+        own.or_else(|| self.pieces.iter().find(|(at, _)| *at == slot).map(|(_, evaluated)| evaluated))
     }
 
     /// Every digest that was seen of a slot.
@@ -245,7 +256,7 @@ impl Clerk {
 
     fn publish(&mut self, slot: Slot) {
         let held = self.held.remove(&slot).expect("it is held");
-        let own = held.own.expect("own is among those published");
+        let mut own = held.own.expect("own is among those published");
         for (replica, found) in held.digests {
             if found != own.digest {
                 self.findings.push_back(Finding::Diverged { slot, replica, agreed: own.digest, found });
@@ -253,7 +264,18 @@ impl Clerk {
         }
         self.published = slot;
         self.settle_digest(slot, own.digest);
+        self.keep_pieces(&mut own);
         self.ready.push_back(own);
+    }
+
+    /// Whoever differs finds out within a window or so.
+    fn keep_pieces(&mut self, own: &mut Published) {
+        if self.has_peers {
+            if self.pieces.len() == STRIPES_IN_PIECES {
+                self.pieces.pop_front();
+            }
+            self.pieces.push_back((own.slot, core::mem::take(&mut own.evaluated)));
+        }
     }
 
     fn settle_digest(&mut self, slot: Slot, digest: Hash) {

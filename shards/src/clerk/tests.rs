@@ -27,6 +27,7 @@ fn own(slot: u64, digest: u8) -> Published {
         time: StreamTime(1),
         outcomes: Outcomes::default(),
         fills: vec![],
+        evaluated: crate::Evaluated::default(),
     }
 }
 

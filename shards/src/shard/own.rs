@@ -285,7 +285,7 @@ impl Shard {
     fn hand_over_first(&mut self, executed: Executed) {
         let OwnStripe { mut plan, turn, .. } = self.own.pop_front().expect("a stripe is under way");
         let (slot, time) = (plan.slot(), plan.ordered.manifest.time);
-        let Executed { digest, outcomes, fills } = executed;
+        let Executed { digest, outcomes, fills, evaluated } = executed;
         if let Some(turn) = turn {
             self.turns.end(turn);
         }
@@ -294,7 +294,8 @@ impl Shard {
         self.counters.stripes += 1;
         self.counters.events += u64::from(outcomes.count());
         self.counters.duplicates += fills.len() as u64;
-        self.clerk.handle_own(Published { slot, shard: self.rules.shard, digest, time, outcomes, fills });
+        let shard = self.rules.shard;
+        self.clerk.handle_own(Published { slot, shard, digest, time, outcomes, fills, evaluated });
         let outbox = &mut self.outbox;
         plan.loans.take_returns(slot, |home, returned| {
             outbox.push_back((home, Exchange::Return(returned)));

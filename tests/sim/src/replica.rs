@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use assize_consensus::{Alarm, Watermarks};
 use assize_node::federation::{Dial, LinkId, RefusedPeer};
-use assize_node::{Core, CoreMessage, LogIds, Now, Output, PeerNotice};
+use assize_node::{Core, CoreMessage, DivergenceReport, LogIds, Now, Output, PeerNotice};
 use assize_shards::StateDigest;
 use assize_wal::memory::Random;
 use assize_wal::superblock::{Superblock, SuperblockStore};
@@ -140,6 +140,8 @@ pub struct Replica {
     pub expected: Expected,
     /// Why it is quarantined, as it said last.
     pub quarantined: Option<Quarantine>,
+    /// What it said of where a replica differs (C6).
+    pub reports: Vec<DivergenceReport>,
     /// What its shards' entities came to when it halted.
     pub digests: Vec<StateDigest>,
 }
@@ -195,6 +197,7 @@ impl Replica {
             starts: 0,
             expected: Expected::default(),
             quarantined: None,
+            reports: Vec::new(),
             digests: Vec::new(),
         }
     }
@@ -395,6 +398,7 @@ impl Replica {
                     );
                     self.seen.peers_diverged += 1;
                 }
+                Output::DivergenceReport(report) => self.reports.push(report),
                 Output::Quarantined(quarantine) => {
                     hold!("outputs", self.expected.doubt, "C5: replica {}: {quarantine}", self.shape.replica);
                     self.quarantined = Some(quarantine);
@@ -451,6 +455,7 @@ impl Replica {
             PeerNotice::Refused(RefusedPeer { refused, .. })
                 if matches!(refused.code, PeerRefusal::TimedOut | PeerRefusal::Superseded) => {}
             PeerNotice::Refused(refused) => panic!("a peer is refused: {refused:?}"),
+            PeerNotice::BadEvent { peer, shard } => panic!("replica {peer} sent no event of shard {shard}"),
             PeerNotice::BadStripe { peer, shard } => panic!("replica {peer} sent no stripe of shard {shard}"),
         }
     }

@@ -104,6 +104,22 @@ pub enum FromPeer {
         /// The slot.
         below: Slot,
     },
+    /// Shard lane: what each event of a stripe came to at the peer, which is outside (C6).
+    EventDigests {
+        /// The slot.
+        slot: Slot,
+        /// By event.
+        digests: Vec<Hash>,
+    },
+    /// Shard lane: the first event of a stripe that differs, as the peer evaluated it.
+    EventDiffers {
+        /// The slot.
+        slot: Slot,
+        /// The event.
+        index: u32,
+        /// Its piece.
+        piece: Vec<u8>,
+    },
 }
 
 /// What became of a message to a peer.

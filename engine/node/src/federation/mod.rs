@@ -458,7 +458,9 @@ fn belongs(kind: PeerKind, lane: Lane) -> bool {
         | PeerKind::StripeMissing
         | PeerKind::Copies
         | PeerKind::CopiesWanted
-        | PeerKind::CopiesGone => matches!(lane, Lane::Shard(_)),
+        | PeerKind::CopiesGone
+        | PeerKind::EventDigests
+        | PeerKind::EventDiffers => matches!(lane, Lane::Shard(_)),
         PeerKind::Hello
         | PeerKind::Welcome
         | PeerKind::Proof
@@ -482,6 +484,8 @@ fn owned(message: PeerMessage<'_>) -> FromPeer {
         PeerMessage::Copies(copies) => FromPeer::Copies(copies),
         PeerMessage::CopiesWanted { from, through } => FromPeer::CopiesWanted { from, through },
         PeerMessage::CopiesGone { below } => FromPeer::CopiesGone { below },
+        PeerMessage::EventDigests { slot, digests } => FromPeer::EventDigests { slot, digests },
+        PeerMessage::EventDiffers { slot, index, piece } => FromPeer::EventDiffers { slot, index, piece },
     }
 }
 

@@ -96,6 +96,8 @@ fn messages_arrive_in_order_on_their_lane_and_stripes_as_records() {
         PeerMessage::StripeMissing(Hash([2; 32])),
         PeerMessage::CopiesWanted { from: Slot(3), through: Slot(4) },
         PeerMessage::CopiesGone { below: Slot(6) },
+        PeerMessage::EventDigests { slot: Slot(7), digests: vec![Hash([7; 32])] },
+        PeerMessage::EventDiffers { slot: Slot(7), index: 0, piece: vec![7; 50] },
         copies(5),
     ] {
         assert_eq!(from.send(ZERO, SHARD, &message, now), Sent::Queued);
@@ -119,8 +121,10 @@ fn messages_arrive_in_order_on_their_lane_and_stripes_as_records() {
         })
         .collect();
     let shard: Vec<_> = shown.iter().filter(|shown| *shown != "Docket").collect();
-    assert_eq!(shard.len(), 6);
-    let expected = ["Stripe", "StripeWanted", "StripeMissing", "CopiesWanted", "CopiesGone", "Copies"];
+    assert_eq!(shard.len(), 8);
+    let of_stripes = ["Stripe", "StripeWanted", "StripeMissing"];
+    let of_copies = ["CopiesWanted", "CopiesGone", "EventDigests", "EventDiffers", "Copies"];
+    let expected = of_stripes.into_iter().chain(of_copies);
     for (shown, expected) in shard.into_iter().zip(expected) {
         assert!(shown.starts_with(expected), "{shown}");
     }

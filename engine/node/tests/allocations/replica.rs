@@ -200,6 +200,7 @@ impl Replica {
             | Output::CopiesMissing { .. }
             | Output::CopiesGone { .. }
             | Output::CheckpointNeeded { .. }
+            | Output::DivergenceReport(_)
             | Output::Quarantined(_) => panic!("it has no peers"),
             Output::Checkpoint(_) | Output::Halted { .. } => panic!("nothing asked for it"),
         }

@@ -10,7 +10,7 @@ use assize_sim::shape::Shape;
 use assize_wal::QuarantineKind;
 use assize_wire::{ReplicaId, Slot};
 
-/// OwnCopyOutside, ReplicaDoubted, DoubtSurvives: one replica computes one wrong outcome, be it the leader or not. No
+/// OwnCopyOutside, ReplicaDoubted, DoubtSurvives, FirstDifferenceTold: one replica computes one wrong outcome, be it the leader or not. No
 /// client is told it, the others go on, and it stays out, also after a restart.
 #[test]
 fn c5_who_computes_a_wrong_outcome_is_quarantined_for_good() {
@@ -24,6 +24,15 @@ fn c5_who_computes_a_wrong_outcome_is_quarantined_for_good() {
         world.finish();
         let diverged: u64 = world.cluster.replicas.iter().map(|replica| replica.seen.peers_diverged).sum();
         assert!(diverged > 0, "nobody else named it");
+        // Both sides say which event it was, and in what it differs: the fault is in its reason.
+        for (at, replica) in world.cluster.replicas.iter().enumerate() {
+            for report in &replica.reports {
+                let of = (report.slot, report.outside, report.difference.entity);
+                assert_eq!(of, (found.slot, ReplicaId(wrong as u8), None), "replica {at}: {report}");
+                assert!(report.difference.expected.contains("reason"), "replica {at}: {report}");
+            }
+        }
+        assert!(world.cluster.replicas.iter().filter(|replica| !replica.reports.is_empty()).count() >= 2);
         stays_out(&mut world, wrong);
         assert_eq!(world.cluster.replicas[wrong].quarantined, Some(found));
     });
@@ -56,6 +65,8 @@ fn c5_who_has_lost_a_bit_of_its_state_is_quarantined() {
         world.run_until_acting("it is quarantined", 60_000, |world| quarantined(world, 0));
         world.run(1000);
         world.finish();
+        let reports = world.cluster.replicas.iter().flat_map(|replica| &replica.reports);
+        assert!(reports.clone().count() > 0 && reports.clone().all(|report| report.outside == ReplicaId(0)));
         stays_out(&mut world, 0);
     });
 }
