@@ -293,6 +293,11 @@ impl Shard {
         }
     }
 
+    /// What a replica, this one or another, shares with others when it fails (C1).
+    pub fn handle_failure_domain(&mut self, replica: ReplicaId, domain: u64) {
+        self.clerk.handle_failure_domain(replica, domain);
+    }
+
     /// Another replica's digest of this shard's stripe in `slot`.
     pub fn handle_copy(&mut self, from: ReplicaId, slot: Slot, digest: assize_wire::Hash) -> CopyFate {
         self.clerk.handle_copy(from, slot, digest)

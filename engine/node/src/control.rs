@@ -57,6 +57,8 @@ pub(crate) struct Control {
     clock_contradicted: bool,
     /// This replica is quarantined (C5).
     pub(crate) doubted: bool,
+    /// What peers share with others when they fail, as they said last (C1).
+    pub(crate) failure_domains: BTreeMap<ReplicaId, u64>,
     /// While stopping: another replica has until then to take over.
     pub(crate) hand_over_until: Option<u64>,
 }
@@ -114,6 +116,7 @@ impl Control {
             told_ready: false,
             clock_contradicted: false,
             doubted: false,
+            failure_domains: BTreeMap::new(),
             hand_over_until: None,
         }
     }

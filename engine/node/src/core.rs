@@ -157,6 +157,8 @@ impl Core {
         let executed = shards.iter().all(|shard| shard.executed() == tip.slot);
         assert!(executed, "core {id} has shards that do not stand at slot {}", tip.slot);
         let alone = greeting.replicas == 1;
+        let (own, domain) = (greeting.replica, federation.identity.failure_domain);
+        shards.iter_mut().for_each(|shard| shard.handle_failure_domain(own, domain));
         if let Some(fault) = rehearsal {
             // One fault is enough: of the first shard.
             shards

@@ -87,6 +87,16 @@ pub enum Output {
         /// The first slot that is not stored.
         slot: Slot,
     },
+    /// The control core: every peer has said what it shares with others when it fails, and with one failure domain lost,
+    /// or even without, too few are left to publish anything (C1).
+    FailureDomains {
+        /// How many there are.
+        distinct: u8,
+        /// How many must agree.
+        copies: u8,
+        /// Replicas that are not alone in theirs.
+        sharing: Vec<ReplicaId>,
+    },
     /// Where a replica that is outside differs first (C6).
     DivergenceReport(DivergenceReport),
     /// The control core: this replica is quarantined, since just now or from its start (C5). It publishes nothing and

@@ -294,7 +294,7 @@ fn run(
             recovered: Arc::clone(&recovered),
             directory: directory.clone(),
             superblock: superblock.clone(),
-            federation: peers.of_core(id, &layout, &agreed, &superblock),
+            federation: peers.of_core(id, &layout, &agreed, &superblock, &config.failure_domain_name()),
             rehearsal,
         };
         let thread = CoreThread {

@@ -310,6 +310,21 @@ impl Reactor {
                 Output::OutcomesFull { log, shard, slot } => {
                     return Err(Failure::OutcomesFull { log, shard, slot });
                 }
+                Output::FailureDomains { distinct, copies, sharing } => {
+                    let ids: Vec<String> = sharing.iter().map(ToString::to_string).collect();
+                    let (ids, then) = (
+                        ids.join(" and "),
+                        match distinct < copies {
+                            true => "nothing can be published",
+                            false => "nothing is published any more while one of them is down",
+                        },
+                    );
+                    let text = format!(
+                        "replicas {ids} are in one failure domain and count as one: {distinct} domains, {copies} copies, so {then}. \
+                         Give each a failure_domain of its own where they fail apart"
+                    );
+                    drop(self.notices.send(Notice::Alarm(text)));
+                }
                 Output::DivergenceReport(report) => {
                     drop(self.notices.send(Notice::Alarm(report.to_string())));
                 }

@@ -106,6 +106,7 @@ fn identity() -> PeerIdentity {
         replicas: 3,
         shards: 4,
         agreed: Hash([5; 32]),
+        failure_domain: PeerIdentity::failure_domain_of("rack 7"),
         domains: "inventory v1".into(),
     }
 }

@@ -37,6 +37,8 @@ pub struct Clerk {
     has_peers: bool,
     /// The digests that were published last, in slot order: late copies are compared with them (C4).
     settled: VecDeque<(Slot, Hash)>,
+    /// What replicas share with others when they fail: those in one domain count as one (C1).
+    domains: Domains,
     /// Event by event what the last published stripes came to, for a peer that differs (C6).
     pieces: VecDeque<(Slot, Evaluated)>,
 }
@@ -85,6 +87,8 @@ pub enum Finding {
     },
 }
 
+type Domains = BTreeMap<ReplicaId, u64>;
+
 #[derive(Default)]
 struct Held {
     own: Option<Published>,
@@ -107,8 +111,15 @@ impl Clerk {
             copies_out: VecDeque::new(),
             has_peers: replicas > 1,
             settled: VecDeque::new(),
+            domains: BTreeMap::new(),
             pieces: VecDeque::new(),
         }
+    }
+
+    /// What a replica, this one or another, shares with others when it fails: at most one copy counts of those in one
+    /// domain (C1). Of whom nothing was said counts alone.
+    pub fn handle_failure_domain(&mut self, replica: ReplicaId, domain: u64) {
+        self.domains.insert(replica, domain);
     }
 
     /// This replica ran a stripe. In slot order.
@@ -235,11 +246,11 @@ impl Clerk {
             };
             let slot = *slot;
             let one_less = canary::armed(Canary::CopyTooFew) && self.copies > 1;
-            match table::decide(held.seen(self.copies - usize::from(one_less))) {
+            match table::decide(held.seen(self.copies - usize::from(one_less), &self.domains)) {
                 Decision::Hold => return,
                 Decision::Publish => self.publish(slot),
                 Decision::Quarantine => {
-                    let agreed = held.reached(self.copies).next().expect("a group agreed");
+                    let agreed = held.reached(self.copies, &self.domains).next().expect("a group agreed");
                     let found = held.own.as_ref().expect("own is known").digest;
                     self.findings.push_back(Finding::Quarantine { slot, agreed, found });
                     self.stopped = true;
@@ -290,13 +301,13 @@ impl Clerk {
 
 impl Held {
     /// The table's input.
-    fn seen(&self, copies: usize) -> Seen {
+    fn seen(&self, copies: usize, domains: &Domains) -> Seen {
         let own = self.own.as_ref().map(|own| own.digest);
-        let others = self.reached(copies).filter(|digest| Some(*digest) != own).count();
+        let others = self.reached(copies, domains).filter(|digest| Some(*digest) != own).count();
         Seen {
             own: match own {
                 None => Own::Unknown,
-                Some(digest) if self.group(digest) >= copies => Own::Agreed,
+                Some(digest) if self.group(digest, domains) >= copies => Own::Agreed,
                 Some(_) => Own::Short,
             },
             others: match others {
@@ -308,13 +319,20 @@ impl Held {
     }
 
     /// Every digest that reached `copies`, each once.
-    fn reached(&self, copies: usize) -> impl Iterator<Item = Hash> {
+    fn reached(&self, copies: usize, domains: &Domains) -> impl Iterator<Item = Hash> {
         let digests = self.digests.values().enumerate();
         let first = digests.filter(|(at, digest)| !self.digests.values().take(*at).any(|d| d == *digest));
-        first.map(|(_, digest)| *digest).filter(move |digest| self.group(*digest) >= copies)
+        first.map(|(_, digest)| *digest).filter(move |digest| self.group(*digest, domains) >= copies)
     }
 
-    fn group(&self, digest: Hash) -> usize {
-        self.digests.values().filter(|other| **other == digest).count()
+    /// In how many failure domains a digest was computed.
+    fn group(&self, digest: Hash, domains: &Domains) -> usize {
+        let of = |replica: &ReplicaId| domains.get(replica).ok_or(*replica);
+        let same = || self.digests.iter().filter(|(_, other)| **other == digest).map(|(replica, _)| replica);
+        // Few replicas: each counts unless an earlier one is in its domain.
+        same()
+            .enumerate()
+            .filter(|(at, replica)| !same().take(*at).any(|other| of(other) == of(replica)))
+            .count()
     }
 }

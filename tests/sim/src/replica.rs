@@ -61,6 +61,8 @@ pub struct Seen {
     pub copies_missing: u64,
     /// Stripes whose digests too few peers keep any more.
     pub copies_gone: u64,
+    /// Times that it said that too few failure domains are left.
+    pub failure_domains_shared: u64,
     /// Times that a peer was found to have computed something else.
     pub peers_diverged: u64,
     /// Times that a clock was contradicted by a majority.
@@ -398,6 +400,7 @@ impl Replica {
                     );
                     self.seen.peers_diverged += 1;
                 }
+                Output::FailureDomains { .. } => self.seen.failure_domains_shared += 1,
                 Output::DivergenceReport(report) => self.reports.push(report),
                 Output::Quarantined(quarantine) => {
                     hold!("outputs", self.expected.doubt, "C5: replica {}: {quarantine}", self.shape.replica);

@@ -79,6 +79,8 @@ pub struct Shape {
     pub entity_capacity: u32,
     /// What the disk makes of its promises.
     pub honesty: Honesty,
+    /// What it shares with others when it fails; nothing unless this says so (C1).
+    pub failure_domain: Option<u64>,
     /// A fault that it commits.
     pub rehearsal: Option<Rehearsal>,
 }
@@ -124,6 +126,7 @@ impl Shape {
             warden_capacity: 10_000,
             entity_capacity: 1000,
             honesty: Honesty::Honest,
+            failure_domain: None,
             rehearsal: None,
         }
     }
@@ -320,6 +323,7 @@ fn federation(
         replicas: shape.replicas,
         shards: shape.shards,
         agreed: Hash::ZERO,
+        failure_domain: shape.failure_domain.unwrap_or(shape.replica.0.into()),
         domains: "bank".to_owned(),
     };
     let mut random = drawn(shape, superblock);

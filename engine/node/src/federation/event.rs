@@ -15,6 +15,8 @@ pub enum FederationEvent {
         peer: ReplicaId,
         /// The lane.
         lane: Lane,
+        /// What it shares with others when it fails (C1).
+        failure_domain: u64,
     },
     /// A connected lane is gone, with whatever was on its way; it is made again without being asked.
     Disconnected {

@@ -257,6 +257,12 @@ impl Federation {
         self.links.get(id).is_some_and(|link| matches!(link.stage, Stage::Closing))
     }
 
+    /// What this replica shares with others when it fails (C1).
+    #[must_use]
+    pub fn failure_domain(&self) -> u64 {
+        self.config.identity.failure_domain
+    }
+
     /// When [`Federation::handle_time`] must be called even if nothing arrives.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {

@@ -30,7 +30,7 @@ fn copies(number: u64) -> PeerMessage<'static> {
 
 fn connected(events: &[FederationEvent]) -> Vec<(ReplicaId, Lane)> {
     let connected = events.iter().filter_map(|event| match event {
-        FederationEvent::Connected { peer, lane } => Some((*peer, *lane)),
+        FederationEvent::Connected { peer, lane, .. } => Some((*peer, *lane)),
         _ => None,
     });
     connected.collect()

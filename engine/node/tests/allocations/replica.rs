@@ -201,6 +201,7 @@ impl Replica {
             | Output::CopiesGone { .. }
             | Output::CheckpointNeeded { .. }
             | Output::DivergenceReport(_)
+            | Output::FailureDomains { .. }
             | Output::Quarantined(_) => panic!("it has no peers"),
             Output::Checkpoint(_) | Output::Halted { .. } => panic!("nothing asked for it"),
         }

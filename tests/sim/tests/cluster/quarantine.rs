@@ -71,6 +71,31 @@ fn c5_who_has_lost_a_bit_of_its_state_is_quarantined() {
     });
 }
 
+/// FailureDomainsCompared: two replicas of one failure domain are wrong in the same way. They count as one, so nothing of
+/// it is published, nobody is put into quarantine by them, and both sides say why they are worth no more than one.
+#[test]
+fn c1_two_that_fail_together_publish_nothing_by_themselves() {
+    each_seed("c1_two_that_fail_together", 0..6, |seed| {
+        let mut options = ClusterOptions::calm(3, Shape::smallest());
+        options.mix.read_percent = 0;
+        for shape in &mut options.shapes[1..3] {
+            shape.failure_domain = Some(9);
+            shape.rehearsal = Some(Rehearsal::WrongOutcome(Slot(5)));
+        }
+        let mut world = ClusterWorld::format(&options, seed);
+        (0..3).for_each(|at| world.start(at));
+        world.keep_down();
+        world.run_until_acting("too few agree for a while", 100_000, |world| {
+            world.cluster.replicas.iter().any(|replica| replica.seen.copies_missing > 0)
+        });
+        world.run(2000);
+        for replica in &world.cluster.replicas {
+            assert_eq!(replica.quarantined, None);
+            assert!(replica.seen.failure_domains_shared > 0, "it says nothing of failure domains");
+        }
+    });
+}
+
 /// It starts again, is quarantined as before, does not lead, and the others go on without it.
 fn stays_out(world: &mut ClusterWorld, wrong: usize) {
     // It becomes durable at once, but not before it is acted on.
