@@ -61,6 +61,8 @@ pub struct Seen {
     pub copies_missing: u64,
     /// Stripes whose digests too few peers keep any more.
     pub copies_gone: u64,
+    /// Times that it said that it is quarantined.
+    pub quarantines: u64,
     /// Times that it said that too few failure domains are left.
     pub failure_domains_shared: u64,
     /// Times that a peer was found to have computed something else.
@@ -405,6 +407,7 @@ impl Replica {
                 Output::Quarantined(quarantine) => {
                     hold!("outputs", self.expected.doubt, "C5: replica {}: {quarantine}", self.shape.replica);
                     self.quarantined = Some(quarantine);
+                    self.seen.quarantines += 1;
                 }
                 Output::OutcomesFull { log, slot, .. } => {
                     panic!("[outputs] no room in log {log} for slot {slot}")
