@@ -2,6 +2,8 @@
 
 use crate::config::{self, FormatArgs};
 use crate::exit;
+use assize_shards::Rehearsal;
+use assize_wire::Slot;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -61,6 +63,11 @@ pub struct ServeCommand {
     #[arg(long, value_name = "FILE")]
     pub stages: Option<PathBuf>,
 
+    /// Commit a fault at a slot, to see what the cluster makes of it: wrong-outcome@SLOT, flip-bit@SLOT or stall@SLOT.
+    /// Refused unless the configuration has [rehearsal] allow_faults
+    #[arg(long, value_name = "FAULT@SLOT", value_parser = fault)]
+    pub fault: Option<Rehearsal>,
+
     /// Stop, as on SIGTERM, when standard input closes: for a process that must not outlive the one that started it
     #[arg(long, hide = true)]
     pub until_stdin_closes: bool,
@@ -76,6 +83,11 @@ pub struct DemoCommand {
     /// Kill a replica (kill -9) in the middle of the load, and start it again a second later
     #[arg(long, value_enum, value_name = "WHICH")]
     pub kill: Option<Kill>,
+
+    /// Let the last replica commit a fault at a slot, as `assize serve --fault` does: it is found out and quarantined,
+    /// and the others go on
+    #[arg(long, value_name = "FAULT@SLOT", value_parser = fault, conflicts_with = "kill")]
+    pub fault: Option<Rehearsal>,
 
     /// Shards of each replica [default: chosen for this host]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -184,6 +196,20 @@ pub enum Kill {
     Follower,
 }
 
+/// A fault and the slot at which it is committed.
+fn fault(text: &str) -> Result<Rehearsal, String> {
+    let parsed = text.split_once('@').and_then(|(fault, slot)| {
+        let slot = Slot(config::count(slot).ok()?);
+        match fault {
+            "wrong-outcome" => Some(Rehearsal::WrongOutcome(slot)),
+            "flip-bit" => Some(Rehearsal::FlipBit(slot)),
+            "stall" => Some(Rehearsal::Stall(slot)),
+            _ => None,
+        }
+    });
+    parsed.ok_or_else(|| "accepted are wrong-outcome@SLOT, flip-bit@SLOT and stall@SLOT".to_owned())
+}
+
 fn replicas(text: &str) -> Result<u8, String> {
     match text.parse() {
         Ok(count @ (1 | 3 | 5)) => Ok(count),
@@ -247,6 +273,20 @@ mod tests {
         assert_eq!(given.kill, Some(Kill::Leader));
         let default = demo("assize demo");
         assert_eq!((default.rate, default.replicas, default.kill), (Rate::Max, 3, None));
+    }
+
+    #[test]
+    fn a_fault_names_its_slot() {
+        let fault = |fault: &str| match parse(&format!("assize serve --config a --fault {fault}")) {
+            Ok(Command::Serve(serve)) => serve.fault,
+            _ => None,
+        };
+        assert_eq!(fault("wrong-outcome@100"), Some(Rehearsal::WrongOutcome(Slot(100))));
+        assert_eq!(fault("flip-bit@1k"), Some(Rehearsal::FlipBit(Slot(1000))));
+        assert_eq!(fault("stall@0"), Some(Rehearsal::Stall(Slot(0))));
+        for refused in ["stall", "stall@", "stall@x", "fire@3", "@3"] {
+            assert_eq!(fault(refused), None, "{refused}");
+        }
     }
 
     #[test]

@@ -40,6 +40,13 @@ impl PeerLog {
                 }
                 *connected -= 1;
             }
+            PeerNotice::BadEvent { peer, shard } => {
+                tracing::error!(
+                    peer = peer.0,
+                    shard = shard.0,
+                    "a replica sent bytes as an evaluated event which are none"
+                );
+            }
             PeerNotice::BadStripe { peer, shard } => {
                 tracing::error!(
                     peer = peer.0,

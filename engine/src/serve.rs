@@ -8,6 +8,7 @@ use assize_domain::DomainRegistry;
 use assize_node::CheckpointEnd;
 use assize_node::boot::ReadError;
 use assize_shards::StateDigest;
+use assize_wal::Quarantine;
 use assize_wire::Hash;
 use crossbeam_channel::{Sender, select, unbounded};
 
@@ -29,6 +30,14 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
     if let Err(error) = logging::start(&file.config.logging) {
         return complain(&error, Exit::Usage);
     }
+    if let Some(fault) = command.fault {
+        if !file.config.rehearsal.allow_faults {
+            let accepted = "true, where --fault may make this replica wrong on purpose";
+            let error = file.source.refuse("rehearsal.allow_faults", "false".to_owned(), accepted.to_owned());
+            return complain(&error, Exit::Usage);
+        }
+        tracing::warn!(%fault, "this replica is going to be wrong on purpose");
+    }
     logging::abort_on_panic(|| false);
     let (asked, requests) = unbounded();
     let watched = watch_signals(asked.clone());
@@ -37,7 +46,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
         return complain(&error, Exit::Host);
     }
     let started = std::time::Instant::now();
-    let replica = match boot::start(&file, domains) {
+    let replica = match boot::start(&file, domains, command.fault) {
         Ok(replica) => replica,
         Err(error) => return complain(&error, error.exit()),
     };
@@ -83,6 +92,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
                 Ok(Notice::ClockContradicted(false)) => {
                     tracing::warn!("this host's clock agrees with a majority again");
                 }
+                Ok(Notice::Quarantined(quarantine)) => log_quarantine(&quarantine),
                 Ok(Notice::Halted { stages: of_core, digests: of_shards }) => {
                     halted += 1;
                     stages.add(&of_core);
@@ -111,6 +121,10 @@ fn announce(replica: &Replica, after: std::time::Duration) {
 /// Tells what this replica's entities come to, for whoever compares replicas: `digest SLOT HEX`. Replicas that executed
 /// the same slots have the same.
 fn tell_digest(mut digests: Vec<StateDigest>) {
+    if digests.is_empty() {
+        // A quarantined replica's state is not to be compared.
+        return;
+    }
     digests.sort_by_key(|digest| digest.shard);
     let slot = digests.iter().map(|digest| digest.slot).min().unwrap_or_default();
     let mut bytes = Vec::new();
@@ -131,11 +145,20 @@ fn log_checkpoint(end: &CheckpointEnd) {
     }
 }
 
+/// What an operator is to do about a quarantined replica (C5).
+fn log_quarantine(quarantine: &Quarantine) {
+    tracing::error!("quarantined: {quarantine}");
+    tracing::error!(
+        "this replica publishes nothing and answers nobody any more; it still accepts, so that the others go on. Test this \
+         machine's memory, CPU and disk, replace what is broken, then rebuild the replica's state from the others"
+    );
+}
+
 fn fail(core: u16, failure: &Failure) -> Exit {
     let exit = match failure {
         Failure::Read(ReadError::NoPart { .. } | ReadError::Restore { .. }) => Exit::DataDirectory,
         Failure::Log(_) | Failure::Read(_) | Failure::OutcomesFull { .. } => Exit::Device,
-        Failure::Diverged { .. } | Failure::Finding(_) => Exit::DataDirectory,
+        Failure::Diverged { .. } => Exit::DataDirectory,
         Failure::Io(_) => Exit::Host,
     };
     tracing::error!(core, %failure, "the replica stops");

@@ -6,6 +6,8 @@ use assize_wire::limits::RESPONSE_INLINE_BYTES_MAX;
 use assize_wire::outcome::Outcome;
 use assize_wire::{Hash, ShardId, Slot, StreamTime};
 
+use crate::evaluated::Evaluated;
+
 /// One stripe's outcomes, agreed by `copies` replicas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
@@ -21,6 +23,8 @@ pub struct Published {
     pub outcomes: Outcomes,
     /// One for each duplicate, by index.
     pub fills: Vec<Fill>,
+    /// Event by event what the digest covers, where there are peers to differ from (C6).
+    pub evaluated: Evaluated,
 }
 
 /// Outcomes by index, as their encoded bytes back to back.

@@ -53,6 +53,7 @@ use crate::exchange::{Claim, Exchange};
 use crate::limits::WINDOW_SLOTS_MAX;
 use crate::partitioner::Partitioner;
 use crate::registrar::{Entities, Holder, NOBODY, PendingRead, ReadAnswer, ReadRequest, Turns};
+use crate::rehearsal::Rehearsal;
 use crate::warden::Warden;
 use crate::{OrderedSlot, Published};
 
@@ -137,6 +138,9 @@ pub struct Shard {
     /// The checkpoint's part that is being taken.
     pub(crate) taking: Option<Taking>,
 
+    /// A fault that is still to be committed.
+    rehearsal: Option<Rehearsal>,
+
     outbox: VecDeque<(ShardId, Exchange)>,
     counters: Counters,
     /// Spent plans, to be used again.
@@ -178,7 +182,14 @@ impl Shard {
         assert!(shard.0 < routing.shards, "shard {shard} of {} shards", routing.shards);
         let state_bytes_max = domains.state_bytes_max();
         Shard {
-            rules: Rules { shard, routing, body_seed: config.body_seed, domains, guard },
+            rules: Rules {
+                shard,
+                routing,
+                body_seed: config.body_seed,
+                domains,
+                guard,
+                keeps_pieces: config.replicas > 1,
+            },
             warden: Warden::new(config.warden_capacity, config.ttl_ns, config.body_seed),
             entities: Entities::new(config.entity_capacity, state_bytes_max, routing.seed),
             turns: Turns::default(),
@@ -197,6 +208,7 @@ impl Shard {
             entities_executed: 0,
             room: [config.entity_capacity > 0; WINDOW_SLOTS_MAX as usize],
             taking: None,
+            rehearsal: None,
             outbox: VecDeque::new(),
             counters: Counters::default(),
             plans: Vec::new(),
@@ -204,6 +216,11 @@ impl Shard {
             hashes: Vec::new(),
             records: Vec::new(),
         }
+    }
+
+    /// A fault is to be committed once, at the slot that it names or the first one after it where that can be.
+    pub fn rehearse(&mut self, fault: Rehearsal) {
+        self.rehearsal = Some(fault);
     }
 
     /// A slot is chosen; `stripe` are the bytes of this shard's stripe, if the manifest has one. With `checkpoint` this
@@ -274,6 +291,11 @@ impl Shard {
         for (at, item) in away {
             self.turns.join_read(&mut self.entities, turn, at, item);
         }
+    }
+
+    /// What a replica, this one or another, shares with others when it fails (C1).
+    pub fn handle_failure_domain(&mut self, replica: ReplicaId, domain: u64) {
+        self.clerk.handle_failure_domain(replica, domain);
     }
 
     /// Another replica's digest of this shard's stripe in `slot`.
@@ -481,6 +503,11 @@ impl Shard {
         self.room[(self.executed.0 % WINDOW_SLOTS_MAX) as usize] =
             self.entities_executed < self.entity_capacity;
         self.checkpoint_finished(self.executed);
+        if matches!(self.rehearsal, Some(Rehearsal::FlipBit(from)) if self.executed >= from)
+            && self.entities.flip_bit()
+        {
+            self.rehearsal = None;
+        }
         true
     }
 

@@ -127,7 +127,7 @@ fn run(
     serving: &Sender<Result<String, String>>,
     stop: &Receiver<()>,
 ) {
-    let replica = match start_on(config, domains(), device) {
+    let replica = match start_on(config, domains(), device, None) {
         Ok(replica) => replica,
         Err(error) => return drop(serving.send(Err(error.to_string()))),
     };
@@ -145,7 +145,10 @@ fn run(
                 }
                 Notice::Replayed(slot) => replica.handle_replayed(slot),
                 Notice::Checkpoint(end) => drop(end.result.expect("a checkpoint is taken")),
-                Notice::Peer(_) | Notice::Alarm(_) | Notice::ClockContradicted(_) => panic!("it has no peers"),
+                Notice::Peer(_)
+                | Notice::Alarm(_)
+                | Notice::ClockContradicted(_)
+                | Notice::Quarantined(_) => panic!("it has no peers"),
                 Notice::Halted { .. } => halted += 1,
                 Notice::Failed(core, failure) => {
                     let _ = serving.send(Err(failure.to_string()));

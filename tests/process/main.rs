@@ -8,6 +8,7 @@
 //! | `bad_input.rs`, `bad_manners.rs` | is malformed, slow and half-open input refused, and everyone else served |
 //! | `answers.rs` | what is a client told when there is no room, no time, or another body |
 //! | `federation.rs` | do three processes find each other by themselves, and refuse whom they do not know |
+//! | `quarantine.rs` | is a replica that computes wrongly found out, and kept out |
 //! | `start.rs`, `damage.rs` | what is refused at a start, in which words; how does a good process end |
 //! | `demo.rs` | do three fresh processes become a cluster, and survive the death of their leader |
 //! | `site.rs`, `engine.rs` | a data directory with its configuration; a running process |
@@ -25,6 +26,7 @@ mod demo;
 mod engine;
 mod federation;
 mod load;
+mod quarantine;
 mod raw;
 mod rng;
 mod site;

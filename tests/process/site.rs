@@ -26,6 +26,8 @@ pub struct Settings {
     pub credit_events: u32,
     /// Its place among others; none in a cluster of one.
     pub peers: Option<Peers>,
+    /// Whether it may be wrong on purpose.
+    pub allow_faults: bool,
 }
 
 /// A replica's place among others.
@@ -51,6 +53,7 @@ impl Settings {
             connections_max: 64,
             credit_events: 32_760,
             peers: None,
+            allow_faults: false,
         }
     }
 
@@ -143,6 +146,7 @@ impl Site {
             connections_max,
             credit_events,
             peers,
+            allow_faults,
         } = &self.settings;
         let assignments: Vec<String> = cores
             .iter()
@@ -160,7 +164,8 @@ impl Site {
              [limits]\nstripe_bytes = \"128KiB\"\nstripe_events = 512\nwindow = 4\n\
              connections_max = {connections_max}\ncredit_events = {credit_events}\n\
              [log]\nsegment_bytes = {segment_bytes:?}\nbytes_max = {bytes_max:?}\nsegments_ahead = {segments_ahead}\n\
-             checkpoint_bytes = {checkpoint_bytes:?}\n",
+             checkpoint_bytes = {checkpoint_bytes:?}\n\
+             [rehearsal]\nallow_faults = {allow_faults}\n",
             data = self.data(),
             assignments = assignments.join(", "),
         )

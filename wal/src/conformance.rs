@@ -318,7 +318,7 @@ fn first_superblock() -> Superblock {
         record_key: RECORD_KEY,
         incarnation: Incarnation(0),
         promised: Ballot::NONE,
-        quarantined: false,
+        quarantine: None,
         accepted: Remembered::default(),
         certain: Remembered::default(),
         segment_bytes: SEGMENT_BYTES,

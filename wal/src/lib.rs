@@ -48,4 +48,4 @@ pub use operation::{
 };
 pub use outcome_index::{OutcomeChunk, OutcomeIndex};
 pub use recovery::{Recovered, RecoveryError, recover};
-pub use superblock::{LogCut, Superblock, SuperblockStore};
+pub use superblock::{LogCut, Quarantine, QuarantineKind, Superblock, SuperblockStore};

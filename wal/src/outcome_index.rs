@@ -45,6 +45,13 @@ impl OutcomeIndex {
         self.chunks.retain(|_, chunk| chunk.location.log != log || chunk.location.segment >= below);
     }
 
+    /// Forgets the records of logs other than this one that end at or below a slot and are no younger than a time:
+    /// whoever owns their log is about to give them up.
+    pub fn forget_elsewhere(&mut self, log: LogId, slot: Slot, oldest: StreamTime) {
+        let kept = |chunk: &Chunk| chunk.location.log == log || chunk.last > slot || chunk.time > oldest;
+        self.chunks.retain(|_, chunk| kept(chunk));
+    }
+
     /// Every record, by shard and slot.
     pub fn iter(&self) -> impl Iterator<Item = OutcomeChunk> {
         let chunks = self.chunks.iter();
@@ -111,5 +118,20 @@ mod tests {
         assert_eq!(index.resume(ShardId(0), Slot(5)), Some((Slot(1), Slot(10), at(0))));
         assert_eq!(index.resume(ShardId(1), Slot(4)), None);
         assert_eq!(index.last(ShardId(0)), Some(Slot(20)));
+    }
+
+    /// SegmentGivenUp.
+    #[test]
+    fn w2_what_another_log_gives_up_is_forgotten() {
+        let mut index = OutcomeIndex::default();
+        for (log, first, last, time) in [(9, 1, 10, 100), (9, 11, 20, 200), (13, 21, 30, 90), (9, 31, 40, 80)]
+        {
+            let location = RecordLocation { log: LogId(log), segment: SegmentId(0), offset: 0, bytes: 4096 };
+            let (first, last, time) = (Slot(first), Slot(last), StreamTime(time));
+            index.insert(&Entry::Outcomes { shard: ShardId(0), first, last, time }, location);
+        }
+        index.forget_elsewhere(LogId(13), Slot(30), StreamTime(100));
+        let kept = [1, 11, 21, 31].map(|slot| index.locate(ShardId(0), Slot(slot)).is_some());
+        assert_eq!(kept, [false, true, true, true], "old; young; its own; above the slot");
     }
 }

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0..4 | magic | `ASZS` |
 //! | 4..6 | version | 3 |
-//! | 6 | quarantined | 0 or 1 (C5) |
+//! | 6 | quarantine | 0, or its kind (C5): 1 outcomes, 2 split brain, 3 replay, 4 state |
 //! | 7 | replica | replica id |
 //! | 8..12 | checksum | crc32c over the whole copy with this field zero |
 //! | 12..14 | cuts | number of cuts |
@@ -24,13 +24,16 @@
 //! | 152..168 | record key | seeds the records' checksums |
 //! | 168..296 | accepted | as the last start found it: 8 times ballot u64, slot u64; unused ones 0 |
 //! | 296..424 | certain | the same of what is certain |
-//! | 424..432 | | 0 |
-//! | 432.. | cuts | 32 bytes each: log u16, u16 0, first previous u32, incarnation u64, offset u64, first segment u64 |
+//! | 424..504 | quarantine | slot u64, shard u16 (65535: none), 0, digest expected, digest found; all 0 if there is none |
+//! | 504..512 | | 0 |
+//! | 512.. | cuts | 32 bytes each: log u16, u16 0, first previous u32, incarnation u64, offset u64, first segment u64 |
 //! | then | parameters | the engine's own bytes, then zeros |
 
+mod quarantine;
 mod remembered;
 mod store;
 
+pub use quarantine::{Quarantine, QuarantineKind};
 pub use remembered::Remembered;
 pub use store::SuperblockStore;
 
@@ -66,7 +69,7 @@ pub struct Superblock {
     /// The highest ballot promised, as far as it was written here.
     pub promised: Ballot,
     /// Quarantine is durable and ends only by rebuilding (C5, R3).
-    pub quarantined: bool,
+    pub quarantine: Option<Quarantine>,
     /// Size of every segment.
     pub segment_bytes: u64,
     /// The active checkpoint: what a start begins from (L6).
@@ -131,7 +134,10 @@ impl Superblock {
         let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
         put(0, MAGIC);
         put(4, &VERSION.to_le_bytes());
-        put(6, &[u8::from(self.quarantined), self.replica.0]);
+        put(6, &[self.quarantine.map_or(0, |quarantine| quarantine.kind as u8), self.replica.0]);
+        if let Some(quarantine) = self.quarantine {
+            put(424, &quarantine.to_bytes());
+        }
         put(12, &(self.cuts.len() as u16).to_le_bytes());
         put(14, &(self.parameters.len() as u16).to_le_bytes());
         put(16, &self.cluster.0.to_le_bytes());
@@ -178,6 +184,11 @@ impl Superblock {
         if u16_at(bytes, 4) != VERSION {
             return Err(SuperblockFault::Version { found: u16_at(bytes, 4) });
         }
+        let quarantine =
+            Quarantine::of_bytes(bytes[6], bytes[424..].first_chunk().expect("the copy is longer"));
+        if quarantine.is_none() && bytes[6] != 0 {
+            return Err(SuperblockFault::NotASuperblock);
+        }
         let (cuts, parameters) = (usize::from(u16_at(bytes, 12)), usize::from(u16_at(bytes, 14)));
         if cuts > LOGS_MAX || parameters > PARAMETERS_BYTES_MAX {
             return Err(SuperblockFault::NotASuperblock);
@@ -207,7 +218,7 @@ impl Superblock {
             record_key: u128::from_le_bytes(bytes[152..168].try_into().expect("16 bytes")),
             incarnation: Incarnation(u64_at(bytes, 40)),
             promised: Ballot::from_raw(u64_at(bytes, 48)),
-            quarantined: bytes[6] != 0,
+            quarantine,
             segment_bytes: u64_at(bytes, 56),
             checkpoint: (checkpoint.slot > Slot::ZERO).then_some(checkpoint),
             accepted: Remembered::decode(&bytes[168..296]),
@@ -420,7 +431,7 @@ impl core::error::Error for SuperblockError {}
 const MAGIC: &[u8; 4] = b"ASZS";
 const VERSION: u16 = 3;
 const CHECKSUM_AT: usize = 8;
-const FIXED_BYTES: usize = 432;
+const FIXED_BYTES: usize = 512;
 const CUT_BYTES: usize = 32;
 
 fn matches(row: &Row, copies: [CopyState; 2], relation: Relation) -> bool {
@@ -471,6 +482,8 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use assize_wire::ShardId;
+
     use super::*;
     use crate::header::Mark;
     use crate::operation::{Completion, Operation};
@@ -487,7 +500,13 @@ mod tests {
             record_key: 12345 << 90,
             incarnation: Incarnation(3),
             promised: Ballot::new(4, ReplicaId(2)),
-            quarantined: true,
+            quarantine: Some(Quarantine {
+                kind: QuarantineKind::Replay,
+                slot: Slot(60),
+                shard: Some(ShardId(2)),
+                expected: Hash([7; 32]),
+                found: Hash([8; 32]),
+            }),
             segment_bytes: 1 << 20,
             checkpoint: Some(CheckpointRef {
                 slot: Slot(70),
@@ -570,6 +589,21 @@ mod tests {
                 assert!(found.superblock.sequence >= acknowledged, "{writes_done} {torn}");
             }
         }
+    }
+
+    #[test]
+    fn c5_every_kind_of_quarantine_is_kept_and_an_unknown_one_refused() {
+        let of = |kind| Quarantine { kind, shard: None, ..example(5).quarantine.unwrap() };
+        for quarantine in QuarantineKind::ALL.map(of).map(Some).into_iter().chain([None]) {
+            let superblock = Superblock { quarantine, ..example(5) };
+            assert_eq!(Superblock::decode(&superblock.encode()), Ok(superblock));
+        }
+        let mut blocks = example(5).encode();
+        let bytes = blocks.as_mut_slice().as_mut_bytes();
+        bytes[6] = 5;
+        let checksum = checksum_of(bytes);
+        bytes[CHECKSUM_AT..CHECKSUM_AT + 4].copy_from_slice(&checksum.to_le_bytes());
+        assert_eq!(Superblock::decode(&blocks), Err(SuperblockFault::NotASuperblock));
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Logs {
             record_key: RECORD_KEY,
             incarnation: Incarnation(1),
             promised: Ballot::NONE,
-            quarantined: false,
+            quarantine: None,
             accepted: Remembered::default(),
             certain: Remembered::default(),
             segment_bytes: SEGMENT_BYTES,

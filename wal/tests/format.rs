@@ -16,7 +16,7 @@ fn first(sequence: u64) -> Vec<Block> {
         record_key: 9,
         incarnation: Incarnation(0),
         promised: Ballot::NONE,
-        quarantined: false,
+        quarantine: None,
         accepted: Remembered::default(),
         certain: Remembered::default(),
         segment_bytes: 1 << 20,

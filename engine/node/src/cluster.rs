@@ -40,6 +40,13 @@ impl Core {
             (shard, FromPeer::CopiesWanted { from: first, through }) => {
                 self.take_copies_wanted(from, shard, first, through);
             }
+            (shard, FromPeer::CopiesGone { below }) => self.take_copies_gone(from, shard, below),
+            (shard, FromPeer::EventDigests { slot, digests }) => {
+                self.take_event_digests(from, shard, slot, &digests);
+            }
+            (shard, FromPeer::EventDiffers { slot, index, piece }) => {
+                self.take_event_differs(from, shard, slot, index, &piece);
+            }
             (shard, message) => panic!("{message:?} came on the lane of shard {shard}"),
         }
     }

@@ -137,6 +137,14 @@ impl Connections {
         }
     }
 
+    /// Closes all of them without another word.
+    pub(crate) fn drop_all(&mut self) {
+        for index in 0..self.places.len() {
+            let generation = self.places[index].generation;
+            self.give_up(ConnectionId { index: index as u32, generation });
+        }
+    }
+
     /// Puts a connection among those with something to send or to close.
     fn list(&mut self, id: ConnectionId) {
         if let Some(connection) = self.get(id)

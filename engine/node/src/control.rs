@@ -55,6 +55,10 @@ pub(crate) struct Control {
     /// Whether the cores were told that this replica stands where the cluster does (R2).
     told_ready: bool,
     clock_contradicted: bool,
+    /// This replica is quarantined (C5).
+    pub(crate) doubted: bool,
+    /// What peers share with others when they fail, as they said last (C1).
+    pub(crate) failure_domains: BTreeMap<ReplicaId, u64>,
     /// While stopping: another replica has until then to take over.
     pub(crate) hand_over_until: Option<u64>,
 }
@@ -111,6 +115,8 @@ impl Control {
             told_leader: None,
             told_ready: false,
             clock_contradicted: false,
+            doubted: false,
+            failure_domains: BTreeMap::new(),
             hand_over_until: None,
         }
     }
@@ -154,6 +160,8 @@ impl Core {
             any = true;
             match updated {
                 Updated::Promise(ballot) => self.control().docket.handle_promise_durable(ballot),
+                // It is acted on already.
+                Updated::Quarantine => {}
                 Updated::Checkpoint(active, end) => {
                     self.outputs.push_back(Output::Checkpoint(end));
                     self.control().accepts.retain(|slot, _| *slot > active.slot);
@@ -310,6 +318,9 @@ impl Core {
 
     /// Every core learns every slot, in slot order: homes follow the order of claims by it.
     fn tell_chosen_slots(&mut self) -> bool {
+        if self.control().doubted {
+            return false;
+        }
         let mut any = false;
         loop {
             let control = self.control();
@@ -344,6 +355,10 @@ impl Core {
 
     fn tell_published(&mut self) -> bool {
         let control = self.control();
+        if control.doubted {
+            // What the Docket counts as published was not.
+            return false;
+        }
         let published = control.docket.watermarks().published;
         let confirmed = control.docket.confirmed();
         let advanced = published > control.told_published;
@@ -389,6 +404,9 @@ impl Core {
             self.tell_cores(|| CoreMessage::Leader(leader));
             any = true;
         }
+        if self.control().doubted {
+            return any;
+        }
         if leads && self.control().told_lead != ballot && !self.stopping {
             self.control().told_lead = ballot;
             self.tell_cores(|| CoreMessage::Lead(ballot));
@@ -407,6 +425,9 @@ impl Core {
 
     /// A core has taken its part of a checkpoint.
     pub(crate) fn take_report(&mut self, report: CheckpointReport) {
+        if self.control().doubted {
+            return;
+        }
         let ended = self.control().coordinator.handle_report(report);
         self.outputs.extend(ended.map(Output::Checkpoint));
     }

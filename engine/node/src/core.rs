@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 use assize_consensus::{Docket, DocketConfig, DocketStart, Offer, Watermarks};
 use assize_domain::DomainRegistry;
-use assize_shards::{PanicGuard, Shard};
-use assize_wal::{Entry, Log};
+use assize_shards::{PanicGuard, Rehearsal, Shard};
+use assize_wal::{Entry, Log, Quarantine};
 use assize_wire::event::Event;
 use assize_wire::frame::{Frame, Parsed};
 use assize_wire::message::{Refused, RefusedCode};
@@ -28,6 +28,7 @@ use crate::federation::{Federation, FederationConfig};
 use crate::layout::Layout;
 use crate::limits::IDLE_MARK_NS;
 use crate::message::CoreMessage;
+use crate::old_digests::OldDigests;
 use crate::outcome_stream::OutcomeStream;
 use crate::output::Output;
 use crate::publish::Unfilled;
@@ -69,6 +70,10 @@ pub struct CoreConfig {
     pub control: Option<ControlStart>,
     /// Of its connections to other replicas.
     pub federation: FederationConfig,
+    /// As the superblock has it (C5).
+    pub quarantine: Option<Quarantine>,
+    /// A fault that is to be committed.
+    pub rehearsal: Option<Rehearsal>,
 }
 
 /// What the control core starts with, beside what every core does.
@@ -108,6 +113,8 @@ pub struct Core {
     pub(crate) pending: Pending,
     /// As `shards`.
     pub(crate) copies_asked: Vec<CopiesAsked>,
+    /// As `shards`.
+    pub(crate) old_digests: Vec<OldDigests>,
     pub(crate) reads: Reads,
     /// Messages of this core to itself.
     pub(crate) own: VecDeque<CoreMessage>,
@@ -127,6 +134,9 @@ pub struct Core {
     pub(crate) short_told: u64,
     pub(crate) stopping: bool,
     pub(crate) drained: bool,
+    /// Why this core executes, publishes and answers nothing (C5).
+    pub(crate) quarantine: Option<Quarantine>,
+    pub(crate) rehearsal: Option<Rehearsal>,
 }
 
 impl Core {
@@ -134,7 +144,7 @@ impl Core {
     #[must_use]
     pub fn new(config: CoreConfig) -> Core {
         let CoreConfig { id, layout, routing, domains, guard, limits, greeting, .. } = config;
-        let CoreConfig { shards, start, federation, control, .. } = config;
+        let CoreConfig { mut shards, start, federation, control, quarantine, rehearsal, .. } = config;
         assert_eq!(
             control.is_some(),
             id == layout.control,
@@ -147,6 +157,15 @@ impl Core {
         let executed = shards.iter().all(|shard| shard.executed() == tip.slot);
         assert!(executed, "core {id} has shards that do not stand at slot {}", tip.slot);
         let alone = greeting.replicas == 1;
+        let (own, domain) = (greeting.replica, federation.identity.failure_domain);
+        shards.iter_mut().for_each(|shard| shard.handle_failure_domain(own, domain));
+        if let Some(fault) = rehearsal {
+            // One fault is enough: of the first shard.
+            shards
+                .iter_mut()
+                .filter(|shard| shard.id() == ShardId(0))
+                .for_each(|shard| shard.rehearse(fault));
+        }
         let control = control.map(|control| {
             let ControlStart { docket, start, coordinator, times, seed, clock_skew_ns } = control;
             let replay =
@@ -171,6 +190,7 @@ impl Core {
             federation: Federation::new(federation),
             usher,
             copies_asked: shards.iter().map(|_| CopiesAsked::default()).collect(),
+            old_digests: shards.iter().map(|_| OldDigests::default()).collect(),
             shards,
             log: logs.stripes,
             outcomes: OutcomeStream::new(logs.outcomes, index, stored),
@@ -192,7 +212,14 @@ impl Core {
             short_told: 0,
             stopping: false,
             drained: false,
+            quarantine,
+            rehearsal,
         };
+        if let (Some(quarantine), Some(control)) = (quarantine, &mut core.control) {
+            control.doubted = true;
+            control.docket.quarantine();
+            core.outputs.push_back(Output::Quarantined(quarantine));
+        }
         if core.listening {
             core.outputs.push_back(Output::Listen);
         }
@@ -279,7 +306,9 @@ impl Core {
             self.outputs.push_back(Output::OutcomesFull { log, shard, slot });
         }
         self.step_stop();
-        self.step_checkpoint();
+        if self.quarantine.is_none() {
+            self.step_checkpoint();
+        }
         self.poll_operations();
         // What a checkpoint told this core itself.
         !self.own.is_empty()
@@ -317,7 +346,8 @@ impl Core {
     pub fn next_deadline(&self) -> Option<u64> {
         let idle = self.log_busy_since.map(|since| since + IDLE_MARK_NS);
         let stalled = (self.connections.len() > 0).then_some(self.stalled_checked + STALLED_CHECK_NS);
-        let own = [idle, stalled, self.outcomes.next_due(), self.checkpoint_due()];
+        let checkpoint = self.checkpoint_due().filter(|_| self.quarantine.is_none());
+        let own = [idle, stalled, self.outcomes.next_due(), checkpoint];
         let of_peers = [self.federation.next_deadline(), self.stripes.next_due(), self.copies_due()];
         own.into_iter().chain(of_peers).chain([self.election_due()]).flatten().min()
     }
@@ -395,6 +425,15 @@ impl Core {
             CoreMessage::Checkpoint(report) => self.take_report(report),
             CoreMessage::CheckpointActive(active) => self.checkpoint_active(&active),
             CoreMessage::ShortOfRoom => self.control().coordinator.handle_short_of_room(),
+            CoreMessage::Doubt(quarantine) => self.take_doubt(quarantine),
+            CoreMessage::Quarantined(quarantine) => self.enter_quarantine(quarantine),
+            // Nothing is executed or led any more (C5).
+            CoreMessage::Exchange { .. }
+            | CoreMessage::Read { .. }
+            | CoreMessage::Replay(_)
+            | CoreMessage::Lead(_)
+            | CoreMessage::Ready
+                if self.quarantine.is_some() => {}
             CoreMessage::Published { slot, shard } => self.docket().handle_published(slot, shard),
             CoreMessage::Exchange { from, to, message } => {
                 let seat = self.seat_of(to);
@@ -430,7 +469,9 @@ impl Core {
             }
             CoreMessage::Drained(core) => self.control().drained_cores.push(core),
             CoreMessage::Halt => {
-                let digests = self.shards.iter().map(Shard::state_digest).collect();
+                // What a quarantined replica has is not to be compared with anything.
+                let shards = self.shards.iter().filter(|_| self.quarantine.is_none());
+                let digests = shards.map(Shard::state_digest).collect();
                 self.outputs.push_back(Output::Halted { digests });
             }
         }
@@ -465,6 +506,9 @@ impl Core {
     }
 
     fn step_shard(&mut self, seat: usize) -> bool {
+        if self.quarantine.is_some() {
+            return false;
+        }
         let mut progress = false;
         let from = self.usher.seats[seat].shard;
         while let Some((to, message)) = self.shards[seat].poll_exchange() {
@@ -473,11 +517,16 @@ impl Core {
         }
         self.send_copies(seat);
         while let Some(finding) = self.shards[seat].poll_finding() {
-            self.outputs.push_back(Output::Finding(finding));
+            self.take_finding(from, finding);
         }
-        while let Some(published) = self.shards[seat].poll_published() {
+        while self.quarantine.is_none()
+            && let Some(published) = self.shards[seat].poll_published()
+        {
             self.publish(seat, published);
             progress = true;
+        }
+        if self.quarantine.is_some() {
+            return true;
         }
         while let Some(answer) = self.shards[seat].poll_read() {
             self.answer_read(answer);

@@ -56,6 +56,10 @@ impl Core {
                 for peer in asked_by {
                     self.send_stripe(peer, id, durable.buffer.payload());
                 }
+                if self.quarantine.is_some() {
+                    // It is not going to be run, and peers that lack it are given it from the log.
+                    drop(self.stripes.handle_published(id));
+                }
                 if self.control.is_none() {
                     self.send(self.layout.control, CoreMessage::StripeStored(id));
                 }

@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use assize_shards::StripeBytes;
+use assize_shards::{Rehearsal, StripeBytes};
 use assize_wal::{BlockBuffer, Mark, OperationId};
 use assize_wire::canary::{self, Canary};
 use assize_wire::manifest::Ordered;
@@ -54,6 +54,11 @@ impl Pending {
         self.reading.insert(id, what);
     }
 
+    /// Nothing of what waits here is run any more.
+    pub(crate) fn give_up(&mut self) {
+        self.slots.clear();
+    }
+
     /// Whether nothing waits here.
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.is_empty()
@@ -78,6 +83,9 @@ impl Core {
     ) {
         let slot = ordered.manifest.slot;
         self.mark(mark);
+        if self.quarantine.is_some() {
+            return;
+        }
         let mut stripes = Vec::new();
         for seat in 0..self.shards.len() {
             let shard = self.usher.seats[seat].shard;
@@ -119,7 +127,9 @@ impl Core {
         let mut any = false;
         while let Some(next) = self.pending.slots.front() {
             let complete = next.stripes.iter().all(|stripe| stripe.bytes.is_some());
-            if !complete || !self.takes_outcomes() {
+            let stalled =
+                matches!(self.rehearsal, Some(Rehearsal::Stall(from)) if next.ordered.manifest.slot >= from);
+            if !complete || stalled || !self.takes_outcomes() {
                 break;
             }
             let Some(PendingSlot { ordered, checkpoint, stripes }) = self.pending.slots.pop_front() else {

@@ -4,7 +4,7 @@ use assize_wal::BLOCK_BYTES;
 use assize_wal::limits::{PAYLOAD_BYTES_MAX, RECORD_HEADER_BYTES};
 use assize_wire::accept::ACCEPT_HEADER_BYTES;
 use assize_wire::limits::{
-    PEER_PAYLOAD_BYTES_MAX, RESPONSE_BYTES_MAX, SHARDS_MAX, STRIPE_EVENTS_MAX, padded,
+    PEER_COPIES_MAX, PEER_PAYLOAD_BYTES_MAX, RESPONSE_BYTES_MAX, SHARDS_MAX, STRIPE_EVENTS_MAX, padded,
 };
 use assize_wire::outcome::OUTCOME_HEADER_BYTES;
 use assize_wire::peer::PEER_FRAME_HEADER_BYTES;
@@ -99,9 +99,14 @@ pub(crate) const UNNAMED_STRIPES_MAX: usize = 64;
 /// nanoseconds.
 pub(crate) const COPIES_ASK_NS: u64 = 20_000_000;
 
+/// Digests of slots published long ago that peers may wait for at once, of one shard.
+pub(crate) const OLD_DIGESTS_WANTED_MAX: usize = 2048;
+
 /// How long a leader that stops waits for another replica to take over, in nanoseconds.
 pub(crate) const HAND_OVER_NS: u64 = 1_000_000_000;
 
+const _: () =
+    assert!(OLD_DIGESTS_WANTED_MAX <= PEER_COPIES_MAX, "one message answers all that one peer asked");
 const _: () =
     assert!(STRIPE_HEADER_BYTES <= PUBLISHED_HEADER_BYTES, "one overhead serves both kinds of record");
 const _: () = assert!(

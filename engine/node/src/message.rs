@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use assize_consensus::Offer;
 use assize_shards::{Exchange, ReadEntity, StripeBytes};
-use assize_wal::Mark;
+use assize_wal::{Mark, Quarantine};
 use assize_wire::manifest::Ordered;
 use assize_wire::{Ballot, CoreId, Hash, ReplicaId, ShardId, Slot, StripeId};
 
@@ -58,6 +58,10 @@ pub enum CoreMessage {
         /// This replica has accepted through here (L5).
         mark: Mark,
     },
+    /// To the control core: what the sender found puts this replica into quarantine (C5).
+    Doubt(Quarantine),
+    /// From the control core: this replica is quarantined.
+    Quarantined(Quarantine),
     /// Docket to shard: a manifest names this stripe, which is not stored here; `from` may have it.
     WantStripe {
         /// The stripe, of one of the receiver's shards.

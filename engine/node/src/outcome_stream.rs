@@ -1,5 +1,5 @@
 //! The published outcome stream of one core's shards (L9): appended in chunks, read back for duplicates whose first
-//! response is too long for the Warden (W2).
+//! response is too long for the Warden (W2), and for the digests of slots published long ago (C4).
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use assize_wal::BlockBuffer;
 use assize_wal::{Durable, Entry, Log, OperationId, OutcomeIndex, RecordLocation, RecordSequence, SegmentId};
 use assize_wire::published::PublishedStripe;
-use assize_wire::{LogId, ShardId, Slot, StreamTime};
+use assize_wire::{Hash, LogId, ShardId, Slot, StreamTime};
 
 use crate::checkpoint::Retention;
 use crate::limits::OUTCOME_CHUNK_AGE_NS;
@@ -21,6 +21,21 @@ pub(crate) struct Wanted<T> {
     pub(crate) index: u32,
     /// What to do with it.
     pub(crate) then: T,
+}
+
+/// What was looked up.
+pub(crate) enum Found<'a, T> {
+    /// A first response.
+    Response(Wanted<T>, &'a [u8]),
+    /// The digest of every stripe of the shard that is in one chunk, in slot order (C4).
+    Digests(ShardId, Vec<(Slot, Hash)>),
+}
+
+/// What a chunk is read for.
+#[derive(Clone, Copy, Debug)]
+enum Sought<T> {
+    Response(Wanted<T>),
+    Digests(ShardId),
 }
 
 /// The stream. `T` says what is to be done with a response that was looked up.
@@ -39,7 +54,7 @@ pub(crate) struct OutcomeStream<T> {
     /// Look-ups whose chunk is not durable yet.
     waiting: Vec<Wanted<T>>,
     /// Look-ups whose chunk is being read, and where that lies.
-    reading: BTreeMap<OperationId, (RecordLocation, Wanted<T>)>,
+    reading: BTreeMap<OperationId, (RecordLocation, Sought<T>)>,
     /// Reads up to this one a checkpoint waits for, where they are of another core's log.
     reads_wanted: Option<OperationId>,
     /// The first outcomes that the log had no room for. Nothing is appended after them.
@@ -148,6 +163,15 @@ impl<T: Copy> OutcomeStream<T> {
         }
     }
 
+    /// A checkpoint after `slot` is taken: what was stored up to there in other cores' logs, and is no younger than
+    /// `oldest`, may be gone once it is active. From now on nobody begins to read it.
+    ///
+    /// 1. A shard's first outcomes lie in the log of core 1, where it was before the last start. 2. A peer asks for
+    ///    the digest of an old slot, and a read begins at core 0. 3. Core 1 gives up the segment and writes into it.
+    pub(crate) fn forget_elsewhere(&mut self, slot: Slot, oldest: StreamTime) {
+        self.index.forget_elsewhere(self.log.identity().log, slot, oldest);
+    }
+
     /// Everything published so far is to become durable, and what was looked up for it in other cores' logs is to be
     /// read; [`OutcomeStream::is_settled`] says when it is.
     pub(crate) fn close_all(&mut self) {
@@ -205,7 +229,26 @@ impl<T: Copy> OutcomeStream<T> {
             return;
         };
         let id = self.log.read(location);
-        self.reading.insert(id, (location, wanted));
+        self.reading.insert(id, (location, Sought::Response(wanted)));
+    }
+
+    /// Reads the digests of the durable chunk that spans a slot, if there is one; [`OutcomeStream::poll_found`] brings
+    /// them.
+    pub(crate) fn want_digests(&mut self, shard: ShardId, slot: Slot) -> bool {
+        let Some(location) = self.index.locate(shard, slot) else { return false };
+        let id = self.log.read(location);
+        self.reading.insert(id, (location, Sought::Digests(shard)));
+        true
+    }
+
+    /// Whether a durable chunk spans a slot.
+    pub(crate) fn stores(&self, shard: ShardId, slot: Slot) -> bool {
+        self.index.locate(shard, slot).is_some()
+    }
+
+    /// The first slot of a shard whose outcomes are durable and still kept.
+    pub(crate) fn kept_from(&self, shard: ShardId) -> Option<Slot> {
+        self.index.resume(shard, Slot::ZERO).map(|(first, ..)| first)
     }
 
     /// Takes note of chunks that became durable.
@@ -226,32 +269,32 @@ impl<T: Copy> OutcomeStream<T> {
         }
     }
 
-    /// The next response that was looked up: calls `found` with it.
+    /// The next thing that was looked up: calls `found` with it.
     ///
     /// # Panics
     /// When the record cannot be read back: the log was scanned at the start and written since by this process, so
     /// the disk has decayed under a running replica, which must stop (L3).
-    pub(crate) fn poll_found(&mut self, mut found: impl FnMut(Wanted<T>, &[u8])) -> bool {
+    pub(crate) fn poll_found(&mut self, found: impl FnOnce(Found<'_, T>)) -> bool {
         let Some((id, read)) = self.log.poll_read() else { return false };
         let record = match read {
             Ok(record) => record,
             Err(fault) => panic!("the outcome stream cannot be read back: {fault}"),
         };
-        if let Some((_, wanted)) = self.reading.remove(&id) {
-            let mut rest = record.buffer.payload();
-            loop {
-                let (stripe, after) = match PublishedStripe::parse(rest) {
-                    Ok(read) => read,
-                    Err(error) => panic!("slot {} of shard {}: {error}", wanted.slot, wanted.shard),
-                };
-                if stripe.slot == wanted.slot {
-                    match stripe.outcome(wanted.index) {
-                        Ok(outcome) => found(wanted, outcome.response),
-                        Err(error) => panic!("slot {} of shard {}: {error}", wanted.slot, wanted.shard),
-                    }
-                    break;
+        let payload = record.buffer.payload();
+        match self.reading.remove(&id) {
+            None => {}
+            Some((_, Sought::Response(wanted))) => {
+                let Wanted { shard, slot, index, .. } = wanted;
+                let stripe = stripes_of(shard, payload).find(|stripe| stripe.slot == slot);
+                let Some(stripe) = stripe else { panic!("slot {slot} of shard {shard} is not in its chunk") };
+                match stripe.outcome(index) {
+                    Ok(outcome) => found(Found::Response(wanted, outcome.response)),
+                    Err(error) => panic!("slot {slot} of shard {shard}: {error}"),
                 }
-                rest = after;
+            }
+            Some((_, Sought::Digests(shard))) => {
+                let digests = stripes_of(shard, payload).map(|stripe| (stripe.slot, stripe.digest));
+                found(Found::Digests(shard, digests.collect()));
             }
         }
         true
@@ -273,6 +316,22 @@ impl<T: Copy> OutcomeStream<T> {
             self.full = Some((shard, first));
         }
     }
+}
+
+/// The stripes of a chunk, which this replica wrote.
+fn stripes_of(shard: ShardId, mut rest: &[u8]) -> impl Iterator<Item = PublishedStripe<'_>> {
+    core::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        match PublishedStripe::parse(rest) {
+            Ok((stripe, after)) => {
+                rest = after;
+                Some(stripe)
+            }
+            Err(error) => panic!("a chunk of shard {shard}: {error}"),
+        }
+    })
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use alloc::vec::Vec;
 
 use assize_consensus::Alarm;
-use assize_shards::{Finding, StateDigest};
-use assize_wal::Operation;
+use assize_shards::StateDigest;
+use assize_wal::{Operation, Quarantine};
 use assize_wire::message::Refused;
 use assize_wire::{CoreId, Hash, LogId, ReplicaId, ShardId, Slot};
 
 use crate::checkpoint::CheckpointEnd;
+use crate::divergence::DivergenceReport;
 use crate::message::CoreMessage;
 use crate::peers::PeerNotice;
 use crate::stages::StripeStages;
@@ -69,6 +70,14 @@ pub enum Output {
         /// Who says what, this replica included.
         seen: Vec<(ReplicaId, Hash)>,
     },
+    /// A stripe has run here, and too few replicas still keep the digest it was published under (C4): it cannot be
+    /// published here any more. This replica must be rebuilt.
+    CopiesGone {
+        /// The slot.
+        slot: Slot,
+        /// The shard.
+        shard: ShardId,
+    },
     /// The log has no room for outcomes that are published: the replica must stop.
     OutcomesFull {
         /// The log.
@@ -78,12 +87,25 @@ pub enum Output {
         /// The first slot that is not stored.
         slot: Slot,
     },
-    /// A finding of the Clerk about this replica: it must publish nothing more (C5).
-    Finding(Finding),
+    /// The control core: every peer has said what it shares with others when it fails, and with one failure domain lost,
+    /// or even without, too few are left to publish anything (C1).
+    FailureDomains {
+        /// How many there are.
+        distinct: u8,
+        /// How many must agree.
+        copies: u8,
+        /// Replicas that are not alone in theirs.
+        sharing: Vec<ReplicaId>,
+    },
+    /// Where a replica that is outside differs first (C6).
+    DivergenceReport(DivergenceReport),
+    /// The control core: this replica is quarantined, since just now or from its start (C5). It publishes nothing and
+    /// answers nobody; it must be rebuilt.
+    Quarantined(Quarantine),
     /// The control core: a checkpoint is active, or failed.
     Checkpoint(CheckpointEnd),
-    /// A replayed stripe has another digest than the one published before the restart (C4): this replica's
-    /// arithmetic or its disk is wrong. It must stop and publish nothing.
+    /// In a cluster of one, a replayed stripe has another digest than the one published before the restart (C4): this
+    /// replica's arithmetic or its disk is wrong. It must stop and publish nothing.
     Diverged {
         /// The slot.
         slot: Slot,

@@ -1,6 +1,7 @@
 //! A core's connections to its peers, passed through to [`Federation`](crate::federation::Federation), and what is done
 //! with what they bring.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use assize_wire::peer::Lane;
@@ -31,6 +32,13 @@ pub enum PeerNotice {
     },
     /// A connection was refused.
     Refused(RefusedPeer),
+    /// A peer sent bytes as an event that it evaluated, of a shard, which are none. They were dropped.
+    BadEvent {
+        /// The peer.
+        peer: ReplicaId,
+        /// The shard.
+        shard: ShardId,
+    },
     /// A peer sent bytes as a stripe of a shard which are none. They were dropped.
     BadStripe {
         /// The peer.
@@ -97,12 +105,44 @@ impl Core {
         progress
     }
 
+    /// On the control core: a peer says what it shares with others when it fails. Once every peer has, the operator is
+    /// told if too few domains are left to compare outcomes between (C1).
+    fn take_failure_domain(&mut self, peer: ReplicaId, domain: u64) {
+        let (replicas, copies) = (self.greeting.replicas, self.greeting.copies);
+        let own = (self.greeting.replica, self.federation.failure_domain());
+        let control = self.control();
+        let before = control.failure_domains.insert(peer, domain);
+        let all = control.failure_domains.len() + 1 == usize::from(replicas);
+        if before == Some(domain) || !all {
+            return;
+        }
+        let mut domains: Vec<(ReplicaId, u64)> =
+            control.failure_domains.iter().map(|of| (*of.0, *of.1)).collect();
+        domains.push(own);
+        let shared = |(replica, domain): &(ReplicaId, u64)| {
+            domains.iter().any(|(other, of)| other != replica && of == domain)
+        };
+        let sharing: Vec<ReplicaId> =
+            domains.iter().filter(|of| shared(of)).map(|(replica, _)| *replica).collect();
+        let distinct = domains.iter().map(|(_, domain)| *domain).collect::<BTreeSet<u64>>().len() as u8;
+        if distinct <= copies {
+            self.outputs.push_back(Output::FailureDomains { distinct, copies, sharing });
+        }
+    }
+
     fn handle_federation_event(&mut self, event: FederationEvent) {
         let notice = match event {
-            FederationEvent::Connected { peer, lane } => {
+            FederationEvent::Connected { peer, lane, failure_domain } => {
                 match lane {
-                    Lane::Control => self.docket().handle_connected(peer),
-                    Lane::Shard(shard) => self.forget_told(peer, shard),
+                    Lane::Control => {
+                        self.docket().handle_connected(peer);
+                        self.take_failure_domain(peer, failure_domain);
+                    }
+                    Lane::Shard(shard) => {
+                        self.forget_told(peer, shard);
+                        let seat = self.seat_of(shard);
+                        self.shards[seat].handle_failure_domain(peer, failure_domain);
+                    }
                 }
                 PeerNotice::Connected { peer, lane }
             }

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use assize_shards::{FirstResponse, Published};
+use assize_wal::{Quarantine, QuarantineKind};
 use assize_wire::canary::{self, Canary};
 use assize_wire::frame::{FrameKind, FrameWriter};
 use assize_wire::message::{Answer, Answers};
@@ -13,7 +14,7 @@ use assize_wire::{Position, ShardId};
 use crate::connections::ConnectionRef;
 use crate::core::Core;
 use crate::message::CoreMessage;
-use crate::outcome_stream::Wanted;
+use crate::outcome_stream::{Found, Wanted};
 use crate::output::Output;
 use crate::usher::Run;
 
@@ -32,12 +33,15 @@ impl Core {
         let mut held = self.usher.seats[seat].held.take_published(published.slot);
         held.stages.evaluated = self.now.monotonic_ns;
         if held.expected.is_some_and(|expected| expected != published.digest) {
-            self.outputs.push_back(Output::Diverged {
-                slot: published.slot,
-                shard,
-                expected: held.expected.unwrap_or_default(),
-                found: published.digest,
-            });
+            let (slot, found) = (published.slot, published.digest);
+            let expected = held.expected.unwrap_or_default();
+            if self.greeting.replicas == 1 {
+                // Nobody has the right outcomes: there is nothing to accept for, and nothing to rebuild from.
+                self.outputs.push_back(Output::Diverged { slot, shard, expected, found });
+            } else {
+                let kind = QuarantineKind::Replay;
+                self.doubt(Quarantine { kind, slot, shard: Some(shard), expected, found });
+            }
             return;
         }
         self.stream_time = self.stream_time.max(published.time);
@@ -117,11 +121,17 @@ impl Core {
         self.send(self.layout.control, CoreMessage::Published { slot: published.slot, shard });
     }
 
-    /// Sends the answers whose responses were read from the outcome stream.
+    /// Sends the answers whose responses were read from the outcome stream, and hands on the digests that were.
     pub(crate) fn publish_filled(&mut self) -> bool {
-        let mut found = Vec::new();
-        while self.outcomes.poll_found(|wanted, response| found.push((wanted.then, response.to_vec()))) {}
-        let any = !found.is_empty();
+        let (mut found, mut digests) = (Vec::new(), Vec::new());
+        while self.outcomes.poll_found(|what| match what {
+            Found::Response(wanted, response) => found.push((wanted.then, response.to_vec())),
+            Found::Digests(shard, of_chunk) => digests.push((shard, of_chunk)),
+        }) {}
+        let any = !found.is_empty() || !digests.is_empty();
+        for (shard, of_chunk) in digests {
+            self.take_old_digests(shard, of_chunk);
+        }
         for (unfilled, response) in found {
             let Unfilled { connection, request, answer } = unfilled;
             let mut bytes = Vec::new();

@@ -136,6 +136,12 @@ impl Core {
         }
     }
 
+    /// Nobody who waits for a read is told anything.
+    pub(crate) fn forget_reads(&mut self) {
+        self.reads.asked.clear();
+        self.reads.held.clear();
+    }
+
     fn refuse_read(&mut self, connection: ConnectionRef, request: u64) {
         let mut bytes = Vec::new();
         let writer = FrameWriter::begin(&mut bytes, FrameKind::Refused, request);

@@ -15,7 +15,7 @@ use assize_node::{
     ControlStart, CoordinatorStart, Core, CoreConfig, CoreMessage, CoreStart, ElectionTimes, Greeting,
     Layout, UsherLimits,
 };
-use assize_shards::{Shard, ShardConfig};
+use assize_shards::{Rehearsal, Shard, ShardConfig};
 use assize_wal::recovery::Recovered;
 use assize_wal::{LogConfig, LogIdentity, Superblock};
 use assize_wire::routing::Routing;
@@ -112,13 +112,17 @@ pub(super) struct CorePlan {
     /// As this start made it durable.
     pub(super) superblock: Superblock,
     pub(super) federation: FederationConfig,
+    /// A fault that is to be committed.
+    pub(super) rehearsal: Option<Rehearsal>,
 }
 
 impl CorePlan {
     fn build(self) -> Result<Core, ReadError> {
-        let CorePlan { id, owned, config, agreed, layout, domains, greeting, federation, .. } = self;
+        let CorePlan { id, owned, config, agreed, layout, domains, greeting, federation, rehearsal, .. } =
+            self;
         let (recovered, mut directory) = (self.recovered, self.directory);
         let identity = log_identity(&self.superblock);
+        let quarantine = self.superblock.quarantine;
         let routing = Routing { seed: agreed.routing_seed, shards: agreed.shard_count };
         let guard: Arc<dyn assize_shards::PanicGuard> = Arc::new(CatchUnwind);
         let shards = owned
@@ -179,6 +183,8 @@ impl CorePlan {
             start,
             control,
             federation,
+            quarantine,
+            rehearsal,
         }))
     }
 }

@@ -29,8 +29,6 @@ pub enum BootError {
     FormatUnfinished(PathBuf),
     /// Its superblock cannot be used.
     Superblock(PathBuf, SuperblockError),
-    /// This replica is quarantined (C5).
-    Quarantined(PathBuf),
     /// It was formatted for domains that this program does not have.
     Domains {
         /// What was agreed at `format`.
@@ -66,7 +64,6 @@ impl BootError {
             | BootError::AlreadyFormatted(_)
             | BootError::FormatUnfinished(_)
             | BootError::Superblock(..)
-            | BootError::Quarantined(_)
             | BootError::Domains { .. }
             | BootError::Recovery(_) => Exit::DataDirectory,
             BootError::Device(_) => Exit::Device,
@@ -105,12 +102,6 @@ impl fmt::Display for BootError {
                 path.display()
             ),
             BootError::Superblock(path, error) => write!(f, "{}: {error}", path.display()),
-            BootError::Quarantined(path) => write!(
-                f,
-                "{}: this replica is quarantined: it computed other outcomes than the ones published. Check its \
-                 memory and disk; its state must be rebuilt",
-                path.display()
-            ),
             BootError::Domains { agreed, registered } => write!(
                 f,
                 "the data directory was formatted for {agreed}, this program has {registered}: start the program \

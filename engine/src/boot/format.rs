@@ -61,7 +61,7 @@ pub fn format_on(
         record_key: entropy.record_key,
         incarnation: Incarnation(0),
         promised: Ballot::NONE,
-        quarantined: false,
+        quarantine: None,
         accepted: Remembered::default(),
         certain: Remembered::default(),
         segment_bytes: config.config.log.segment_bytes,

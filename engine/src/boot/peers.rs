@@ -53,6 +53,7 @@ impl Peers {
         layout: &Arc<Layout>,
         agreed: &Agreed,
         superblock: &Superblock,
+        failure_domain: &str,
     ) -> FederationConfig {
         let layout = Arc::clone(layout);
         let Some(Drawn { secret, entropy }) = &self.0 else {
@@ -69,6 +70,7 @@ impl Peers {
                 replicas: agreed.replicas,
                 shards: agreed.shard_count,
                 agreed: agreed.hash(),
+                failure_domain: PeerIdentity::failure_domain_of(failure_domain),
                 domains: domains.join(", "),
             },
             incarnation: superblock.incarnation,

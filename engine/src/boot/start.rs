@@ -8,6 +8,7 @@ use assize_device::{DataDirectory, DeviceOptions};
 use assize_domain::DomainRegistry;
 use assize_node::boot::{begin_incarnation, peers_of};
 use assize_node::{CoreMessage, Greeting, Layout};
+use assize_shards::Rehearsal;
 use assize_wal::LogIdentity;
 use assize_wal::formatted::{Formatted, formatted};
 use assize_wal::recovery::{AcceptRead, GapIn, Recovered, recover};
@@ -76,12 +77,17 @@ impl Replica {
     }
 }
 
-/// Recovers the data directory and starts its cores. They serve once [`Notice::Serving`] has come from each.
+/// Recovers the data directory and starts its cores. They serve once [`Notice::Serving`] has come from each. With a
+/// `rehearsal` the replica commits that fault, to see what the cluster makes of it.
 ///
 /// # Errors
 /// [`BootError`]: nothing was changed but, at most, what recovery repairs of the superblock.
-pub fn start(file: &ConfigFile, domains: DomainRegistry) -> Result<Replica, BootError> {
-    start_on(file, domains, &DeviceOptions::default())
+pub fn start(
+    file: &ConfigFile,
+    domains: DomainRegistry,
+    rehearsal: Option<Rehearsal>,
+) -> Result<Replica, BootError> {
+    start_on(file, domains, &DeviceOptions::default(), rehearsal)
 }
 
 /// The same on files that are written otherwise, or watched.
@@ -92,6 +98,7 @@ pub fn start_on(
     file: &ConfigFile,
     domains: DomainRegistry,
     device: &DeviceOptions,
+    rehearsal: Option<Rehearsal>,
 ) -> Result<Replica, BootError> {
     let config = &file.config;
     file.check_cpus(&doctor::allowed_cpus())?;
@@ -126,7 +133,7 @@ pub fn start_on(
     let superblock = begin(&directory, found, &recovered, config)?;
     let mut config = config.clone();
     config.limits.connections_max = connections_max(&config, &agreed, &host.open_files);
-    run(&config, agreed, peers, Arc::new(domains), directory, recovered, superblock, device)
+    run(&config, agreed, peers, Arc::new(domains), directory, recovered, superblock, device, rehearsal)
 }
 
 /// Names what is damaged: it is repaired from the peers, but the disk wants looking at.
@@ -191,9 +198,6 @@ fn check(
         let accepted = format!("{} bytes, as the data directory was formatted", superblock.segment_bytes);
         return refuse("log.segment_bytes", file.config.log.segment_bytes.to_string(), accepted);
     }
-    if superblock.quarantined {
-        return Err(BootError::Quarantined(file.config.data_directory.clone()));
-    }
     let registered = domain_versions(domains);
     if registered != agreed.domains {
         let list = |versions: &[crate::config::DomainVersion]| {
@@ -248,6 +252,7 @@ fn run(
     recovered: Recovered,
     superblock: Superblock,
     device: &DeviceOptions,
+    rehearsal: Option<Rehearsal>,
 ) -> Result<Replica, BootError> {
     let (cores, cpus, control) = core_map(config);
     let layout = Arc::new(Layout::new(&cores, control));
@@ -298,7 +303,8 @@ fn run(
             recovered: Arc::clone(&recovered),
             directory: directory.clone(),
             superblock: superblock.clone(),
-            federation: peers.of_core(id, &layout, &agreed, &superblock),
+            federation: peers.of_core(id, &layout, &agreed, &superblock, &config.failure_domain_name()),
+            rehearsal,
         };
         let thread = CoreThread {
             cpu: config.cores.pin.then(|| cpus[index]),

@@ -82,7 +82,8 @@ pub struct Config {
     pub replica: u8,
     /// The directory with this replica's logs, superblock and outcome stream.
     pub data_directory: PathBuf,
-    /// What this replica shares with others when it fails: a machine, a rack, a power feed (rule C1).
+    /// What this replica shares with others when it fails: a machine, a rack, a power feed (rule C1). Empty where it
+    /// shares nothing: see [`Config::failure_domain_name`].
     pub failure_domain: String,
     /// Threads and CPUs.
     pub cores: Cores,
@@ -96,9 +97,20 @@ pub struct Config {
     pub log: Log,
     /// What is written to standard error.
     pub logging: Logging,
+    /// Faults on purpose.
+    pub rehearsal: Rehearsal,
 }
 
 impl Config {
+    /// The name of its failure domain; one of its own if none is configured.
+    #[must_use]
+    pub fn failure_domain_name(&self) -> String {
+        match self.failure_domain.as_str() {
+            "" => format!("replica {}", self.replica),
+            name => name.to_owned(),
+        }
+    }
+
     /// The configured identity.
     #[must_use]
     pub fn replica_id(&self) -> ReplicaId {
@@ -111,13 +123,14 @@ impl Default for Config {
         Config {
             replica: 0,
             data_directory: PathBuf::from("assize-data"),
-            failure_domain: "default".to_owned(),
+            failure_domain: String::new(),
             cores: Cores::default(),
             listen: Listen::default(),
             federation: FederationSection::default(),
             limits: Limits::default(),
             log: Log::default(),
             logging: Logging::default(),
+            rehearsal: Rehearsal::default(),
         }
     }
 }
@@ -303,6 +316,14 @@ impl Default for Log {
             checkpoint_bytes: 1 << 30,
         }
     }
+}
+
+/// `[rehearsal]`: faults on purpose, to see what a cluster makes of a machine that goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rehearsal {
+    /// Whether `assize serve --fault` may commit one.
+    pub allow_faults: bool,
 }
 
 /// `[logging]`: what is written to standard error.

@@ -51,9 +51,10 @@ impl ConfigFile {
             let accepted = "the path of a directory on a disk".to_owned();
             return Err(self.source.refuse("data_directory", "an empty path".to_owned(), accepted));
         }
-        if config.failure_domain.trim().is_empty() {
-            let accepted = "the name of what this replica shares with others when it fails".to_owned();
-            return Err(self.source.refuse("failure_domain", "an empty name".to_owned(), accepted));
+        if !config.failure_domain.is_empty() && config.failure_domain.trim().is_empty() {
+            let accepted =
+                "the name of what this replica shares with others when it fails, or \"\"".to_owned();
+            return Err(self.source.refuse("failure_domain", "a blank name".to_owned(), accepted));
         }
         Ok(())
     }

@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use assize_shards::Rehearsal;
+
 use super::Ended;
 use crate::exit::Exit;
 
@@ -32,7 +34,7 @@ pub(super) struct StateDigest {
 
 impl Child {
     /// Starts it.
-    pub(super) fn spawn(config: &Path, stages: &Path) -> Result<Child, Ended> {
+    pub(super) fn spawn(config: &Path, stages: &Path, fault: Option<Rehearsal>) -> Result<Child, Ended> {
         let fail = |error: std::io::Error| (format!("the replica's process: {error}"), Exit::Host);
         let mut process = Command::new(std::env::current_exe().map_err(fail)?)
             .arg("serve")
@@ -41,6 +43,7 @@ impl Child {
             .arg("--stages")
             .arg(stages)
             .arg("--until-stdin-closes")
+            .args(fault.iter().flat_map(|fault| ["--fault".to_owned(), fault.to_string()]))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // Of its own, so that a Ctrl-C at the terminal is for the demo, which stops the replica last.

@@ -40,6 +40,10 @@ use sizing::Sizing;
 
 /// Runs the demo and returns how it ended.
 pub(crate) fn demo(command: &DemoCommand, domains: &DomainRegistry) -> Exit {
+    if command.fault.is_some() && command.replicas == 1 {
+        let why = "--fault wants --replicas 3 or 5, so that others find it out";
+        return complain(&why, Exit::Usage);
+    }
     if command.kill.is_some() && (command.replicas == 1 || command.seconds < KILL_SECONDS_MIN) {
         let why = "--kill wants --replicas 3 or 5, so that others go on, and --seconds 4 or more";
         return complain(&why, Exit::Usage);
@@ -73,7 +77,7 @@ fn run(
     domains: &DomainRegistry,
     stop: Arc<AtomicBool>,
 ) -> Result<Exit, Ended> {
-    let mut replicas = Replicas::start(sizing, domains)?;
+    let mut replicas = Replicas::start(sizing, domains, command.fault)?;
     let live = LiveLine::new(io::stderr(), io::stderr().is_terminal());
     let plan = plan(command, sizing, replicas.addresses().to_vec(), stop);
     let mut rehearsal = Rehearsal::new(live, &mut replicas, command.kill, command.seconds);

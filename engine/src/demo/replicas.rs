@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use assize_domain::DomainRegistry;
+use assize_shards::Rehearsal;
 use assize_tools::client::{Client, Options};
 use assize_wire::ReplicaId;
 
@@ -13,7 +14,7 @@ use super::Ended;
 use super::child::{Child, StateDigest, state_digests};
 use super::sizing::Sizing;
 use crate::boot;
-use crate::config::{ConfigFile, Entropy, FormatArgs, create_secret};
+use crate::config::{self, Config, ConfigFile, Entropy, FormatArgs, create_secret};
 use crate::exit::Exit;
 
 /// All of them, by id.
@@ -26,11 +27,17 @@ pub(super) struct Replicas {
 
 impl Replicas {
     /// Formats them under one identity, starts them, and waits until all serve. They find each other by themselves.
-    pub(super) fn start(sizing: &Sizing, domains: &DomainRegistry) -> Result<Replicas, Ended> {
-        let files = format(sizing, domains)?;
+    /// The last one commits the fault.
+    pub(super) fn start(
+        sizing: &Sizing,
+        domains: &DomainRegistry,
+        fault: Option<Rehearsal>,
+    ) -> Result<Replicas, Ended> {
+        let files = format(sizing, domains, fault.is_some())?;
         let mut children = Vec::new();
-        for (config, stages) in &files {
-            children.push(Child::spawn(config, stages)?);
+        for (at, (config, stages)) in files.iter().enumerate() {
+            let of_this = fault.filter(|_| at + 1 == files.len());
+            children.push(Child::spawn(config, stages, of_this)?);
         }
         let addresses = wait_until_serving(&mut children)?;
         Ok(Replicas { children, files, addresses })
@@ -70,7 +77,7 @@ impl Replicas {
     pub(super) fn restart(&mut self, replica: ReplicaId) -> Result<(), Ended> {
         let at = usize::from(replica.0);
         let (config, stages) = &self.files[at];
-        self.children[at] = Child::spawn(config, stages)?;
+        self.children[at] = Child::spawn(config, stages, None)?;
         Ok(())
     }
 
@@ -129,7 +136,11 @@ fn wait_until_serving(children: &mut [Child]) -> Result<Vec<String>, Ended> {
 }
 
 /// Writes the configurations and formats the data directories: one cluster, one secret.
-fn format(sizing: &Sizing, domains: &DomainRegistry) -> Result<Vec<(PathBuf, PathBuf)>, Ended> {
+fn format(
+    sizing: &Sizing,
+    domains: &DomainRegistry,
+    allow_faults: bool,
+) -> Result<Vec<(PathBuf, PathBuf)>, Ended> {
     let entropy = Entropy::draw();
     let entropy = entropy.map_err(|error| (format!("drawing random seeds: {error}"), Exit::Host))?;
     let mut files = Vec::new();
@@ -139,6 +150,7 @@ fn format(sizing: &Sizing, domains: &DomainRegistry) -> Result<Vec<(PathBuf, Pat
     }
     for config in &sizing.configs {
         let path = sizing.directory.join(format!("replica-{}.toml", config.replica));
+        let config = &Config { rehearsal: config::Rehearsal { allow_faults }, ..config.clone() };
         let text = toml::to_string(config).map_err(|error| (error.to_string(), Exit::Internal))?;
         fs::write(&path, &text).map_err(|error| (format!("{}: {error}", path.display()), Exit::Host))?;
         let file = ConfigFile::parse(&text, &path.display().to_string());

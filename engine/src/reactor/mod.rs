@@ -19,8 +19,8 @@ use std::time::Duration;
 use assize_device::DirectDevice;
 use assize_node::boot::ReadError;
 use assize_node::{CheckpointEnd, Core, CoreMessage, Now, Output, PeerNotice};
-use assize_shards::{Finding, StateDigest};
-use assize_wal::LogFailure;
+use assize_shards::StateDigest;
+use assize_wal::{LogFailure, Quarantine};
 use assize_wire::message::Refused;
 use assize_wire::{CoreId, Hash, LogId, ShardId, Slot};
 use crossbeam_channel::{Receiver, Sender};
@@ -50,6 +50,8 @@ pub enum Notice {
     Alarm(String),
     /// Whether the clocks of a majority contradict this replica's.
     ClockContradicted(bool),
+    /// The replica is quarantined, since just now or from its start (C5).
+    Quarantined(Quarantine),
     /// A core has ended in good order.
     Halted {
         /// Its latencies.
@@ -86,8 +88,6 @@ pub enum Failure {
         /// The first slot that is not stored.
         slot: Slot,
     },
-    /// Other replicas agree on something else than this one, or not among themselves (C5).
-    Finding(Finding),
     /// A recovered slot or a checkpoint cannot be read back.
     Read(ReadError),
     /// The ring or a listening socket does not work.
@@ -109,9 +109,6 @@ impl fmt::Display for Failure {
                 "log {log} has no room for the outcomes of shard {shard} from slot {slot} on: free space on the disk, \
                  raise [log] bytes_max, or give the shard back to the core that had it"
             ),
-            Failure::Finding(finding) => {
-                write!(f, "{finding:?}: outcomes differ between replicas; this one publishes nothing more")
-            }
             Failure::Read(error) => error.fmt(f),
             Failure::Io(error) => write!(f, "io_uring or a socket does not work: {error}"),
         }
@@ -296,6 +293,13 @@ impl Reactor {
                     );
                     drop(self.notices.send(Notice::Alarm(text)));
                 }
+                Output::CopiesGone { slot, shard } => {
+                    let text = format!(
+                        "slot {slot}, shard {shard}: too few replicas still keep what its outcomes are to be compared with \
+                         (they are kept for one TTL): nothing more can be published here, and this replica must be rebuilt"
+                    );
+                    drop(self.notices.send(Notice::Alarm(text)));
+                }
                 Output::CheckpointNeeded { from, chosen } => {
                     let text = format!(
                         "replica {from} is at slot {chosen} and its log does not reach back to what is missing here: this \
@@ -306,7 +310,25 @@ impl Reactor {
                 Output::OutcomesFull { log, shard, slot } => {
                     return Err(Failure::OutcomesFull { log, shard, slot });
                 }
-                Output::Finding(finding) => return Err(Failure::Finding(finding)),
+                Output::FailureDomains { distinct, copies, sharing } => {
+                    let ids: Vec<String> = sharing.iter().map(ToString::to_string).collect();
+                    let (ids, then) = (
+                        ids.join(" and "),
+                        match distinct < copies {
+                            true => "nothing can be published",
+                            false => "nothing is published any more while one of them is down",
+                        },
+                    );
+                    let text = format!(
+                        "replicas {ids} are in one failure domain and count as one: {distinct} domains, {copies} copies, so {then}. \
+                         Give each a failure_domain of its own where they fail apart"
+                    );
+                    drop(self.notices.send(Notice::Alarm(text)));
+                }
+                Output::DivergenceReport(report) => {
+                    drop(self.notices.send(Notice::Alarm(report.to_string())));
+                }
+                Output::Quarantined(quarantine) => drop(self.notices.send(Notice::Quarantined(quarantine))),
                 Output::Diverged { slot, shard, expected, found } => {
                     return Err(Failure::Diverged { slot, shard, expected, found });
                 }

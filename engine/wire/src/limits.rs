@@ -48,6 +48,10 @@ pub const PEER_SLOTS_MAX: usize = 512;
 /// Digests in one message of copies.
 pub const PEER_COPIES_MAX: usize = 4096;
 
+/// Bytes of one event's outcome and of the entities that it changed, as digests cover them.
+pub const EVENT_PIECE_BYTES_MAX: usize =
+    48 + padded(RESPONSE_BYTES_MAX) + 1 + EVENT_ENTITIES_MAX * (20 + ENTITY_STATE_BYTES_MAX);
+
 /// Every header and every padded body is a multiple of this, so that what follows can be read in place.
 pub const ALIGN_BYTES: usize = 16;
 

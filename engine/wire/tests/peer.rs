@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use assize_wire::limits::{PEER_COPIES_MAX, PEER_PAYLOAD_BYTES_MAX, PEER_SLOTS_MAX, STRIPE_BYTES_MAX};
+use assize_wire::limits::{
+    EVENT_PIECE_BYTES_MAX, PEER_COPIES_MAX, PEER_PAYLOAD_BYTES_MAX, PEER_SLOTS_MAX, STRIPE_BYTES_MAX,
+    STRIPE_EVENTS_MAX,
+};
 use assize_wire::manifest::{Manifest, Ordered, StripeRef};
 use assize_wire::peer::{
     Chosen, DocketMessage, Lane, PEER_FRAME_HEADER_BYTES, PeerFrame, PeerFrameError, PeerHello, PeerIdentity,
@@ -89,6 +92,10 @@ fn messages() -> Vec<PeerMessage<'static>> {
         ]),
         PeerMessage::Copies(Vec::new()),
         PeerMessage::CopiesWanted { from: Slot(3), through: Slot(1 << 40) },
+        PeerMessage::CopiesGone { below: Slot(1 << 41) },
+        PeerMessage::EventDigests { slot: Slot(5), digests: vec![Hash([5; 32]), Hash([6; 32])] },
+        PeerMessage::EventDigests { slot: Slot(5), digests: Vec::new() },
+        PeerMessage::EventDiffers { slot: Slot(5), index: 1, piece: vec![7; 65] },
     ]);
     messages
 }
@@ -100,6 +107,7 @@ fn identity() -> PeerIdentity {
         replicas: 3,
         shards: 4,
         agreed: Hash([5; 32]),
+        failure_domain: PeerIdentity::failure_domain_of("rack 7"),
         domains: "inventory v1".into(),
     }
 }
@@ -279,6 +287,8 @@ fn the_largest_messages_between_replicas_fit_a_frame() {
     for message in [
         PeerMessage::Stripe { bytes: &largest },
         PeerMessage::Copies(copies),
+        PeerMessage::EventDigests { slot: Slot(1), digests: vec![Hash([1; 32]); STRIPE_EVENTS_MAX] },
+        PeerMessage::EventDiffers { slot: Slot(1), index: 0, piece: vec![1; EVENT_PIECE_BYTES_MAX] },
         PeerMessage::Docket { clock_ns: 0, message: DocketMessage::Fetched { ballot, slots, chosen } },
     ] {
         let mut bytes = Vec::new();
@@ -291,7 +301,7 @@ fn the_largest_messages_between_replicas_fit_a_frame() {
 fn absurd_counts_between_replicas_are_refused_before_anything_is_allocated() {
     let mut payload = vec![0; 16];
     payload[..16].copy_from_slice(&u128::MAX.to_le_bytes());
-    for kind in [PeerKind::Stripe, PeerKind::Copies] {
+    for kind in [PeerKind::Stripe, PeerKind::Copies, PeerKind::EventDigests, PeerKind::EventDiffers] {
         let read = PeerMessage::parse(&PeerFrame { kind, payload: &payload });
         assert!(matches!(read, Err(PeerMessageError::BadCount { .. })), "{read:?}");
     }

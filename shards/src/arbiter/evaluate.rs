@@ -23,7 +23,7 @@ use super::plan::Step;
 use super::{Decision, EntityRef, Loans, Plan, Rules};
 use crate::registrar::Entities;
 use crate::warden::Warden;
-use crate::{Fill, OrderedSlot, Outcomes};
+use crate::{Evaluated, Fill, OrderedSlot, Outcomes};
 
 /// The scratch of evaluation: nothing is allocated for an event.
 pub(crate) struct Arbiter {
@@ -37,6 +37,8 @@ pub(crate) struct Arbiter {
     entities_change: i64,
     /// Bytes that the outcomes of an event took in the last stripe.
     outcome_bytes: usize,
+    /// The next event that is evaluated gets a wrong outcome: a rehearsed fault.
+    wrong_outcome: bool,
 }
 
 /// What running a stripe did.
@@ -44,6 +46,7 @@ pub(crate) struct Executed {
     pub(crate) digest: Hash,
     pub(crate) outcomes: Outcomes,
     pub(crate) fills: Vec<Fill>,
+    pub(crate) evaluated: Evaluated,
 }
 
 /// Where the entities of a stripe are.
@@ -73,6 +76,7 @@ impl Arbiter {
             absent: Vec::new(),
             entities_change: 0,
             outcome_bytes: OUTCOME_HEADER_BYTES,
+            wrong_outcome: false,
         }
     }
 
@@ -99,6 +103,11 @@ impl Arbiter {
         let mut bench = Bench { rules, ordered, bytes, ids, refs, loans, stock };
         let ending = self.run_event(&mut bench, &steps[event as usize], event, pieces.bytes_mut());
         pieces.keep(event, ending);
+    }
+
+    /// The next event that is evaluated gets a wrong outcome.
+    pub(crate) fn rehearse_wrong_outcome(&mut self) {
+        self.wrong_outcome = true;
     }
 
     /// Digests a plan whose events have all run.
@@ -146,12 +155,17 @@ impl Arbiter {
             digest: Hash::ZERO,
             outcomes: Outcomes::with_capacity(steps.len() * self.outcome_bytes),
             fills: Vec::new(),
+            evaluated: Evaluated::default(),
         };
+        let pieces = digested.len();
         for (index, step) in steps.iter().enumerate() {
             let index = index as u32;
             let from = digested.len();
             let to = if let Decision::Evaluate(seen) = step.decision {
                 let ending = evaluated(self, index, &mut digested);
+                if core::mem::take(&mut self.wrong_outcome) {
+                    change_outcome(&mut digested[from..]);
+                }
                 warden.decide(seen, ending.status, ending.reason, ending.response(&digested[from..]));
                 from + ending.outcome_bytes()
             } else {
@@ -162,6 +176,9 @@ impl Arbiter {
         }
         self.outcome_bytes = executed.outcomes.bytes().len() / steps.len().max(1) + 1;
         executed.digest = Hash::of(&digested);
+        if rules.keeps_pieces {
+            executed.evaluated = Evaluated(digested[pieces..].to_vec());
+        }
         self.digested = digested;
         executed
     }
@@ -324,4 +341,12 @@ fn state_of<'a>(entity: EntityRef, entities: &'a Entities, loans: &'a Loans) -> 
         Ok(record) => entities.state(record),
         Err(loan) => loans.state(loan),
     }
+}
+
+/// Gives the event whose piece this is another reason than it had: a rehearsed fault.
+fn change_outcome(piece: &mut [u8]) {
+    let (outcome, _) = Outcome::parse(piece).expect("it was encoded just now");
+    let mut changed = Vec::new();
+    Outcome { reason: outcome.reason ^ 1, ..outcome }.encode(&mut changed);
+    piece[..changed.len()].copy_from_slice(&changed);
 }

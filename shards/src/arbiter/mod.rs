@@ -39,4 +39,6 @@ pub(crate) struct Rules {
     pub(crate) body_seed: u64,
     pub(crate) domains: Arc<DomainRegistry>,
     pub(crate) guard: Arc<dyn PanicGuard>,
+    /// Whether what each event came to is kept, for a peer that differs (C6).
+    pub(crate) keeps_pieces: bool,
 }

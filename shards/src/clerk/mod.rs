@@ -19,8 +19,8 @@ use alloc::vec::Vec;
 use assize_wire::canary::{self, Canary};
 use assize_wire::{Hash, ReplicaId, Slot};
 
-use crate::Published;
-use crate::limits::{COPIES_AHEAD_MAX, SETTLED_DIGESTS};
+use crate::limits::{COPIES_AHEAD_MAX, SETTLED_DIGESTS, STRIPES_IN_PIECES};
+use crate::{Evaluated, Published};
 use table::{Decision, Others, Own, Seen};
 
 /// The Clerk of one shard on one replica.
@@ -37,6 +37,10 @@ pub struct Clerk {
     has_peers: bool,
     /// The digests that were published last, in slot order: late copies are compared with them (C4).
     settled: VecDeque<(Slot, Hash)>,
+    /// What replicas share with others when they fail: those in one domain count as one (C1).
+    domains: Domains,
+    /// Event by event what the last published stripes came to, for a peer that differs (C6).
+    pieces: VecDeque<(Slot, Evaluated)>,
 }
 
 /// What became of another replica's copy.
@@ -83,6 +87,8 @@ pub enum Finding {
     },
 }
 
+type Domains = BTreeMap<ReplicaId, u64>;
+
 #[derive(Default)]
 struct Held {
     own: Option<Published>,
@@ -105,11 +111,19 @@ impl Clerk {
             copies_out: VecDeque::new(),
             has_peers: replicas > 1,
             settled: VecDeque::new(),
+            domains: BTreeMap::new(),
+            pieces: VecDeque::new(),
         }
     }
 
+    /// What a replica, this one or another, shares with others when it fails: at most one copy counts of those in one
+    /// domain (C1). Of whom nothing was said counts alone.
+    pub fn handle_failure_domain(&mut self, replica: ReplicaId, domain: u64) {
+        self.domains.insert(replica, domain);
+    }
+
     /// This replica ran a stripe. In slot order.
-    pub fn handle_own(&mut self, own: Published) {
+    pub fn handle_own(&mut self, mut own: Published) {
         let slot = own.slot;
         assert!(slot > self.published, "slot {slot} ran again after {}", self.published);
         if self.has_peers {
@@ -122,6 +136,7 @@ impl Clerk {
         if self.copies == 1 && self.held.is_empty() && !self.stopped {
             self.published = slot;
             self.settle_digest(slot, own.digest);
+            self.keep_pieces(&mut own);
             self.ready.push_back(own);
             return;
         }
@@ -158,6 +173,12 @@ impl Clerk {
         Some(self.settled[at].1)
     }
 
+    /// The first slot whose published digest is in memory.
+    #[must_use]
+    pub fn settled_from(&self) -> Option<Slot> {
+        self.settled.front().map(|(slot, _)| *slot)
+    }
+
     /// This replica's digest of a slot, published or not.
     #[must_use]
     pub fn own_digest(&self, slot: Slot) -> Option<Hash> {
@@ -171,6 +192,13 @@ impl Clerk {
         let mut own = self.held.iter().filter(|(_, held)| held.own.is_some()).map(|(slot, _)| *slot);
         let first = own.next()?;
         Some((first, own.next_back().unwrap_or(first)))
+    }
+
+    /// Event by event what a stripe came to, if it is not published or was not long ago (C6).
+    #[must_use]
+    pub fn evaluated(&self, slot: Slot) -> Option<&Evaluated> {
+        let own = self.held.get(&slot).and_then(|held| held.own.as_ref()).map(|own| &own.evaluated);
+        own.or_else(|| self.pieces.iter().find(|(at, _)| *at == slot).map(|(_, evaluated)| evaluated))
     }
 
     /// Every digest that was seen of a slot.
@@ -218,11 +246,11 @@ impl Clerk {
             };
             let slot = *slot;
             let one_less = canary::armed(Canary::CopyTooFew) && self.copies > 1;
-            match table::decide(held.seen(self.copies - usize::from(one_less))) {
+            match table::decide(held.seen(self.copies - usize::from(one_less), &self.domains)) {
                 Decision::Hold => return,
                 Decision::Publish => self.publish(slot),
                 Decision::Quarantine => {
-                    let agreed = held.reached(self.copies).next().expect("a group agreed");
+                    let agreed = held.reached(self.copies, &self.domains).next().expect("a group agreed");
                     let found = held.own.as_ref().expect("own is known").digest;
                     self.findings.push_back(Finding::Quarantine { slot, agreed, found });
                     self.stopped = true;
@@ -239,7 +267,7 @@ impl Clerk {
 
     fn publish(&mut self, slot: Slot) {
         let held = self.held.remove(&slot).expect("it is held");
-        let own = held.own.expect("own is among those published");
+        let mut own = held.own.expect("own is among those published");
         for (replica, found) in held.digests {
             if found != own.digest {
                 self.findings.push_back(Finding::Diverged { slot, replica, agreed: own.digest, found });
@@ -247,7 +275,18 @@ impl Clerk {
         }
         self.published = slot;
         self.settle_digest(slot, own.digest);
+        self.keep_pieces(&mut own);
         self.ready.push_back(own);
+    }
+
+    /// Whoever differs finds out within a window or so.
+    fn keep_pieces(&mut self, own: &mut Published) {
+        if self.has_peers {
+            if self.pieces.len() == STRIPES_IN_PIECES {
+                self.pieces.pop_front();
+            }
+            self.pieces.push_back((own.slot, core::mem::take(&mut own.evaluated)));
+        }
     }
 
     fn settle_digest(&mut self, slot: Slot, digest: Hash) {
@@ -262,13 +301,13 @@ impl Clerk {
 
 impl Held {
     /// The table's input.
-    fn seen(&self, copies: usize) -> Seen {
+    fn seen(&self, copies: usize, domains: &Domains) -> Seen {
         let own = self.own.as_ref().map(|own| own.digest);
-        let others = self.reached(copies).filter(|digest| Some(*digest) != own).count();
+        let others = self.reached(copies, domains).filter(|digest| Some(*digest) != own).count();
         Seen {
             own: match own {
                 None => Own::Unknown,
-                Some(digest) if self.group(digest) >= copies => Own::Agreed,
+                Some(digest) if self.group(digest, domains) >= copies => Own::Agreed,
                 Some(_) => Own::Short,
             },
             others: match others {
@@ -280,13 +319,20 @@ impl Held {
     }
 
     /// Every digest that reached `copies`, each once.
-    fn reached(&self, copies: usize) -> impl Iterator<Item = Hash> {
+    fn reached(&self, copies: usize, domains: &Domains) -> impl Iterator<Item = Hash> {
         let digests = self.digests.values().enumerate();
         let first = digests.filter(|(at, digest)| !self.digests.values().take(*at).any(|d| d == *digest));
-        first.map(|(_, digest)| *digest).filter(move |digest| self.group(*digest) >= copies)
+        first.map(|(_, digest)| *digest).filter(move |digest| self.group(*digest, domains) >= copies)
     }
 
-    fn group(&self, digest: Hash) -> usize {
-        self.digests.values().filter(|other| **other == digest).count()
+    /// In how many failure domains a digest was computed.
+    fn group(&self, digest: Hash, domains: &Domains) -> usize {
+        let of = |replica: &ReplicaId| domains.get(replica).ok_or(*replica);
+        let same = || self.digests.iter().filter(|(_, other)| **other == digest).map(|(replica, _)| replica);
+        // Few replicas: each counts unless an earlier one is in its domain.
+        same()
+            .enumerate()
+            .filter(|(at, replica)| !same().take(*at).any(|other| of(other) == of(replica)))
+            .count()
     }
 }

@@ -27,6 +27,7 @@ fn own(slot: u64, digest: u8) -> Published {
         time: StreamTime(1),
         outcomes: Outcomes::default(),
         fills: vec![],
+        evaluated: crate::Evaluated::default(),
     }
 }
 
@@ -91,4 +92,28 @@ fn c4_a_late_copy_and_one_far_ahead_are_handed_back() {
     assert_eq!(clerk.handle_copy(ReplicaId(1), Slot(1), Hash([1; 32])), CopyFate::Late);
     let far = Slot(2 + COPIES_AHEAD_MAX);
     assert_eq!(clerk.handle_copy(ReplicaId(1), far, Hash([1; 32])), CopyFate::Dropped);
+}
+
+// OutcomesPublished.
+#[test]
+fn c1_replicas_of_one_failure_domain_count_as_one() {
+    let mut clerk = Clerk::new(ReplicaId(0), 3, 2, Slot::ZERO);
+    for (replica, domain) in [(0, 7), (1, 7), (2, 8)] {
+        clerk.handle_failure_domain(ReplicaId(replica), domain);
+    }
+    clerk.handle_own(own(1, 1));
+    assert_eq!(clerk.handle_copy(ReplicaId(1), Slot(1), Hash([1; 32])), CopyFate::Held);
+    assert!(clerk.poll_published().is_none(), "two copies of one domain");
+    assert_eq!(clerk.handle_copy(ReplicaId(2), Slot(1), Hash([1; 32])), CopyFate::Held);
+    assert!(clerk.poll_published().is_some(), "two domains");
+    // Two that fail together do not put the third one into quarantine.
+    let mut third = Clerk::new(ReplicaId(2), 3, 2, Slot::ZERO);
+    for (replica, domain) in [(0, 7), (1, 7), (2, 8)] {
+        third.handle_failure_domain(ReplicaId(replica), domain);
+    }
+    third.handle_own(own(1, 2));
+    for peer in [0, 1] {
+        assert_eq!(third.handle_copy(ReplicaId(peer), Slot(1), Hash([1; 32])), CopyFate::Held);
+    }
+    assert_eq!((third.poll_published(), third.poll_finding()), (None, None));
 }

@@ -130,6 +130,17 @@ impl Entities {
         change
     }
 
+    /// A bit turns over in the state of an entity that is here and that nobody uses, if there is one: a rehearsed fault.
+    pub(crate) fn flip_bit(&mut self) -> bool {
+        let at_rest =
+            |at: &u32| self.queue(*at) == NOBODY && self.state(*at).is_some_and(|state| !state.is_empty());
+        let found = self.iter().find(at_rest);
+        if let Some(at) = found {
+            self.record_mut(at)[STATE] ^= 1;
+        }
+        found.is_some()
+    }
+
     /// The last in the queue for this entity, or [`NOBODY`].
     pub(crate) fn queue(&self, at: u32) -> u32 {
         u32::from_le_bytes(self.record(at)[QUEUE..STATE].try_into().expect("four bytes"))

@@ -10,6 +10,7 @@ use crate::Published;
 use crate::arbiter::{EntityRef, Executed, Plan, Step, Stock};
 use crate::exchange::{Exchange, Grant};
 use crate::registrar::{Entities, Holder, NOBODY, TurnId, Turns};
+use crate::rehearsal::Rehearsal;
 
 /// An own stripe that is examined.
 pub(super) struct OwnStripe {
@@ -77,6 +78,7 @@ impl Shard {
 
     /// Runs a whole stripe by index and puts its outcomes together. It is the first, and nothing of it is away.
     fn execute_first(&mut self) {
+        self.rehearse_wrong_outcome();
         let OwnStripe { plan, room, .. } = &mut self.own[0];
         let stock = Stock { room: *room, entities: &mut self.entities };
         let executed = self.arbiter.execute(&self.rules, plan, &mut self.warden, stock);
@@ -261,19 +263,29 @@ impl Shard {
 
     /// The first own stripe's outcomes, once all its events have run.
     pub(super) fn assemble_next(&mut self) -> bool {
-        let Some(OwnStripe { plan, opened: true, to_run: 0, .. }) = self.own.front() else {
+        if !matches!(self.own.front(), Some(OwnStripe { opened: true, to_run: 0, .. })) {
             return false;
-        };
+        }
+        self.rehearse_wrong_outcome();
+        let plan = &self.own[0].plan;
         let executed = self.arbiter.assemble(&self.rules, plan, &mut self.warden);
         self.hand_over_first(executed);
         true
+    }
+
+    fn rehearse_wrong_outcome(&mut self) {
+        let slot = self.own[0].plan.slot();
+        if matches!(self.rehearsal, Some(Rehearsal::WrongOutcome(from)) if slot >= from) {
+            self.rehearsal = None;
+            self.arbiter.rehearse_wrong_outcome();
+        }
     }
 
     /// The first own stripe is done: the Clerk has it from now on.
     fn hand_over_first(&mut self, executed: Executed) {
         let OwnStripe { mut plan, turn, .. } = self.own.pop_front().expect("a stripe is under way");
         let (slot, time) = (plan.slot(), plan.ordered.manifest.time);
-        let Executed { digest, outcomes, fills } = executed;
+        let Executed { digest, outcomes, fills, evaluated } = executed;
         if let Some(turn) = turn {
             self.turns.end(turn);
         }
@@ -282,7 +294,8 @@ impl Shard {
         self.counters.stripes += 1;
         self.counters.events += u64::from(outcomes.count());
         self.counters.duplicates += fills.len() as u64;
-        self.clerk.handle_own(Published { slot, shard: self.rules.shard, digest, time, outcomes, fills });
+        let shard = self.rules.shard;
+        self.clerk.handle_own(Published { slot, shard, digest, time, outcomes, fills, evaluated });
         let outbox = &mut self.outbox;
         plan.loans.take_returns(slot, |home, returned| {
             outbox.push_back((home, Exchange::Return(returned)));

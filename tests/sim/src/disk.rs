@@ -66,6 +66,8 @@ pub struct Disk {
     pub habits: DiskHabits,
     /// Nothing completes any more.
     pub hung: bool,
+    /// No operation of this log begins any more, until it goes down.
+    pub stuck_log: Option<LogId>,
     honesty: Honesty,
     random: Random,
     /// Operations of the slow log that have not begun.
@@ -87,6 +89,7 @@ impl Disk {
             recorder: Recorder::default(),
             habits,
             hung: false,
+            stuck_log: None,
             honesty,
             random: Random(seed ^ 0xd15c),
             held: Vec::new(),
@@ -135,7 +138,9 @@ impl Disk {
         let alone = self.device.in_flight() == 0;
         if !self.held.is_empty() && (alone || self.random.below(self.habits.slow_one_in) == 0) {
             let at = self.random.below(self.held.len() as u64) as usize;
-            self.device.submit(self.held.swap_remove(at));
+            if self.stuck_log != Some(self.held[at].id().log) {
+                self.device.submit(self.held.swap_remove(at));
+            }
         }
         let completion = self.device.poll()?;
         self.recorder.note_completed(&completion);

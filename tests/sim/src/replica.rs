@@ -7,17 +7,17 @@ use std::collections::VecDeque;
 
 use assize_consensus::{Alarm, Watermarks};
 use assize_node::federation::{Dial, LinkId, RefusedPeer};
-use assize_node::{Core, CoreMessage, LogIds, Now, Output, PeerNotice};
+use assize_node::{Core, CoreMessage, DivergenceReport, LogIds, Now, Output, PeerNotice};
 use assize_shards::StateDigest;
 use assize_wal::memory::Random;
 use assize_wal::superblock::{Remembered, Superblock, SuperblockStore};
-use assize_wal::{Completion, OperationId};
+use assize_wal::{Completion, OperationId, Quarantine};
 use assize_wire::peer::PeerRefusal;
 use assize_wire::routing::Routing;
-use assize_wire::{Ballot, Hash, Incarnation, Slot};
+use assize_wire::{Ballot, Hash, Incarnation, ReplicaId, Slot};
 
 use crate::boot::Boot;
-use crate::checkers::Budget;
+use crate::checkers::{Budget, hold};
 use crate::disk::{Disk, Down};
 use crate::left::LeftCheckpoint;
 use crate::options::{ClockHabits, Faults, Options, Schedule};
@@ -59,10 +59,27 @@ pub struct Seen {
     pub connected: u64,
     /// Stripes for which too few copies came for a while.
     pub copies_missing: u64,
+    /// Stripes whose digests too few peers keep any more.
+    pub copies_gone: u64,
+    /// Times that it said that it is quarantined.
+    pub quarantines: u64,
+    /// Times that it said that too few failure domains are left.
+    pub failure_domains_shared: u64,
+    /// Times that a peer was found to have computed something else.
+    pub peers_diverged: u64,
     /// Times that a clock was contradicted by a majority.
     pub contradicted: u64,
     /// Times that it lacked what no peer's log had any more.
     pub checkpoints_needed: u64,
+}
+
+/// What is wrong on purpose: anything else is found broken.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Expected {
+    /// This replica is to find itself in doubt (C5).
+    pub doubt: bool,
+    /// This peer is to be found out by this replica.
+    pub diverges: Option<ReplicaId>,
 }
 
 /// What a replica wants of the network, for the cluster to carry out.
@@ -123,6 +140,12 @@ pub struct Replica {
     pub(crate) for_peers: ForPeers,
     /// How often it was started.
     pub(crate) starts: u64,
+    /// What is wrong on purpose.
+    pub expected: Expected,
+    /// Why it is quarantined, as it said last.
+    pub quarantined: Option<Quarantine>,
+    /// What it said of where a replica differs (C6).
+    pub reports: Vec<DivergenceReport>,
     /// What its shards' entities came to when it halted.
     pub digests: Vec<StateDigest>,
 }
@@ -140,7 +163,7 @@ impl Replica {
             record_key: shape.record_key(),
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
-            quarantined: false,
+            quarantine: None,
             accepted: Remembered::default(),
             certain: Remembered::default(),
             segment_bytes: shape.segment_bytes,
@@ -177,6 +200,9 @@ impl Replica {
             driven: false,
             for_peers: ForPeers::default(),
             starts: 0,
+            expected: Expected::default(),
+            quarantined: None,
+            reports: Vec::new(),
             digests: Vec::new(),
         }
     }
@@ -205,6 +231,7 @@ impl Replica {
         self.pushed.clear();
         self.for_peers = ForPeers::default();
         self.digests.clear();
+        self.quarantined = None;
         self.listening.fill(false);
         self.serving.fill(false);
         self.failed = false;
@@ -366,13 +393,23 @@ impl Replica {
                     self.seen.contradicted += u64::from(contradicted);
                 }
                 Output::CopiesMissing { .. } => self.seen.copies_missing += 1,
+                Output::CopiesGone { .. } => self.seen.copies_gone += 1,
                 Output::CheckpointNeeded { .. } => self.seen.checkpoints_needed += 1,
                 Output::PeerDiverged { slot, shard, replica, .. } => {
-                    panic!(
-                        "[outputs] replica {replica} computed something else for slot {slot} of shard {shard}"
+                    hold!(
+                        "outputs",
+                        self.expected.diverges == Some(replica),
+                        "C4: replica {replica} computed something else for slot {slot} of shard {shard}"
                     );
+                    self.seen.peers_diverged += 1;
                 }
-                Output::Finding(finding) => panic!("[outputs] {finding:?}"),
+                Output::FailureDomains { .. } => self.seen.failure_domains_shared += 1,
+                Output::DivergenceReport(report) => self.reports.push(report),
+                Output::Quarantined(quarantine) => {
+                    hold!("outputs", self.expected.doubt, "C5: replica {}: {quarantine}", self.shape.replica);
+                    self.quarantined = Some(quarantine);
+                    self.seen.quarantines += 1;
+                }
                 Output::OutcomesFull { log, slot, .. } => {
                     panic!("[outputs] no room in log {log} for slot {slot}")
                 }
@@ -425,6 +462,7 @@ impl Replica {
             PeerNotice::Refused(RefusedPeer { refused, .. })
                 if matches!(refused.code, PeerRefusal::TimedOut | PeerRefusal::Superseded) => {}
             PeerNotice::Refused(refused) => panic!("a peer is refused: {refused:?}"),
+            PeerNotice::BadEvent { peer, shard } => panic!("replica {peer} sent no event of shard {shard}"),
             PeerNotice::BadStripe { peer, shard } => panic!("replica {peer} sent no stripe of shard {shard}"),
         }
     }

@@ -9,7 +9,7 @@ use assize_node::federation::{FederationConfig, Secret};
 use assize_node::{
     ControlStart, CoordinatorStart, Core, CoreConfig, CoreStart, ElectionTimes, Greeting, Layout, UsherLimits,
 };
-use assize_shards::{PanicGuard, ShardConfig};
+use assize_shards::{PanicGuard, Rehearsal, ShardConfig};
 use assize_wal::memory::{MemoryDevice, Random};
 use assize_wal::recovery::Recovered;
 use assize_wal::{LogConfig, LogIdentity, Superblock};
@@ -79,6 +79,10 @@ pub struct Shape {
     pub entity_capacity: u32,
     /// What the disk makes of its promises.
     pub honesty: Honesty,
+    /// What it shares with others when it fails; nothing unless this says so (C1).
+    pub failure_domain: Option<u64>,
+    /// A fault that it commits.
+    pub rehearsal: Option<Rehearsal>,
 }
 
 /// What replicas agree on and evaluation can see (D2).
@@ -122,6 +126,8 @@ impl Shape {
             warden_capacity: 10_000,
             entity_capacity: 1000,
             honesty: Honesty::Honest,
+            failure_domain: None,
+            rehearsal: None,
         }
     }
 
@@ -290,6 +296,8 @@ pub fn build_core(
         domains,
         guard: Arc::new(Guard),
         federation: federation(shape, id, &layout, superblock),
+        quarantine: superblock.quarantine,
+        rehearsal: shape.rehearsal,
         layout,
     })
 }
@@ -315,6 +323,7 @@ fn federation(
         replicas: shape.replicas,
         shards: shape.shards,
         agreed: Hash::ZERO,
+        failure_domain: shape.failure_domain.unwrap_or(shape.replica.0.into()),
         domains: "bank".to_owned(),
     };
     let mut random = drawn(shape, superblock);

@@ -61,7 +61,7 @@ impl Replica {
             record_key: RECORD_KEY,
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
-            quarantined: false,
+            quarantine: None,
             accepted: Remembered::default(),
             certain: Remembered::default(),
             segment_bytes: SEGMENT_BYTES,

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use assize_wal::superblock::CheckpointRef;
-use assize_wal::{Completion, DeviceError, LogCut, Operation, Superblock, SuperblockStore};
+use assize_wal::{Completion, DeviceError, LogCut, Operation, Quarantine, Superblock, SuperblockStore};
 use assize_wire::checkpoint::{PartHead, digest_of};
 use assize_wire::{Ballot, Hash, Slot, StreamTime};
 
@@ -45,12 +45,16 @@ pub(crate) struct Coordinator {
     stage: Stage,
     /// Promises that are being written: the superblock's sequence that has them, ascending.
     promises: VecDeque<(u64, Ballot)>,
+    /// Quarantines that are being written, likewise.
+    quarantines: VecDeque<u64>,
 }
 
 /// What the superblock says from now on.
 pub(crate) enum Updated {
     /// This ballot is promised.
     Promise(Ballot),
+    /// This replica is quarantined.
+    Quarantine,
     /// This checkpoint is active.
     Checkpoint(ActiveCheckpoint, CheckpointEnd),
 }
@@ -94,6 +98,7 @@ impl Coordinator {
             short_of_room: false,
             stage: Stage::None,
             promises: VecDeque::new(),
+            quarantines: VecDeque::new(),
         }
     }
 
@@ -200,9 +205,18 @@ impl Coordinator {
         self.promises.push_back((sequence, ballot));
     }
 
+    /// This replica stays quarantined when it starts again (C5).
+    pub(crate) fn write_quarantine(&mut self, quarantine: Quarantine) {
+        let sequence = self.superblock.handle_update(|superblock| superblock.quarantine = Some(quarantine));
+        self.quarantines.push_back(sequence);
+    }
+
     /// The next thing that the superblock says durably.
     pub(crate) fn poll_updated(&mut self) -> Option<Updated> {
         let updated = self.superblock.poll_updated()?;
+        if self.quarantines.pop_front_if(|sequence| *sequence == updated).is_some() {
+            return Some(Updated::Quarantine);
+        }
         if let Some((_, ballot)) = self.promises.pop_front_if(|(sequence, _)| *sequence == updated) {
             return Some(Updated::Promise(ballot));
         }

@@ -170,6 +170,8 @@ impl Core {
         let finished = published && self.shards.iter().all(|shard| shard.executed() >= slot);
         if finished && !taking.outcomes_asked {
             taking.outcomes_asked = true;
+            let oldest = oldest(taking.time, self.greeting.warden_ttl_ns);
+            self.outcomes.forget_elsewhere(slot, oldest);
             self.outcomes.close_all();
         }
         let complete = taking.parts.iter().all(Part::is_over) || taking.failed.is_some();
@@ -224,8 +226,7 @@ impl Core {
         live.retain(|(shard, _)| heads.iter().all(|head| head.shard != *shard));
         live.extend(heads.iter().map(|head| (head.shard, head.keys_from)));
         let unnamed = self.stripes.unnamed(self.log.identity().log);
-        let ttl_ns = self.greeting.warden_ttl_ns;
-        let oldest = StreamTime(taking.time.0.saturating_sub(ttl_ns));
+        let oldest = oldest(taking.time, self.greeting.warden_ttl_ns);
         let cut = |log: &Log, wanted| {
             let durable = log.durable_segment();
             log.cut(core::cmp::min(durable, Option::unwrap_or(wanted, durable)))
@@ -242,4 +243,9 @@ impl Core {
         ]);
         CheckpointReport { slot, core, part: Ok((heads, cuts)) }
     }
+}
+
+/// Keys that are live at this time are younger than this.
+fn oldest(time: StreamTime, ttl_ns: u64) -> StreamTime {
+    StreamTime(time.0.saturating_sub(ttl_ns))
 }

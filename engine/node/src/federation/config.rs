@@ -37,6 +37,7 @@ impl FederationConfig {
             replicas: 1,
             shards: layout.shards(),
             agreed: Hash::ZERO,
+            failure_domain: 0,
             domains: String::new(),
         };
         let (secret, entropy) = (Secret([0; 32]), [0; 32]);

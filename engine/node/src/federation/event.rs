@@ -15,6 +15,8 @@ pub enum FederationEvent {
         peer: ReplicaId,
         /// The lane.
         lane: Lane,
+        /// What it shares with others when it fails (C1).
+        failure_domain: u64,
     },
     /// A connected lane is gone, with whatever was on its way; it is made again without being asked.
     Disconnected {
@@ -98,6 +100,27 @@ pub enum FromPeer {
         from: Slot,
         /// The last.
         through: Slot,
+    },
+    /// Shard lane: the peer has no digests of slots below this one any more.
+    CopiesGone {
+        /// The slot.
+        below: Slot,
+    },
+    /// Shard lane: what each event of a stripe came to at the peer, which is outside (C6).
+    EventDigests {
+        /// The slot.
+        slot: Slot,
+        /// By event.
+        digests: Vec<Hash>,
+    },
+    /// Shard lane: the first event of a stripe that differs, as the peer evaluated it.
+    EventDiffers {
+        /// The slot.
+        slot: Slot,
+        /// The event.
+        index: u32,
+        /// Its piece.
+        piece: Vec<u8>,
     },
 }
 

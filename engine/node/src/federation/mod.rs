@@ -257,6 +257,12 @@ impl Federation {
         self.links.get(id).is_some_and(|link| matches!(link.stage, Stage::Closing))
     }
 
+    /// What this replica shares with others when it fails (C1).
+    #[must_use]
+    pub fn failure_domain(&self) -> u64 {
+        self.config.identity.failure_domain
+    }
+
     /// When [`Federation::handle_time`] must be called even if nothing arrives.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
@@ -457,7 +463,10 @@ fn belongs(kind: PeerKind, lane: Lane) -> bool {
         | PeerKind::StripeWanted
         | PeerKind::StripeMissing
         | PeerKind::Copies
-        | PeerKind::CopiesWanted => matches!(lane, Lane::Shard(_)),
+        | PeerKind::CopiesWanted
+        | PeerKind::CopiesGone
+        | PeerKind::EventDigests
+        | PeerKind::EventDiffers => matches!(lane, Lane::Shard(_)),
         PeerKind::Hello
         | PeerKind::Welcome
         | PeerKind::Proof
@@ -480,6 +489,9 @@ fn owned(message: PeerMessage<'_>) -> FromPeer {
         PeerMessage::StripeMissing(hash) => FromPeer::StripeMissing(hash),
         PeerMessage::Copies(copies) => FromPeer::Copies(copies),
         PeerMessage::CopiesWanted { from, through } => FromPeer::CopiesWanted { from, through },
+        PeerMessage::CopiesGone { below } => FromPeer::CopiesGone { below },
+        PeerMessage::EventDigests { slot, digests } => FromPeer::EventDigests { slot, digests },
+        PeerMessage::EventDiffers { slot, index, piece } => FromPeer::EventDiffers { slot, index, piece },
     }
 }
 

@@ -30,7 +30,7 @@ fn copies(number: u64) -> PeerMessage<'static> {
 
 fn connected(events: &[FederationEvent]) -> Vec<(ReplicaId, Lane)> {
     let connected = events.iter().filter_map(|event| match event {
-        FederationEvent::Connected { peer, lane } => Some((*peer, *lane)),
+        FederationEvent::Connected { peer, lane, .. } => Some((*peer, *lane)),
         _ => None,
     });
     connected.collect()
@@ -95,6 +95,9 @@ fn messages_arrive_in_order_on_their_lane_and_stripes_as_records() {
         PeerMessage::StripeWanted(Hash([1; 32])),
         PeerMessage::StripeMissing(Hash([2; 32])),
         PeerMessage::CopiesWanted { from: Slot(3), through: Slot(4) },
+        PeerMessage::CopiesGone { below: Slot(6) },
+        PeerMessage::EventDigests { slot: Slot(7), digests: vec![Hash([7; 32])] },
+        PeerMessage::EventDiffers { slot: Slot(7), index: 0, piece: vec![7; 50] },
         copies(5),
     ] {
         assert_eq!(from.send(ZERO, SHARD, &message, now), Sent::Queued);
@@ -118,10 +121,11 @@ fn messages_arrive_in_order_on_their_lane_and_stripes_as_records() {
         })
         .collect();
     let shard: Vec<_> = shown.iter().filter(|shown| *shown != "Docket").collect();
-    assert_eq!(shard.len(), 5);
-    for (shown, expected) in
-        shard.into_iter().zip(["Stripe", "StripeWanted", "StripeMissing", "CopiesWanted", "Copies"])
-    {
+    assert_eq!(shard.len(), 8);
+    let of_stripes = ["Stripe", "StripeWanted", "StripeMissing"];
+    let of_copies = ["CopiesWanted", "CopiesGone", "EventDigests", "EventDiffers", "Copies"];
+    let expected = of_stripes.into_iter().chain(of_copies);
+    for (shown, expected) in shard.into_iter().zip(expected) {
         assert!(shown.starts_with(expected), "{shown}");
     }
 }

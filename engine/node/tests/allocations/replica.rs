@@ -59,7 +59,7 @@ impl Replica {
             record_key: 0,
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
-            quarantined: false,
+            quarantine: None,
             accepted: Remembered::default(),
             certain: Remembered::default(),
             segment_bytes: SEGMENT_BYTES,
@@ -200,8 +200,11 @@ impl Replica {
             | Output::ClockContradicted(_)
             | Output::PeerDiverged { .. }
             | Output::CopiesMissing { .. }
+            | Output::CopiesGone { .. }
             | Output::CheckpointNeeded { .. }
-            | Output::Finding(_) => panic!("it has no peers"),
+            | Output::DivergenceReport(_)
+            | Output::FailureDomains { .. }
+            | Output::Quarantined(_) => panic!("it has no peers"),
             Output::Checkpoint(_) | Output::Halted { .. } => panic!("nothing asked for it"),
         }
     }
@@ -299,6 +302,8 @@ fn core(shape: Shape, routing: Routing, id: CoreId, recovered: &Recovered, super
         domains,
         guard: Arc::new(Guard),
         federation: FederationConfig::alone(id, Arc::clone(&layout), CLUSTER),
+        quarantine: None,
+        rehearsal: None,
         layout,
     })
 }

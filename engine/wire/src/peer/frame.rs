@@ -40,11 +40,17 @@ pub enum PeerKind {
     Copies = 35,
     /// Shard lane: send me your digests of these slots.
     CopiesWanted = 36,
+    /// Shard lane: digests of slots below this one are not kept here any more.
+    CopiesGone = 37,
+    /// Shard lane: the digest of each event of the sender's stripe, which is outside of those that agree.
+    EventDigests = 38,
+    /// Shard lane: the first event of a stripe that differs, as the sender evaluated it.
+    EventDiffers = 39,
 }
 
 impl PeerKind {
     /// All of them.
-    pub const ALL: [PeerKind; 12] = [
+    pub const ALL: [PeerKind; 15] = [
         PeerKind::Hello,
         PeerKind::Welcome,
         PeerKind::Proof,
@@ -57,13 +63,20 @@ impl PeerKind {
         PeerKind::StripeMissing,
         PeerKind::Copies,
         PeerKind::CopiesWanted,
+        PeerKind::CopiesGone,
+        PeerKind::EventDigests,
+        PeerKind::EventDiffers,
     ];
 
     /// The longest payload that is accepted. Whoever has not proved the secret makes nobody allocate more than a page.
     #[must_use]
     pub fn payload_bytes_max(self) -> usize {
         match self {
-            PeerKind::Docket | PeerKind::Stripe | PeerKind::Copies => PEER_PAYLOAD_BYTES_MAX,
+            PeerKind::Docket
+            | PeerKind::Stripe
+            | PeerKind::Copies
+            | PeerKind::EventDigests
+            | PeerKind::EventDiffers => PEER_PAYLOAD_BYTES_MAX,
             _ => PEER_HANDSHAKE_BYTES_MAX,
         }
     }

@@ -53,7 +53,8 @@ impl core::fmt::Display for Lane {
     }
 }
 
-/// What a replica says of itself. Everything but the replica's number must be the same on all (D2).
+/// What a replica says of itself. Everything but the replica's number and its failure domain must be the same on all
+/// (D2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerIdentity {
     /// The cluster.
@@ -66,6 +67,8 @@ pub struct PeerIdentity {
     pub shards: u16,
     /// Hash of everything that is agreed, domain versions included.
     pub agreed: Hash,
+    /// What it shares with others when it fails, as [`PeerIdentity::failure_domain_of`] its name (C1).
+    pub failure_domain: u64,
     /// The domains and their versions, for people: compared by `agreed` only.
     pub domains: String,
 }
@@ -213,6 +216,12 @@ impl PeerProof {
 }
 
 impl PeerIdentity {
+    /// A failure domain as it is told: the first eight bytes of the blake3 of its name.
+    #[must_use]
+    pub fn failure_domain_of(name: &str) -> u64 {
+        Hash::of(name.as_bytes()).0.first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         let domains = &self.domains[..self.domains.floor_char_boundary(PEER_DOMAINS_BYTES_MAX)];
         let header = IdentityHeader {
@@ -222,7 +231,7 @@ impl PeerIdentity {
             replicas: self.replicas,
             shards: U16::new(self.shards),
             domains_bytes: U32::new(domains.len() as u32),
-            reserved: [0; 8],
+            failure_domain: U64::new(self.failure_domain),
         };
         out.extend_from_slice(header.as_bytes());
         out.extend_from_slice(domains.as_bytes());
@@ -232,7 +241,6 @@ impl PeerIdentity {
     fn parse(kind: PeerKind, payload: &[u8]) -> Result<PeerIdentity, PeerMessageError> {
         let length = || PeerMessageError::Length { kind, bytes: payload.len() };
         let (header, rest) = IdentityHeader::ref_from_prefix(payload).map_err(|_| length())?;
-        zero("reserved", &header.reserved)?;
         let domains_bytes = header.domains_bytes.get() as usize;
         if domains_bytes > PEER_DOMAINS_BYTES_MAX {
             return Err(PeerMessageError::BadCount { found: domains_bytes, max: PEER_DOMAINS_BYTES_MAX });
@@ -249,6 +257,7 @@ impl PeerIdentity {
             replicas: header.replicas,
             shards: header.shards.get(),
             agreed: Hash(header.agreed),
+            failure_domain: header.failure_domain.get(),
             domains: domains.into(),
         })
     }
@@ -290,7 +299,7 @@ struct IdentityHeader {
     replicas: u8,
     shards: U16,
     domains_bytes: U32,
-    reserved: [u8; 8],
+    failure_domain: U64,
 }
 
 /// The control lane's number; a shard's lane has the shard's.

@@ -7,7 +7,7 @@ use super::docket_bytes::{docket_bytes, encode_docket, parse_docket};
 use super::frame::write_peer_frame;
 use super::hello::zero;
 use super::{DocketMessage, PEER_FRAME_HEADER_BYTES, PeerFrame, PeerKind, PeerMessageError};
-use crate::limits::{PEER_COPIES_MAX, STRIPE_BYTES_MAX, padded};
+use crate::limits::{EVENT_PIECE_BYTES_MAX, PEER_COPIES_MAX, STRIPE_BYTES_MAX, STRIPE_EVENTS_MAX, padded};
 use crate::{Hash, Slot};
 
 /// One message between replicas. A stripe's bytes stay where they were received.
@@ -38,6 +38,28 @@ pub enum PeerMessage<'a> {
         /// The last.
         through: Slot,
     },
+    /// Shard lane: digests of this shard's slots below this one are not kept here any more, so they cannot be sent.
+    CopiesGone {
+        /// The first slot whose digest may be asked for.
+        below: Slot,
+    },
+    /// Shard lane: the sender's outcomes of this shard's stripe in a slot are not those that others agree on (C6).
+    EventDigests {
+        /// The slot.
+        slot: Slot,
+        /// For each event of the stripe the digest of its outcome and of what it changed, at most
+        /// [`STRIPE_EVENTS_MAX`].
+        digests: Vec<Hash>,
+    },
+    /// Shard lane: the first event of a stripe that differs, as the sender evaluated it.
+    EventDiffers {
+        /// The slot.
+        slot: Slot,
+        /// The event's index in the stripe.
+        index: u32,
+        /// Its outcome, and what it changed, at most [`EVENT_PIECE_BYTES_MAX`] bytes.
+        piece: Vec<u8>,
+    },
 }
 
 impl<'a> PeerMessage<'a> {
@@ -51,6 +73,9 @@ impl<'a> PeerMessage<'a> {
             PeerMessage::StripeMissing(_) => PeerKind::StripeMissing,
             PeerMessage::Copies(_) => PeerKind::Copies,
             PeerMessage::CopiesWanted { .. } => PeerKind::CopiesWanted,
+            PeerMessage::CopiesGone { .. } => PeerKind::CopiesGone,
+            PeerMessage::EventDigests { .. } => PeerKind::EventDigests,
+            PeerMessage::EventDiffers { .. } => PeerKind::EventDiffers,
         }
     }
 
@@ -63,7 +88,9 @@ impl<'a> PeerMessage<'a> {
                 PeerMessage::Stripe { bytes } => LENGTH_BYTES + padded(bytes.len()),
                 PeerMessage::StripeWanted(_) | PeerMessage::StripeMissing(_) => 32,
                 PeerMessage::Copies(copies) => LENGTH_BYTES + padded(copies.len() * COPY_BYTES),
-                PeerMessage::CopiesWanted { .. } => 16,
+                PeerMessage::CopiesWanted { .. } | PeerMessage::CopiesGone { .. } => 16,
+                PeerMessage::EventDigests { digests, .. } => 16 + digests.len() * 32,
+                PeerMessage::EventDiffers { piece, .. } => 16 + padded(piece.len()),
             }
     }
 
@@ -93,6 +120,20 @@ impl<'a> PeerMessage<'a> {
             PeerMessage::CopiesWanted { from, through } => {
                 out.extend_from_slice(&from.0.to_le_bytes());
                 out.extend_from_slice(&through.0.to_le_bytes());
+            }
+            PeerMessage::CopiesGone { below } => out.extend_from_slice(&u128::from(below.0).to_le_bytes()),
+            PeerMessage::EventDigests { slot, digests } => {
+                assert!(digests.len() <= STRIPE_EVENTS_MAX, "{} events of one stripe", digests.len());
+                out.extend_from_slice(&slot.0.to_le_bytes());
+                out.extend_from_slice(&(digests.len() as u64).to_le_bytes());
+                digests.iter().for_each(|digest| out.extend_from_slice(&digest.0));
+            }
+            PeerMessage::EventDiffers { slot, index, piece } => {
+                assert!(piece.len() <= EVENT_PIECE_BYTES_MAX, "a piece of {} bytes", piece.len());
+                out.extend_from_slice(&slot.0.to_le_bytes());
+                out.extend_from_slice(&index.to_le_bytes());
+                out.extend_from_slice(&(piece.len() as u32).to_le_bytes());
+                out.extend_from_slice(piece);
             }
         });
     }
@@ -129,6 +170,42 @@ impl<'a> PeerMessage<'a> {
                 let bytes = <[u8; 16]>::try_from(payload).map_err(|_| length)?;
                 let both = u128::from_le_bytes(bytes);
                 Ok(PeerMessage::CopiesWanted { from: Slot(both as u64), through: Slot((both >> 64) as u64) })
+            }
+            PeerKind::CopiesGone => {
+                let (below, rest) = payload.split_first_chunk::<8>().ok_or(length)?;
+                if rest.len() != 8 {
+                    return Err(length);
+                }
+                zero("reserved", rest)?;
+                Ok(PeerMessage::CopiesGone { below: Slot(u64::from_le_bytes(*below)) })
+            }
+            PeerKind::EventDigests => {
+                let (head, rest) = payload.split_first_chunk::<16>().ok_or(length)?;
+                let both = u128::from_le_bytes(*head);
+                let count = usize::try_from(both >> 64).ok().filter(|count| *count <= STRIPE_EVENTS_MAX);
+                let max = STRIPE_EVENTS_MAX;
+                let count = count.ok_or(PeerMessageError::BadCount { found: payload.len(), max })?;
+                let (digests, []) = rest.as_chunks::<32>() else { return Err(length) };
+                if digests.len() != count {
+                    return Err(length);
+                }
+                let digests = digests.iter().copied().map(Hash).collect();
+                Ok(PeerMessage::EventDigests { slot: Slot(both as u64), digests })
+            }
+            PeerKind::EventDiffers => {
+                let (head, rest) = payload.split_first_chunk::<16>().ok_or(length)?;
+                let both = u128::from_le_bytes(*head);
+                let (index, bytes) = ((both >> 64) as u32, (both >> 96) as usize);
+                if bytes > EVENT_PIECE_BYTES_MAX {
+                    let max = EVENT_PIECE_BYTES_MAX;
+                    return Err(PeerMessageError::BadCount { found: bytes, max });
+                }
+                if rest.len() != padded(bytes) {
+                    return Err(length);
+                }
+                zero("padding", &rest[bytes..])?;
+                let piece = rest[..bytes].to_vec();
+                Ok(PeerMessage::EventDiffers { slot: Slot(both as u64), index, piece })
             }
             PeerKind::Hello
             | PeerKind::Welcome
@@ -174,4 +251,8 @@ const _: () = assert!(
 const _: () = assert!(
     LENGTH_BYTES + padded(PEER_COPIES_MAX * COPY_BYTES) <= crate::limits::PEER_PAYLOAD_BYTES_MAX,
     "the most copies fit a frame"
+);
+const _: () = assert!(
+    16 + STRIPE_EVENTS_MAX * 32 <= crate::limits::PEER_PAYLOAD_BYTES_MAX,
+    "a digest for each event of the largest stripe fits a frame"
 );

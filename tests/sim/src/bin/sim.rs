@@ -160,5 +160,6 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
     Ok(parsed)
 }
 
-const USAGE: &str = "usage: sim [--seeds A..B | --seed N] [--scenario swarm|load|crash|stop|cluster|cluster-load|cluster-checkpoints] \
+const USAGE: &str = "usage: sim [--seeds A..B | --seed N] \
+                     [--scenario swarm|load|crash|stop|cluster|cluster-load|cluster-checkpoints|cluster-wrong] \
                      [--steps N] [--threads N]";

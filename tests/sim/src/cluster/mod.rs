@@ -25,7 +25,7 @@ use assize_wal::memory::Random;
 
 use crate::disk::Down;
 use crate::options::Options;
-use crate::replica::Replica;
+use crate::replica::{Expected, Replica};
 use crate::seeds::trace;
 use network::{Event, Network};
 use options::ClusterOptions;
@@ -82,6 +82,11 @@ impl Cluster {
                 };
                 let mut replica = Replica::format(&of_one, seed ^ (at as u64 + 1).wrapping_mul(0x51ed_270b));
                 replica.driven = true;
+                let wrong = options.shapes.iter().find(|shape| shape.rehearsal.is_some());
+                replica.expected = Expected {
+                    doubt: of_one.shape.rehearsal.is_some(),
+                    diverges: wrong.map(|shape| shape.replica).filter(|wrong| *wrong != of_one.shape.replica),
+                };
                 replica
             })
             .collect();

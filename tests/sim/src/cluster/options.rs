@@ -1,8 +1,9 @@
 //! What a seed draws for a cluster, before anything else. A failing run prints it.
 
 use assize_node::ElectionTimes;
+use assize_shards::Rehearsal;
 use assize_wal::memory::Random;
-use assize_wire::{LogId, ReplicaId};
+use assize_wire::{LogId, ReplicaId, Slot};
 
 use super::faults::FaultHabits;
 use super::network::NetworkHabits;
@@ -77,6 +78,18 @@ impl ClusterOptions {
     pub fn with_checkpoints(mut self, random: &mut Random) -> ClusterOptions {
         let checkpoint_bytes = [100 << 10, 200 << 10, 500 << 10][random.below(3) as usize];
         self.shapes.iter_mut().for_each(|shape| shape.checkpoint_bytes = checkpoint_bytes);
+        self
+    }
+
+    /// One replica, of three or five, computes one wrong outcome; it is found out where a majority must agree (C1).
+    #[must_use]
+    pub fn with_a_wrong_replica(mut self, random: &mut Random) -> ClusterOptions {
+        self.replicas = self.replicas.max(3);
+        for shape in &mut self.shapes {
+            (shape.replicas, shape.copies) = (self.replicas, self.replicas / 2 + 1);
+        }
+        let wrong = random.below(self.replicas.into()) as usize;
+        self.shapes[wrong].rehearsal = Some(Rehearsal::WrongOutcome(Slot(1 + random.below(20))));
         self
     }
 

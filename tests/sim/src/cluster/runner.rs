@@ -17,11 +17,13 @@ pub enum Kind {
     Load,
     /// The swarm with checkpoints.
     Checkpoints,
+    /// The swarm with a replica that computes one wrong outcome.
+    Wrong,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 3] = [Kind::Swarm, Kind::Load, Kind::Checkpoints];
+    pub const ALL: [Kind; 4] = [Kind::Swarm, Kind::Load, Kind::Checkpoints, Kind::Wrong];
 
     /// As it is named on the command line.
     #[must_use]
@@ -30,6 +32,7 @@ impl Kind {
             Kind::Swarm => "cluster",
             Kind::Load => "cluster-load",
             Kind::Checkpoints => "cluster-checkpoints",
+            Kind::Wrong => "cluster-wrong",
         }
     }
 
@@ -62,6 +65,8 @@ pub struct Summary {
     pub events: u64,
     /// How often replicas went down.
     pub downs: u64,
+    /// How often a replica said that it is quarantined.
+    pub quarantines: u64,
     /// Ballots under which anything was accepted.
     pub ballots: u64,
     /// Times that the network was parted.
@@ -125,6 +130,7 @@ impl Summary {
             slots: world.checkers.log().len() as u64,
             events: world.checkers.model.ended.len() as u64,
             downs: world.downs(),
+            quarantines: world.cluster.replicas.iter().map(|replica| replica.seen.quarantines).sum(),
             ballots: world.checkers.ballots(),
             partitions: world.faults.partitions,
             resets: world.cluster.network.resets,
@@ -141,6 +147,7 @@ impl Summary {
             slots: self.slots + other.slots,
             events: self.events + other.events,
             downs: self.downs + other.downs,
+            quarantines: self.quarantines + other.quarantines,
             ballots: self.ballots + other.ballots,
             partitions: self.partitions + other.partitions,
             resets: self.resets + other.resets,

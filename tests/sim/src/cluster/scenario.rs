@@ -18,6 +18,7 @@ pub fn options(seed: u64, kind: Kind) -> ClusterOptions {
         Kind::Swarm => {}
         Kind::Load => (options.faults, options.of_replica) = (FaultHabits::NONE, Faults::NONE),
         Kind::Checkpoints => options = options.with_checkpoints(&mut random),
+        Kind::Wrong => options = options.with_a_wrong_replica(&mut random),
     }
     options
 }

@@ -1,5 +1,7 @@
 //! Several replicas, simulated: see `README.md` beside this crate's manifest.
 
+mod copies;
 mod liveness;
+mod quarantine;
 mod skeleton;
 mod swarm;

@@ -69,6 +69,7 @@ pub fn config(replica: u8, replicas: u8, cores: &[Vec<ShardId>], core: u16) -> F
             replicas,
             shards: layout.shards(),
             agreed: Hash([9; 32]),
+            failure_domain: 0,
             domains: "bank v1".into(),
         },
         layout,

@@ -1,0 +1,137 @@
+//! A replica that goes wrong is found out, by itself and by the others, before anything of it leaves (C5).
+
+use assize_shards::Rehearsal;
+use assize_sim::cluster::ClusterWorld;
+use assize_sim::cluster::options::ClusterOptions;
+use assize_sim::disk::Down;
+use assize_sim::replica::Expected;
+use assize_sim::seeds::each_seed;
+use assize_sim::shape::Shape;
+use assize_wal::QuarantineKind;
+use assize_wire::{ReplicaId, Slot};
+
+/// OwnCopyOutside, ReplicaDoubted, DoubtSurvives, FirstDifferenceTold: one replica computes one wrong outcome, be it the leader or not. No
+/// client is told it, the others go on, and it stays out, also after a restart.
+#[test]
+fn c5_who_computes_a_wrong_outcome_is_quarantined_for_good() {
+    each_seed("c5_who_computes_a_wrong_outcome", 0..12, |seed| {
+        let wrong = (seed % 3) as usize;
+        let mut world = cluster(seed, wrong, Some(Rehearsal::WrongOutcome(Slot(3 + seed))));
+        world.run_until_acting("it is quarantined", 60_000, |world| quarantined(world, wrong));
+        let found = world.cluster.replicas[wrong].quarantined.unwrap();
+        assert_eq!((found.kind, found.slot >= Slot(3 + seed)), (QuarantineKind::Outcomes, true));
+        world.run(2000);
+        world.finish();
+        let diverged: u64 = world.cluster.replicas.iter().map(|replica| replica.seen.peers_diverged).sum();
+        assert!(diverged > 0, "nobody else named it");
+        // Both sides say which event it was, and in what it differs: the fault is in its reason.
+        for (at, replica) in world.cluster.replicas.iter().enumerate() {
+            for report in &replica.reports {
+                let of = (report.slot, report.outside, report.difference.entity);
+                assert_eq!(of, (found.slot, ReplicaId(wrong as u8), None), "replica {at}: {report}");
+                assert!(report.difference.expected.contains("reason"), "replica {at}: {report}");
+            }
+        }
+        assert!(world.cluster.replicas.iter().filter(|replica| !replica.reports.is_empty()).count() >= 2);
+        stays_out(&mut world, wrong);
+        assert_eq!(world.cluster.replicas[wrong].quarantined, Some(found));
+    });
+}
+
+/// ReplicaDoubted: what was published before the restart is not what the replay comes to.
+#[test]
+fn c4_a_replay_that_contradicts_what_was_published_is_quarantined() {
+    each_seed("c4_a_replay_that_contradicts", 0..6, |seed| {
+        let wrong = (seed % 3) as usize;
+        let mut world = cluster(seed, wrong, None);
+        world.run(3000);
+        world.finish();
+        world.down(wrong, Down::Process);
+        world.cluster.replicas[wrong].falsify_digests = true;
+        world.start(wrong);
+        world.run_until_acting("it is quarantined", 60_000, |world| quarantined(world, wrong));
+        let found = world.cluster.replicas[wrong].quarantined.unwrap();
+        assert_eq!(found.kind, QuarantineKind::Replay);
+        world.cluster.replicas[wrong].falsify_digests = false;
+        stays_out(&mut world, wrong);
+    });
+}
+
+/// A bit of an entity turns over in memory: the next event that touches it has another outcome here than elsewhere.
+#[test]
+fn c5_who_has_lost_a_bit_of_its_state_is_quarantined() {
+    each_seed("c5_who_has_lost_a_bit", 0..6, |seed| {
+        let mut world = cluster(seed, 0, Some(Rehearsal::FlipBit(Slot(4))));
+        world.run_until_acting("it is quarantined", 60_000, |world| quarantined(world, 0));
+        world.run(1000);
+        world.finish();
+        let reports = world.cluster.replicas.iter().flat_map(|replica| &replica.reports);
+        assert!(reports.clone().count() > 0 && reports.clone().all(|report| report.outside == ReplicaId(0)));
+        stays_out(&mut world, 0);
+    });
+}
+
+/// FailureDomainsCompared: two replicas of one failure domain are wrong in the same way. They count as one, so nothing of
+/// it is published, nobody is put into quarantine by them, and both sides say why they are worth no more than one.
+#[test]
+fn c1_two_that_fail_together_publish_nothing_by_themselves() {
+    each_seed("c1_two_that_fail_together", 0..6, |seed| {
+        let mut options = ClusterOptions::calm(3, Shape::smallest());
+        options.mix.read_percent = 0;
+        for shape in &mut options.shapes[1..3] {
+            shape.failure_domain = Some(9);
+            shape.rehearsal = Some(Rehearsal::WrongOutcome(Slot(5)));
+        }
+        let mut world = ClusterWorld::format(&options, seed);
+        (0..3).for_each(|at| world.start(at));
+        world.keep_down();
+        world.run_until_acting("too few agree for a while", 100_000, |world| {
+            world.cluster.replicas.iter().any(|replica| replica.seen.copies_missing > 0)
+        });
+        world.run(2000);
+        for replica in &world.cluster.replicas {
+            assert_eq!(replica.quarantined, None);
+            assert!(replica.seen.failure_domains_shared > 0, "it says nothing of failure domains");
+        }
+    });
+}
+
+/// It starts again, is quarantined as before, does not lead, and the others go on without it.
+fn stays_out(world: &mut ClusterWorld, wrong: usize) {
+    // It becomes durable at once, but not before it is acted on.
+    world.run(500);
+    world.down(wrong, Down::Power);
+    world.cluster.replicas[wrong].shape.rehearsal = None;
+    world.start(wrong);
+    assert!(quarantined(world, wrong), "it comes up as if nothing had been found");
+    let before = world.checkers.log().len();
+    world.run(2000);
+    world.finish();
+    assert!(world.checkers.log().len() > before, "nothing goes on");
+    assert!(!world.cluster.replicas[wrong].is_serving(), "it serves");
+    assert!(world.cluster.leader().is_some_and(|leader| leader != wrong), "{:?}", world.cluster.leader());
+    world.count();
+    world.stop_all();
+}
+
+fn quarantined(world: &ClusterWorld, at: usize) -> bool {
+    world.cluster.replicas[at].quarantined.is_some()
+}
+
+/// Three replicas, of which one is going to be wrong. Nobody reads: what a leader has in memory is read before anybody
+/// compares it.
+fn cluster(seed: u64, wrong: usize, rehearsal: Option<Rehearsal>) -> ClusterWorld {
+    let mut options = ClusterOptions::calm(3, Shape { shards: 2, ..Shape::smallest() });
+    options.mix.read_percent = 0;
+    options.clients = 2;
+    options.shapes[wrong].rehearsal = rehearsal;
+    let mut world = ClusterWorld::format(&options, seed);
+    for at in 0..3 {
+        let diverges = Some(ReplicaId(wrong as u8)).filter(|_| at != wrong);
+        world.cluster.replicas[at].expected = Expected { doubt: at == wrong, diverges };
+        world.start(at);
+    }
+    world.keep_down();
+    world.run_until("somebody leads", 100_000, |world| world.cluster.leader().is_some());
+    world
+}
