@@ -29,17 +29,18 @@
 //! | 512.. | cuts | 32 bytes each: log u16, u16 0, first previous u32, incarnation u64, offset u64, first segment u64 |
 //! | then | parameters | the engine's own bytes, then zeros |
 
+mod error;
 mod quarantine;
 mod remembered;
 mod store;
 
+pub use error::{CopyReport, SuperblockError, SuperblockFault};
 pub use quarantine::{Quarantine, QuarantineKind};
 pub use remembered::Remembered;
 pub use store::SuperblockStore;
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::fmt;
 
 use assize_wire::{Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, Slot, StreamTime};
 use zerocopy::IntoBytes;
@@ -340,93 +341,6 @@ pub fn decide(copies: [CopyState; 2], relation: Relation) -> Decision {
     let row = rows.next().unwrap_or_else(|| panic!("no row for {copies:?}, {relation:?}"));
     row.3
 }
-
-/// Why a copy is not whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SuperblockFault {
-    /// It does not begin like one, or its counts are impossible.
-    NotASuperblock,
-    /// A format version that this program does not know.
-    Version {
-        /// The version found.
-        found: u16,
-    },
-    /// The bytes do not match their checksum.
-    Checksum {
-        /// In the copy.
-        stored: u32,
-        /// Over its bytes.
-        computed: u32,
-    },
-}
-
-/// One copy in an error message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CopyReport {
-    /// Never written.
-    Absent,
-    /// Whole.
-    Valid {
-        /// Its sequence.
-        sequence: u64,
-    },
-    /// Not whole.
-    Faulty(SuperblockFault),
-}
-
-/// Why there is no superblock to start from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SuperblockError {
-    /// The directory was never formatted.
-    NotFormatted,
-    /// Both copies are damaged, or contradict each other.
-    Corrupt {
-        /// What was found.
-        copies: [CopyReport; 2],
-    },
-}
-
-impl fmt::Display for SuperblockFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SuperblockFault::NotASuperblock => write!(f, "not a superblock"),
-            SuperblockFault::Version { found } => {
-                write!(f, "of format version {found}, this program knows {VERSION}")
-            }
-            SuperblockFault::Checksum { stored, computed } => {
-                write!(f, "damaged: its checksum is {stored:08x}, its bytes give {computed:08x}")
-            }
-        }
-    }
-}
-
-impl fmt::Display for CopyReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CopyReport::Absent => write!(f, "absent"),
-            CopyReport::Valid { sequence } => write!(f, "whole, number {sequence}"),
-            CopyReport::Faulty(fault) => write!(f, "{fault}"),
-        }
-    }
-}
-
-impl fmt::Display for SuperblockError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SuperblockError::NotFormatted => {
-                write!(f, "the data directory holds no superblock: format it first, or name the right one")
-            }
-            SuperblockError::Corrupt { copies: [first, second] } => write!(
-                f,
-                "the superblock cannot be trusted (copy 0 is {first}; copy 1 is {second}): this replica's promises are \
-                 unknown, so it must not start from this directory; restore it as a new cluster"
-            ),
-        }
-    }
-}
-
-impl core::error::Error for SuperblockFault {}
-impl core::error::Error for SuperblockError {}
 
 const MAGIC: &[u8; 4] = b"ASZS";
 const VERSION: u16 = 3;
