@@ -24,7 +24,8 @@
 //! | 152..168 | record key | seeds the records' checksums |
 //! | 168..296 | accepted | as the last start found it: 8 times ballot u64, slot u64; unused ones 0 |
 //! | 296..424 | certain | the same of what is certain |
-//! | 424..504 | quarantine | slot u64, shard u16 (65535: none), 0, digest expected, digest found; all 0 if there is none |
+//! | 424..504 | quarantine | slot u64, shard u16 (65535: none), 0, digest expected, digest found; all 0 if there is
+//! none |
 //! | 504..512 | | 0 |
 //! | 512.. | cuts | 32 bytes each: log u16, u16 0, first previous u32, incarnation u64, offset u64, first segment u64 |
 //! | then | parameters | the engine's own bytes, then zeros |

@@ -117,9 +117,9 @@ proptest! {
         take(&mut acceptor, Step::Restart);
     }
 
-    /// DamagedNotAbsent, DurableAcceptMarks, GapHidesAccepts, RepairAppends, DoubtEnds: whatever is damaged at rest between
-    /// starts, what others were told of is there or damaged, and what was repaired is not damaged again by the same
-    /// faults.
+    /// DamagedNotAbsent, DurableAcceptMarks, GapHidesAccepts, RepairAppends, DoubtEnds: whatever is damaged at rest
+    /// between starts, what others were told of is there or damaged, and what was repaired is not damaged again by the
+    /// same faults.
     #[test]
     fn l5_p5_nothing_told_is_absent_after_faults(
         seed in any::<u64>(),

@@ -474,6 +474,11 @@ impl Core {
         }
     }
 
+    /// What a peer wants cannot be read.
+    pub(crate) fn give_up_fetching(&mut self, to: ReplicaId) {
+        self.control().fetching.retain(|fetching| fetching.to != to);
+    }
+
     fn send_fetched(&mut self, to: ReplicaId, slots: Vec<Arc<Ordered>>) {
         let control = self.control();
         let (ballot, chosen) = (control.docket.promised(), control.told_chosen);

@@ -53,6 +53,7 @@ impl Core {
                 let seat = self.seat_of(id.shard);
                 self.usher.seats[seat].held.handle_durable(id, self.now.monotonic_ns);
                 let asked_by = self.stripes.handle_durable(id, Arc::clone(&durable.buffer), durable.location);
+                self.bring_repaired(id, &durable.buffer);
                 for peer in asked_by {
                     self.send_stripe(peer, id, durable.buffer.payload());
                 }

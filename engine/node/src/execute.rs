@@ -1,17 +1,20 @@
 //! From a chosen slot to the shards that run it: the bytes of its stripes are in memory, or are read back first.
 
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use assize_shards::{Rehearsal, StripeBytes};
-use assize_wal::{BlockBuffer, Mark, OperationId};
+use assize_wal::{BlockBuffer, Mark, OperationId, ReadFault};
 use assize_wire::canary::{self, Canary};
 use assize_wire::manifest::Ordered;
+use assize_wire::peer::{Lane, PeerMessage};
 use assize_wire::{Hash, ReplicaId, ShardId, Slot, StripeId};
 
 use crate::core::Core;
 use crate::held::StripePayload;
+use crate::output::Output;
 
 /// Chosen slots that this core's shards were not given yet, in slot order.
 ///
@@ -179,14 +182,51 @@ impl Core {
         while let Some((id, read)) = self.log.poll_read() {
             any = true;
             let Some(what) = self.pending.reading.remove(&id) else { continue };
-            let record = match read {
-                Ok(record) => record,
-                // What was whole when it was written, or at the start, has decayed under a running replica.
-                Err(fault) => panic!("a record of the log cannot be read back for {what:?}: {fault}"),
-            };
-            self.use_record(what, record.buffer);
+            match read {
+                Ok(record) => self.use_record(what, record.buffer),
+                Err(fault) if self.greeting.replicas == 1 => {
+                    panic!("a record of the log cannot be read back for {what:?}: {fault}")
+                }
+                Err(fault) => self.repair_record(what, &fault),
+            }
         }
         any
+    }
+
+    /// What was whole when it was written, or at the start, has decayed under a running replica: peers have it.
+    fn repair_record(&mut self, what: ReadFor, fault: &ReadFault) {
+        let own = self.greeting.replica;
+        let log = self.log.identity().log;
+        self.outputs.push_back(Output::RecordDecayed { log, fault: fault.to_string() });
+        let stripe = match what {
+            ReadFor::Run(slot, shard) => {
+                let pending = self.pending.slots.iter().find(|pending| pending.ordered.manifest.slot == slot);
+                pending.and_then(|pending| pending.ordered.manifest.stripe_of(shard)).map(|stripe| stripe.id)
+            }
+            ReadFor::Peer(to, id) => {
+                self.send_peer(to, Lane::Shard(id.shard), &PeerMessage::StripeMissing(id.hash));
+                Some(id)
+            }
+            // Whoever asked asks another peer when no answer comes; the next start here repairs the accept (P5).
+            ReadFor::Fetch(to, _) => {
+                self.give_up_fetching(to);
+                None
+            }
+        };
+        if let Some(id) = stripe {
+            self.stripes.handle_decayed(id, own, self.now.monotonic_ns);
+        }
+    }
+
+    /// A stripe is durable here once more, after it had decayed: the slot that waits for its bytes gets them.
+    pub(crate) fn bring_repaired(&mut self, id: StripeId, buffer: &Arc<BlockBuffer>) {
+        for pending in &mut self.pending.slots {
+            let named = pending.ordered.manifest.stripe_of(id.shard).is_some_and(|named| named.id == id);
+            let waiting = pending.stripes.iter_mut().find(|stripe| stripe.shard == id.shard);
+            if let Some(stripe) = waiting.filter(|stripe| named && stripe.bytes.is_none()) {
+                stripe.bytes = Some(Arc::new(StripePayload(Arc::clone(buffer))) as StripeBytes);
+            }
+        }
     }
 
     fn use_record(&mut self, what: ReadFor, buffer: BlockBuffer) {

@@ -84,8 +84,8 @@ pub(crate) const REFUSAL_AGAIN_NS: u64 = 60_000_000_000;
 /// An operator is told of refusals of one peer this often at most, in nanoseconds.
 pub(crate) const REFUSAL_PAUSE_NS: u64 = 1_000_000_000;
 
-/// A stripe that a manifest names and that is not here is asked for after this long, in nanoseconds: its leader has pushed
-/// it, and mostly it is on its way.
+/// A stripe that a manifest names and that is not here is asked for after this long, in nanoseconds: its leader has
+/// pushed it, and mostly it is on its way.
 pub(crate) const STRIPE_PUSH_NS: u64 = 5_000_000;
 
 /// A stripe that was asked for and did not come is asked for again, of the next peer, after this long, in nanoseconds.

@@ -1,5 +1,6 @@
 //! What a core wants done outside.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use assize_consensus::Alarm;
@@ -78,6 +79,13 @@ pub enum Output {
         /// The shard.
         shard: ShardId,
     },
+    /// A record that was durable cannot be read back: it is repaired from the peers, but the disk wants looking at.
+    RecordDecayed {
+        /// The log.
+        log: LogId,
+        /// What stands there, and where.
+        fault: String,
+    },
     /// The log has no room for outcomes that are published: the replica must stop.
     OutcomesFull {
         /// The log.
@@ -87,8 +95,8 @@ pub enum Output {
         /// The first slot that is not stored.
         slot: Slot,
     },
-    /// The control core: every peer has said what it shares with others when it fails, and with one failure domain lost,
-    /// or even without, too few are left to publish anything (C1).
+    /// The control core: every peer has said what it shares with others when it fails, and with one failure domain
+    /// lost, or even without, too few are left to publish anything (C1).
     FailureDomains {
         /// How many there are.
         distinct: u8,

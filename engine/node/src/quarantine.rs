@@ -1,9 +1,9 @@
 //! Quarantine (C5): this replica found that its arithmetic, memory or disk is in doubt, or that nobody knows the truth.
 //! All its cores stop publishing, answer nobody and lead no more. It still accepts: its log is not in doubt.
 //!
-//! Nothing that was executed here counts any more, so nothing more is executed: not for answers, not for copies, not for
-//! checkpoints. What was stored before was agreed with others. It ends by rebuilding only (R3), since whatever made it
-//! wrong once may have left more behind.
+//! Nothing that was executed here counts any more, so nothing more is executed: not for answers, not for copies, not
+//! for checkpoints. What was stored before was agreed with others. It ends by rebuilding only (R3), since whatever made
+//! it wrong once may have left more behind.
 
 use assize_shards::Finding;
 use assize_wal::{Quarantine, QuarantineKind};

@@ -23,6 +23,8 @@ pub(crate) struct Stripes {
     /// Those of `held` that no chosen slot names: few, while `held` goes back to the last checkpoint.
     unnamed: BTreeSet<StripeId>,
     wanted: BTreeMap<StripeId, Wanted>,
+    /// Stripes whose records have decayed, with the slots that name them: they are fetched again from peers.
+    decayed: BTreeMap<StripeId, Option<Slot>>,
     /// Stripes of lower ballots than this are named by nothing that is still to come (P8).
     released: Ballot,
 }
@@ -62,11 +64,22 @@ impl Stripes {
 
     /// A stripe is being written.
     pub(crate) fn handle_appended(&mut self, id: StripeId, ballot: Ballot) {
-        let stripe = Stripe { ballot, buffer: None, location: None, slot: None, asked_by: Vec::new() };
+        let slot = self.decayed.remove(&id).flatten();
+        let stripe = Stripe { ballot, buffer: None, location: None, slot, asked_by: Vec::new() };
         let twice = self.held.insert(id, stripe).is_some();
         assert!(!twice, "stripe {id:?} is written twice");
-        self.unnamed.insert(id);
+        if slot.is_none() {
+            self.unnamed.insert(id);
+        }
         self.wanted.remove(&id);
+    }
+
+    /// Its record cannot be read back any more: it is asked for, and written again.
+    pub(crate) fn handle_decayed(&mut self, id: StripeId, from: ReplicaId, now: u64) {
+        let Some(stripe) = self.held.remove(&id) else { return };
+        self.unnamed.remove(&id);
+        self.decayed.insert(id, stripe.slot);
+        self.want(id, from, now);
     }
 
     /// Its record is durable. Returns the peers that wait for it.
@@ -143,6 +156,8 @@ impl Stripes {
     /// A checkpoint covers everything through this slot.
     pub(crate) fn handle_checkpoint(&mut self, through: Slot) {
         self.held.retain(|_, stripe| stripe.slot.is_none_or(|slot| slot > through));
+        let covered = self.decayed.extract_if(.., |_, slot| slot.is_some_and(|slot| slot <= through));
+        covered.for_each(|(id, _)| drop(self.wanted.remove(&id)));
     }
 
     /// Where the stripes lie in this log that no slot names yet (P8).

@@ -300,6 +300,13 @@ impl Reactor {
                     );
                     drop(self.notices.send(Notice::Alarm(text)));
                 }
+                Output::RecordDecayed { log, fault } => {
+                    let text = format!(
+                        "a record of log {log} has decayed and is repaired from the peers: {fault}. Check the disk (dmesg, \
+                         SMART)"
+                    );
+                    drop(self.notices.send(Notice::Alarm(text)));
+                }
                 Output::CheckpointNeeded { from, chosen } => {
                     let text = format!(
                         "replica {from} is at slot {chosen} and its log does not reach back to what is missing here: this \

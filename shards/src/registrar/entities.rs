@@ -130,7 +130,8 @@ impl Entities {
         change
     }
 
-    /// A bit turns over in the state of an entity that is here and that nobody uses, if there is one: a rehearsed fault.
+    /// A bit turns over in the state of an entity that is here and that nobody uses, if there is one: a rehearsed
+    /// fault.
     pub(crate) fn flip_bit(&mut self) -> bool {
         let at_rest =
             |at: &u32| self.queue(*at) == NOBODY && self.state(*at).is_some_and(|state| !state.is_empty());

@@ -156,7 +156,8 @@ impl Disk {
         self.under_way
     }
 
-    /// A byte of a log of stripes and accepts that was written, if any was, and whether it is one of the last of its log.
+    /// A byte of a log of stripes and accepts that was written, if any was, and whether it is one of the last of its
+    /// log.
     fn draw_written(&mut self, random: &mut Random) -> Option<(LogId, SegmentId, u64, bool)> {
         let logs = self.device.logs().expect("memory reads").into_iter();
         let mut written = Vec::new();
@@ -184,8 +185,8 @@ impl Disk {
         let mut last = false;
         for _ in 0..1 + random.below(3) {
             if let Some((log, segment, byte, is_last)) = self.draw_written(random) {
-                // Both copies of what was acknowledged last, garbled before a mark was written, look like a write that the
-                // power cut off. That is not survivable.
+                // Both copies of what was acknowledged last, garbled before a mark was written, look like a write that
+                // the power cut off. That is not survivable.
                 if is_last && std::mem::replace(&mut last, true) {
                     continue;
                 }

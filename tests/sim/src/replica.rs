@@ -61,6 +61,8 @@ pub struct Seen {
     pub copies_missing: u64,
     /// Stripes whose digests too few peers keep any more.
     pub copies_gone: u64,
+    /// Records that decayed while it ran.
+    pub decayed: u64,
     /// Times that it said that it is quarantined.
     pub quarantines: u64,
     /// Times that it said that too few failure domains are left.
@@ -394,6 +396,7 @@ impl Replica {
                 }
                 Output::CopiesMissing { .. } => self.seen.copies_missing += 1,
                 Output::CopiesGone { .. } => self.seen.copies_gone += 1,
+                Output::RecordDecayed { .. } => self.seen.decayed += 1,
                 Output::CheckpointNeeded { .. } => self.seen.checkpoints_needed += 1,
                 Output::PeerDiverged { slot, shard, replica, .. } => {
                     hold!(

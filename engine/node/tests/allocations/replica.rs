@@ -201,6 +201,7 @@ impl Replica {
             | Output::PeerDiverged { .. }
             | Output::CopiesMissing { .. }
             | Output::CopiesGone { .. }
+            | Output::RecordDecayed { .. }
             | Output::CheckpointNeeded { .. }
             | Output::DivergenceReport(_)
             | Output::FailureDomains { .. }

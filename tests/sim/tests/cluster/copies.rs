@@ -24,7 +24,8 @@ fn c4_who_starts_below_its_peers_checkpoint_is_told_what_was_published() {
     });
 }
 
-/// OldCopyGone, GoneCopyAlarms: the same where the peers have given those outcomes up, which are older than the TTL. It says so.
+/// OldCopyGone, GoneCopyAlarms: the same where the peers have given those outcomes up, which are older than the TTL. It
+/// says so.
 #[test]
 fn c4_who_can_not_be_told_any_more_says_that_it_must_be_rebuilt() {
     each_seed("c4_who_can_not_be_told", 0..4, |seed| {
@@ -45,7 +46,8 @@ fn c4_who_can_not_be_told_any_more_says_that_it_must_be_rebuilt() {
     });
 }
 
-/// Replica 0 is down, with a log that begins at slot 1 and no checkpoint. The others took one, and have started from it.
+/// Replica 0 is down, with a log that begins at slot 1 and no checkpoint. The others took one, and have started from
+/// it.
 fn behind(seed: u64, shape: Shape) -> ClusterWorld {
     let mut options = ClusterOptions::calm(3, shape);
     options.step_ns_max = 200_000;

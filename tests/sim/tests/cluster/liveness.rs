@@ -76,6 +76,25 @@ fn l5_all_start_again_with_one_damaged_log() {
     });
 }
 
+/// DecayedFetchedAgain (L5, P8): records of stripes that decay while their replica runs are found when a peer wants
+/// them, or when they are to be run; another peer has them, and they are written again.
+#[test]
+fn l5_what_decays_while_running_is_repaired_from_peers() {
+    let mut decayed = 0;
+    each_seed("l5_what_decays_while_running", 0..12, |seed| {
+        let mut world = serving(seed);
+        let (late, rotten) = ((seed % 3) as usize, ((seed + 1) % 3) as usize);
+        world.down(late, Down::Power);
+        world.run(3000);
+        let mut random = assize_wal::memory::Random(seed);
+        (0..20).for_each(|_| world.cluster.replicas[rotten].disk.damage_any(&mut random));
+        world.start(late);
+        world.finish();
+        decayed += world.cluster.replicas[rotten].seen.decayed;
+    });
+    assert!(decayed > 0 || !assize_sim::seeds::all_seeds(), "nothing that decayed was ever read");
+}
+
 /// P13: a clock that is far off, either way, keeps its replica from leading and nobody from going on.
 #[test]
 fn p13_a_wrong_clock_of_the_leader_makes_another_lead() {

@@ -10,8 +10,8 @@ use assize_sim::shape::Shape;
 use assize_wal::QuarantineKind;
 use assize_wire::{ReplicaId, Slot};
 
-/// OwnCopyOutside, ReplicaDoubted, DoubtSurvives, FirstDifferenceTold: one replica computes one wrong outcome, be it the leader or not. No
-/// client is told it, the others go on, and it stays out, also after a restart.
+/// OwnCopyOutside, ReplicaDoubted, DoubtSurvives, FirstDifferenceTold: one replica computes one wrong outcome, be it
+/// the leader or not. No client is told it, the others go on, and it stays out, also after a restart.
 #[test]
 fn c5_who_computes_a_wrong_outcome_is_quarantined_for_good() {
     each_seed("c5_who_computes_a_wrong_outcome", 0..12, |seed| {
@@ -71,8 +71,8 @@ fn c5_who_has_lost_a_bit_of_its_state_is_quarantined() {
     });
 }
 
-/// FailureDomainsCompared: two replicas of one failure domain are wrong in the same way. They count as one, so nothing of
-/// it is published, nobody is put into quarantine by them, and both sides say why they are worth no more than one.
+/// FailureDomainsCompared: two replicas of one failure domain are wrong in the same way. They count as one, so nothing
+/// of it is published, nobody is put into quarantine by them, and both sides say why they are worth no more than one.
 #[test]
 fn c1_two_that_fail_together_publish_nothing_by_themselves() {
     each_seed("c1_two_that_fail_together", 0..6, |seed| {

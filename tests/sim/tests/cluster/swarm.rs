@@ -18,8 +18,8 @@ fn without_faults_nothing_is_found_broken() {
     assert!(summary.events > 5_000 && summary.downs == 0, "{summary:?}");
 }
 
-/// C1, C4, C5, OwnCopyOutside: one replica computes a wrong outcome, whatever else goes wrong. Nobody is told it, and the
-/// others go on.
+/// C1, C4, C5, OwnCopyOutside: one replica computes a wrong outcome, whatever else goes wrong. Nobody is told it, and
+/// the others go on.
 #[test]
 fn a_wrong_replica_is_kept_out_whatever_else_goes_wrong() {
     let summary = run(Kind::Wrong, 3000..3040);
