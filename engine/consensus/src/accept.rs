@@ -66,7 +66,8 @@ impl Docket {
             self.write_promise();
             return;
         }
-        while let Some(first) = self.intake.front()
+        while self.accept_room > 0
+            && let Some(first) = self.intake.front()
             && self.stripes.has_all_of(&first.ordered.manifest)
             && let Some(pending) = self.intake.pop()
         {
@@ -118,6 +119,9 @@ impl Docket {
         self.written = slot;
         if chosen {
             self.fact = slot;
+        }
+        if self.accept_room != u64::MAX {
+            self.accept_room -= 1;
         }
         self.writing.push_back(Writing { slot, ballot, stale: false });
         let bytes = ordered.manifest.encode();

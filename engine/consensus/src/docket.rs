@@ -136,6 +136,8 @@ pub struct Docket {
     /// Values to be written, right above `written`.
     pub(crate) intake: Intake,
     pub(crate) early: Early,
+    /// Accept records that the log surely still takes; the highest number where nobody said.
+    pub(crate) accept_room: u64,
     /// Accept records on their way, in write order.
     pub(crate) writing: VecDeque<Writing>,
     /// Everything in the chain through here was given to the log under `promised`, or is known chosen.
@@ -213,6 +215,7 @@ impl Docket {
             doubtful: doubtful.collect(),
             intake: Intake::default(),
             early: Early::default(),
+            accept_room: u64::MAX,
             writing: VecDeque::new(),
             written: chosen,
             durable: end,
@@ -363,6 +366,17 @@ impl Docket {
         self.offers.mark(id, true);
         self.drain_intake();
         self.advance();
+    }
+
+    /// So many accept records the log surely takes from now on. What does not fit waits: a follower whose log is full
+    /// accepts nothing until a checkpoint has made room, and a leader keeps room for what it forms.
+    pub fn handle_accept_room(&mut self, records: u64) {
+        let waited = self.accept_room == 0;
+        self.accept_room = records;
+        if waited && records > 0 {
+            self.drain_intake();
+            self.advance();
+        }
     }
 
     /// A stripe was dropped or is damaged: it is no longer stored here.

@@ -136,6 +136,8 @@ impl Core {
         if self.control.is_none() {
             return false;
         }
+        let room = self.usher.room.accept_records(&self.log);
+        self.docket().handle_accept_room(room);
         let mut progress = self.take_superblock_updates();
         progress |= self.step_election();
         progress |= self.form_slot();

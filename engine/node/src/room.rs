@@ -9,6 +9,8 @@
 //! So the Docket's core tells the others in time that its log is short, and they say `busy` as if it were theirs.
 
 use assize_wal::{BLOCK_BYTES, BlockBuffer, Log};
+use assize_wire::accept::ACCEPT_HEADER_BYTES;
+use assize_wire::manifest::{MANIFEST_HEADER_BYTES, MANIFEST_STRIPE_BYTES};
 
 use crate::limits::{
     OUTCOME_BYTES_MAX, OUTCOME_CHUNK_BYTES, RECORD_OVERHEAD_BYTES, SLOT_BLOCKS, SPARE_BLOCKS,
@@ -40,6 +42,8 @@ pub(crate) struct Room {
     log: u64,
     /// Record bytes that the log surely still takes, its reserve included.
     log_in_all: u64,
+    /// The most that an accept record and its copy take.
+    accept_record_bytes: u64,
     /// Record bytes that the outcome stream surely still takes.
     outcomes: u64,
     /// Whether the Docket's log takes the accept records of more stripes.
@@ -72,6 +76,7 @@ impl Room {
             runs_docket,
             log: 0,
             log_in_all: 0,
+            accept_record_bytes: accept_record_bytes(all_shards),
             outcomes: 0,
             docket_open: false,
             log_at_limit: false,
@@ -122,6 +127,14 @@ impl Room {
     /// beside all that is promised. The reserve is there for it.
     pub(crate) fn takes_flag(&self, promised: Promised) -> bool {
         self.log_in_all >= self.log_wanted(promised) + SLOT_BLOCKS * BLOCK_BYTES as u64
+    }
+
+    /// On the Docket's core: accept records that its log takes, the reserve included. Short of them a follower asks for
+    /// a checkpoint.
+    pub(crate) fn accept_records(&mut self, log: &Log) -> u64 {
+        let records = log.room_bytes_to_limit(self.accept_record_bytes as usize) / self.accept_record_bytes;
+        self.wanted |= records == 0;
+        records
     }
 
     pub(crate) fn set_docket_open(&mut self, open: bool) {
@@ -217,6 +230,12 @@ pub(crate) fn stripe_events_max(segment_bytes: u64) -> u32 {
 }
 
 const SPARE_BYTES: u64 = SPARE_BLOCKS * BLOCK_BYTES as u64;
+
+/// Both copies of the largest accept record: one that names a stripe of every shard.
+fn accept_record_bytes(shards: u16) -> u64 {
+    let manifest = MANIFEST_HEADER_BYTES + usize::from(shards) * MANIFEST_STRIPE_BYTES;
+    2 * BlockBuffer::record_bytes(ACCEPT_HEADER_BYTES + manifest) as u64
+}
 
 fn stripe_outcome_bytes(events: u32) -> u64 {
     u64::from(events) * OUTCOME_BYTES_MAX + RECORD_OVERHEAD_BYTES

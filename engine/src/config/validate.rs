@@ -29,7 +29,7 @@ impl ConfigFile {
         self.check_listen()?;
         self.check_federation(agreed)?;
         self.check_limits(agreed)?;
-        self.check_log()
+        self.check_log(agreed)
     }
 
     fn check_identity(&self, agreed: Option<&Agreed>) -> Result<(), ConfigError> {
@@ -167,7 +167,7 @@ impl ConfigFile {
         self.within("limits.credit_events", u64::from(limits.credit_events), 1, 1 << 24)
     }
 
-    fn check_log(&self) -> Result<(), ConfigError> {
+    fn check_log(&self, agreed: Option<&Agreed>) -> Result<(), ConfigError> {
         let log = &self.config.log;
         let segment = log.segment_bytes;
         self.within("log.segment_bytes", segment, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)?;
@@ -176,9 +176,14 @@ impl ConfigFile {
             return Err(self.source.refuse("log.segment_bytes", segment.to_string(), accepted));
         }
         // A record never crosses segments, and a flush may hold a stripe of each shard beside smaller records.
-        let stripes = self.config.limits.stripe_bytes.saturating_mul(2);
+        // And of peers: their own limits may be as high as all have agreed.
+        let of_peers = agreed.filter(|agreed| agreed.replicas > 1).map(|agreed| agreed.stripe_bytes_max);
+        let stripe = of_peers.unwrap_or_default().max(self.config.limits.stripe_bytes);
+        let stripes = stripe.saturating_mul(2);
         if segment < stripes {
-            let accepted = format!("at least {}, twice limits.stripe_bytes", show_bytes(stripes));
+            let which =
+                if of_peers.is_some() { "the agreed stripe-bytes-max" } else { "limits.stripe_bytes" };
+            let accepted = format!("at least {}, twice {which}", show_bytes(stripes));
             return Err(self.source.refuse("log.segment_bytes", show_bytes(segment), accepted));
         }
         self.within("log.segments_ahead", u64::from(log.segments_ahead), 1, SEGMENTS_AHEAD_MAX)?;

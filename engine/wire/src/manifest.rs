@@ -49,7 +49,7 @@ impl Manifest {
     /// How many bytes it takes.
     #[must_use]
     pub fn encoded_bytes(&self) -> usize {
-        MANIFEST_HEADER_BYTES + self.stripes.len() * ENTRY_BYTES
+        MANIFEST_HEADER_BYTES + self.stripes.len() * MANIFEST_STRIPE_BYTES
     }
 
     /// Its bytes.
@@ -71,7 +71,8 @@ impl Manifest {
             controls: U16::new(0),
             controls_bytes: U32::new(0),
         };
-        let mut bytes = Vec::with_capacity(MANIFEST_HEADER_BYTES + self.stripes.len() * ENTRY_BYTES);
+        let mut bytes =
+            Vec::with_capacity(MANIFEST_HEADER_BYTES + self.stripes.len() * MANIFEST_STRIPE_BYTES);
         bytes.extend_from_slice(header.as_bytes());
         for stripe in &self.stripes {
             let entry = StripeEntry {
@@ -240,12 +241,13 @@ struct StripeEntry {
 /// Bytes before the first stripe's entry.
 pub const MANIFEST_HEADER_BYTES: usize = size_of::<ManifestHeader>();
 
-const ENTRY_BYTES: usize = size_of::<StripeEntry>();
+/// Bytes of each stripe that a manifest names.
+pub const MANIFEST_STRIPE_BYTES: usize = size_of::<StripeEntry>();
 const MAGIC: u32 = u32::from_le_bytes(*b"MNFT");
 const VERSION: u16 = 1;
 const FLAG_CHECKPOINT: u16 = 1;
 
-const _: () = assert!(MANIFEST_HEADER_BYTES == 64 && ENTRY_BYTES == 64);
+const _: () = assert!(MANIFEST_HEADER_BYTES == 64 && MANIFEST_STRIPE_BYTES == 64);
 
 #[cfg(test)]
 mod tests {

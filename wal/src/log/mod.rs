@@ -17,6 +17,7 @@
 
 mod group;
 mod record;
+mod room;
 mod segments;
 mod start;
 
@@ -243,29 +244,6 @@ impl Log {
     /// The next answer to [`Log::read`].
     pub fn poll_read(&mut self) -> Option<(OperationId, Result<ReadRecord, ReadFault>)> {
         self.reads_done.pop_front()
-    }
-
-    /// Bytes of records that still surely fit above the reserve: see [`Log::room_bytes_in_all`]. Below what it is about
-    /// to seal, the Usher says `busy`.
-    #[must_use]
-    pub fn room_bytes(&self, record_bytes_max: usize) -> u64 {
-        self.room_bytes_in_all(record_bytes_max).saturating_sub(self.config.reserve_bytes)
-    }
-
-    /// Bytes of records, headers and padding included ([`BlockBuffer::record_bytes`]), that still surely fit
-    /// prepared space, the reserve included, however they are cut into records of at most `record_bytes_max` bytes.
-    #[must_use]
-    pub fn room_bytes_in_all(&self, record_bytes_max: usize) -> u64 {
-        // A segment's rest smaller than the next record is lost, so each segment surely takes its size less that.
-        let waste = record_bytes_max as u64 - BLOCK_BYTES as u64;
-        let end = self.identity.start_of(self.segments.prepared_end().min(self.segments_limit()));
-        if self.planned_through >= end {
-            return 0;
-        }
-        let segment = self.identity.segment_of(self.planned_through);
-        let rest = self.identity.start_of(segment.next()) - self.planned_through;
-        let whole = (end - self.identity.start_of(segment.next())) / self.identity.segment_bytes;
-        rest.saturating_sub(waste) + whole * self.identity.segment_bytes.saturating_sub(waste)
     }
 
     /// Whether every record appended is durable and reported, and no operation is under way or wanted.

@@ -54,6 +54,21 @@ fn p1_nothing_is_accepted_under_a_ballot_that_is_not_durable() {
     assert_eq!(bench.writes.len(), 2);
 }
 
+/// AcceptTaken: where the log takes no more accept records, proposals wait for room.
+#[test]
+fn p2_an_accept_waits_for_room_in_the_log() {
+    let slots = values(&[1, 2]);
+    let mut bench = Bench::of_three(start());
+    bench.store(&slots);
+    bench.tell(|docket| docket.handle_accept_room(1));
+    for ordered in &slots {
+        bench.accept(1, ballot(2, 1), ordered, NOTHING_CHOSEN);
+    }
+    assert_eq!(bench.writes.len(), 1);
+    bench.tell(|docket| docket.handle_accept_room(5));
+    assert_eq!(bench.writes.len(), 2);
+}
+
 /// PrepareRefused, AcceptRefused: nothing under a lower ballot is heeded, nor under one that is not the sender's.
 #[test]
 fn a_lower_ballot_is_refused() {
