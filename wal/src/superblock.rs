@@ -43,6 +43,7 @@ pub use store::SuperblockStore;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use assize_wire::canary::{self, Canary};
 use assize_wire::{Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, Slot, StreamTime};
 use zerocopy::IntoBytes;
 
@@ -254,7 +255,9 @@ pub fn find(copies: [Option<Vec<Block>>; 2]) -> Result<FoundSuperblock, Superblo
         [Some(Ok(first)), Some(Ok(second))] => relation_of(first, second),
         _ => Relation::None,
     };
+    let older = canary::armed(Canary::OlderSuperblock) && relation != Relation::None;
     let chosen = match decide(states, relation) {
+        Decision::Use { copy, .. } if older && relation != Relation::Same => (1 - copy, true),
         Decision::Use { copy, rewrite_other } => (copy, rewrite_other),
         Decision::NotFormatted => return Err(SuperblockError::NotFormatted),
         Decision::Corrupt => {

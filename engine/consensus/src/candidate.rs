@@ -141,6 +141,8 @@ impl Docket {
         let ballot = self.next_ballot();
         if !canary::armed(Canary::BallotAgain) || ballot > self.promised {
             self.adopt(ballot);
+        } else {
+            self.promise_written = Ballot::NONE;
         }
         self.write_promise();
         self.effects.push_back(Effect::ResetElectionTimer);
@@ -221,7 +223,7 @@ impl Docket {
                 return Walk::Wait;
             }
             let Some((rank, ordered, of)) = best else { break };
-            if !tip.is_continued_by(ordered) {
+            if !tip.is_continued_by(ordered) && !canary::armed(Canary::ChainIgnored) {
                 match rank {
                     Rank::Accepted(_) => break,
                     Rank::Chosen => {

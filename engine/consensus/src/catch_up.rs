@@ -177,7 +177,8 @@ impl Docket {
             return;
         }
         let slots = self.chain.above(Slot(from.0 - 1)).map(|held| &held.ordered);
-        let slots = slots.take_while(|ordered| ordered.manifest.slot <= self.chosen);
+        let any = canary::armed(Canary::RepairedByAccept);
+        let slots = slots.take_while(|ordered| any || ordered.manifest.slot <= self.chosen);
         let slots = slots.take(FETCH_SLOTS_MAX as usize).cloned().collect();
         let (ballot, chosen) = (self.promised, self.known_chosen());
         self.send(to, DocketMessage::Fetched { ballot, slots, chosen });

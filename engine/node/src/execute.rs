@@ -135,9 +135,13 @@ impl Core {
             if !complete || stalled || !self.takes_outcomes() {
                 break;
             }
-            let Some(PendingSlot { ordered, checkpoint, stripes }) = self.pending.slots.pop_front() else {
+            let Some(PendingSlot { mut ordered, checkpoint, stripes }) = self.pending.slots.pop_front()
+            else {
                 break;
             };
+            if canary::armed(Canary::KeysByWallClock) {
+                Arc::make_mut(&mut ordered).manifest.time.0 = self.now.wall_ns;
+            }
             if checkpoint {
                 let Ordered { manifest, .. } = &*ordered;
                 self.checkpoints.begin(manifest.slot, manifest.time, self.shards.len());

@@ -157,7 +157,9 @@ impl Stripes {
     pub(crate) fn handle_checkpoint(&mut self, through: Slot) {
         self.held.retain(|_, stripe| stripe.slot.is_none_or(|slot| slot > through));
         let covered = self.decayed.extract_if(.., |_, slot| slot.is_some_and(|slot| slot <= through));
-        covered.for_each(|(id, _)| drop(self.wanted.remove(&id)));
+        for (id, _) in covered {
+            self.wanted.remove(&id);
+        }
     }
 
     /// Where the stripes lie in this log that no slot names yet (P8).

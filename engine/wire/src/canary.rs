@@ -76,6 +76,14 @@ pub enum Canary {
     StripesDroppedEarly = 64,
     /// P13: a leader forms slots with its own clock, whatever those of others say.
     OwnClock = 65,
+    /// W1: keys expire by the wall clock of whoever evaluates.
+    KeysByWallClock = 66,
+    /// L4: a start begins in the block where the last record ends.
+    TailRewritten = 67,
+    /// L5: a mark tells of its slot, and not under which ballot that was accepted.
+    MarkWithoutBallot = 68,
+    /// L7: an update counts with the first copy, and of two copies the older one is used.
+    OlderSuperblock = 69,
     /// P1: who gave up leading, or led before its last start, prepares again under the ballot that it led under.
     BallotAgain = 80,
     /// P1: a promise is answered before it is durable.
@@ -94,6 +102,10 @@ pub enum Canary {
     ChosenWithoutHash,
     /// P5: a candidate does not look at what it accepted itself.
     VoteUncounted,
+    /// P5: a candidate takes slot by slot what has the highest ballot, whether it chains or not.
+    ChainIgnored,
+    /// P5: what a replica lacks or cannot read is repaired from what a peer has accepted, chosen or not.
+    RepairedByAccept,
 }
 
 impl Canary {
@@ -133,6 +145,10 @@ impl Canary {
         Canary::StripeByPosition,
         Canary::StripesDroppedEarly,
         Canary::OwnClock,
+        Canary::KeysByWallClock,
+        Canary::TailRewritten,
+        Canary::MarkWithoutBallot,
+        Canary::OlderSuperblock,
         Canary::BallotAgain,
         Canary::PromiseUnwritten,
         Canary::AcceptUnwritten,
@@ -142,6 +158,8 @@ impl Canary {
         Canary::DamageHidden,
         Canary::ChosenWithoutHash,
         Canary::VoteUncounted,
+        Canary::ChainIgnored,
+        Canary::RepairedByAccept,
     ];
 }
 

@@ -19,6 +19,8 @@ const CAUGHT: &[Row] = &[
     (Canary::IgnoreCut, Scenario::Crash, "durability"),
     (Canary::SkipRecoveryFlush, Scenario::Crash, "durability"),
     (Canary::MarkTooHigh, Scenario::Crash, "durability"),
+    (Canary::TailRewritten, Scenario::Crash, "durability"),
+    (Canary::OlderSuperblock, Scenario::Crash, "ballots"),
     (Canary::BallotAgain, Scenario::Crash, "ballots"),
     (Canary::TtlOffByOne, Scenario::Load, "outputs"),
     (Canary::RenewOnDuplicate, Scenario::Load, "outputs"),
@@ -53,6 +55,9 @@ const CAUGHT_IN_A_CLUSTER: &[(Canary, &[&str])] = &[
     (Canary::DamageHidden, &["agreement", "assertion"]),
     (Canary::ChosenWithoutHash, &["agreement", "assertion"]),
     (Canary::VoteUncounted, &["agreement", "assertion"]),
+    (Canary::ChainIgnored, &["agreement", "assertion"]),
+    (Canary::RepairedByAccept, &["agreement", "assertion"]),
+    (Canary::KeysByWallClock, &["copies", "outputs", "assertion"]),
 ];
 
 /// Seeds in which each must be found out.

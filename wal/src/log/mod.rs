@@ -105,15 +105,18 @@ impl Log {
             "log end {} in a block",
             start.end.offset
         );
+        let in_segment = start.end.offset % identity.segment_bytes;
+        let again = canary::armed(canary::Canary::TailRewritten) && in_segment > 0;
+        let end = start.end.offset - if again { BLOCK_BYTES as u64 } else { 0 };
         Log {
             identity,
             config,
             incarnation: start.incarnation,
             segments: Segments::new(&start),
             queue: VecDeque::new(),
-            planned_through: start.end.offset,
-            formed_through: start.end.offset,
-            durable_through: start.end.offset,
+            planned_through: end,
+            formed_through: end,
+            durable_through: end,
             previous: start.end.checksum,
             groups: VecDeque::new(),
             writes_in_flight: 0,

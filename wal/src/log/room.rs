@@ -19,8 +19,8 @@ impl Log {
         self.room_bytes_below(self.segments.prepared_end().min(self.segments_limit()), record_bytes_max)
     }
 
-    /// The same when all segments that the log may still have are prepared: what [`Log::append`] surely takes of records
-    /// that may use the reserve.
+    /// The same when all segments that the log may still have are prepared: what [`Log::append`] surely takes of
+    /// records that may use the reserve.
     #[must_use]
     pub fn room_bytes_to_limit(&self, record_bytes_max: usize) -> u64 {
         self.room_bytes_below(self.segments_limit(), record_bytes_max)

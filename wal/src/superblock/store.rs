@@ -3,6 +3,8 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
+use assize_wire::canary::{self, Canary};
+
 use super::{FoundSuperblock, Superblock};
 use crate::block::Block;
 use crate::operation::{Completion, DeviceError, Operation, OperationId};
@@ -58,7 +60,8 @@ impl SuperblockStore {
             self.writes.back().map_or(self.current.sequence, |write| write.superblock.sequence) + 1;
         for copy in [0, 1] {
             let superblock = self.latest.clone();
-            self.writes.push_back(CopyWrite { copy, superblock, acknowledges: copy == 1 });
+            let acknowledges = copy == u8::from(!canary::armed(Canary::OlderSuperblock));
+            self.writes.push_back(CopyWrite { copy, superblock, acknowledges });
         }
         self.latest.sequence
     }
