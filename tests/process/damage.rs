@@ -13,7 +13,7 @@ use crate::site::{Settings, Site};
 use crate::start::refused;
 
 /// Turns one bit of a file.
-fn flip(path: &PathBuf, at: usize) {
+pub fn flip(path: &PathBuf, at: usize) {
     let mut bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     bytes[at] ^= 1;
     fs::write(path, bytes).expect("writing it back");

@@ -49,8 +49,11 @@ impl Engine {
         Engine { child, lines, said, address: String::new() }
     }
 
-    /// Waits for the line that says where clients connect.
+    /// Waits for the line that says where clients connect, if it was not read yet.
     pub fn wait_until_serving(&mut self) {
+        if !self.address.is_empty() {
+            return;
+        }
         let until = Instant::now() + DEADLINE;
         loop {
             match self.next_line(until) {
@@ -121,7 +124,12 @@ impl Engine {
 
     /// Asks it to stop.
     pub fn terminate(&self) {
-        let kill = format!("kill -TERM {}", self.child.id());
+        self.signal("TERM");
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().expect("running kill").success());
     }
 
@@ -137,6 +145,15 @@ impl Engine {
         self.terminate();
         let (status, said) = self.wait();
         assert_eq!(status.code(), Some(0), "{said}");
+    }
+
+    /// Waits for its end in good order: the slot through which it executed, and what its entities come to.
+    pub fn wait_for_digest(self) -> (u64, String) {
+        let (status, said) = self.wait();
+        assert_eq!(status.code(), Some(0), "{said}");
+        let told = said.lines().filter_map(|line| line.strip_prefix("digest ")?.split_once(' ')).next_back();
+        let (slot, digest) = told.unwrap_or_else(|| panic!("it tells no digest:\n{said}"));
+        (slot.parse().expect("a slot"), digest.to_owned())
     }
 
     /// Whether it has not ended.

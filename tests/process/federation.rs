@@ -3,52 +3,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 
-use tempfile::TempDir;
-
+use crate::cluster::{Cluster, make_secret};
 use crate::engine::Engine;
-use crate::site::{Peers, Settings, Site, assize, free_ports, text};
+use crate::site::{Site, text};
 
 /// A line for each peer all of whose lanes stand.
 const CONNECTED: &str = "connected to a replica";
-
-/// Three formatted replicas, each with a core map of its own.
-struct Cluster {
-    sites: Vec<Site>,
-    secret: PathBuf,
-    _folder: TempDir,
-}
-
-impl Cluster {
-    fn formatted() -> Cluster {
-        let folder = tempfile::Builder::new()
-            .prefix("federation-")
-            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
-            .expect("a directory for the secret");
-        let secret = folder.path().join("secret");
-        make_secret(&secret);
-        let ports: Vec<u16> = (0..3).map(|_| free_ports(4)).collect();
-        let core_maps = [
-            (vec![vec![0, 1, 2, 3]], true),
-            (vec![vec![0, 1], vec![2, 3]], false),
-            (vec![vec![3, 1], vec![0, 2]], true),
-        ];
-        let sites = core_maps.into_iter().enumerate().map(|(replica, (cores, control_apart))| {
-            let peers = Peers { replica, ports: ports.clone(), secret: secret.clone() };
-            let site = Site::new(Settings { cores, control_apart, peers: Some(peers), ..Settings::small() });
-            let agreed = ["--cluster", "c1", "--routing-seed", "5", "--body-seed", "6", "--replicas", "3"];
-            site.format(&[&agreed[..], &["--warden-capacity", "16Ki", "--entity-capacity", "4Ki"]].concat());
-            site
-        });
-        Cluster { sites: sites.collect(), secret, _folder: folder }
-    }
-}
-
-fn make_secret(path: &PathBuf) {
-    let made = assize().arg("secret").arg(path).output().expect("running assize");
-    assert!(made.status.success(), "{}", text(&made));
-}
 
 #[test]
 fn lanes_are_established_in_any_order_of_starts_and_again_after_a_death() {
@@ -108,7 +69,7 @@ fn other_agreed_parameters_and_swapped_addresses_are_named() {
     engines.into_iter().for_each(Engine::kill);
     // Replica 1 has the others' addresses in each other's places.
     let peers = cluster.sites[2].settings.peers.as_mut().expect("it has peers");
-    peers.ports.swap(0, 1);
+    peers.addresses.swap(0, 1);
     let mut engines = [cluster.sites[0].spawn(), cluster.sites[2].spawn()];
     for engine in &mut engines {
         engine.wait_until_said("has an address in the wrong place", 1);
@@ -134,7 +95,7 @@ fn a_start_without_a_proper_secret_or_with_too_few_addresses_is_refused_with_the
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("changing its mode");
     refused(&cluster, &["not 64 hexadecimal digits"]);
     if let Some(peers) = &mut cluster.sites[1].settings.peers {
-        peers.ports.pop();
+        peers.addresses.pop();
     }
     refused(&cluster, &["replica.toml:", "federation.replicas", "2 addresses", "formatted for 3 replicas"]);
 }

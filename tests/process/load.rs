@@ -20,7 +20,7 @@ use crate::rng::Rng;
 const ITEMS: u64 = 48;
 /// Little, so that some events are rejected.
 const STOCK: i64 = 2_000;
-const WAREHOUSE: u64 = 7;
+pub const WAREHOUSE: u64 = 7;
 /// Events that one thread has under way.
 const DEPTH: usize = 96;
 

@@ -7,6 +7,7 @@
 //! | `bounded.rs` | does the data directory stay within its bounds, whatever comes |
 //! | `bad_input.rs`, `bad_manners.rs` | is malformed, slow and half-open input refused, and everyone else served |
 //! | `answers.rs` | what is a client told when there is no room, no time, or another body |
+//! | `cluster/` | what holds of three replicas under load when they are killed, cut off, or their disks fail |
 //! | `federation.rs` | do three processes find each other by themselves, and refuse whom they do not know |
 //! | `quarantine.rs` | is a replica that computes wrongly found out, and kept out |
 //! | `start.rs`, `damage.rs` | what is refused at a start, in which words; how does a good process end |
@@ -20,6 +21,7 @@ mod bad_input;
 mod bad_manners;
 mod bounded;
 mod checkpoints;
+mod cluster;
 mod crash;
 mod damage;
 mod demo;

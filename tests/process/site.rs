@@ -16,7 +16,8 @@ pub struct Settings {
     pub cores: Vec<Vec<u16>>,
     /// Whether the control thread is one of its own.
     pub control_apart: bool,
-    /// The first core's port; 0 takes a free one at each start.
+    /// Where clients connect, and the first core's port; 0 takes a free one at each start.
+    pub host: String,
     pub port: u16,
     pub segment_bytes: &'static str,
     pub bytes_max: &'static str,
@@ -24,6 +25,8 @@ pub struct Settings {
     pub segments_ahead: u32,
     pub connections_max: u32,
     pub credit_events: u32,
+    /// The network namespace that it lives in, if not everybody's.
+    pub network: Option<String>,
     /// Its place among others; none in a cluster of one.
     pub peers: Option<Peers>,
     /// Whether it may be wrong on purpose.
@@ -34,8 +37,10 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub struct Peers {
     pub replica: usize,
-    /// Of each replica its first core's port for peers.
-    pub ports: Vec<u16>,
+    /// Where its first core listens for peers.
+    pub listen: String,
+    /// Of each replica where this one reaches its first core.
+    pub addresses: Vec<String>,
     pub secret: PathBuf,
 }
 
@@ -45,6 +50,7 @@ impl Settings {
         Settings {
             cores: vec![vec![0]],
             control_apart: false,
+            host: LOOPBACK.to_owned(),
             port: 0,
             segment_bytes: "4MiB",
             bytes_max: "1GiB",
@@ -52,6 +58,7 @@ impl Settings {
             segments_ahead: 3,
             connections_max: 64,
             credit_events: 32_760,
+            network: None,
             peers: None,
             allow_faults: false,
         }
@@ -118,9 +125,14 @@ impl Site {
     /// A command of `assize` with this site's configuration.
     pub fn command(&self, command: &str) -> Command {
         std::fs::write(self.config(), self.config_text()).expect("writing the configuration");
-        let mut line = assize();
+        let mut line = assize_in(self.settings.network.as_deref());
         line.arg(command).arg("--config").arg(self.config());
         line
+    }
+
+    /// Where clients connect, if the port is a fixed one.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.settings.host, self.settings.port)
     }
 
     /// The configuration file.
@@ -138,6 +150,7 @@ impl Site {
         let Settings {
             cores,
             control_apart,
+            host,
             port,
             segment_bytes,
             bytes_max,
@@ -145,6 +158,7 @@ impl Site {
             segments_ahead,
             connections_max,
             credit_events,
+            network: _,
             peers,
             allow_faults,
         } = &self.settings;
@@ -160,7 +174,7 @@ impl Site {
         format!(
             "{replica}data_directory = {data:?}\n\
              [cores]\nassignments = [{assignments}]\npin = false\n{control}\
-             [listen]\nclient = \"127.0.0.1:{port}\"\n{listen}{federation}\
+             [listen]\nclient = \"{host}:{port}\"\n{listen}{federation}\
              [limits]\nstripe_bytes = \"128KiB\"\nstripe_events = 512\nwindow = 4\n\
              connections_max = {connections_max}\ncredit_events = {credit_events}\n\
              [log]\nsegment_bytes = {segment_bytes:?}\nbytes_max = {bytes_max:?}\nsegments_ahead = {segments_ahead}\n\
@@ -175,17 +189,32 @@ impl Site {
 impl Peers {
     /// Its line of `[listen]`, and its section.
     fn config_text(&self) -> (String, String) {
-        let addresses: Vec<String> = self.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
         (
-            format!("federation = {:?}\n", addresses[self.replica]),
-            format!("[federation]\nreplicas = {addresses:?}\nsecret_file = {:?}\n", self.secret),
+            format!("federation = {:?}\n", self.listen),
+            format!("[federation]\nreplicas = {:?}\nsecret_file = {:?}\n", self.addresses, self.secret),
         )
     }
 }
 
+/// Where everything listens that needs no network of its own.
+pub const LOOPBACK: &str = "127.0.0.1";
+
 /// The binary under test.
 pub fn assize() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_assize"));
+    assize_in(None)
+}
+
+/// The same in a network namespace, which does not change whose child it is.
+fn assize_in(network: Option<&str>) -> Command {
+    let binary = env!("CARGO_BIN_EXE_assize");
+    let mut command = match network {
+        Some(network) => {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", network, binary]);
+            command
+        }
+        None => Command::new(binary),
+    };
     // What it says is read here, not looked at.
     command.env_remove("ASSIZE_LOG").env("NO_COLOR", "1");
     command

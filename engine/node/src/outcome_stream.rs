@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use assize_wal::BlockBuffer;
 use assize_wal::{Durable, Entry, Log, OperationId, OutcomeIndex, RecordLocation, RecordSequence, SegmentId};
+use assize_wire::outcome::Outcome;
 use assize_wire::published::PublishedStripe;
 use assize_wire::{Hash, LogId, ShardId, Slot, StreamTime};
 
@@ -53,8 +54,11 @@ pub(crate) struct OutcomeStream<T> {
     wanted: RecordSequence,
     /// Look-ups whose chunk is not durable yet.
     waiting: Vec<Wanted<T>>,
-    /// Look-ups whose chunk is being read, and where that lies.
-    reading: BTreeMap<OperationId, (RecordLocation, Sought<T>)>,
+    /// Look-ups whose chunk is being read, and where that lies. A chunk is read once for all that want something of it
+    /// meanwhile: a client that sends again what it sent before a crash wants all of a chunk, event by event.
+    reading: BTreeMap<OperationId, (RecordLocation, Vec<Sought<T>>)>,
+    /// The same reads, by chunk.
+    read_by_chunk: BTreeMap<RecordLocation, OperationId>,
     /// Reads up to this one a checkpoint waits for, where they are of another core's log.
     reads_wanted: Option<OperationId>,
     /// The first outcomes that the log had no room for. Nothing is appended after them.
@@ -92,6 +96,7 @@ impl<T: Copy> OutcomeStream<T> {
             shards: shards.map(|(shard, through)| ShardStream { shard, through, chunk: None }).collect(),
             waiting: Vec::new(),
             reading: BTreeMap::new(),
+            read_by_chunk: BTreeMap::new(),
             reads_wanted: None,
             full: None,
             full_told: false,
@@ -228,17 +233,21 @@ impl<T: Copy> OutcomeStream<T> {
             self.waiting.push(wanted);
             return;
         };
-        let id = self.log.read(location);
-        self.reading.insert(id, (location, Sought::Response(wanted)));
+        self.read_for(location, Sought::Response(wanted));
     }
 
     /// Reads the digests of the durable chunk that spans a slot, if there is one; [`OutcomeStream::poll_found`] brings
     /// them.
     pub(crate) fn want_digests(&mut self, shard: ShardId, slot: Slot) -> bool {
         let Some(location) = self.index.locate(shard, slot) else { return false };
-        let id = self.log.read(location);
-        self.reading.insert(id, (location, Sought::Digests(shard)));
+        self.read_for(location, Sought::Digests(shard));
         true
+    }
+
+    fn read_for(&mut self, location: RecordLocation, what: Sought<T>) {
+        let log = &mut self.log;
+        let id = *self.read_by_chunk.entry(location).or_insert_with(|| log.read(location));
+        self.reading.entry(id).or_insert_with(|| (location, Vec::new())).1.push(what);
     }
 
     /// Whether a durable chunk spans a slot.
@@ -269,33 +278,31 @@ impl<T: Copy> OutcomeStream<T> {
         }
     }
 
-    /// The next thing that was looked up: calls `found` with it.
+    /// What was looked up next, all that was of one chunk: calls `found` with each.
     ///
     /// # Panics
     /// When the record cannot be read back: the log was scanned at the start and written since by this process, so
     /// the disk has decayed under a running replica, which must stop (L3).
-    pub(crate) fn poll_found(&mut self, found: impl FnOnce(Found<'_, T>)) -> bool {
+    pub(crate) fn poll_found(&mut self, mut found: impl FnMut(Found<'_, T>)) -> bool {
         let Some((id, read)) = self.log.poll_read() else { return false };
         let record = match read {
             Ok(record) => record,
             Err(fault) => panic!("the outcome stream cannot be read back: {fault}"),
         };
+        let Some((location, sought)) = self.reading.remove(&id) else { return true };
+        self.read_by_chunk.remove(&location);
         let payload = record.buffer.payload();
-        match self.reading.remove(&id) {
-            None => {}
-            Some((_, Sought::Response(wanted))) => {
-                let Wanted { shard, slot, index, .. } = wanted;
-                let stripe = stripes_of(shard, payload).find(|stripe| stripe.slot == slot);
-                let Some(stripe) = stripe else { panic!("slot {slot} of shard {shard} is not in its chunk") };
-                match stripe.outcome(index) {
-                    Ok(outcome) => found(Found::Response(wanted, outcome.response)),
-                    Err(error) => panic!("slot {slot} of shard {shard}: {error}"),
-                }
+        let (mut responses, mut digests_of) = (Vec::new(), None);
+        for sought in sought {
+            match sought {
+                Sought::Response(wanted) => responses.push(wanted),
+                Sought::Digests(shard) => digests_of = Some(shard),
             }
-            Some((_, Sought::Digests(shard))) => {
-                let digests = stripes_of(shard, payload).map(|stripe| (stripe.slot, stripe.digest));
-                found(Found::Digests(shard, digests.collect()));
-            }
+        }
+        find_all(payload, responses, |wanted, response| found(Found::Response(wanted, response)));
+        if let Some(shard) = digests_of {
+            let digests = stripes_of(shard, payload).map(|stripe| (stripe.slot, stripe.digest));
+            found(Found::Digests(shard, digests.collect()));
         }
         true
     }
@@ -334,10 +341,48 @@ fn stripes_of(shard: ShardId, mut rest: &[u8]) -> impl Iterator<Item = Published
     })
 }
 
+/// Finds what is wanted of a chunk, walking it once.
+///
+/// # Panics
+/// When something of it is not there: the index named this chunk for it.
+fn find_all<T: Copy>(chunk: &[u8], mut wanted: Vec<Wanted<T>>, mut found: impl FnMut(Wanted<T>, &[u8])) {
+    wanted.sort_by_key(|wanted| (wanted.slot, wanted.index));
+    let mut rest = chunk;
+    for of_slot in wanted.chunk_by(|one, next| one.slot == next.slot) {
+        let Wanted { shard, slot, .. } = of_slot[0];
+        let stripe = loop {
+            let (stripe, after) = match PublishedStripe::parse(rest) {
+                Ok(read) => read,
+                Err(error) => panic!("slot {slot} of shard {shard}: {error}"),
+            };
+            rest = after;
+            if stripe.slot == slot {
+                break stripe;
+            }
+        };
+        let mut outcomes = stripe.outcomes;
+        let mut read: Option<Outcome<'_>> = None;
+        for wanted in of_slot {
+            let outcome = loop {
+                if let Some(outcome) = read.filter(|outcome| outcome.index >= wanted.index) {
+                    break outcome;
+                }
+                match Outcome::parse(outcomes) {
+                    Ok((outcome, after)) => (read, outcomes) = (Some(outcome), after),
+                    Err(error) => panic!("slot {slot} of shard {shard}, event {}: {error}", wanted.index),
+                }
+            };
+            assert_eq!(outcome.index, wanted.index, "slot {slot} of shard {shard} lacks an outcome");
+            found(*wanted, outcome.response);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use assize_wal::{LogConfig, LogIdentity, LogStart};
-    use assize_wire::{ClusterId, Hash, Incarnation, ReplicaId};
+    use assize_wal::{LogConfig, LogIdentity, LogStart, Operation};
+    use assize_wire::outcome::Status;
+    use assize_wire::{ClusterId, EventKey, Hash, Incarnation, ReplicaId};
 
     use super::*;
 
@@ -403,6 +448,53 @@ mod tests {
         }
         assert_eq!(stream.poll_full(), Some((OWN, SHARD, Slot(10))));
         assert_eq!((stream.poll_full(), stream.log.last_sequence()), (None, RecordSequence(0)));
+    }
+
+    /// However many first responses of a chunk are wanted, it is read once while that read is under way.
+    #[test]
+    fn w2_look_ups_of_one_chunk_share_its_read() {
+        let mut stream = stream(OWN);
+        for (slot, index) in [(4, 0), (9, 7), (4, 0)] {
+            stream.want(Wanted { slot: Slot(slot), index, ..wanted() });
+        }
+        let reads = core::iter::from_fn(|| stream.log.poll_operation())
+            .filter(|o| matches!(o, Operation::Read { .. }));
+        assert_eq!(reads.count(), 1);
+    }
+
+    #[test]
+    fn w2_each_look_up_of_a_chunk_finds_its_own_response() {
+        let mut chunk = Vec::new();
+        for slot in [4, 6, 9] {
+            let mut outcomes = Vec::new();
+            for index in 0..3_u32 {
+                let response = [slot as u8, index as u8];
+                let (status, first_status) = (Status::Applied, Status::Applied);
+                Outcome {
+                    key: EventKey(1),
+                    status,
+                    first_status,
+                    reason: 0,
+                    index,
+                    original_slot: Slot(slot),
+                    original_index: index,
+                    response: &response,
+                }
+                .encode(&mut outcomes);
+            }
+            let (slot, time) = (Slot(slot), StreamTime(slot));
+            let stripe = PublishedStripe { slot, time, digest: Hash::ZERO, events: 3, outcomes: &outcomes };
+            chunk.extend_from_slice(&stripe.header());
+            chunk.extend_from_slice(&outcomes);
+        }
+        let all = [(9, 1), (4, 2), (4, 0), (9, 1)];
+        let wanted = all.map(|(slot, index)| Wanted { shard: SHARD, slot: Slot(slot), index, then: () });
+        let mut found = Vec::new();
+        find_all(&chunk, wanted.to_vec(), |wanted, response| {
+            assert_eq!(response, [wanted.slot.0 as u8, wanted.index as u8]);
+            found.push((wanted.slot.0, wanted.index));
+        });
+        assert_eq!(found, [(4, 0), (4, 2), (9, 1), (9, 1)]);
     }
 
     /// SegmentWanted.

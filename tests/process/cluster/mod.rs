@@ -1,0 +1,33 @@
+//! Three replicas as processes, under steady load, while something is done to them. Afterwards every answered event is
+//! there exactly once, every outcome is the one that a plain model gives it, and all replicas hold the same state.
+//!
+//! | file | asks or holds |
+//! |---|---|
+//! | `kills.rs` | kill -9 of the leader, of a follower, of two, of all, and again while they recover |
+//! | `rolling.rs` | all stopped and started in turn, and no call fails |
+//! | `stopped.rs` | a leader that stands still, and goes on when another one leads |
+//! | `network.rs` | bytes that are late, connections that are cut, replicas that do not hear each other |
+//! | `partitions.rs` | packets that vanish |
+//! | `disks.rs` | a changed byte in a log, and disks that are full |
+//! | `replicas.rs` | the data directories of a cluster; its processes, and who of them leads |
+//! | `steady.rs` | the load, and what must hold when it is over |
+//! | `model.rs` | transfers between items, one after the other, with nothing but a map |
+//! | `proxy.rs` | what makes a network bad |
+//! | `namespaces.rs` | networks and disks that are a test's own; only root may, others are told what was not run |
+//!
+//! `ASSIZE_PROCESS_EVENTS=10000000` makes long runs: so many events under each of the faults (default 100000 for kills,
+//! fewer for the others).
+
+mod disks;
+mod kills;
+mod model;
+mod namespaces;
+mod network;
+mod partitions;
+mod proxy;
+mod replicas;
+mod rolling;
+mod steady;
+mod stopped;
+
+pub use replicas::{Cluster, make_secret};
