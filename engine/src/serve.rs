@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::thread;
 
 use assize_domain::DomainRegistry;
-use assize_node::CheckpointEnd;
 use assize_node::boot::ReadError;
+use assize_node::{CheckpointEnd, CheckpointFailure};
 use assize_shards::StateDigest;
 use assize_wal::Quarantine;
 use assize_wire::Hash;
@@ -141,7 +141,10 @@ fn log_checkpoint(end: &CheckpointEnd) {
     let slot = end.slot.0;
     match &end.result {
         Ok((entities, keys)) => tracing::info!(slot, entities, keys, "a checkpoint is active"),
-        Err(reason) => tracing::error!(slot, reason, "a checkpoint failed; the one before it stays active"),
+        Err(reason @ CheckpointFailure::Unreported { .. }) => {
+            tracing::warn!(slot, %reason, "a checkpoint came to nothing; the one before it stays active");
+        }
+        Err(reason) => tracing::error!(slot, %reason, "a checkpoint failed; the one before it stays active"),
     }
 }
 

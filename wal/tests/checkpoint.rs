@@ -78,6 +78,7 @@ impl Logs {
             keys_from: 5,
             keys_next: 20,
             entities_digest: SumDigest::EMPTY,
+            keys_digested_from: 0,
             keys_digest: SumDigest::EMPTY,
         };
         let shard = head.shard;

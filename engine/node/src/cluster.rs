@@ -27,6 +27,14 @@ impl Core {
                 self.take_docket_message(from, clock_ns, message);
                 return;
             }
+            (Lane::Control, FromPeer::Checkpoint(told)) => {
+                self.control().coordinator.handle_told(from, told);
+                return;
+            }
+            (Lane::Control, FromPeer::CheckpointWanted(slot)) => {
+                self.control().coordinator.handle_wanted(from, slot);
+                return;
+            }
             (Lane::Shard(shard), message) => (shard, message),
             (lane, message) => panic!("{message:?} came on the {lane} lane"),
         };

@@ -174,7 +174,7 @@ impl Core {
                 tip: Chosen { slot: start.tip.slot, hash: start.tip.hash },
                 clocks: Clocks::new(docket.replica, docket.replicas, clock_skew_ns),
                 docket: Docket::new(docket, start),
-                coordinator: Coordinator::new(coordinator),
+                coordinator: Coordinator::new(coordinator, &greeting),
                 election: Election::new(times, seed, alone),
                 replay,
                 mark,

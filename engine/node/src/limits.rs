@@ -102,6 +102,9 @@ pub(crate) const COPIES_ASK_NS: u64 = 20_000_000;
 /// Digests of slots published long ago that peers may wait for at once, of one shard.
 pub(crate) const OLD_DIGESTS_WANTED_MAX: usize = 2048;
 
+/// Replicas that have not reported their checkpoint are asked for it again after this long, in nanoseconds.
+pub(crate) const CHECKPOINT_ASK_NS: u64 = 50_000_000;
+
 /// How long a leader that stops waits for another replica to take over, in nanoseconds.
 pub(crate) const HAND_OVER_NS: u64 = 1_000_000_000;
 

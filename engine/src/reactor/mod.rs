@@ -329,6 +329,16 @@ impl Reactor {
                     drop(self.notices.send(Notice::Alarm(report.to_string())));
                 }
                 Output::Quarantined(quarantine) => drop(self.notices.send(Notice::Quarantined(quarantine))),
+                Output::CheckpointReported { slot, digest } => {
+                    tracing::info!(slot = slot.0, %digest, "a checkpoint is whole and is compared with those of others");
+                }
+                Output::PeerStateDiverged { slot, replica, agreed, found } => {
+                    let text = format!(
+                        "replica {replica} has another state than the others after slot {slot}: its checkpoint's digest is \
+                         {found}, and they agree on {agreed}"
+                    );
+                    drop(self.notices.send(Notice::Alarm(text)));
+                }
                 Output::Diverged { slot, shard, expected, found } => {
                     return Err(Failure::Diverged { slot, shard, expected, found });
                 }

@@ -17,11 +17,13 @@
 //! | 16..24 | entities |
 //! | 24..32 | number of the oldest key that is live |
 //! | 32..40 | number of the next key |
-//! | 40..72 | digest of the entities |
-//! | 72..104 | digest of the keys that were recorded since the checkpoint before |
+//! | 40..48 | number of the key that was the next one at the flagged slot before this one |
+//! | 48..80 | digest of the entities |
+//! | 80..112 | digest of the live keys from that number on |
 //!
-//! A head holds nothing that two replicas which took the same checkpoints may have differently, so the checkpoint's
-//! digest over all heads is what they can compare (C7).
+//! A head holds nothing that two replicas which executed the same log may have differently, so the checkpoint's digest
+//! over all heads is what they compare (C7). Which keys are digested follows from the log, too: one replica may lack a
+//! checkpoint that another has, and then writes more keys, but slots are flagged for all.
 
 use core::fmt;
 
@@ -45,9 +47,12 @@ pub struct PartHead {
     pub keys_from: u64,
     /// Number of the next key. Keys `keys_from .. keys_next` belong to the part.
     pub keys_next: u64,
+    /// Number of the key that was the next one at the flagged slot before this one, whether or not a checkpoint was
+    /// taken there.
+    pub keys_digested_from: u64,
     /// Of the entities.
     pub entities_digest: SumDigest,
-    /// Of the keys that were recorded since the checkpoint before and are live: older ones were written for that one.
+    /// Of the live keys from `keys_digested_from` on: older ones were compared before.
     pub keys_digest: SumDigest,
 }
 
@@ -63,6 +68,7 @@ impl PartHead {
             entities: self.entities.into(),
             keys_from: self.keys_from.into(),
             keys_next: self.keys_next.into(),
+            keys_digested_from: self.keys_digested_from.into(),
             entities_digest: self.entities_digest.to_bytes(),
             keys_digest: self.keys_digest.to_bytes(),
         };
@@ -78,6 +84,7 @@ impl PartHead {
     pub fn parse(bytes: &[u8]) -> Result<PartHead, CheckpointError> {
         let raw = RawHead::ref_from_bytes(bytes);
         let raw = raw.ok().filter(|raw| raw.zero == [0; 5] && raw.keys_from.get() <= raw.keys_next.get());
+        let raw = raw.filter(|raw| raw.keys_digested_from.get() <= raw.keys_next.get());
         let raw = raw.ok_or(CheckpointError::Head { bytes: bytes.len() })?;
         Ok(PartHead {
             slot: Slot(raw.slot.get()),
@@ -86,6 +93,7 @@ impl PartHead {
             entities: raw.entities.get(),
             keys_from: raw.keys_from.get(),
             keys_next: raw.keys_next.get(),
+            keys_digested_from: raw.keys_digested_from.get(),
             entities_digest: SumDigest::from_bytes(&raw.entities_digest),
             keys_digest: SumDigest::from_bytes(&raw.keys_digest),
         })
@@ -222,6 +230,7 @@ struct RawHead {
     entities: U64,
     keys_from: U64,
     keys_next: U64,
+    keys_digested_from: U64,
     entities_digest: [u8; 32],
     keys_digest: [u8; 32],
 }
@@ -235,7 +244,7 @@ pub const ENTITY_HEAD_BYTES: usize = 19;
 /// Bytes of a key.
 pub const SAVED_KEY_BYTES: usize = 56;
 
-const _: () = assert!(PART_HEAD_BYTES == 104, "the table above is the layout");
+const _: () = assert!(PART_HEAD_BYTES == 112, "the table above is the layout");
 
 #[cfg(test)]
 mod tests {
@@ -252,6 +261,7 @@ mod tests {
             entities: 12,
             keys_from: 5,
             keys_next: 9,
+            keys_digested_from: 6,
             entities_digest: digest,
             keys_digest: SumDigest::EMPTY,
         }

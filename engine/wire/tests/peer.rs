@@ -9,9 +9,9 @@ use assize_wire::limits::{
 };
 use assize_wire::manifest::{Manifest, Ordered, StripeRef};
 use assize_wire::peer::{
-    Chosen, DocketMessage, Lane, PEER_FRAME_HEADER_BYTES, PeerFrame, PeerFrameError, PeerHello, PeerIdentity,
-    PeerKind, PeerMessage, PeerMessageError, PeerParsed, PeerProof, PeerRedirect, PeerRefusal, PeerRefused,
-    PeerWelcome, Promised, write_peer_frame,
+    CheckpointTold, Chosen, DocketMessage, Lane, PEER_FRAME_HEADER_BYTES, PeerFrame, PeerFrameError,
+    PeerHello, PeerIdentity, PeerKind, PeerMessage, PeerMessageError, PeerParsed, PeerProof, PeerRedirect,
+    PeerRefusal, PeerRefused, PeerWelcome, Promised, write_peer_frame,
 };
 use assize_wire::{
     Ballot, ClusterId, CoreId, Hash, Incarnation, ReplicaId, ShardId, Slot, StreamTime, StripeId,
@@ -82,6 +82,13 @@ fn messages() -> Vec<PeerMessage<'static>> {
     let docket = |message| PeerMessage::Docket { clock_ns: 1234, message };
     let mut messages: Vec<_> = docket_messages().into_iter().map(docket).collect();
     messages.extend([
+        PeerMessage::Checkpoint(CheckpointTold {
+            slot: Slot(9),
+            digest: Some(Hash([9; 32])),
+            active: Slot(3),
+        }),
+        PeerMessage::Checkpoint(CheckpointTold { slot: Slot(9), digest: None, active: Slot(0) }),
+        PeerMessage::CheckpointWanted(Slot(1 << 40)),
         PeerMessage::Stripe { bytes: &[9; 100] },
         PeerMessage::StripeWanted(Hash([1; 32])),
         PeerMessage::StripeMissing(Hash([2; 32])),

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use assize_consensus::{Alarm, Watermarks};
 use assize_node::federation::{Dial, LinkId, RefusedPeer};
-use assize_node::{Core, CoreMessage, DivergenceReport, LogIds, Now, Output, PeerNotice};
+use assize_node::{CheckpointFailure, Core, CoreMessage, DivergenceReport, LogIds, Now, Output, PeerNotice};
 use assize_shards::StateDigest;
 use assize_wal::memory::Random;
 use assize_wal::superblock::{Remembered, Superblock, SuperblockStore};
@@ -39,6 +39,8 @@ pub struct Seen {
     pub checkpoints: u64,
     /// Checkpoints that failed for want of space.
     pub checkpoints_failed: u64,
+    /// Checkpoints that gave way to the next one, since too few replicas reported the same.
+    pub checkpoints_unreported: u64,
     /// Starts from a checkpoint.
     pub from_checkpoint: u64,
     /// Starts in which the power failed while the logs were read.
@@ -91,6 +93,8 @@ pub(crate) struct ForPeers {
     pub(crate) links: Vec<(usize, LinkId)>,
     /// What cores were told is chosen.
     pub(crate) told: Vec<(Slot, Hash)>,
+    /// Checkpoints whose digest was reported, or, without one, that are active.
+    pub(crate) checkpoints: Vec<(Slot, Option<Hash>)>,
 }
 
 /// The replica.
@@ -410,6 +414,17 @@ impl Replica {
                     self.quarantined = Some(quarantine);
                     self.seen.quarantines += 1;
                 }
+                Output::CheckpointReported { slot, digest } => {
+                    self.for_peers.checkpoints.push((slot, Some(digest)));
+                }
+                Output::PeerStateDiverged { slot, replica, .. } => {
+                    hold!(
+                        "outputs",
+                        self.expected.diverges == Some(replica),
+                        "C7: replica {replica} has another state after slot {slot}"
+                    );
+                    self.seen.peers_diverged += 1;
+                }
                 Output::OutcomesFull { log, slot, .. } => {
                     panic!("[outputs] no room in log {log} for slot {slot}")
                 }
@@ -418,7 +433,11 @@ impl Replica {
                     panic!("slot {slot} of shard {shard} diverged");
                 }
                 Output::Checkpoint(end) => match end.result {
-                    Ok(_) => self.seen.checkpoints += 1,
+                    Ok(_) => {
+                        self.seen.checkpoints += 1;
+                        self.for_peers.checkpoints.push((end.slot, None));
+                    }
+                    Err(CheckpointFailure::Unreported { .. }) => self.seen.checkpoints_unreported += 1,
                     Err(reason) => {
                         let full = self.faults.segments_left.is_some();
                         assert!(full, "a checkpoint after slot {} failed: {reason}", end.slot);

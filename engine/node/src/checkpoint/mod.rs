@@ -6,16 +6,18 @@
 //! | `mod.rs` | the core's part: from the shards' steps to a report |
 //! | `part.rs` | one shard's records: written, durable, read back and compared |
 //! | `coordinator.rs` | the control core's part: when one is taken, and that it becomes active |
+//! | `reports.rs` | what replicas report of their checkpoints, compared |
 //! | `retention.rs` | which segments are still wanted |
 //!
 //! Nothing waits for a checkpoint, so each turn of the core takes one step of it at most, after everything else.
 
 mod coordinator;
 mod part;
+mod reports;
 mod retention;
 
-pub use coordinator::{CheckpointEnd, CoordinatorStart};
-pub(crate) use coordinator::{Coordinator, Updated};
+pub use coordinator::{CheckpointEnd, CheckpointFailure, CoordinatorStart};
+pub(crate) use coordinator::{Coordinator, Say, Updated};
 pub(crate) use retention::Retention;
 
 use alloc::string::{String, ToString};

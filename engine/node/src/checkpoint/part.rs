@@ -208,8 +208,10 @@ impl Part {
         let head = self.head.expect("records are read back once the head is written");
         let differs = PartFault::Differs(head.shard);
         match self.records[self.read].record {
-            PartRecord::Keys { .. } => {
-                payload.chunks(SAVED_KEY_BYTES).for_each(|key| self.keys_digest.add(key));
+            PartRecord::Keys { first, .. } => {
+                let keys = (first..).zip(payload.chunks(SAVED_KEY_BYTES));
+                let digested = keys.filter(|(number, _)| *number >= head.keys_digested_from);
+                digested.for_each(|(_, key)| self.keys_digest.add(key));
             }
             PartRecord::Entities { .. } => {
                 let mut rest = payload;

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use assize_wal::BlockBuffer;
-use assize_wire::peer::{DocketMessage, Lane, PeerRefused};
+use assize_wire::peer::{CheckpointTold, DocketMessage, Lane, PeerRefused};
 use assize_wire::{Hash, ReplicaId, Slot};
 
 /// What happened between this replica and its peers, in the order in which it did.
@@ -83,6 +83,10 @@ pub enum FromPeer {
         /// The message.
         message: DocketMessage,
     },
+    /// Control lane: what became of a checkpoint there.
+    Checkpoint(CheckpointTold),
+    /// Control lane: the peer wants to know what became of the checkpoint after this slot.
+    CheckpointWanted(Slot),
     /// Shard lane: a stripe, as the payload of a record to be logged.
     ///
     /// It is copied once, out of the buffer that it was received in; the design wants none, which takes a receive

@@ -30,6 +30,10 @@ pub enum PeerKind {
     Alive = 6,
     /// Control lane: a message of the Docket.
     Docket = 16,
+    /// Control lane: what a checkpoint came to.
+    Checkpoint = 17,
+    /// Control lane: tell me what this checkpoint came to.
+    CheckpointWanted = 18,
     /// Shard lane: a sealed stripe.
     Stripe = 32,
     /// Shard lane: send me this stripe.
@@ -50,7 +54,7 @@ pub enum PeerKind {
 
 impl PeerKind {
     /// All of them.
-    pub const ALL: [PeerKind; 15] = [
+    pub const ALL: [PeerKind; 17] = [
         PeerKind::Hello,
         PeerKind::Welcome,
         PeerKind::Proof,
@@ -58,6 +62,8 @@ impl PeerKind {
         PeerKind::Redirect,
         PeerKind::Alive,
         PeerKind::Docket,
+        PeerKind::Checkpoint,
+        PeerKind::CheckpointWanted,
         PeerKind::Stripe,
         PeerKind::StripeWanted,
         PeerKind::StripeMissing,

@@ -1,5 +1,5 @@
-//! What two replicas say to each other once each has proved itself: on the control lane the Dockets' messages, on a
-//! shard's lane stripes and copies.
+//! What two replicas say to each other once each has proved itself: on the control lane the Dockets' messages and
+//! what checkpoints came to, on a shard's lane stripes and copies.
 
 use alloc::vec::Vec;
 
@@ -20,6 +20,10 @@ pub enum PeerMessage<'a> {
         /// The message.
         message: DocketMessage,
     },
+    /// Control lane: what became of the checkpoint after `slot` here (C7).
+    Checkpoint(CheckpointTold),
+    /// Control lane: tell me that of this slot.
+    CheckpointWanted(Slot),
     /// Shard lane: a sealed stripe. What is wrong inside it is found by those who evaluate it (D4).
     Stripe {
         /// Its bytes, at most [`STRIPE_BYTES_MAX`].
@@ -62,12 +66,26 @@ pub enum PeerMessage<'a> {
     },
 }
 
+/// What a replica says of a checkpoint (C7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointTold {
+    /// The flagged slot.
+    pub slot: Slot,
+    /// Over the heads of its parts, computed from the bytes at rest; never [`Hash::ZERO`]. None if the sender took none
+    /// after this slot, could not finish it, or does not know any more.
+    pub digest: Option<Hash>,
+    /// The slot of the sender's active checkpoint, 0 if it has none. What is at or below it is gone from its log.
+    pub active: Slot,
+}
+
 impl<'a> PeerMessage<'a> {
     /// The kind of its frame.
     #[must_use]
     pub fn kind(&self) -> PeerKind {
         match self {
             PeerMessage::Docket { .. } => PeerKind::Docket,
+            PeerMessage::Checkpoint(_) => PeerKind::Checkpoint,
+            PeerMessage::CheckpointWanted(_) => PeerKind::CheckpointWanted,
             PeerMessage::Stripe { .. } => PeerKind::Stripe,
             PeerMessage::StripeWanted(_) => PeerKind::StripeWanted,
             PeerMessage::StripeMissing(_) => PeerKind::StripeMissing,
@@ -85,6 +103,8 @@ impl<'a> PeerMessage<'a> {
         PEER_FRAME_HEADER_BYTES
             + match self {
                 PeerMessage::Docket { message, .. } => docket_bytes(message),
+                PeerMessage::Checkpoint(_) => CHECKPOINT_BYTES,
+                PeerMessage::CheckpointWanted(_) => 16,
                 PeerMessage::Stripe { bytes } => LENGTH_BYTES + padded(bytes.len()),
                 PeerMessage::StripeWanted(_) | PeerMessage::StripeMissing(_) => 32,
                 PeerMessage::Copies(copies) => LENGTH_BYTES + padded(copies.len() * COPY_BYTES),
@@ -101,6 +121,15 @@ impl<'a> PeerMessage<'a> {
     pub fn encode(&self, out: &mut Vec<u8>) {
         write_peer_frame(out, self.kind(), |out| match self {
             PeerMessage::Docket { clock_ns, message } => encode_docket(*clock_ns, message, out),
+            PeerMessage::Checkpoint(CheckpointTold { slot, digest, active }) => {
+                assert_ne!(*digest, Some(Hash::ZERO), "no digest is zero");
+                out.extend_from_slice(&slot.0.to_le_bytes());
+                out.extend_from_slice(&active.0.to_le_bytes());
+                out.extend_from_slice(&digest.unwrap_or(Hash::ZERO).0);
+            }
+            PeerMessage::CheckpointWanted(slot) => {
+                out.extend_from_slice(&u128::from(slot.0).to_le_bytes());
+            }
             PeerMessage::Stripe { bytes } => {
                 assert!(bytes.len() <= STRIPE_BYTES_MAX, "a stripe of {} bytes", bytes.len());
                 out.extend_from_slice(&(bytes.len() as u128).to_le_bytes());
@@ -149,6 +178,20 @@ impl<'a> PeerMessage<'a> {
             PeerKind::Docket => {
                 let (clock_ns, message) = parse_docket(payload)?;
                 Ok(PeerMessage::Docket { clock_ns, message })
+            }
+            PeerKind::Checkpoint => {
+                let bytes = <[u8; CHECKPOINT_BYTES]>::try_from(payload).map_err(|_| length)?;
+                let (slots, digest) = bytes.split_at(16);
+                let slots = u128::from_le_bytes(slots.try_into().map_err(|_| length)?);
+                let digest = digest.try_into().map(Hash).map_err(|_| length)?;
+                let (slot, active) = (Slot(slots as u64), Slot((slots >> 64) as u64));
+                let digest = Some(digest).filter(|digest| *digest != Hash::ZERO);
+                Ok(PeerMessage::Checkpoint(CheckpointTold { slot, digest, active }))
+            }
+            PeerKind::CheckpointWanted => {
+                let bytes = <[u8; 16]>::try_from(payload).map_err(|_| length)?;
+                zero("padding", &bytes[8..])?;
+                Ok(PeerMessage::CheckpointWanted(Slot(u128::from_le_bytes(bytes) as u64)))
             }
             PeerKind::Stripe => {
                 let bytes = counted(kind, payload, 1, STRIPE_BYTES_MAX)?;
@@ -240,6 +283,9 @@ fn copy(bytes: &[u8; COPY_BYTES]) -> (Slot, Hash) {
 
 /// Bytes of the count before a stripe or copies.
 const LENGTH_BYTES: usize = 16;
+
+/// Bytes of what is told of a checkpoint.
+const CHECKPOINT_BYTES: usize = 48;
 
 /// Bytes of a slot and a digest.
 const COPY_BYTES: usize = 40;

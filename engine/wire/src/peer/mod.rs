@@ -16,5 +16,5 @@ pub use frame::{
     write_peer_frame,
 };
 pub use hello::{Lane, PeerHello, PeerIdentity, PeerProof, PeerWelcome};
-pub use message::PeerMessage;
+pub use message::{CheckpointTold, PeerMessage};
 pub use refused::{PeerRedirect, PeerRefusal, PeerRefused};

@@ -137,6 +137,9 @@ impl ClusterWorld {
         for (slot, hash) in replica.for_peers.told.drain(..) {
             self.checkers.told_chosen(at, slot, hash);
         }
+        for (slot, digest) in replica.for_peers.checkpoints.drain(..) {
+            self.checkers.checkpoint(at, slot, digest);
+        }
     }
 
     /// Steps until it is so.
