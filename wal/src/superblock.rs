@@ -97,7 +97,7 @@ pub struct CheckpointRef {
     pub ballot: Ballot,
     /// The hash of the slot's manifest, which the next one chains to.
     pub manifest: Hash,
-    /// Over the heads of its parts ([`assize_wire::checkpoint::digest_of`]).
+    /// Over the heads of its parts, the time and the manifest ([`assize_wire::checkpoint::digest_of`]).
     pub digest: Hash,
 }
 

@@ -99,7 +99,7 @@ impl Logs {
             time: StreamTime(3),
             ballot: Ballot::new(2, ReplicaId(0)),
             manifest: Hash([4; 32]),
-            digest: digest_of(heads),
+            digest: digest_of(StreamTime(3), Hash([4; 32]), heads),
         });
     }
 

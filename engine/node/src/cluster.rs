@@ -55,6 +55,8 @@ impl Core {
             (shard, FromPeer::EventDiffers { slot, index, piece }) => {
                 self.take_event_differs(from, shard, slot, index, &piece);
             }
+            (shard, FromPeer::PartWanted { slot, index }) => self.give_part(from, shard, slot, index),
+            (shard, FromPeer::Part(part)) => self.take_part(from, shard, part),
             (shard, message) => panic!("{message:?} came on the lane of shard {shard}"),
         }
     }

@@ -163,7 +163,9 @@ impl Core {
                 Updated::Promise(ballot) => self.control().docket.handle_promise_durable(ballot),
                 // It is acted on already.
                 Updated::Quarantine => {}
+                Updated::TakenOver(slot) => self.outputs.push_back(Output::StartAgain { slot }),
                 Updated::Checkpoint(active, end) => {
+                    self.control().docket.handle_checkpoint(active.slot);
                     self.outputs.push_back(Output::Checkpoint(end));
                     self.control().accepts.retain(|slot, _| *slot > active.slot);
                     for core in self.layout.cores() {
@@ -438,13 +440,19 @@ impl Core {
     fn step_coordinator(&mut self) -> bool {
         let now = self.now.monotonic_ns;
         let mut any = false;
-        self.control().coordinator.handle_time(now);
+        let published = self.control().docket.watermarks().published;
+        self.control().coordinator.handle_time(published, now);
+        if let Some((from, offer)) = self.control().coordinator.poll_take_over() {
+            any = true;
+            self.outputs.push_back(Output::TakingOver { from, slot: offer.slot });
+            self.tell_cores(|| CoreMessage::TakeOver { from, slot: offer.slot, time: offer.time });
+        }
         while let Some(say) = self.control().coordinator.poll_say() {
             any = true;
             match say {
                 Say::Told(to, told) => {
                     if let (None, CheckpointTold { slot, digest: Some(digest), active }) = (to, told)
-                        && active < slot
+                        && active.is_none_or(|active| active.slot < slot)
                     {
                         self.outputs.push_back(Output::CheckpointReported { slot, digest });
                     }

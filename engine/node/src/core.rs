@@ -150,7 +150,7 @@ impl Core {
             id == layout.control,
             "the control core runs the Docket, no other does"
         );
-        let CoreStart { logs, index, stored, retention, live, tip, stripes, accepts, mark } = start;
+        let CoreStart { logs, index, stored, checkpoints, tip, stripes, accepts, mark } = start;
         let segment_bytes = logs.outcomes.identity().segment_bytes;
         let usher = Usher::new(id, Arc::clone(&layout), routing, domains, guard, limits, segment_bytes);
         assert_eq!(usher.seats.len(), shards.len(), "core {id} has other shards than the layout gives it");
@@ -194,7 +194,7 @@ impl Core {
             shards,
             log: logs.stripes,
             outcomes: OutcomeStream::new(logs.outcomes, index, stored),
-            checkpoints: Checkpoints::new(logs.parts, logs.keys, retention, live),
+            checkpoints: Checkpoints::new(logs.parts, logs.keys, checkpoints),
             control,
             stripes,
             pending: Pending::default(),
@@ -424,6 +424,11 @@ impl Core {
             }
             CoreMessage::Checkpoint(report) => self.take_report(report),
             CoreMessage::CheckpointActive(active) => self.checkpoint_active(&active),
+            CoreMessage::TakeOver { from, slot, time } => self.take_over(from, slot, time),
+            CoreMessage::PartGone { from, slot } => {
+                let now = self.now.monotonic_ns;
+                self.control().coordinator.handle_part_gone(from, slot, now);
+            }
             CoreMessage::ShortOfRoom => self.control().coordinator.handle_short_of_room(),
             CoreMessage::Doubt(quarantine) => self.take_doubt(quarantine),
             CoreMessage::Quarantined(quarantine) => self.enter_quarantine(quarantine),

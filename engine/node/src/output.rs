@@ -120,6 +120,18 @@ pub enum Output {
         /// The one that it reported.
         found: Hash,
     },
+    /// The control core: what this replica lacks is gone from its peers' logs, and it takes over a checkpoint of one.
+    TakingOver {
+        /// Whose.
+        from: ReplicaId,
+        /// Its slot.
+        slot: Slot,
+    },
+    /// The control core: a peer's checkpoint is active here. The replica must be started again, to begin from it.
+    StartAgain {
+        /// Its slot.
+        slot: Slot,
+    },
     /// The control core: a checkpoint is active, or failed.
     Checkpoint(CheckpointEnd),
     /// In a cluster of one, a replayed stripe has another digest than the one published before the restart (C4): this

@@ -30,7 +30,7 @@ use core::fmt;
 use zerocopy::little_endian::{U16, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::{DomainId, EntityId, Hash, ShardId, Slot};
+use crate::{DomainId, EntityId, Hash, ShardId, Slot, StreamTime};
 
 /// A shard's part of a checkpoint, but for the entities and keys themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,11 +100,14 @@ impl PartHead {
     }
 }
 
-/// The digest of a checkpoint: blake3 over the heads of its parts, by shard.
+/// The digest of a checkpoint: blake3 over its slot's stream time and the hash of its manifest, then the heads of its
+/// parts, by shard.
 #[must_use]
-pub fn digest_of(heads: &[PartHead]) -> Hash {
+pub fn digest_of(time: StreamTime, manifest: Hash, heads: &[PartHead]) -> Hash {
     assert!(heads.is_sorted_by_key(|head| head.shard), "heads are digested by shard");
-    let mut bytes = alloc::vec::Vec::with_capacity(heads.len() * PART_HEAD_BYTES);
+    let mut bytes = alloc::vec::Vec::with_capacity(40 + heads.len() * PART_HEAD_BYTES);
+    bytes.extend_from_slice(&time.0.to_le_bytes());
+    bytes.extend_from_slice(&manifest.0);
     heads.iter().for_each(|head| bytes.extend_from_slice(&head.encode()));
     Hash::of(&bytes)
 }
@@ -275,7 +278,8 @@ mod tests {
             let mut flipped = bytes;
             flipped[at] ^= 0x10;
             let read = PartHead::parse(&flipped);
-            assert!(read.is_err() || digest_of(&[read.unwrap()]) != digest_of(&[head()]), "byte {at}");
+            let digest = |head| digest_of(StreamTime(5), Hash([6; 32]), &[head]);
+            assert!(read.is_err() || digest(read.unwrap()) != digest(head()), "byte {at}");
         }
         for length in 0..bytes.len() {
             assert!(PartHead::parse(&bytes[..length]).is_err());

@@ -41,6 +41,10 @@ pub struct Seen {
     pub checkpoints_failed: u64,
     /// Checkpoints that gave way to the next one, since too few replicas reported the same.
     pub checkpoints_unreported: u64,
+    /// Times that it began to take over a checkpoint of a peer, and that it did.
+    pub taking_over: u64,
+    /// Of these, those that were completed.
+    pub taken_over: u64,
     /// Starts from a checkpoint.
     pub from_checkpoint: u64,
     /// Starts in which the power failed while the logs were read.
@@ -134,6 +138,8 @@ pub struct Replica {
     pub(crate) invariants_every_steps: u64,
     /// A write or flush failed: it does nothing more until it went down (L3).
     pub failed: bool,
+    /// It has taken over a checkpoint, and is to be started again.
+    pub start_again: bool,
     pub(crate) steps: u64,
     /// Pairs of cores between which messages are under way, the last to send at the end.
     pub(crate) pushed: Vec<(usize, usize)>,
@@ -198,6 +204,7 @@ impl Replica {
             falsify_digests: false,
             invariants_every_steps: options.invariants_every_steps,
             failed: false,
+            start_again: false,
             steps: 0,
             pushed: Vec::new(),
             wall_offset_ns: 0,
@@ -238,7 +245,7 @@ impl Replica {
         self.quarantined = None;
         self.listening.fill(false);
         self.serving.fill(false);
-        self.failed = false;
+        (self.failed, self.start_again) = (false, false);
         for socket in &mut self.sockets {
             (socket.open, socket.closing) = (false, true);
             socket.sent.clear();
@@ -424,6 +431,12 @@ impl Replica {
                         "C7: replica {replica} has another state after slot {slot}"
                     );
                     self.seen.peers_diverged += 1;
+                }
+                Output::TakingOver { .. } => self.seen.taking_over += 1,
+                Output::StartAgain { slot } => {
+                    self.start_again = true;
+                    self.seen.taken_over += 1;
+                    self.for_peers.checkpoints.push((slot, None));
                 }
                 Output::OutcomesFull { log, slot, .. } => {
                     panic!("[outputs] no room in log {log} for slot {slot}")

@@ -70,7 +70,7 @@ pub(super) fn find(
 ) -> Option<RecoveredCheckpoint> {
     let heads = heads_of(scans, at);
     let read: Vec<PartHead> = heads.values().map(|(head, _)| *head).collect();
-    if digest_of(&read) != at.digest {
+    if digest_of(at.time, at.manifest, &read) != at.digest {
         let found = read.iter().map(|head| head.shard).collect();
         losses.push(Loss::CheckpointHeads { slot: at.slot, found });
         return None;

@@ -13,9 +13,10 @@ use assize_shards::clerk::table::Decision;
 use assize_wal::superblock::CheckpointRef;
 use assize_wal::{Completion, DeviceError, LogCut, Operation, Quarantine, Superblock, SuperblockStore};
 use assize_wire::checkpoint::{PartHead, digest_of};
-use assize_wire::peer::CheckpointTold;
+use assize_wire::peer::{CheckpointOffer, CheckpointTold};
 use assize_wire::{Ballot, Hash, ReplicaId, Slot, StreamTime};
 
+use super::fetching::Offers;
 use super::reports::Reports;
 use super::{ActiveCheckpoint, CheckpointReport};
 use crate::limits::CHECKPOINT_ASK_NS;
@@ -77,8 +78,9 @@ pub(crate) struct Coordinator {
     /// A slot is flagged and not chosen yet.
     flagged: Option<Slot>,
     stage: Stage,
-    /// The active checkpoint's slot.
-    active: Slot,
+    /// The active checkpoint, as it is offered to peers.
+    active: Option<CheckpointRef>,
+    offers: Offers,
     /// Told through this slot.
     chosen: Slot,
     reports: Reports,
@@ -87,8 +89,12 @@ pub(crate) struct Coordinator {
     says: VecDeque<Say>,
     ends: VecDeque<CheckpointEnd>,
     findings: VecDeque<Finding>,
-    /// This replica's state is not that of the others, or they have none: no checkpoint of it counts any more (C5).
-    doubted: bool,
+    /// No checkpoint of this replica's state counts any more: the others have another, or none in common (C5); or it is
+    /// about to start again from one of theirs.
+    ended: bool,
+    take_over: Option<(ReplicaId, CheckpointOffer)>,
+    /// A peer's was to be taken over since the start: reports of what was given up for it may still come.
+    has_fetched: bool,
     /// Promises that are being written: the superblock's sequence that has them, ascending.
     promises: VecDeque<(u64, Ballot)>,
     /// Quarantines that are being written, likewise.
@@ -103,6 +109,8 @@ pub(crate) enum Updated {
     Quarantine,
     /// This checkpoint is active.
     Checkpoint(ActiveCheckpoint, CheckpointEnd),
+    /// A peer's is, and this replica is to start again from it.
+    TakenOver(Slot),
 }
 
 /// What is said to peers on the control lane. What is lost is said again when it is asked for, or on a new connection.
@@ -128,7 +136,17 @@ enum Stage {
     /// The superblock is being written.
     Activating {
         sequence: u64,
+        at: CheckpointRef,
         active: ActiveCheckpoint,
+        taken_over: bool,
+    },
+    /// Cores take a peer's over.
+    Fetching {
+        gathering: Gathering,
+        offer: CheckpointOffer,
+        from: ReplicaId,
+        /// When another peer is looked for, if nothing comes of it.
+        again_at: u64,
     },
 }
 
@@ -148,9 +166,9 @@ impl Coordinator {
         let CoordinatorStart { superblock, checkpoint_bytes, cores } = start;
         let Greeting { replica, copies, .. } = *greeting;
         let mut reports = Reports::new(replica, copies);
-        let active = superblock.checkpoint.map_or(Slot::ZERO, |checkpoint| checkpoint.slot);
-        if let Some(checkpoint) = &superblock.checkpoint {
-            reports.note(replica, active, Some(checkpoint.digest));
+        let active = superblock.checkpoint;
+        if let Some(checkpoint) = &active {
+            reports.note(replica, checkpoint.slot, Some(checkpoint.digest));
         }
         let found = assize_wal::superblock::FoundSuperblock { superblock, rewrite: None };
         Coordinator {
@@ -163,13 +181,16 @@ impl Coordinator {
             flagged: None,
             stage: Stage::None,
             active,
-            chosen: active,
+            chosen: active.map_or(Slot::ZERO, |active| active.slot),
             reports,
             connected: BTreeSet::new(),
             says: VecDeque::new(),
             ends: VecDeque::new(),
             findings: VecDeque::new(),
-            doubted: false,
+            ended: false,
+            take_over: None,
+            has_fetched: false,
+            offers: Offers::default(),
             promises: VecDeque::new(),
             quarantines: VecDeque::new(),
         }
@@ -194,9 +215,9 @@ impl Coordinator {
             Stage::Gathered { gathering, .. } => {
                 !self.reports.can_agree(gathering.slot, self.connected.iter().copied())
             }
-            Stage::Taken(_) | Stage::Activating { .. } => false,
+            Stage::Taken(_) | Stage::Activating { .. } | Stage::Fetching { .. } => false,
         };
-        over && self.flagged.is_none() && !self.doubted
+        over && self.flagged.is_none() && !self.ended
     }
 
     /// A core has no room for more events.
@@ -237,38 +258,40 @@ impl Coordinator {
             return false;
         }
         match &self.stage {
-            Stage::None if !self.doubted => {}
-            Stage::Gathered { gathering, .. } => {
-                let slot = gathering.slot;
-                let reports = self.reports.seen(slot).len();
-                let result = Err(CheckpointFailure::Unreported { reports });
-                self.ends.push_back(CheckpointEnd { slot, result });
-            }
+            Stage::None if !self.ended => {}
+            Stage::Gathered { .. } => self.give_way(),
             _ => {
                 self.report_none(slot);
                 return false;
             }
         }
-        self.stage = Stage::Taken(Gathering {
-            slot,
-            time,
-            ballot,
-            manifest,
-            heads: Vec::new(),
-            cuts: Vec::new(),
-            reported: 0,
-            failed: None,
-        });
+        self.stage = Stage::Taken(Gathering::new(slot, time, manifest, ballot));
         true
+    }
+
+    /// What waits for reports gives way to the next one.
+    fn give_way(&mut self) {
+        if let Stage::Gathered { gathering, .. } = core::mem::replace(&mut self.stage, Stage::None) {
+            let slot = gathering.slot;
+            let reports = self.reports.seen(slot).len();
+            self.ends
+                .push_back(CheckpointEnd { slot, result: Err(CheckpointFailure::Unreported { reports }) });
+        }
     }
 
     /// A core has taken its part. With the last one this replica reports its digest, or that it has none.
     pub(crate) fn handle_report(&mut self, report: CheckpointReport, now_ns: u64) {
-        let Stage::Taken(gathering) = &mut self.stage else {
-            panic!("core {} reports a checkpoint after slot {} that is not taken", report.core, report.slot);
+        let gathering = match &mut self.stage {
+            Stage::Taken(gathering) | Stage::Fetching { gathering, .. } if gathering.slot == report.slot => {
+                gathering
+            }
+            // It was given up for a peer's.
+            _ if self.has_fetched => return,
+            _ => panic!(
+                "core {} reports a checkpoint after slot {} that is not taken",
+                report.core, report.slot
+            ),
         };
-        let slot = gathering.slot;
-        assert_eq!(slot, report.slot, "core {} reports another checkpoint", report.core);
         gathering.reported += 1;
         match report.part {
             Ok((heads, cuts)) => {
@@ -282,26 +305,57 @@ impl Coordinator {
         if gathering.reported < self.cores {
             return;
         }
-        let Stage::Taken(mut gathering) = core::mem::replace(&mut self.stage, Stage::None) else {
-            unreachable!("it was looked at above");
-        };
+        gathering.heads.sort_by_key(|head| head.shard);
+        match core::mem::replace(&mut self.stage, Stage::None) {
+            Stage::Taken(gathering) => self.gathered(gathering, now_ns),
+            Stage::Fetching { gathering, offer, .. } => self.fetched(gathering, offer, now_ns),
+            _ => unreachable!("it was looked at above"),
+        }
+    }
+
+    fn gathered(&mut self, gathering: Gathering, now_ns: u64) {
+        let slot = gathering.slot;
         if let Some(reason) = gathering.failed {
             self.ends.push_back(CheckpointEnd { slot, result: Err(CheckpointFailure::Part(reason)) });
             self.report_none(slot);
             return;
         }
-        gathering.heads.sort_by_key(|head| head.shard);
-        self.reports.note(self.replica, slot, Some(digest_of(&gathering.heads)));
+        self.reports.note(self.replica, slot, Some(gathering.digest()));
         self.stage = Stage::Gathered { gathering, ask_at: now_ns + CHECKPOINT_ASK_NS };
         self.tell(None, slot);
         self.compare();
     }
 
+    /// Every part of a peer's checkpoint is here. C7: it is the one that was reported only if its digest, from the bytes at
+    /// rest here, is.
+    fn fetched(&mut self, gathering: Gathering, offer: CheckpointOffer, now_ns: u64) {
+        let slot = gathering.slot;
+        let failed = match gathering.failed.clone() {
+            Some(reason) => Some(reason),
+            None if gathering.digest() != offer.digest => {
+                Some(format!("what came has digest {}, and {} was offered", gathering.digest(), offer.digest))
+            }
+            None => None,
+        };
+        if let Some(reason) = failed {
+            let result = Err(CheckpointFailure::Part(format!("it could not be taken over: {reason}")));
+            self.ends.push_back(CheckpointEnd { slot, result });
+            self.offers.wait_again(now_ns);
+            return;
+        }
+        // P7: whatever leads under this ballot or a higher one has no other value at the slot.
+        self.activate(gathering, offer.digest, Some(offer.ballot));
+    }
+
     /// A peer says what became of a checkpoint there.
     pub(crate) fn handle_told(&mut self, from: ReplicaId, told: CheckpointTold) {
-        let CheckpointTold { slot, digest, .. } = told;
+        let CheckpointTold { slot, digest, active } = told;
         self.reports.note(from, slot, digest);
-        if slot > self.active {
+        if let Some(active) = &active {
+            self.reports.note(from, active.slot, Some(active.digest));
+        }
+        self.offers.note(from, active);
+        if slot > self.active_slot() {
             self.compare();
         } else if let (Some(Some(agreed)), Some(found)) = (self.reports.of(self.replica, slot), digest)
             && agreed != found
@@ -323,7 +377,7 @@ impl Coordinator {
         self.connected.insert(peer);
         let slot = match &self.stage {
             Stage::Gathered { gathering, .. } => gathering.slot,
-            _ => self.active,
+            _ => self.active_slot(),
         };
         self.tell(Some(peer), slot);
     }
@@ -331,10 +385,64 @@ impl Coordinator {
     /// A peer does not hear this replica any more.
     pub(crate) fn handle_disconnected(&mut self, peer: ReplicaId) {
         self.connected.remove(&peer);
+        self.offers.forget(peer);
+        if let Stage::Fetching { from, again_at, .. } = &mut self.stage
+            && *from == peer
+        {
+            *again_at = 0;
+        }
     }
 
-    /// Asks again those that have not reported.
-    pub(crate) fn handle_time(&mut self, now_ns: u64) {
+    /// A peer does not have what is taken over from it any more.
+    pub(crate) fn handle_part_gone(&mut self, peer: ReplicaId, slot: Slot, now_ns: u64) {
+        if let Stage::Fetching { gathering, from, again_at, .. } = &mut self.stage
+            && (*from, gathering.slot) == (peer, slot)
+        {
+            // It says what it has instead when that is active; not at once again and again.
+            *again_at = (*again_at).min(now_ns + FETCH_AGAIN_NS / 8);
+        }
+    }
+
+    /// Whether a peer's checkpoint must be taken over, or be taken from another peer.
+    fn look_at_offers(&mut self, now_ns: u64) {
+        let stranded = match &self.stage {
+            Stage::Fetching { again_at, .. } if now_ns >= *again_at => self.offers.best(),
+            Stage::None | Stage::Gathered { .. } | Stage::Taken(_) if !self.ended => {
+                self.offers.stranded(now_ns)
+            }
+            _ => None,
+        };
+        let Some((peer, found)) = stranded else { return };
+        let next = now_ns + FETCH_AGAIN_NS;
+        self.give_way();
+        match &mut self.stage {
+            // Parts that are complete stay; the rest comes from whoever has the same.
+            Stage::Fetching { offer, from, again_at, .. } if offer.digest == found.digest => {
+                (*from, *again_at) = (peer, next);
+            }
+            Stage::Fetching { offer, again_at, .. } if offer.slot >= found.slot => {
+                *again_at = next;
+                return;
+            }
+            stage => {
+                let CheckpointOffer { slot, time, manifest, ballot, .. } = found;
+                let gathering = Gathering::new(slot, time, manifest, ballot);
+                *stage = Stage::Fetching { gathering, offer: found, from: peer, again_at: next };
+            }
+        }
+        self.has_fetched = true;
+        self.take_over = Some((peer, found));
+    }
+
+    /// What the cores are to take over, and from whom.
+    pub(crate) fn poll_take_over(&mut self) -> Option<(ReplicaId, CheckpointOffer)> {
+        self.take_over.take()
+    }
+
+    /// Asks again those that have not reported. `published` is how far this replica is.
+    pub(crate) fn handle_time(&mut self, published: Slot, now_ns: u64) {
+        self.offers.note_published(published, now_ns);
+        self.look_at_offers(now_ns);
         let Stage::Gathered { gathering, ask_at } = &mut self.stage else { return };
         if now_ns >= *ask_at {
             *ask_at = now_ns + CHECKPOINT_ASK_NS;
@@ -346,9 +454,21 @@ impl Coordinator {
 
     /// When [`Coordinator::handle_time`] has something to do.
     pub(crate) fn next_due(&self) -> Option<u64> {
-        let Stage::Gathered { gathering, ask_at } = &self.stage else { return None };
-        let is_silent = |peer: &ReplicaId| self.reports.of(*peer, gathering.slot).is_none();
-        self.connected.iter().any(is_silent).then_some(*ask_at)
+        let stranded = self.offers.due().filter(|_| !self.ended);
+        match &self.stage {
+            Stage::Gathered { gathering, ask_at } => {
+                let is_silent = |peer: &ReplicaId| self.reports.of(*peer, gathering.slot).is_none();
+                let asks = self.connected.iter().any(is_silent).then_some(*ask_at);
+                [asks, stranded].into_iter().flatten().min()
+            }
+            Stage::Fetching { again_at, .. } => self.offers.best().map(|_| *again_at),
+            Stage::None | Stage::Taken(_) => stranded,
+            Stage::Activating { .. } => None,
+        }
+    }
+
+    fn active_slot(&self) -> Slot {
+        self.active.map_or(Slot::ZERO, |active| active.slot)
     }
 
     /// The next thing to be said to peers.
@@ -373,14 +493,23 @@ impl Coordinator {
 
     fn tell(&mut self, to: Option<ReplicaId>, slot: Slot) {
         let digest = self.reports.of(self.replica, slot).flatten();
-        self.says.push_back(Say::Told(to, CheckpointTold { slot, digest, active: self.active }));
+        let ballot = self.superblock.latest().promised;
+        let active = self.active.map(|active| CheckpointOffer {
+            slot: active.slot,
+            time: active.time,
+            manifest: active.manifest,
+            digest: active.digest,
+            // The slot was chosen under a ballot not above that one, or the one under which it was recorded here.
+            ballot: ballot.max(active.ballot),
+        });
+        self.says.push_back(Say::Told(to, CheckpointTold { slot, digest, active }));
     }
 
     /// C7: the Clerk's table over what was reported of the checkpoint that waits.
     fn compare(&mut self) {
         let Stage::Gathered { gathering, .. } = &self.stage else { return };
         let slot = gathering.slot;
-        let own = digest_of(&gathering.heads);
+        let own = gathering.digest();
         match self.reports.decide(slot) {
             Decision::Hold => {}
             Decision::Publish => {
@@ -392,7 +521,7 @@ impl Coordinator {
                 else {
                     unreachable!("it was looked at above");
                 };
-                self.activate(gathering, own);
+                self.activate(gathering, own, None);
             }
             Decision::Quarantine => {
                 let agreed = self.reports.agreed_against(slot, own).expect("a group agreed");
@@ -408,7 +537,7 @@ impl Coordinator {
     fn doubt(&mut self, finding: Finding) {
         self.findings.push_back(finding);
         self.stage = Stage::None;
-        self.doubted = true;
+        self.ended = true;
     }
 
     /// The next write of the superblock.
@@ -443,11 +572,15 @@ impl Coordinator {
             return Some(Updated::Promise(ballot));
         }
         match core::mem::replace(&mut self.stage, Stage::None) {
-            Stage::Activating { sequence, active } if sequence == updated => {
+            Stage::Activating { sequence, active, taken_over: true, .. } if sequence == updated => {
+                self.ended = true;
+                Some(Updated::TakenOver(active.slot))
+            }
+            Stage::Activating { sequence, at, active, .. } if sequence == updated => {
                 let entities = active.heads.iter().map(|head| head.entities).sum();
                 let keys = active.heads.iter().map(|head| head.keys_next - head.keys_from).sum();
                 let end = CheckpointEnd { slot: active.slot, result: Ok((entities, keys)) };
-                self.active = active.slot;
+                self.active = Some(at);
                 // What is below it is gone from this log from now on.
                 self.tell(None, active.slot);
                 Some(Updated::Checkpoint(active, end))
@@ -456,10 +589,16 @@ impl Coordinator {
         }
     }
 
-    fn activate(&mut self, gathering: Gathering, digest: Hash) {
+    /// `taken_over` from a peer that had promised this ballot.
+    fn activate(&mut self, gathering: Gathering, digest: Hash, taken_over: Option<Ballot>) {
         let Gathering { slot, time, ballot, manifest, heads, cuts, .. } = gathering;
+        let mut at = CheckpointRef { slot, time, ballot, manifest, digest };
         let sequence = self.superblock.handle_update(|superblock| {
-            superblock.checkpoint = Some(CheckpointRef { slot, time, ballot, manifest, digest });
+            if let Some(ballot) = taken_over {
+                superblock.promised = superblock.promised.max(ballot);
+                at.ballot = superblock.promised;
+            }
+            superblock.checkpoint = Some(at);
             for cut in &cuts {
                 superblock.cuts.retain(|known| known.log != cut.log);
             }
@@ -467,6 +606,20 @@ impl Coordinator {
             superblock.cuts.sort_by_key(|cut| cut.log);
         });
         let active = ActiveCheckpoint { slot, heads: Arc::new(heads), cuts: Arc::new(cuts) };
-        self.stage = Stage::Activating { sequence, active };
+        self.stage = Stage::Activating { sequence, at, active, taken_over: taken_over.is_some() };
     }
 }
+
+impl Gathering {
+    fn new(slot: Slot, time: StreamTime, manifest: Hash, ballot: Ballot) -> Gathering {
+        let (heads, cuts) = (Vec::new(), Vec::new());
+        Gathering { slot, time, ballot, manifest, heads, cuts, reported: 0, failed: None }
+    }
+
+    fn digest(&self) -> Hash {
+        digest_of(self.time, self.manifest, &self.heads)
+    }
+}
+
+/// A peer that sends nothing of its checkpoint any more is given up for another one after this long, in nanoseconds.
+const FETCH_AGAIN_NS: u64 = 2_000_000_000;

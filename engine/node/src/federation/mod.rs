@@ -30,13 +30,13 @@ use assize_wal::BlockBuffer;
 use assize_wire::ReplicaId;
 use assize_wire::limits::{PEER_HANDSHAKE_BYTES_MAX, PEER_PAYLOAD_BYTES_MAX};
 use assize_wire::peer::{
-    Lane, PeerFrame, PeerFrameError, PeerHello, PeerKind, PeerMessage, PeerMessageError, PeerParsed,
-    PeerRefusal, PeerRefused,
+    CheckpointRecord, Lane, PeerFrame, PeerFrameError, PeerHello, PeerKind, PeerMessage, PeerMessageError,
+    PeerParsed, PeerRefusal, PeerRefused,
 };
 
 pub use config::{FederationConfig, Secret};
 use entropy::Entropy;
-pub use event::{Dial, FederationEvent, FromPeer, Loss, RefusedPeer, Sent};
+pub use event::{Dial, FederationEvent, FromPeer, Loss, PartReceived, RefusedPeer, Sent};
 pub use link::LinkId;
 use link::{Links, Stage};
 use places::{Dialing, Places};
@@ -466,7 +466,9 @@ fn belongs(kind: PeerKind, lane: Lane) -> bool {
         | PeerKind::CopiesWanted
         | PeerKind::CopiesGone
         | PeerKind::EventDigests
-        | PeerKind::EventDiffers => matches!(lane, Lane::Shard(_)),
+        | PeerKind::EventDiffers
+        | PeerKind::PartWanted
+        | PeerKind::Part => matches!(lane, Lane::Shard(_)),
         PeerKind::Hello
         | PeerKind::Welcome
         | PeerKind::Proof
@@ -494,6 +496,12 @@ fn owned(message: PeerMessage<'_>) -> FromPeer {
         PeerMessage::CopiesGone { below } => FromPeer::CopiesGone { below },
         PeerMessage::EventDigests { slot, digests } => FromPeer::EventDigests { slot, digests },
         PeerMessage::EventDiffers { slot, index, piece } => FromPeer::EventDiffers { slot, index, piece },
+        PeerMessage::PartWanted { slot, index } => FromPeer::PartWanted { slot, index },
+        PeerMessage::Part(CheckpointRecord { slot, index, item, bytes }) => {
+            let mut buffer = BlockBuffer::for_record(bytes.len());
+            buffer.extend_from_slice(bytes);
+            FromPeer::Part(PartReceived { slot, index, item, buffer })
+        }
     }
 }
 

@@ -50,11 +50,15 @@ pub enum PeerKind {
     EventDigests = 38,
     /// Shard lane: the first event of a stripe that differs, as the sender evaluated it.
     EventDiffers = 39,
+    /// Shard lane: send me this record of your part of a checkpoint.
+    PartWanted = 40,
+    /// Shard lane: a record of a part.
+    Part = 41,
 }
 
 impl PeerKind {
     /// All of them.
-    pub const ALL: [PeerKind; 17] = [
+    pub const ALL: [PeerKind; 19] = [
         PeerKind::Hello,
         PeerKind::Welcome,
         PeerKind::Proof,
@@ -72,6 +76,8 @@ impl PeerKind {
         PeerKind::CopiesGone,
         PeerKind::EventDigests,
         PeerKind::EventDiffers,
+        PeerKind::PartWanted,
+        PeerKind::Part,
     ];
 
     /// The longest payload that is accepted. Whoever has not proved the secret makes nobody allocate more than a page.
@@ -82,6 +88,7 @@ impl PeerKind {
             | PeerKind::Stripe
             | PeerKind::Copies
             | PeerKind::EventDigests
+            | PeerKind::Part
             | PeerKind::EventDiffers => PEER_PAYLOAD_BYTES_MAX,
             _ => PEER_HANDSHAKE_BYTES_MAX,
         }

@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use super::checkpoint::{CHECKPOINT_BYTES, CheckpointRecord, CheckpointTold};
 use super::docket_bytes::{docket_bytes, encode_docket, parse_docket};
 use super::frame::write_peer_frame;
 use super::hello::zero;
@@ -64,18 +65,15 @@ pub enum PeerMessage<'a> {
         /// Its outcome, and what it changed, at most [`EVENT_PIECE_BYTES_MAX`] bytes.
         piece: Vec<u8>,
     },
-}
-
-/// What a replica says of a checkpoint (C7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CheckpointTold {
-    /// The flagged slot.
-    pub slot: Slot,
-    /// Over the heads of its parts, computed from the bytes at rest; never [`Hash::ZERO`]. None if the sender took none
-    /// after this slot, could not finish it, or does not know any more.
-    pub digest: Option<Hash>,
-    /// The slot of the sender's active checkpoint, 0 if it has none. What is at or below it is gone from its log.
-    pub active: Slot,
+    /// Shard lane: send me this record of your part of your active checkpoint.
+    PartWanted {
+        /// The checkpoint's slot.
+        slot: Slot,
+        /// Counts the part's records, from 0.
+        index: u64,
+    },
+    /// Shard lane: the record that was asked for.
+    Part(CheckpointRecord<'a>),
 }
 
 impl<'a> PeerMessage<'a> {
@@ -94,6 +92,8 @@ impl<'a> PeerMessage<'a> {
             PeerMessage::CopiesGone { .. } => PeerKind::CopiesGone,
             PeerMessage::EventDigests { .. } => PeerKind::EventDigests,
             PeerMessage::EventDiffers { .. } => PeerKind::EventDiffers,
+            PeerMessage::PartWanted { .. } => PeerKind::PartWanted,
+            PeerMessage::Part(_) => PeerKind::Part,
         }
     }
 
@@ -108,9 +108,12 @@ impl<'a> PeerMessage<'a> {
                 PeerMessage::Stripe { bytes } => LENGTH_BYTES + padded(bytes.len()),
                 PeerMessage::StripeWanted(_) | PeerMessage::StripeMissing(_) => 32,
                 PeerMessage::Copies(copies) => LENGTH_BYTES + padded(copies.len() * COPY_BYTES),
-                PeerMessage::CopiesWanted { .. } | PeerMessage::CopiesGone { .. } => 16,
+                PeerMessage::CopiesWanted { .. }
+                | PeerMessage::CopiesGone { .. }
+                | PeerMessage::PartWanted { .. } => 16,
                 PeerMessage::EventDigests { digests, .. } => 16 + digests.len() * 32,
                 PeerMessage::EventDiffers { piece, .. } => 16 + padded(piece.len()),
+                PeerMessage::Part(part) => part.payload_bytes(),
             }
     }
 
@@ -121,12 +124,7 @@ impl<'a> PeerMessage<'a> {
     pub fn encode(&self, out: &mut Vec<u8>) {
         write_peer_frame(out, self.kind(), |out| match self {
             PeerMessage::Docket { clock_ns, message } => encode_docket(*clock_ns, message, out),
-            PeerMessage::Checkpoint(CheckpointTold { slot, digest, active }) => {
-                assert_ne!(*digest, Some(Hash::ZERO), "no digest is zero");
-                out.extend_from_slice(&slot.0.to_le_bytes());
-                out.extend_from_slice(&active.0.to_le_bytes());
-                out.extend_from_slice(&digest.unwrap_or(Hash::ZERO).0);
-            }
+            PeerMessage::Checkpoint(told) => told.encode(out),
             PeerMessage::CheckpointWanted(slot) => {
                 out.extend_from_slice(&u128::from(slot.0).to_le_bytes());
             }
@@ -146,6 +144,11 @@ impl<'a> PeerMessage<'a> {
                     out.extend_from_slice(&digest.0);
                 }
             }
+            PeerMessage::PartWanted { slot, index } => {
+                out.extend_from_slice(&slot.0.to_le_bytes());
+                out.extend_from_slice(&index.to_le_bytes());
+            }
+            PeerMessage::Part(part) => part.encode(out),
             PeerMessage::CopiesWanted { from, through } => {
                 out.extend_from_slice(&from.0.to_le_bytes());
                 out.extend_from_slice(&through.0.to_le_bytes());
@@ -181,12 +184,7 @@ impl<'a> PeerMessage<'a> {
             }
             PeerKind::Checkpoint => {
                 let bytes = <[u8; CHECKPOINT_BYTES]>::try_from(payload).map_err(|_| length)?;
-                let (slots, digest) = bytes.split_at(16);
-                let slots = u128::from_le_bytes(slots.try_into().map_err(|_| length)?);
-                let digest = digest.try_into().map(Hash).map_err(|_| length)?;
-                let (slot, active) = (Slot(slots as u64), Slot((slots >> 64) as u64));
-                let digest = Some(digest).filter(|digest| *digest != Hash::ZERO);
-                Ok(PeerMessage::Checkpoint(CheckpointTold { slot, digest, active }))
+                CheckpointTold::parse(&bytes).map(PeerMessage::Checkpoint)
             }
             PeerKind::CheckpointWanted => {
                 let bytes = <[u8; 16]>::try_from(payload).map_err(|_| length)?;
@@ -250,6 +248,12 @@ impl<'a> PeerMessage<'a> {
                 let piece = rest[..bytes].to_vec();
                 Ok(PeerMessage::EventDiffers { slot: Slot(both as u64), index, piece })
             }
+            PeerKind::PartWanted => {
+                let bytes = <[u8; 16]>::try_from(payload).map_err(|_| length)?;
+                let both = u128::from_le_bytes(bytes);
+                Ok(PeerMessage::PartWanted { slot: Slot(both as u64), index: (both >> 64) as u64 })
+            }
+            PeerKind::Part => CheckpointRecord::parse(payload).map(PeerMessage::Part),
             PeerKind::Hello
             | PeerKind::Welcome
             | PeerKind::Proof
@@ -261,7 +265,12 @@ impl<'a> PeerMessage<'a> {
 }
 
 /// What a count of things of `each` bytes in the first 16 bytes says is behind it, without padding.
-fn counted(kind: PeerKind, payload: &[u8], each: usize, max: usize) -> Result<&[u8], PeerMessageError> {
+pub(super) fn counted(
+    kind: PeerKind,
+    payload: &[u8],
+    each: usize,
+    max: usize,
+) -> Result<&[u8], PeerMessageError> {
     let length = PeerMessageError::Length { kind, bytes: payload.len() };
     let (count, rest) = payload.split_first_chunk::<LENGTH_BYTES>().ok_or(length)?;
     let count = u128::from_le_bytes(*count);
@@ -282,10 +291,7 @@ fn copy(bytes: &[u8; COPY_BYTES]) -> (Slot, Hash) {
 }
 
 /// Bytes of the count before a stripe or copies.
-const LENGTH_BYTES: usize = 16;
-
-/// Bytes of what is told of a checkpoint.
-const CHECKPOINT_BYTES: usize = 48;
+pub(super) const LENGTH_BYTES: usize = 16;
 
 /// Bytes of a slot and a digest.
 const COPY_BYTES: usize = 40;

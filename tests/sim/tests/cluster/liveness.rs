@@ -117,6 +117,48 @@ fn c7_the_log_stays_bounded_while_a_replica_is_dead_for_ever() {
     });
 }
 
+/// L6, P7: whoever comes back when its peers' logs begin above what it has takes a checkpoint of theirs over. One of them
+/// may go down in the middle of that.
+/// TakenOver, StartedAgain.
+#[test]
+fn l6_a_replica_that_was_away_for_long_takes_a_checkpoint_over() {
+    each_seed("l6_a_replica_that_was_away", 0..6, |seed| {
+        let mut world = serving_with_checkpoints(seed);
+        let away = (seed % 3) as usize;
+        world.down(away, Down::Power);
+        let others: Vec<usize> = (0..3).filter(|at| *at != away).collect();
+        let recycled =
+            |world: &ClusterWorld| others.iter().all(|at| world.cluster.replicas[*at].seen.checkpoints >= 2);
+        while !recycled(&world) {
+            world.run(500);
+            assert!(world.cluster.steps < 300_000, "no checkpoint");
+        }
+        for at in &others {
+            // A restart forgets what is in memory only: manifests below the checkpoint.
+            world.down(*at, Down::Process);
+            world.start(*at);
+        }
+        world.start(away);
+        if seed % 2 == 1 {
+            let began = |world: &ClusterWorld| world.cluster.replicas[away].seen.taking_over > 0;
+            while !began(&world) {
+                world.run(20);
+                assert!(world.cluster.steps < 600_000, "it takes nothing over");
+            }
+            world.down(others[0], Down::Process);
+            world.run(200);
+            world.start(others[0]);
+        }
+        world.restart_again();
+        world.run(2000);
+        world.finish();
+        let seen = world.cluster.replicas[away].seen;
+        assert!(seen.taken_over > 0, "{seen:?}");
+        world.count();
+        world.stop_all();
+    });
+}
+
 /// What a replica's logs of stripes hold.
 fn log_bytes(world: &ClusterWorld, at: usize) -> u64 {
     let replica = &world.cluster.replicas[at];
