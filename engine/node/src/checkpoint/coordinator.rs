@@ -3,20 +3,17 @@
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::format;
-use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::fmt;
 
 use assize_shards::Finding;
 use assize_shards::clerk::table::Decision;
 use assize_wal::superblock::CheckpointRef;
-use assize_wal::{Completion, DeviceError, LogCut, Operation, Quarantine, Superblock, SuperblockStore};
-use assize_wire::checkpoint::{PartHead, digest_of};
+use assize_wal::{Completion, DeviceError, Operation, Quarantine, Superblock, SuperblockStore};
 use assize_wire::peer::{CheckpointOffer, CheckpointTold};
 use assize_wire::{Ballot, Hash, ReplicaId, Slot, StreamTime};
 
 use super::fetching::Offers;
+use super::gathering::{CheckpointEnd, CheckpointFailure, Gathering};
 use super::reports::Reports;
 use super::{ActiveCheckpoint, CheckpointReport};
 use crate::limits::CHECKPOINT_ASK_NS;
@@ -30,39 +27,6 @@ pub struct CoordinatorStart {
     pub checkpoint_bytes: u64,
     /// Cores of this replica.
     pub cores: usize,
-}
-
-/// How a checkpoint ended, for the operator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckpointEnd {
-    /// Its slot.
-    pub slot: Slot,
-    /// Entities and keys of all shards; or why the one before it stays active.
-    pub result: Result<(u64, u64), CheckpointFailure>,
-}
-
-/// Why a checkpoint came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CheckpointFailure {
-    /// A part of it failed here.
-    Part(String),
-    /// It was whole, and too few replicas had reported the same when the next one began (C7).
-    Unreported {
-        /// How many had reported any.
-        reports: usize,
-    },
-}
-
-impl fmt::Display for CheckpointFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CheckpointFailure::Part(reason) => f.write_str(reason),
-            CheckpointFailure::Unreported { reports } => write!(
-                f,
-                "{reports} replicas had reported their digests of it when the next one began, too few for it to count"
-            ),
-        }
-    }
 }
 
 /// The state of the control core.
@@ -148,17 +112,6 @@ enum Stage {
         /// When another peer is looked for, if nothing comes of it.
         again_at: u64,
     },
-}
-
-struct Gathering {
-    slot: Slot,
-    time: StreamTime,
-    ballot: Ballot,
-    manifest: Hash,
-    heads: Vec<PartHead>,
-    cuts: Vec<LogCut>,
-    reported: usize,
-    failed: Option<String>,
 }
 
 impl Coordinator {
@@ -607,17 +560,6 @@ impl Coordinator {
         });
         let active = ActiveCheckpoint { slot, heads: Arc::new(heads), cuts: Arc::new(cuts) };
         self.stage = Stage::Activating { sequence, at, active, taken_over: taken_over.is_some() };
-    }
-}
-
-impl Gathering {
-    fn new(slot: Slot, time: StreamTime, manifest: Hash, ballot: Ballot) -> Gathering {
-        let (heads, cuts) = (Vec::new(), Vec::new());
-        Gathering { slot, time, ballot, manifest, heads, cuts, reported: 0, failed: None }
-    }
-
-    fn digest(&self) -> Hash {
-        digest_of(self.time, self.manifest, &self.heads)
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `mod.rs` | the core's part: from the shards' steps to a report |
 //! | `part.rs` | one shard's records: written, durable, read back and compared |
 //! | `coordinator.rs` | the control core's part: when one is taken, and that it becomes active |
+//! | `gathering.rs` | what the cores report of one, and how it ended |
 //! | `reports.rs` | what replicas report of their checkpoints, compared |
 //! | `offered.rs` | the active checkpoint, given to a peer |
 //! | `incoming.rs` | a peer's, coming in |
@@ -17,6 +18,7 @@
 
 mod coordinator;
 mod fetching;
+mod gathering;
 mod incoming;
 mod offered;
 mod part;
@@ -24,8 +26,9 @@ mod reports;
 mod retention;
 mod take_over;
 
-pub use coordinator::{CheckpointEnd, CheckpointFailure, CoordinatorStart};
+pub use coordinator::CoordinatorStart;
 pub(crate) use coordinator::{Coordinator, Say, Updated};
+pub use gathering::{CheckpointEnd, CheckpointFailure};
 pub(crate) use retention::Retention;
 
 use alloc::string::{String, ToString};
