@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0..4 | magic | `ASZS` |
 //! | 4..6 | version | 3 |
-//! | 6 | quarantine | 0, or its kind (C5): 1 outcomes, 2 split brain, 3 replay, 4 state |
+//! | 6 | quarantine | 0, or its kind (C5): 1 outcomes, 2 split brain, 3 replay, 4 state, 5 to be rebuilt (R3) |
 //! | 7 | replica | replica id |
 //! | 8..12 | checksum | crc32c over the whole copy with this field zero |
 //! | 12..14 | cuts | number of cuts |

@@ -429,7 +429,7 @@ impl Core {
 
     /// A core has taken its part of a checkpoint.
     pub(crate) fn take_report(&mut self, report: CheckpointReport) {
-        if self.control().doubted {
+        if self.control().doubted && !self.control().coordinator.rebuilds() {
             return;
         }
         let now = self.now.monotonic_ns;

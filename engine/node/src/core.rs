@@ -306,8 +306,9 @@ impl Core {
             self.outputs.push_back(Output::OutcomesFull { log, shard, slot });
         }
         self.step_stop();
-        if self.quarantine.is_none() {
-            self.step_checkpoint();
+        match self.quarantine {
+            None => self.step_checkpoint(),
+            Some(_) => self.step_rebuild(),
         }
         self.poll_operations();
         // What a checkpoint told this core itself.
@@ -346,7 +347,10 @@ impl Core {
     pub fn next_deadline(&self) -> Option<u64> {
         let idle = self.log_busy_since.map(|since| since + IDLE_MARK_NS);
         let stalled = (self.connections.len() > 0).then_some(self.stalled_checked + STALLED_CHECK_NS);
-        let checkpoint = self.checkpoint_due().filter(|_| self.quarantine.is_none());
+        let checkpoint = match self.quarantine {
+            None => self.checkpoint_due(),
+            Some(_) => self.take_over_due(),
+        };
         let own = [idle, stalled, self.outcomes.next_due(), checkpoint];
         let of_peers = [self.federation.next_deadline(), self.stripes.next_due(), self.copies_due()];
         own.into_iter().chain(of_peers).chain([self.election_due()]).flatten().min()

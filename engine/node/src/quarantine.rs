@@ -72,6 +72,7 @@ impl Core {
         }
         self.outputs.push_back(Output::Quarantined(quarantine));
         self.control().coordinator.write_quarantine(quarantine);
+        self.control().coordinator.handle_quarantine();
         // Before they hear that this replica leads no more: nobody is to be answered.
         for core in self.layout.cores() {
             self.send(core, CoreMessage::Quarantined(quarantine));

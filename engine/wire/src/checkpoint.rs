@@ -57,6 +57,22 @@ pub struct PartHead {
 }
 
 impl PartHead {
+    /// Of a shard without anything.
+    #[must_use]
+    pub fn empty(slot: Slot, shard: ShardId) -> PartHead {
+        PartHead {
+            slot,
+            shard,
+            rooms: 0,
+            entities: 0,
+            keys_from: 0,
+            keys_next: 0,
+            keys_digested_from: 0,
+            entities_digest: SumDigest::EMPTY,
+            keys_digest: SumDigest::EMPTY,
+        }
+    }
+
     /// Its bytes.
     #[must_use]
     pub fn encode(&self) -> [u8; PART_HEAD_BYTES] {

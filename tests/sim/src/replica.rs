@@ -218,6 +218,20 @@ impl Replica {
         }
     }
 
+    /// An operator has its state rebuilt from the next start on, as `assize rebuild` does.
+    ///
+    /// # Panics
+    /// While it runs.
+    pub fn rebuild(&mut self) {
+        use assize_wal::SegmentReader;
+        assert!(self.cores.is_empty(), "it runs");
+        let device = &mut self.disk.device;
+        let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
+        let mut store = SuperblockStore::new(assize_wal::superblock::find(copies).unwrap());
+        store.handle_update(|superblock| superblock.quarantine = Some(Quarantine::REBUILD));
+        store.drive(|copy, blocks| device.write_superblock(copy, blocks)).unwrap();
+    }
+
     /// A formatted replica of this shape that serves, with nothing out of the ordinary.
     pub fn serving(shape: Shape, seed: u64) -> Replica {
         let mut replica = Replica::format(&Options::calm(shape), seed);

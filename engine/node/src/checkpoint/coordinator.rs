@@ -56,6 +56,8 @@ pub(crate) struct Coordinator {
     /// No checkpoint of this replica's state counts any more: the others have another, or none in common (C5); or it is
     /// about to start again from one of theirs.
     ended: bool,
+    /// What was evaluated here is to be replaced by a checkpoint of the others (R3).
+    rebuilds: bool,
     take_over: Option<(ReplicaId, CheckpointOffer)>,
     /// A peer's was to be taken over since the start: reports of what was given up for it may still come.
     has_fetched: bool,
@@ -118,9 +120,11 @@ impl Coordinator {
     pub(crate) fn new(start: CoordinatorStart, greeting: &Greeting) -> Coordinator {
         let CoordinatorStart { superblock, checkpoint_bytes, cores } = start;
         let Greeting { replica, copies, .. } = *greeting;
+        let rebuilds = superblock.quarantine.is_some_and(|quarantine| quarantine.is_rebuild());
+        let ended = superblock.quarantine.is_some();
         let mut reports = Reports::new(replica, copies);
         let active = superblock.checkpoint;
-        if let Some(checkpoint) = &active {
+        if let Some(checkpoint) = active.filter(|_| !ended) {
             reports.note(replica, checkpoint.slot, Some(checkpoint.digest));
         }
         let found = assize_wal::superblock::FoundSuperblock { superblock, rewrite: None };
@@ -140,7 +144,8 @@ impl Coordinator {
             says: VecDeque::new(),
             ends: VecDeque::new(),
             findings: VecDeque::new(),
-            ended: false,
+            ended,
+            rebuilds,
             take_over: None,
             has_fetched: false,
             offers: Offers::default(),
@@ -308,6 +313,9 @@ impl Coordinator {
             self.reports.note(from, active.slot, Some(active.digest));
         }
         self.offers.note(from, active);
+        if self.ended {
+            return;
+        }
         if slot > self.active_slot() {
             self.compare();
         } else if let (Some(Some(agreed)), Some(found)) = (self.reports.of(self.replica, slot), digest)
@@ -359,7 +367,11 @@ impl Coordinator {
     /// Whether a peer's checkpoint must be taken over, or be taken from another peer.
     fn look_at_offers(&mut self, now_ns: u64) {
         let stranded = match &self.stage {
-            Stage::Fetching { again_at, .. } if now_ns >= *again_at => self.offers.best(),
+            Stage::Fetching { again_at, .. } if now_ns < *again_at => None,
+            Stage::None | Stage::Fetching { .. } if self.rebuilds => {
+                self.offers.best().filter(|(_, offer)| self.may_rebuild_from(offer))
+            }
+            Stage::Fetching { .. } => self.offers.best(),
             Stage::None | Stage::Gathered { .. } | Stage::Taken(_) if !self.ended => {
                 self.offers.stranded(now_ns)
             }
@@ -385,6 +397,32 @@ impl Coordinator {
         }
         self.has_fetched = true;
         self.take_over = Some((peer, found));
+    }
+
+    /// C7, R3: `copies` replicas, not counting the one to be rebuilt, have reported it; and this replica's log reaches back
+    /// to it, so that what was accepted here goes on from there.
+    ///
+    /// 1. Replica 2 is wrong, and only replica 1 is there. Both reported the same digest before replica 2 was found out.
+    /// 2. Were replica 2 to count, it would be rebuilt from a state for which nobody but replica 1 can speak.
+    fn may_rebuild_from(&self, offer: &CheckpointOffer) -> bool {
+        let seen = self.reports.seen(offer.slot);
+        let others = seen.iter().filter(|(who, digest)| *who != self.replica && *digest == offer.digest);
+        others.count() >= self.reports.copies() && offer.slot >= self.active_slot()
+    }
+
+    /// Whether what was evaluated here is to be replaced.
+    pub(crate) fn rebuilds(&self) -> bool {
+        self.rebuilds
+    }
+
+    /// This replica is quarantined: its checkpoints are worth nothing to anybody (C5).
+    pub(crate) fn handle_quarantine(&mut self) {
+        self.ended = true;
+        self.stage = match core::mem::replace(&mut self.stage, Stage::None) {
+            // The superblock is being written, and says so when it is.
+            stage @ Stage::Activating { .. } => stage,
+            _ => Stage::None,
+        };
     }
 
     /// What the cores are to take over, and from whom.
@@ -445,9 +483,9 @@ impl Coordinator {
     }
 
     fn tell(&mut self, to: Option<ReplicaId>, slot: Slot) {
-        let digest = self.reports.of(self.replica, slot).flatten();
+        let digest = self.reports.of(self.replica, slot).flatten().filter(|_| !self.ended);
         let ballot = self.superblock.latest().promised;
-        let active = self.active.map(|active| CheckpointOffer {
+        let active = self.active.filter(|_| !self.ended).map(|active| CheckpointOffer {
             slot: active.slot,
             time: active.time,
             manifest: active.manifest,
@@ -549,6 +587,8 @@ impl Coordinator {
         let sequence = self.superblock.handle_update(|superblock| {
             if let Some(ballot) = taken_over {
                 superblock.promised = superblock.promised.max(ballot);
+                // R3: it ends by rebuilding, and only so.
+                superblock.quarantine = superblock.quarantine.filter(|quarantine| !quarantine.is_rebuild());
                 at.ballot = superblock.promised;
             }
             superblock.checkpoint = Some(at);

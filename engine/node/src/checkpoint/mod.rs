@@ -177,7 +177,8 @@ impl Checkpoints {
         }
         while let Some(Durable { sequence, entry, location, .. }) = keys.poll_durable() {
             if let assize_wal::Entry::Keys { shard, first, next } = entry {
-                let record = KeysRecord { shard, first, next, location };
+                let incarnation = keys.incarnation();
+                let record = KeysRecord { shard, first, next, incarnation, location };
                 retention.note_keys(&record);
                 known_keys.push(record);
             }

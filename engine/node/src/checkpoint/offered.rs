@@ -7,7 +7,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use assize_wal::recovery::{KeysRecord, RecoveredCheckpoint};
+use assize_wal::recovery::{KeysRecord, RecoveredCheckpoint, cover_keys};
 use assize_wal::{
     BlockBuffer, Log, OperationId, OutcomeIndex, ReadFault, ReadRecord, RecordLocation, SegmentId,
 };
@@ -96,18 +96,14 @@ impl Offered {
     pub(super) fn cover_keys(&mut self, known: &[KeysRecord]) {
         for part in &mut self.parts {
             let head = &part.head;
-            let mut covered = head.keys_from;
-            while covered < head.keys_next {
-                let of_shard = known.iter().filter(|keys| keys.shard == head.shard);
-                let best = of_shard.filter(|keys| keys.first <= covered).max_by_key(|keys| keys.next);
-                let Some(best) = best.filter(|best| best.next > covered) else {
+            match cover_keys(known, head.shard, head.keys_from, head.keys_next) {
+                Ok(keys) => part.keys = keys,
+                Err(number) => {
                     panic!(
-                        "key {covered} of shard {} is in no record, and the checkpoint is active",
+                        "key {number} of shard {} is in no record, and the checkpoint is active",
                         head.shard
-                    );
-                };
-                covered = best.next;
-                part.keys.push(*best);
+                    )
+                }
             }
         }
     }
@@ -272,7 +268,8 @@ mod tests {
 
     #[test]
     fn w5_the_keys_of_a_part_are_covered_by_as_few_records_as_there_are() {
-        let keys = |first, next| KeysRecord { shard: SHARD, first, next, location: at(first) };
+        let incarnation = Incarnation(1);
+        let keys = |first, next| KeysRecord { shard: SHARD, first, next, incarnation, location: at(first) };
         let mut offered = offered(4, 3);
         offered.cover_keys(&[keys(0, 3), keys(3, 5), keys(0, 4), keys(3, 7), keys(7, 9), keys(9, 12)]);
         let covered: Vec<_> = offered.parts[0].keys.iter().map(|keys| (keys.first, keys.next)).collect();

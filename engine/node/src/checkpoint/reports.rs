@@ -22,6 +22,10 @@ impl Reports {
         Reports { replica, copies: copies.into(), slots: BTreeMap::new() }
     }
 
+    pub(super) fn copies(&self) -> usize {
+        self.copies
+    }
+
     /// A replica, perhaps this one, reports its digest, or that it has none.
     pub(super) fn note(&mut self, who: ReplicaId, slot: Slot, digest: Option<Hash>) {
         let of_slot = self.slots.entry(slot).or_default();

@@ -46,6 +46,10 @@ impl Core {
         let (now, ttl_ns) = (self.now.monotonic_ns, self.greeting.warden_ttl_ns);
         let Checkpoints { parts, offered, sending, .. } = &mut self.checkpoints;
         let asked = Asked { peer, shard, slot, index };
+        if self.quarantine.is_some() {
+            // What lies here is worth nothing to anybody (C5).
+            *offered = Offered::default();
+        }
         sending.handle_wanted(asked, offered, self.outcomes.index(), ttl_ns, parts, now);
     }
 
@@ -58,6 +62,13 @@ impl Core {
             let record = CheckpointRecord { slot, index, item, bytes };
             self.send_peer(peer, Lane::Shard(shard), &PeerMessage::Part(record));
         }
+    }
+
+    /// While this replica is quarantined: only a peer's checkpoint is of any use.
+    pub(crate) fn step_rebuild(&mut self) {
+        self.checkpoints.take_in();
+        self.send_parts();
+        self.step_take_over();
     }
 
     /// The control core says whose checkpoint is to be taken over, at first and when it is to come from another peer.
@@ -133,7 +144,7 @@ impl Core {
     }
 
     /// When [`Core::step_take_over`] has something to do though nothing came.
-    pub(super) fn take_over_due(&self) -> Option<u64> {
+    pub(crate) fn take_over_due(&self) -> Option<u64> {
         let taking = self.checkpoints.taking.as_ref().filter(|taking| !taking.reported)?;
         let incoming = taking.incoming.as_ref()?;
         let reads = taking.parts.iter().any(Part::is_read_due).then_some(self.now.monotonic_ns);
