@@ -21,6 +21,7 @@ use crate::checkers::{Budget, hold};
 use crate::disk::{Disk, Down};
 use crate::left::LeftCheckpoint;
 use crate::options::{ClockHabits, Faults, Options, Schedule};
+use crate::seeds::trace;
 use crate::shape::{CLUSTER, EPOCH_NS, Shape};
 use crate::socket::Socket;
 
@@ -446,8 +447,12 @@ impl Replica {
                     );
                     self.seen.peers_diverged += 1;
                 }
-                Output::TakingOver { .. } => self.seen.taking_over += 1,
+                Output::TakingOver { from, slot } => {
+                    trace!("replica {} takes over the checkpoint {slot} of {from}", self.shape.replica);
+                    self.seen.taking_over += 1;
+                }
                 Output::StartAgain { slot } => {
+                    trace!("replica {} has taken over the checkpoint {slot}", self.shape.replica);
                     self.start_again = true;
                     self.seen.taken_over += 1;
                     self.for_peers.checkpoints.push((slot, None));
