@@ -28,6 +28,8 @@ pub struct Cli {
 pub enum Command {
     /// Prepare a replica's data directory and fix the agreed parameters
     Format(FormatCommand),
+    /// Have a replica's state replaced by that of the others: of one that is quarantined, or lost what it evaluated
+    Rebuild(RebuildCommand),
     /// Run a replica until SIGTERM
     Serve(ServeCommand),
     /// Format, serve and load a cluster in one go, check its books, report latencies
@@ -50,6 +52,14 @@ pub struct FormatCommand {
     /// What all replicas agree on.
     #[command(flatten)]
     pub agreed: FormatArgs,
+}
+
+/// `assize rebuild`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct RebuildCommand {
+    /// The replica's configuration. It must not be running
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
 }
 
 /// `assize serve`.

@@ -7,7 +7,7 @@ use assize_domain::DomainRegistry;
 use clap::Parser;
 
 use crate::boot;
-use crate::cli::{Cli, Command, FormatCommand};
+use crate::cli::{Cli, Command, FormatCommand, RebuildCommand};
 use crate::config::{self, Agreed, ConfigFile};
 use crate::demo;
 use crate::doctor;
@@ -27,6 +27,7 @@ pub fn run(domains: DomainRegistry) -> ExitCode {
     };
     let exit = match cli.command {
         Command::Format(command) => format(&command, &domains),
+        Command::Rebuild(command) => rebuild(&command),
         Command::Serve(command) => serve::serve(&command, domains),
         Command::Demo(command) => demo::demo(&command, &domains),
         Command::Doctor(command) => match doctor::run(&command, &mut io::stdout().lock()) {
@@ -78,6 +79,21 @@ fn format(command: &FormatCommand, domains: &DomainRegistry) -> Exit {
                 agreed.copies
             );
             print(&(formatted + &for_the_others(agreed)))
+        }
+        Err(error) => complain(&error, error.exit()),
+    }
+}
+
+fn rebuild(command: &RebuildCommand) -> Exit {
+    let marked = ConfigFile::load(&command.config).map_err(boot::BootError::Config);
+    match marked.and_then(|file| boot::rebuild(&file)) {
+        Ok(reason) => {
+            let reason = reason.map_or(String::new(), |reason| format!("it was quarantined: {reason}\n"));
+            print(
+                &(reason
+                    + "from its next start on this replica's state is replaced by a checkpoint of the others; what it promised \
+                   and accepted stays. Start it with `assize serve`\n"),
+            )
         }
         Err(error) => complain(&error, error.exit()),
     }

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::thread;
 
 use assize_domain::DomainRegistry;
-use assize_node::CheckpointEnd;
 use assize_node::boot::ReadError;
+use assize_node::{CheckpointEnd, CheckpointFailure};
 use assize_shards::StateDigest;
 use assize_wal::Quarantine;
-use assize_wire::Hash;
+use assize_wire::{Hash, Slot};
 use crossbeam_channel::{Sender, select, unbounded};
 
 use crate::boot::{self, BootError, Replica};
@@ -84,6 +84,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
                 }
                 Ok(Notice::Replayed(slot)) => replica.handle_replayed(slot),
                 Ok(Notice::Checkpoint(end)) => log_checkpoint(&end),
+                Ok(Notice::StartAgain(slot)) => return start_again(slot),
                 Ok(Notice::Peer(notice)) => peers.log(&notice),
                 Ok(Notice::Alarm(text)) => tracing::error!("{text}"),
                 Ok(Notice::ClockContradicted(true)) => {
@@ -141,7 +142,10 @@ fn log_checkpoint(end: &CheckpointEnd) {
     let slot = end.slot.0;
     match &end.result {
         Ok((entities, keys)) => tracing::info!(slot, entities, keys, "a checkpoint is active"),
-        Err(reason) => tracing::error!(slot, reason, "a checkpoint failed; the one before it stays active"),
+        Err(reason @ CheckpointFailure::Unreported { .. }) => {
+            tracing::warn!(slot, %reason, "a checkpoint came to nothing; the one before it stays active");
+        }
+        Err(reason) => tracing::error!(slot, %reason, "a checkpoint failed; the one before it stays active"),
     }
 }
 
@@ -152,6 +156,21 @@ fn log_quarantine(quarantine: &Quarantine) {
         "this replica publishes nothing and answers nobody any more; it still accepts, so that the others go on. Test this \
          machine's memory, CPU and disk, replace what is broken, then rebuild the replica's state from the others"
     );
+}
+
+/// A checkpoint of a peer was taken over: the process becomes a new one of the same program, arguments and number, and
+/// begins from it. Nothing of what it had in memory may go on, and nothing under way is of use to anybody.
+fn start_again(slot: Slot) -> Exit {
+    use std::os::unix::process::CommandExt;
+    tracing::warn!(slot = slot.0, "starting again from the checkpoint that was taken over");
+    let error = match std::env::current_exe() {
+        Ok(program) => std::process::Command::new(program).args(std::env::args_os().skip(1)).exec(),
+        Err(error) => error,
+    };
+    complain(
+        &format!("the program could not start itself again, so start it by hand: {error}"),
+        Exit::Internal,
+    )
 }
 
 fn fail(core: u16, failure: &Failure) -> Exit {

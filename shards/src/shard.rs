@@ -413,11 +413,15 @@ impl Shard {
         self.examined += 1;
         let (ordered, stripe, checkpoint) = (work.ordered.clone(), work.stripe.take(), work.checkpoint);
         let (slot, time) = (ordered.manifest.slot, ordered.manifest.time);
+        let flagged = ordered.manifest.checkpoint;
         if let Some(bytes) = stripe {
             self.examine(ordered, bytes);
         }
         if checkpoint {
             self.checkpoint_examined(slot, time);
+        }
+        if flagged || checkpoint {
+            self.flagged_examined();
         }
         true
     }

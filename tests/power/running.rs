@@ -148,7 +148,8 @@ fn run(
                 Notice::Peer(_)
                 | Notice::Alarm(_)
                 | Notice::ClockContradicted(_)
-                | Notice::Quarantined(_) => panic!("it has no peers"),
+                | Notice::Quarantined(_)
+                | Notice::StartAgain(_) => panic!("it has no peers"),
                 Notice::Halted { .. } => halted += 1,
                 Notice::Failed(core, failure) => {
                     let _ = serving.send(Err(failure.to_string()));

@@ -10,8 +10,8 @@ use crate::operation::SegmentId;
 /// A sparse index: one entry per outcomes record, rebuilt by the scan at start.
 #[derive(Clone, Debug, Default)]
 pub struct OutcomeIndex {
-    /// By shard and first slot. The chunks of a shard do not overlap: a later record for the same slots (after a
-    /// restart published them again) takes the earlier one's place.
+    /// By shard and first slot. A later record for the same slots (after a restart published them again) takes the
+    /// earlier one's place; none lies within another one.
     chunks: BTreeMap<(ShardId, Slot), Chunk>,
 }
 
@@ -20,6 +20,16 @@ impl OutcomeIndex {
     pub fn insert(&mut self, entry: &Entry, location: RecordLocation) {
         if let Entry::Outcomes { shard, first, last, time } = *entry {
             assert!(first <= last, "an outcomes record for slots {first} to {last}");
+            // What was taken over from a peer is cut elsewhere. Nothing that covers more may hide behind what covers less.
+            let below = self.chunks.range((shard, Slot::ZERO)..=(shard, first)).next_back();
+            if below.is_some_and(|(_, chunk)| chunk.last > last) {
+                return;
+            }
+            let covered =
+                |(_, begin): &(ShardId, Slot), chunk: &mut Chunk| *begin > first && chunk.last <= last;
+            let range = (shard, first)..=(shard, last);
+            let covered: alloc::vec::Vec<_> = self.chunks.extract_if(range, covered).collect();
+            drop(covered);
             self.chunks.insert((shard, first), Chunk { last, time, location });
         }
     }
@@ -55,8 +65,9 @@ impl OutcomeIndex {
     /// Every record, by shard and slot.
     pub fn iter(&self) -> impl Iterator<Item = OutcomeChunk> {
         let chunks = self.chunks.iter();
-        chunks.map(|((shard, _), chunk)| OutcomeChunk {
+        chunks.map(|((shard, first), chunk)| OutcomeChunk {
             shard: *shard,
+            first: *first,
             last: chunk.last,
             time: chunk.time,
             location: chunk.location,
@@ -76,6 +87,8 @@ impl OutcomeIndex {
 pub struct OutcomeChunk {
     /// Whose.
     pub shard: ShardId,
+    /// The first slot in it.
+    pub first: Slot,
     /// The last slot in it.
     pub last: Slot,
     /// Stream time of that slot.
@@ -94,6 +107,28 @@ struct Chunk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// W2: after a checkpoint was taken over its outcomes lie beside one's own, cut into other chunks.
+    #[test]
+    fn w2_chunks_that_overlap_hide_nothing() {
+        let at = |offset| RecordLocation { log: LogId(9), segment: SegmentId(0), offset, bytes: 4096 };
+        let chunks = [(1, 4), (5, 20), (8, 12), (3, 7), (15, 30)];
+        for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 1, 4, 0, 3]] {
+            let mut index = OutcomeIndex::default();
+            for at_index in order {
+                let (first, last) = chunks[at_index];
+                let (first, last) = (Slot(first), Slot(last));
+                let entry = Entry::Outcomes { shard: ShardId(0), first, last, time: StreamTime(last.0) };
+                index.insert(&entry, at(at_index as u64 * 4096));
+            }
+            for slot in 1..=30 {
+                let found = index.locate(ShardId(0), Slot(slot)).expect("it is in one of them");
+                let (first, last) = chunks[(found.offset / 4096) as usize];
+                assert!((first..=last).contains(&slot), "{slot} is said to be in {first} to {last}");
+            }
+            assert_eq!(index.locate(ShardId(0), Slot(31)), None);
+        }
+    }
 
     /// SubscriberResumes.
     #[test]

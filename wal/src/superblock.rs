@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0..4 | magic | `ASZS` |
 //! | 4..6 | version | 3 |
-//! | 6 | quarantine | 0, or its kind (C5): 1 outcomes, 2 split brain, 3 replay, 4 state |
+//! | 6 | quarantine | 0, or its kind (C5): 1 outcomes, 2 split brain, 3 replay, 4 state, 5 to be rebuilt (R3) |
 //! | 7 | replica | replica id |
 //! | 8..12 | checksum | crc32c over the whole copy with this field zero |
 //! | 12..14 | cuts | number of cuts |
@@ -99,7 +99,7 @@ pub struct CheckpointRef {
     pub ballot: Ballot,
     /// The hash of the slot's manifest, which the next one chains to.
     pub manifest: Hash,
-    /// Over the heads of its parts ([`assize_wire::checkpoint::digest_of`]).
+    /// Over the heads of its parts, the time and the manifest ([`assize_wire::checkpoint::digest_of`]).
     pub digest: Hash,
 }
 

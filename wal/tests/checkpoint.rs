@@ -78,6 +78,7 @@ impl Logs {
             keys_from: 5,
             keys_next: 20,
             entities_digest: SumDigest::EMPTY,
+            keys_digested_from: 0,
             keys_digest: SumDigest::EMPTY,
         };
         let shard = head.shard;
@@ -98,7 +99,7 @@ impl Logs {
             time: StreamTime(3),
             ballot: Ballot::new(2, ReplicaId(0)),
             manifest: Hash([4; 32]),
-            digest: digest_of(heads),
+            digest: digest_of(StreamTime(3), Hash([4; 32]), heads),
         });
     }
 

@@ -172,6 +172,11 @@ impl Docket {
     }
 
     pub(crate) fn take_fetch(&mut self, to: ReplicaId, from: Slot) {
+        if from <= self.checkpoint {
+            let (ballot, chosen) = (self.promised, self.known_chosen());
+            self.send(to, DocketMessage::Fetched { ballot, slots: Vec::new(), chosen });
+            return;
+        }
         if from <= self.chain.base() {
             self.effects.push_back(Effect::ReadChosen { to, from });
             return;

@@ -153,6 +153,8 @@ pub struct Docket {
     /// The slot up to which [`Docket::poll_chosen`] has told of choices.
     pub(crate) told: Slot,
     pub(crate) published: Slot,
+    /// The active checkpoint: stripes at or below are gone, so nobody is sent what names them.
+    pub(crate) checkpoint: Slot,
     pub(crate) heard: Heard,
     pub(crate) fetch: Option<Fetch>,
     /// Whether a canvass is to be repeated once this replica has caught up; once per election timeout.
@@ -224,6 +226,7 @@ impl Docket {
             chosen,
             told: start.tip.slot,
             published: start.tip.slot,
+            checkpoint: start.tip.slot,
             heard: Heard::nothing(config.replica),
             fetch: None,
             canvass_again: false,
@@ -415,6 +418,12 @@ impl Docket {
         assert!(held.owing & bit != 0, "shard {shard} published slot {slot} twice or has no stripe in it");
         held.owing &= !bit;
         self.advance_published();
+    }
+
+    /// A checkpoint is active: what it makes superfluous is gone from this replica's log, stripes first. Whoever lacks it
+    /// is sent none of it (P7), and cannot win with this replica's promise (P9).
+    pub fn handle_checkpoint(&mut self, slot: Slot) {
+        self.checkpoint = self.checkpoint.max(slot);
     }
 
     /// This replica's arithmetic is in doubt (C5): it leads no more and executes nothing, but still accepts. What is

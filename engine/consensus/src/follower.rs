@@ -44,7 +44,9 @@ impl Docket {
 
     /// Whether a promise can bring what an asker lacks that knows this much chosen.
     fn can_inform(&self, chosen: Slot) -> bool {
-        chosen >= self.chain.base() && self.chosen.0.saturating_sub(chosen.0) <= PROMISE_SLOTS_MAX
+        // P9: of a log that ends below the checkpoint the stripes are gone, and it could not go on.
+        let reaches = chosen >= self.chain.base().max(self.checkpoint);
+        reaches && self.chosen.0.saturating_sub(chosen.0) <= PROMISE_SLOTS_MAX
     }
 
     pub(crate) fn take_prepare(&mut self, from: ReplicaId, ballot: Ballot, slot: Slot) {

@@ -27,6 +27,14 @@ impl Core {
                 self.take_docket_message(from, clock_ns, message);
                 return;
             }
+            (Lane::Control, FromPeer::Checkpoint(told)) => {
+                self.control().coordinator.handle_told(from, told);
+                return;
+            }
+            (Lane::Control, FromPeer::CheckpointWanted(slot)) => {
+                self.control().coordinator.handle_wanted(from, slot);
+                return;
+            }
             (Lane::Shard(shard), message) => (shard, message),
             (lane, message) => panic!("{message:?} came on the {lane} lane"),
         };
@@ -47,6 +55,8 @@ impl Core {
             (shard, FromPeer::EventDiffers { slot, index, piece }) => {
                 self.take_event_differs(from, shard, slot, index, &piece);
             }
+            (shard, FromPeer::PartWanted { slot, index }) => self.give_part(from, shard, slot, index),
+            (shard, FromPeer::Part(part)) => self.take_part(from, shard, part),
             (shard, message) => panic!("{message:?} came on the lane of shard {shard}"),
         }
     }

@@ -10,10 +10,10 @@ use assize_wal::{BlockBuffer, Entry, Mark, RecordLocation};
 use assize_wire::accept::{ACCEPT_HEADER_BYTES, Accept};
 use assize_wire::canary::{self, Canary};
 use assize_wire::manifest::{Manifest, Ordered};
-use assize_wire::peer::{Chosen, DocketMessage, Lane, PeerMessage};
+use assize_wire::peer::{CheckpointTold, Chosen, DocketMessage, Lane, PeerMessage};
 use assize_wire::{Ballot, CoreId, ReplicaId, ShardId, Slot, StreamTime};
 
-use crate::checkpoint::{CheckpointReport, Coordinator, Updated};
+use crate::checkpoint::{CheckpointReport, Coordinator, Say, Updated};
 use crate::clocks::{Agreement, Clocks};
 use crate::core::{Core, Now};
 use crate::election::{Due, Election};
@@ -144,6 +144,7 @@ impl Core {
         progress |= self.carry_out_effects();
         progress |= self.tell_chosen_slots();
         progress |= self.tell_published();
+        progress |= self.step_coordinator();
         progress | self.tell_leading()
     }
 
@@ -164,7 +165,9 @@ impl Core {
                 Updated::Promise(ballot) => self.control().docket.handle_promise_durable(ballot),
                 // It is acted on already.
                 Updated::Quarantine => {}
+                Updated::TakenOver(slot) => self.outputs.push_back(Output::StartAgain { slot }),
                 Updated::Checkpoint(active, end) => {
+                    self.control().docket.handle_checkpoint(active.slot);
                     self.outputs.push_back(Output::Checkpoint(end));
                     self.control().accepts.retain(|slot, _| *slot > active.slot);
                     for core in self.layout.cores() {
@@ -215,6 +218,7 @@ impl Core {
         }
         let outstanding = control.docket.is_outstanding() || self.log.has_unwritten();
         let election = control.election.next_due(role, outstanding);
+        let election = control.coordinator.next_due().map_or(election, |due| due.min(election));
         Some(control.hand_over_until.map_or(election, |until| until.min(election)))
     }
 
@@ -427,11 +431,49 @@ impl Core {
 
     /// A core has taken its part of a checkpoint.
     pub(crate) fn take_report(&mut self, report: CheckpointReport) {
-        if self.control().doubted {
+        if self.control().doubted && !self.control().coordinator.rebuilds() {
             return;
         }
-        let ended = self.control().coordinator.handle_report(report);
-        self.outputs.extend(ended.map(Output::Checkpoint));
+        let now = self.now.monotonic_ns;
+        self.control().coordinator.handle_report(report, now);
+    }
+
+    /// What comparing checkpoints wants said, and what it found.
+    fn step_coordinator(&mut self) -> bool {
+        let now = self.now.monotonic_ns;
+        let mut any = false;
+        let published = self.control().docket.watermarks().published;
+        self.control().coordinator.handle_time(published, now);
+        if let Some((from, offer)) = self.control().coordinator.poll_take_over() {
+            any = true;
+            self.outputs.push_back(Output::TakingOver { from, slot: offer.slot });
+            self.tell_cores(|| CoreMessage::TakeOver { from, slot: offer.slot, time: offer.time });
+        }
+        while let Some(say) = self.control().coordinator.poll_say() {
+            any = true;
+            match say {
+                Say::Told(to, told) => {
+                    if let (None, CheckpointTold { slot, digest: Some(digest), active }) = (to, told)
+                        && active.is_none_or(|active| active.slot < slot)
+                    {
+                        self.outputs.push_back(Output::CheckpointReported { slot, digest });
+                    }
+                    let message = PeerMessage::Checkpoint(told);
+                    let peers = self.peers().filter(|peer| to.is_none_or(|to| to == *peer));
+                    peers.for_each(|peer| self.send_peer(peer, Lane::Control, &message));
+                }
+                Say::Wanted(to, slot) => {
+                    self.send_peer(to, Lane::Control, &PeerMessage::CheckpointWanted(slot));
+                }
+            }
+        }
+        while let Some(end) = self.control().coordinator.poll_end() {
+            self.outputs.push_back(Output::Checkpoint(end));
+        }
+        while let Some(finding) = self.control().coordinator.poll_finding() {
+            self.take_state_finding(finding);
+        }
+        any
     }
 
     /// A peer lacks slots that the Docket no longer has in memory: they are read from the log.

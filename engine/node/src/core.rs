@@ -150,7 +150,7 @@ impl Core {
             id == layout.control,
             "the control core runs the Docket, no other does"
         );
-        let CoreStart { logs, index, stored, retention, live, tip, stripes, accepts, mark } = start;
+        let CoreStart { logs, index, stored, checkpoints, tip, stripes, accepts, mark } = start;
         let segment_bytes = logs.outcomes.identity().segment_bytes;
         let usher = Usher::new(id, Arc::clone(&layout), routing, domains, guard, limits, segment_bytes);
         assert_eq!(usher.seats.len(), shards.len(), "core {id} has other shards than the layout gives it");
@@ -174,7 +174,7 @@ impl Core {
                 tip: Chosen { slot: start.tip.slot, hash: start.tip.hash },
                 clocks: Clocks::new(docket.replica, docket.replicas, clock_skew_ns),
                 docket: Docket::new(docket, start),
-                coordinator: Coordinator::new(coordinator),
+                coordinator: Coordinator::new(coordinator, &greeting),
                 election: Election::new(times, seed, alone),
                 replay,
                 mark,
@@ -194,7 +194,7 @@ impl Core {
             shards,
             log: logs.stripes,
             outcomes: OutcomeStream::new(logs.outcomes, index, stored),
-            checkpoints: Checkpoints::new(logs.parts, logs.keys, retention, live),
+            checkpoints: Checkpoints::new(logs.parts, logs.keys, checkpoints),
             control,
             stripes,
             pending: Pending::default(),
@@ -306,8 +306,9 @@ impl Core {
             self.outputs.push_back(Output::OutcomesFull { log, shard, slot });
         }
         self.step_stop();
-        if self.quarantine.is_none() {
-            self.step_checkpoint();
+        match self.quarantine {
+            None => self.step_checkpoint(),
+            Some(_) => self.step_rebuild(),
         }
         self.poll_operations();
         // What a checkpoint told this core itself.
@@ -346,7 +347,10 @@ impl Core {
     pub fn next_deadline(&self) -> Option<u64> {
         let idle = self.log_busy_since.map(|since| since + IDLE_MARK_NS);
         let stalled = (self.connections.len() > 0).then_some(self.stalled_checked + STALLED_CHECK_NS);
-        let checkpoint = self.checkpoint_due().filter(|_| self.quarantine.is_none());
+        let checkpoint = match self.quarantine {
+            None => self.checkpoint_due(),
+            Some(_) => self.take_over_due(),
+        };
         let own = [idle, stalled, self.outcomes.next_due(), checkpoint];
         let of_peers = [self.federation.next_deadline(), self.stripes.next_due(), self.copies_due()];
         own.into_iter().chain(of_peers).chain([self.election_due()]).flatten().min()
@@ -424,6 +428,11 @@ impl Core {
             }
             CoreMessage::Checkpoint(report) => self.take_report(report),
             CoreMessage::CheckpointActive(active) => self.checkpoint_active(&active),
+            CoreMessage::TakeOver { from, slot, time } => self.take_over(from, slot, time),
+            CoreMessage::PartGone { from, slot } => {
+                let now = self.now.monotonic_ns;
+                self.control().coordinator.handle_part_gone(from, slot, now);
+            }
             CoreMessage::ShortOfRoom => self.control().coordinator.handle_short_of_room(),
             CoreMessage::Doubt(quarantine) => self.take_doubt(quarantine),
             CoreMessage::Quarantined(quarantine) => self.enter_quarantine(quarantine),

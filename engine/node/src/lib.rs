@@ -46,7 +46,9 @@ mod stripes;
 mod usher;
 
 pub use boot::CoreStart;
-pub use checkpoint::{ActiveCheckpoint, CheckpointEnd, CheckpointReport, CoordinatorStart};
+pub use checkpoint::{
+    ActiveCheckpoint, CheckpointEnd, CheckpointFailure, CheckpointReport, CoordinatorStart,
+};
 pub use connections::{ConnectionId, ConnectionRef};
 pub use core::{ControlStart, Core, CoreConfig, Now};
 pub use divergence::DivergenceReport;

@@ -4,7 +4,8 @@ use assize_wal::BLOCK_BYTES;
 use assize_wal::limits::{PAYLOAD_BYTES_MAX, RECORD_HEADER_BYTES};
 use assize_wire::accept::ACCEPT_HEADER_BYTES;
 use assize_wire::limits::{
-    PEER_COPIES_MAX, PEER_PAYLOAD_BYTES_MAX, RESPONSE_BYTES_MAX, SHARDS_MAX, STRIPE_EVENTS_MAX, padded,
+    PEER_COPIES_MAX, PEER_PART_BYTES_MAX, PEER_PAYLOAD_BYTES_MAX, RESPONSE_BYTES_MAX, SHARDS_MAX,
+    STRIPE_EVENTS_MAX, padded,
 };
 use assize_wire::outcome::OUTCOME_HEADER_BYTES;
 use assize_wire::peer::PEER_FRAME_HEADER_BYTES;
@@ -102,6 +103,20 @@ pub(crate) const COPIES_ASK_NS: u64 = 20_000_000;
 /// Digests of slots published long ago that peers may wait for at once, of one shard.
 pub(crate) const OLD_DIGESTS_WANTED_MAX: usize = 2048;
 
+/// Replicas that have not reported their checkpoint are asked for it again after this long, in nanoseconds.
+pub(crate) const CHECKPOINT_ASK_NS: u64 = 50_000_000;
+
+/// A replica whose published slot stands still for this long below the checkpoint of a peer takes it over, in
+/// nanoseconds: what it lacks is gone from that peer's log.
+pub(crate) const STRANDED_NS: u64 = 500_000_000;
+
+/// A record of a checkpoint that was asked for and did not come is asked for again after this long, in nanoseconds.
+pub(crate) const PART_ASK_AGAIN_NS: u64 = 200_000_000;
+
+/// A peer that asks for no record of a checkpoint for this long is sent it no more, and what only it needed is given up,
+/// in nanoseconds.
+pub(crate) const SENDING_IDLE_NS: u64 = 5_000_000_000;
+
 /// How long a leader that stops waits for another replica to take over, in nanoseconds.
 pub(crate) const HAND_OVER_NS: u64 = 1_000_000_000;
 
@@ -113,6 +128,11 @@ const _: () = assert!(
     OUTCOME_CHUNK_BYTES + STRIPE_EVENTS_MAX as u64 * OUTCOME_BYTES_MAX + RECORD_OVERHEAD_BYTES
         <= PAYLOAD_BYTES_MAX as u64,
     "a chunk that lacks one byte, and then the outcomes of the largest stripe, fit a record"
+);
+const _: () = assert!(
+    OUTCOME_CHUNK_BYTES + STRIPE_EVENTS_MAX as u64 * OUTCOME_BYTES_MAX + RECORD_OVERHEAD_BYTES
+        <= PEER_PART_BYTES_MAX as u64,
+    "the largest chunk of outcomes fits a message to a peer"
 );
 const _: () = assert!(
     RECORD_HEADER_BYTES + ACCEPT_HEADER_BYTES + 64 + 64 * 32 <= BLOCK_BYTES && SHARDS_MAX <= 64,

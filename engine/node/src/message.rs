@@ -7,7 +7,7 @@ use assize_consensus::Offer;
 use assize_shards::{Exchange, ReadEntity, StripeBytes};
 use assize_wal::{Mark, Quarantine};
 use assize_wire::manifest::Ordered;
-use assize_wire::{Ballot, CoreId, Hash, ReplicaId, ShardId, Slot, StripeId};
+use assize_wire::{Ballot, CoreId, Hash, ReplicaId, ShardId, Slot, StreamTime, StripeId};
 
 use crate::checkpoint::{ActiveCheckpoint, CheckpointReport};
 use crate::connections::ConnectionRef;
@@ -73,6 +73,22 @@ pub enum CoreMessage {
     Checkpoint(CheckpointReport),
     /// From the control core: a checkpoint is active; what it makes superfluous may go.
     CheckpointActive(ActiveCheckpoint),
+    /// From the control core: this peer's checkpoint is to be taken over.
+    TakeOver {
+        /// Whose.
+        from: ReplicaId,
+        /// Its slot.
+        slot: Slot,
+        /// The slot's stream time.
+        time: StreamTime,
+    },
+    /// To the control core: the peer does not have that checkpoint any more.
+    PartGone {
+        /// Whose.
+        from: ReplicaId,
+        /// Its slot.
+        slot: Slot,
+    },
     /// To the control core: this core refuses events because its logs have no room.
     ShortOfRoom,
     /// Shard to Docket: it published its stripe of this slot.

@@ -128,6 +128,11 @@ impl<T: Copy> OutcomeStream<T> {
         }
     }
 
+    /// Where stored outcomes lie.
+    pub(crate) fn index(&self) -> &OutcomeIndex {
+        &self.index
+    }
+
     /// The last slot of a shard that is in the stream, in a chunk or stored.
     pub(crate) fn through(&self, shard: ShardId) -> Slot {
         let stream = self.shards.iter().find(|stream| stream.shard == shard);

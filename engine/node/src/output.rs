@@ -110,6 +110,36 @@ pub enum Output {
     /// The control core: this replica is quarantined, since just now or from its start (C5). It publishes nothing and
     /// answers nobody; it must be rebuilt.
     Quarantined(Quarantine),
+    /// The control core: this replica's checkpoint is whole and waits for reports of others (C7).
+    CheckpointReported {
+        /// Its slot.
+        slot: Slot,
+        /// Its digest.
+        digest: Hash,
+    },
+    /// The control core: a peer has another state than this replica and others agree on (C7).
+    PeerStateDiverged {
+        /// After this slot.
+        slot: Slot,
+        /// Who.
+        replica: ReplicaId,
+        /// The digest of the checkpoint that counts.
+        agreed: Hash,
+        /// The one that it reported.
+        found: Hash,
+    },
+    /// The control core: what this replica lacks is gone from its peers' logs, and it takes over a checkpoint of one.
+    TakingOver {
+        /// Whose.
+        from: ReplicaId,
+        /// Its slot.
+        slot: Slot,
+    },
+    /// The control core: a peer's checkpoint is active here. The replica must be started again, to begin from it.
+    StartAgain {
+        /// Its slot.
+        slot: Slot,
+    },
     /// The control core: a checkpoint is active, or failed.
     Checkpoint(CheckpointEnd),
     /// In a cluster of one, a replayed stripe has another digest than the one published before the restart (C4): this

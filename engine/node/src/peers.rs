@@ -136,6 +136,7 @@ impl Core {
                 match lane {
                     Lane::Control => {
                         self.docket().handle_connected(peer);
+                        self.control().coordinator.handle_connected(peer);
                         self.take_failure_domain(peer, failure_domain);
                     }
                     Lane::Shard(shard) => {
@@ -150,6 +151,7 @@ impl Core {
                 if lane == Lane::Control {
                     self.docket().handle_disconnected(peer);
                     self.control().clocks.forget(peer);
+                    self.control().coordinator.handle_disconnected(peer);
                 }
                 PeerNotice::Disconnected { peer, lane, why }
             }

@@ -39,6 +39,23 @@ impl Core {
         self.doubt(Quarantine { kind, slot, shard: Some(shard), expected, found });
     }
 
+    /// What comparing checkpoints showed, about this replica or another (C7).
+    pub(crate) fn take_state_finding(&mut self, finding: Finding) {
+        let (kind, slot, expected, found) = match finding {
+            Finding::Diverged { slot, replica, agreed, found } => {
+                self.outputs.push_back(Output::PeerStateDiverged { slot, replica, agreed, found });
+                return;
+            }
+            Finding::Quarantine { slot, agreed, found } => (QuarantineKind::State, slot, agreed, found),
+            Finding::SplitBrain { slot, seen } => {
+                let first = seen.first().map_or(Hash::ZERO, |(_, digest)| *digest);
+                let other = seen.iter().map(|(_, digest)| *digest).find(|digest| *digest != first);
+                (QuarantineKind::SplitBrain, slot, first, other.unwrap_or(first))
+            }
+        };
+        self.doubt(Quarantine { kind, slot, shard: None, expected, found });
+    }
+
     /// This core found something: it stops at once, and the control core stops the others.
     pub(crate) fn doubt(&mut self, quarantine: Quarantine) {
         if self.quarantine.is_none() {
@@ -55,6 +72,7 @@ impl Core {
         }
         self.outputs.push_back(Output::Quarantined(quarantine));
         self.control().coordinator.write_quarantine(quarantine);
+        self.control().coordinator.handle_quarantine();
         // Before they hear that this replica leads no more: nobody is to be answered.
         for core in self.layout.cores() {
             self.send(core, CoreMessage::Quarantined(quarantine));

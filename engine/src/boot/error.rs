@@ -27,6 +27,8 @@ pub enum BootError {
     AlreadyFormatted(PathBuf),
     /// A format of it was cut off before anything could be served from it.
     FormatUnfinished(PathBuf),
+    /// A single replica has nobody to be rebuilt from.
+    NobodyToRebuildFrom(PathBuf),
     /// Its superblock cannot be used.
     Superblock(PathBuf, SuperblockError),
     /// It was formatted for domains that this program does not have.
@@ -63,6 +65,7 @@ impl BootError {
             BootError::Directory(_)
             | BootError::AlreadyFormatted(_)
             | BootError::FormatUnfinished(_)
+            | BootError::NobodyToRebuildFrom(_)
             | BootError::Superblock(..)
             | BootError::Domains { .. }
             | BootError::Recovery(_) => Exit::DataDirectory,
@@ -99,6 +102,11 @@ impl fmt::Display for BootError {
                 f,
                 "{} is not formatted: an `assize format` was cut off there, and nothing was ever served from it. Run \
                  `assize format --config FILE` again",
+                path.display()
+            ),
+            BootError::NobodyToRebuildFrom(path) => write!(
+                f,
+                "{} holds the only replica of its cluster: nobody has another state to rebuild it from. Restore a backup",
                 path.display()
             ),
             BootError::Superblock(path, error) => write!(f, "{}: {error}", path.display()),

@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `format.rs` | `assize format`: the superblock with the agreed parameters |
+//! | `rebuild.rs` | `assize rebuild`: the next start takes the state of the others (R3) |
 //! | `start.rs` | superblock, recovery, addresses, the threads |
 //! | `core_thread.rs` | one core's thread, and its logs as recovery left them |
 //! | `peers.rs` | secret, port and identity for the other replicas |
@@ -16,12 +17,14 @@ mod error;
 mod format;
 mod guard;
 mod peers;
+mod rebuild;
 mod replay;
 mod shared;
 mod start;
 
 pub use error::BootError;
 pub use format::{FormatReport, format, format_on};
+pub use rebuild::rebuild;
 pub use start::{Replica, start, start_on};
 
 use assize_domain::DomainRegistry;

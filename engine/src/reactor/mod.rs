@@ -42,6 +42,8 @@ pub enum Notice {
     Serving(CoreId),
     /// The control core: replayed slots are published through this one.
     Replayed(Slot),
+    /// The control core: a checkpoint of a peer is active, and the replica is to start again from it.
+    StartAgain(Slot),
     /// The control core: a checkpoint is active, or failed.
     Checkpoint(CheckpointEnd),
     /// A connection to a peer.
@@ -309,8 +311,8 @@ impl Reactor {
                 }
                 Output::CheckpointNeeded { from, chosen } => {
                     let text = format!(
-                        "replica {from} is at slot {chosen} and its log does not reach back to what is missing here: this \
-                         replica must be rebuilt"
+                        "replica {from} is at slot {chosen} and its log does not reach back to what is missing here; if no \
+                         other does, a checkpoint is taken over"
                     );
                     drop(self.notices.send(Notice::Alarm(text)));
                 }
@@ -336,6 +338,24 @@ impl Reactor {
                     drop(self.notices.send(Notice::Alarm(report.to_string())));
                 }
                 Output::Quarantined(quarantine) => drop(self.notices.send(Notice::Quarantined(quarantine))),
+                Output::TakingOver { from, slot } => {
+                    tracing::warn!(
+                        from = from.0,
+                        slot = slot.0,
+                        "what is missing here is gone from the logs of all peers: taking over a checkpoint of one"
+                    );
+                }
+                Output::StartAgain { slot } => drop(self.notices.send(Notice::StartAgain(slot))),
+                Output::CheckpointReported { slot, digest } => {
+                    tracing::info!(slot = slot.0, %digest, "a checkpoint is whole and is compared with those of others");
+                }
+                Output::PeerStateDiverged { slot, replica, agreed, found } => {
+                    let text = format!(
+                        "replica {replica} has another state than the others after slot {slot}: its checkpoint's digest is \
+                         {found}, and they agree on {agreed}"
+                    );
+                    drop(self.notices.send(Notice::Alarm(text)));
+                }
                 Output::Diverged { slot, shard, expected, found } => {
                     return Err(Failure::Diverged { slot, shard, expected, found });
                 }

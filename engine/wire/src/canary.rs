@@ -64,6 +64,8 @@ pub enum Canary {
     OutcomesGivenUp = 56,
     /// W5: segments are recycled that have live keys.
     KeysGivenUp = 57,
+    /// C7: a checkpoint becomes active that no other replica reported.
+    ActivateUncompared = 58,
     /// C1: a stripe is published with one equal digest too few.
     CopyTooFew = 60,
     /// R2: a new leader admits events and reads before it has executed what it took over.
@@ -139,6 +141,7 @@ impl Canary {
         Canary::StripesGivenUp,
         Canary::OutcomesGivenUp,
         Canary::KeysGivenUp,
+        Canary::ActivateUncompared,
         Canary::CopyTooFew,
         Canary::ServeUnready,
         Canary::ReadUnconfirmed,

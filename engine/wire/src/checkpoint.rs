@@ -17,18 +17,20 @@
 //! | 16..24 | entities |
 //! | 24..32 | number of the oldest key that is live |
 //! | 32..40 | number of the next key |
-//! | 40..72 | digest of the entities |
-//! | 72..104 | digest of the keys that were recorded since the checkpoint before |
+//! | 40..48 | number of the key that was the next one at the flagged slot before this one |
+//! | 48..80 | digest of the entities |
+//! | 80..112 | digest of the live keys from that number on |
 //!
-//! A head holds nothing that two replicas which took the same checkpoints may have differently, so the checkpoint's
-//! digest over all heads is what they can compare (C7).
+//! A head holds nothing that two replicas which executed the same log may have differently, so the checkpoint's digest
+//! over all heads is what they compare (C7). Which keys are digested follows from the log, too: one replica may lack a
+//! checkpoint that another has, and then writes more keys, but slots are flagged for all.
 
 use core::fmt;
 
 use zerocopy::little_endian::{U16, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::{DomainId, EntityId, Hash, ShardId, Slot};
+use crate::{DomainId, EntityId, Hash, ShardId, Slot, StreamTime};
 
 /// A shard's part of a checkpoint, but for the entities and keys themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,13 +47,32 @@ pub struct PartHead {
     pub keys_from: u64,
     /// Number of the next key. Keys `keys_from .. keys_next` belong to the part.
     pub keys_next: u64,
+    /// Number of the key that was the next one at the flagged slot before this one, whether or not a checkpoint was
+    /// taken there.
+    pub keys_digested_from: u64,
     /// Of the entities.
     pub entities_digest: SumDigest,
-    /// Of the keys that were recorded since the checkpoint before and are live: older ones were written for that one.
+    /// Of the live keys from `keys_digested_from` on: older ones were compared before.
     pub keys_digest: SumDigest,
 }
 
 impl PartHead {
+    /// Of a shard without anything.
+    #[must_use]
+    pub fn empty(slot: Slot, shard: ShardId) -> PartHead {
+        PartHead {
+            slot,
+            shard,
+            rooms: 0,
+            entities: 0,
+            keys_from: 0,
+            keys_next: 0,
+            keys_digested_from: 0,
+            entities_digest: SumDigest::EMPTY,
+            keys_digest: SumDigest::EMPTY,
+        }
+    }
+
     /// Its bytes.
     #[must_use]
     pub fn encode(&self) -> [u8; PART_HEAD_BYTES] {
@@ -63,6 +84,7 @@ impl PartHead {
             entities: self.entities.into(),
             keys_from: self.keys_from.into(),
             keys_next: self.keys_next.into(),
+            keys_digested_from: self.keys_digested_from.into(),
             entities_digest: self.entities_digest.to_bytes(),
             keys_digest: self.keys_digest.to_bytes(),
         };
@@ -78,6 +100,7 @@ impl PartHead {
     pub fn parse(bytes: &[u8]) -> Result<PartHead, CheckpointError> {
         let raw = RawHead::ref_from_bytes(bytes);
         let raw = raw.ok().filter(|raw| raw.zero == [0; 5] && raw.keys_from.get() <= raw.keys_next.get());
+        let raw = raw.filter(|raw| raw.keys_digested_from.get() <= raw.keys_next.get());
         let raw = raw.ok_or(CheckpointError::Head { bytes: bytes.len() })?;
         Ok(PartHead {
             slot: Slot(raw.slot.get()),
@@ -86,17 +109,21 @@ impl PartHead {
             entities: raw.entities.get(),
             keys_from: raw.keys_from.get(),
             keys_next: raw.keys_next.get(),
+            keys_digested_from: raw.keys_digested_from.get(),
             entities_digest: SumDigest::from_bytes(&raw.entities_digest),
             keys_digest: SumDigest::from_bytes(&raw.keys_digest),
         })
     }
 }
 
-/// The digest of a checkpoint: blake3 over the heads of its parts, by shard.
+/// The digest of a checkpoint: blake3 over its slot's stream time and the hash of its manifest, then the heads of its
+/// parts, by shard.
 #[must_use]
-pub fn digest_of(heads: &[PartHead]) -> Hash {
+pub fn digest_of(time: StreamTime, manifest: Hash, heads: &[PartHead]) -> Hash {
     assert!(heads.is_sorted_by_key(|head| head.shard), "heads are digested by shard");
-    let mut bytes = alloc::vec::Vec::with_capacity(heads.len() * PART_HEAD_BYTES);
+    let mut bytes = alloc::vec::Vec::with_capacity(40 + heads.len() * PART_HEAD_BYTES);
+    bytes.extend_from_slice(&time.0.to_le_bytes());
+    bytes.extend_from_slice(&manifest.0);
     heads.iter().for_each(|head| bytes.extend_from_slice(&head.encode()));
     Hash::of(&bytes)
 }
@@ -222,6 +249,7 @@ struct RawHead {
     entities: U64,
     keys_from: U64,
     keys_next: U64,
+    keys_digested_from: U64,
     entities_digest: [u8; 32],
     keys_digest: [u8; 32],
 }
@@ -235,7 +263,7 @@ pub const ENTITY_HEAD_BYTES: usize = 19;
 /// Bytes of a key.
 pub const SAVED_KEY_BYTES: usize = 56;
 
-const _: () = assert!(PART_HEAD_BYTES == 104, "the table above is the layout");
+const _: () = assert!(PART_HEAD_BYTES == 112, "the table above is the layout");
 
 #[cfg(test)]
 mod tests {
@@ -252,6 +280,7 @@ mod tests {
             entities: 12,
             keys_from: 5,
             keys_next: 9,
+            keys_digested_from: 6,
             entities_digest: digest,
             keys_digest: SumDigest::EMPTY,
         }
@@ -265,7 +294,8 @@ mod tests {
             let mut flipped = bytes;
             flipped[at] ^= 0x10;
             let read = PartHead::parse(&flipped);
-            assert!(read.is_err() || digest_of(&[read.unwrap()]) != digest_of(&[head()]), "byte {at}");
+            let digest = |head| digest_of(StreamTime(5), Hash([6; 32]), &[head]);
+            assert!(read.is_err() || digest(read.unwrap()) != digest(head()), "byte {at}");
         }
         for length in 0..bytes.len() {
             assert!(PartHead::parse(&bytes[..length]).is_err());

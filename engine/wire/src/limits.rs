@@ -45,6 +45,9 @@ pub const PEER_REFUSED_TEXT_BYTES_MAX: usize = 384;
 /// Slots that one message of the Docket holds.
 pub const PEER_SLOTS_MAX: usize = 512;
 
+/// Bytes of one record of a checkpoint in a message.
+pub const PEER_PART_BYTES_MAX: usize = STRIPE_BYTES_MAX - 48;
+
 /// Digests in one message of copies.
 pub const PEER_COPIES_MAX: usize = 4096;
 

@@ -9,9 +9,9 @@ use assize_wire::limits::{
 };
 use assize_wire::manifest::{Manifest, Ordered, StripeRef};
 use assize_wire::peer::{
-    Chosen, DocketMessage, Lane, PEER_FRAME_HEADER_BYTES, PeerFrame, PeerFrameError, PeerHello, PeerIdentity,
-    PeerKind, PeerMessage, PeerMessageError, PeerParsed, PeerProof, PeerRedirect, PeerRefusal, PeerRefused,
-    PeerWelcome, Promised, write_peer_frame,
+    CheckpointOffer, CheckpointRecord, CheckpointTold, Chosen, DocketMessage, Lane, PEER_FRAME_HEADER_BYTES,
+    PartItem, PeerFrame, PeerFrameError, PeerHello, PeerIdentity, PeerKind, PeerMessage, PeerMessageError,
+    PeerParsed, PeerProof, PeerRedirect, PeerRefusal, PeerRefused, PeerWelcome, Promised, write_peer_frame,
 };
 use assize_wire::{
     Ballot, ClusterId, CoreId, Hash, Incarnation, ReplicaId, ShardId, Slot, StreamTime, StripeId,
@@ -82,6 +82,25 @@ fn messages() -> Vec<PeerMessage<'static>> {
     let docket = |message| PeerMessage::Docket { clock_ns: 1234, message };
     let mut messages: Vec<_> = docket_messages().into_iter().map(docket).collect();
     messages.extend([
+        PeerMessage::Checkpoint(CheckpointTold {
+            slot: Slot(9),
+            digest: Some(Hash([9; 32])),
+            active: Some(CheckpointOffer {
+                slot: Slot(3),
+                time: StreamTime(44),
+                manifest: Hash([11; 32]),
+                digest: Hash([12; 32]),
+                ballot: Ballot::new(7, ReplicaId(2)),
+            }),
+        }),
+        PeerMessage::Checkpoint(CheckpointTold { slot: Slot(9), digest: None, active: None }),
+        PeerMessage::PartWanted { slot: Slot(9), index: 3 },
+        part(PartItem::Gone, &[]),
+        part(PartItem::Outcomes { first: Slot(3), last: Slot(7), time: StreamTime(8) }, &[7; 33]),
+        part(PartItem::Keys { first: 5, next: 8 }, &[8; 56 * 3]),
+        part(PartItem::Entities { number: 2 }, &[6; 40]),
+        part(PartItem::Head { records: 3 }, &[5; 112]),
+        PeerMessage::CheckpointWanted(Slot(1 << 40)),
         PeerMessage::Stripe { bytes: &[9; 100] },
         PeerMessage::StripeWanted(Hash([1; 32])),
         PeerMessage::StripeMissing(Hash([2; 32])),
@@ -98,6 +117,10 @@ fn messages() -> Vec<PeerMessage<'static>> {
         PeerMessage::EventDiffers { slot: Slot(5), index: 1, piece: vec![7; 65] },
     ]);
     messages
+}
+
+fn part(item: PartItem, bytes: &'static [u8]) -> PeerMessage<'static> {
+    PeerMessage::Part(CheckpointRecord { slot: Slot(9), index: 4, item, bytes })
 }
 
 fn identity() -> PeerIdentity {

@@ -22,6 +22,7 @@ use crate::Shard;
 use crate::limits::{
     CHECKPOINT_RECORD_BYTES_MIN, CHECKPOINT_STEP_ENTITIES, CHECKPOINT_STEP_KEYS, WINDOW_SLOTS_MAX,
 };
+use crate::warden::KeyNumbers;
 
 /// One record of a part, its payload given apart. In this order: keys, entities, the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +64,8 @@ pub enum CheckpointStep {
 #[derive(Debug)]
 pub(crate) struct Taking {
     slot: Slot,
-    /// Numbers of the oldest live key and of the next one, once the slot is examined.
-    keys: (u64, u64),
+    /// Of its keys.
+    keys: KeyNumbers,
     /// Room in the slots above and the number of entities, once the slot is finished.
     finished: Option<(u8, u64)>,
     records: u64,
@@ -123,7 +124,7 @@ impl Shard {
             taking.entities,
             taking.slot
         );
-        let (keys_from, keys_next) = taking.keys;
+        let KeyNumbers { live: keys_from, next: keys_next, digested_from: keys_digested_from } = taking.keys;
         let head = PartHead {
             slot: taking.slot,
             shard: self.rules.shard,
@@ -131,6 +132,7 @@ impl Shard {
             entities: count,
             keys_from,
             keys_next,
+            keys_digested_from,
             entities_digest: taking.entities_digest,
             keys_digest: taking.keys_digest,
         };
@@ -190,6 +192,11 @@ impl Shard {
             entities_digest: SumDigest::EMPTY,
             keys_digest: SumDigest::EMPTY,
         });
+    }
+
+    /// A flagged slot was examined, and none above it: see [`crate::warden::Warden::note_flagged`].
+    pub(crate) fn flagged_examined(&mut self) {
+        self.warden.note_flagged();
     }
 
     /// All turns of a slot are open, and none of a slot above it.

@@ -32,6 +32,7 @@ use assize_wire::{EventKey, Slot, StreamTime};
 
 pub use entry::First;
 use entry::{ENTRY_WORDS, Entry, TIME_WORD};
+pub(crate) use saving::KeyNumbers;
 pub use saving::KeysError;
 
 use crate::index::{Index, Probe};
@@ -58,6 +59,8 @@ pub struct Warden {
     lap: u64,
     /// Entries below this number are in the records of an active checkpoint, or were expired when it was taken.
     saved: u64,
+    /// Number of the next key at the last flagged slot: a checkpoint's digest is over the keys since (C7).
+    flagged: u64,
     /// What a checkpoint that is being taken still wants.
     saving: Option<Saving>,
 }
@@ -113,6 +116,7 @@ impl Warden {
             next: 0,
             lap: 0,
             saved: 0,
+            flagged: 0,
             saving: None,
         }
     }

@@ -25,7 +25,20 @@ pub(super) struct Saving {
     cursor: u64,
     /// Number of the entry after the last one.
     end: u64,
+    /// Number of the first entry that is digested.
+    digested_from: u64,
     kept: VecDeque<Entry>,
+}
+
+/// Where the keys of a checkpoint begin and end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyNumbers {
+    /// The oldest key that is live.
+    pub(crate) live: u64,
+    /// The next key.
+    pub(crate) next: u64,
+    /// The next key at the flagged slot before.
+    pub(crate) digested_from: u64,
 }
 
 /// Keys that were appended to a checkpoint: `first .. next`.
@@ -47,13 +60,32 @@ impl Saving {
 
 impl Warden {
     /// Begins a checkpoint at stream time `now`, of everything recorded so far: the stripe of its slot was checked, and
-    /// none above it. Returns the numbers of the oldest key that is live then, and of the next key.
-    pub(crate) fn begin_saving(&mut self, now: StreamTime) -> (u64, u64) {
+    /// none above it.
+    pub(crate) fn begin_saving(&mut self, now: StreamTime) -> KeyNumbers {
         assert!(self.saving.is_none(), "a checkpoint within another one");
         let live = self.first_live(now);
         let end = self.next;
-        self.saving = Some(Saving { cursor: self.saved.max(live), end, kept: VecDeque::new() });
-        (live, end)
+        let digested_from = self.flagged;
+        assert!(
+            self.saved <= digested_from,
+            "keys {} .. {} are digested and not written",
+            digested_from,
+            self.saved
+        );
+        self.saving =
+            Some(Saving { cursor: self.saved.max(live), end, digested_from, kept: VecDeque::new() });
+        KeyNumbers { live, next: end, digested_from }
+    }
+
+    /// The stripe of a flagged slot was checked, and none above it; whether or not a checkpoint is taken here. What the
+    /// next one digests begins here on every replica:
+    ///
+    /// 1. Slots 10 and 20 are flagged. One replica still writes its part of a checkpoint before slot 10 and takes none
+    ///    there; the others do.
+    /// 2. After slot 20 it writes the keys since that earlier one, the others those since slot 10. Were each to digest
+    ///    what it writes, equal states would have unequal digests.
+    pub(crate) fn note_flagged(&mut self) {
+        self.flagged = self.next;
     }
 
     /// Appends up to `count` keys to `out` and adds them to `digest`; nothing when there are no more. Only once every
@@ -75,7 +107,9 @@ impl Warden {
             // Panics if it is not decided yet.
             let _decided = entry.first();
             let bytes = entry.to_bytes();
-            digest.add(&bytes);
+            if number >= saving.digested_from {
+                digest.add(&bytes);
+            }
             out.extend_from_slice(&bytes);
         }
         saving.cursor = next;
@@ -93,6 +127,7 @@ impl Warden {
         assert!(self.next == 0 && self.slot == Slot::ZERO, "a checkpoint is taken up at the start only");
         (self.slot, self.now) = (slot, now);
         (self.first, self.live, self.next, self.lap, self.saved) = (from, from, from, from, from);
+        self.flagged = from;
     }
 
     /// Takes up keys of a checkpoint, in order of arrival: those below `next` that are not here yet.
@@ -125,7 +160,7 @@ impl Warden {
             self.ring[position as usize] = entry.words();
             self.index.fill(slot, hash, position);
         }
-        self.saved = self.next;
+        (self.saved, self.flagged) = (self.next, self.next);
         Ok(())
     }
 

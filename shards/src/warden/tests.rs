@@ -184,7 +184,7 @@ fn w5_keys_that_leave_the_ring_while_a_checkpoint_is_taken_are_in_it() {
     let mut warden = Warden::with_ring(4, 5, TTL, 5);
     stripe(&mut warden, 1, 100, 0..4);
     let firsts: Vec<First> = (0..4).map(|number| warden.first(Seen(number))).collect();
-    assert_eq!(warden.begin_saving(StreamTime(101)), (0, 4));
+    assert_eq!(warden.begin_saving(StreamTime(101)), KeyNumbers { live: 0, next: 4, digested_from: 0 });
     // They expire, and others take their places in the ring, twice over.
     stripe(&mut warden, 2, 100 + TTL, 10..14);
     stripe(&mut warden, 3, 100 + 2 * TTL, 20..24);
@@ -206,8 +206,33 @@ fn w5_keys_that_leave_the_ring_while_a_checkpoint_is_taken_are_in_it() {
     // The checkpoint after it writes what is new and live, and not what is written already or gone.
     restored.confirm_saved(4);
     stripe(&mut restored, 2, 103, 4..4);
-    assert_eq!(restored.begin_saving(StreamTime(103)), (0, 4));
+    assert_eq!(restored.begin_saving(StreamTime(103)), KeyNumbers { live: 0, next: 4, digested_from: 4 });
     assert_eq!(restored.save_next(3, &mut Vec::new(), &mut digest), None);
+}
+
+/// C7: one replica took the checkpoint at the flagged slot before, another did not.
+#[test]
+fn c7_what_is_digested_follows_from_the_flagged_slots_and_not_from_what_is_written() {
+    let digest_after = |taken: bool| {
+        let mut warden = Warden::with_ring(9, 12, TTL, 5);
+        stripe(&mut warden, 1, 100, 0..4);
+        let (mut digest, mut payload) = (SumDigest::EMPTY, Vec::new());
+        if taken {
+            let keys = warden.begin_saving(StreamTime(100));
+            while warden.save_next(9, &mut payload, &mut digest).is_some() {}
+            warden.confirm_saved(keys.next);
+        }
+        warden.note_flagged();
+        stripe(&mut warden, 2, 103, 4..7);
+        (digest, payload) = (SumDigest::EMPTY, Vec::new());
+        let keys = warden.begin_saving(StreamTime(103));
+        assert_eq!(keys, KeyNumbers { live: 0, next: 7, digested_from: 4 });
+        while warden.save_next(9, &mut payload, &mut digest).is_some() {}
+        (digest, payload.len() / 56)
+    };
+    let ((taken, few), (skipped, all)) = (digest_after(true), digest_after(false));
+    assert_eq!((few, all), (3, 7), "keys written");
+    assert_eq!(taken, skipped);
 }
 
 #[test]

@@ -73,7 +73,9 @@ impl Replica {
         self.disk.recorder.note_recovered(&recovered, &slots);
         let published = recovered.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.at.slot.0);
         self.seen.from_checkpoint += u64::from(published > 0);
-        self.found = Some(LeftCheckpoint::of(&self.shape, &mut self.disk.device, &recovered));
+        let rebuilds = superblock.quarantine.is_some_and(|quarantine| quarantine.is_rebuild());
+        let found = (!rebuilds).then(|| LeftCheckpoint::of(&self.shape, &mut self.disk.device, &recovered));
+        self.found = found;
         self.boot = Boot { slots, published };
         let cores = self.shape.cores();
         let device = &mut self.disk.device;

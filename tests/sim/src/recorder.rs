@@ -82,6 +82,8 @@ pub struct Recorder {
     durable: VecDeque<AcceptDurable>,
     /// What was durable and damaged since, or stands above something that is: it is whole again once that is repaired.
     lost: HashSet<(Slot, Hash)>,
+    /// What the cluster has chosen: a checkpoint that was taken over stands for it.
+    chosen: Vec<Arc<LoggedSlot>>,
     /// What was durable may be damaged since the last start.
     pub(crate) damaged: bool,
     /// Something was ever damaged: then a start that is in doubt may have lost what it is in doubt about.
@@ -235,6 +237,11 @@ impl Recorder {
         }
     }
 
+    /// A start is about to happen, and so much is chosen.
+    pub(crate) fn note_chosen(&mut self, chosen: Vec<Arc<LoggedSlot>>) {
+        self.chosen = chosen;
+    }
+
     /// A start found this. What it found is durable from now on (L5).
     pub(crate) fn note_recovered(&mut self, recovered: &Recovered, slots: &VecDeque<ReplayedSlot>) {
         for (log, track) in &mut self.logs {
@@ -254,6 +261,21 @@ impl Recorder {
         }
         self.decayed |= self.damaged;
         self.doubtful_from = recovered.doubtful.first().map(|doubtful| doubtful.slot);
+        if let Some(at) = recovered.checkpoint.as_ref().map(|checkpoint| checkpoint.at) {
+            let through = at.slot.0 as usize;
+            let held = |slots: &[Arc<LoggedSlot>]| {
+                slots.get(through - 1).is_some_and(|held| held.ordered.hash == at.manifest)
+            };
+            if !held(&self.slots) && !self.chosen.is_empty() {
+                hold!(
+                    "agreement",
+                    held(&self.chosen),
+                    "a checkpoint after slot {}, which is not chosen",
+                    at.slot
+                );
+                self.slots = self.chosen[..through].to_vec();
+            }
+        }
         self.stripes = recovered.stripes.iter().map(|(id, _)| *id).collect();
         for (slot, found) in slots.iter().zip(&recovered.accepted) {
             self.recover_slot(slot, found.ballot, &found.payload);

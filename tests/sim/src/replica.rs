@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use assize_consensus::{Alarm, Watermarks};
 use assize_node::federation::{Dial, LinkId, RefusedPeer};
-use assize_node::{Core, CoreMessage, DivergenceReport, LogIds, Now, Output, PeerNotice};
+use assize_node::{CheckpointFailure, Core, CoreMessage, DivergenceReport, LogIds, Now, Output, PeerNotice};
 use assize_shards::StateDigest;
 use assize_wal::memory::Random;
 use assize_wal::superblock::{Remembered, Superblock, SuperblockStore};
@@ -21,6 +21,7 @@ use crate::checkers::{Budget, hold};
 use crate::disk::{Disk, Down};
 use crate::left::LeftCheckpoint;
 use crate::options::{ClockHabits, Faults, Options, Schedule};
+use crate::seeds::trace;
 use crate::shape::{CLUSTER, EPOCH_NS, Shape};
 use crate::socket::Socket;
 
@@ -39,6 +40,12 @@ pub struct Seen {
     pub checkpoints: u64,
     /// Checkpoints that failed for want of space.
     pub checkpoints_failed: u64,
+    /// Checkpoints that gave way to the next one, since too few replicas reported the same.
+    pub checkpoints_unreported: u64,
+    /// Times that it began to take over a checkpoint of a peer, and that it did.
+    pub taking_over: u64,
+    /// Of these, those that were completed.
+    pub taken_over: u64,
     /// Starts from a checkpoint.
     pub from_checkpoint: u64,
     /// Starts in which the power failed while the logs were read.
@@ -93,6 +100,8 @@ pub(crate) struct ForPeers {
     pub(crate) links: Vec<(usize, LinkId)>,
     /// What cores were told is chosen.
     pub(crate) told: Vec<(Slot, Hash)>,
+    /// Checkpoints whose digest was reported, or, without one, that are active.
+    pub(crate) checkpoints: Vec<(Slot, Option<Hash>)>,
 }
 
 /// The replica.
@@ -132,6 +141,8 @@ pub struct Replica {
     pub(crate) invariants_every_steps: u64,
     /// A write or flush failed: it does nothing more until it went down (L3).
     pub failed: bool,
+    /// It has taken over a checkpoint, and is to be started again.
+    pub start_again: bool,
     pub(crate) steps: u64,
     /// Pairs of cores between which messages are under way, the last to send at the end.
     pub(crate) pushed: Vec<(usize, usize)>,
@@ -196,6 +207,7 @@ impl Replica {
             falsify_digests: false,
             invariants_every_steps: options.invariants_every_steps,
             failed: false,
+            start_again: false,
             steps: 0,
             pushed: Vec::new(),
             wall_offset_ns: 0,
@@ -207,6 +219,20 @@ impl Replica {
             reports: Vec::new(),
             digests: Vec::new(),
         }
+    }
+
+    /// An operator has its state rebuilt from the next start on, as `assize rebuild` does.
+    ///
+    /// # Panics
+    /// While it runs.
+    pub fn rebuild(&mut self) {
+        use assize_wal::SegmentReader;
+        assert!(self.cores.is_empty(), "it runs");
+        let device = &mut self.disk.device;
+        let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
+        let mut store = SuperblockStore::new(assize_wal::superblock::find(copies).unwrap());
+        store.handle_update(|superblock| superblock.quarantine = Some(Quarantine::REBUILD));
+        store.drive(|copy, blocks| device.write_superblock(copy, blocks)).unwrap();
     }
 
     /// A formatted replica of this shape that serves, with nothing out of the ordinary.
@@ -236,7 +262,7 @@ impl Replica {
         self.quarantined = None;
         self.listening.fill(false);
         self.serving.fill(false);
-        self.failed = false;
+        (self.failed, self.start_again) = (false, false);
         for socket in &mut self.sockets {
             (socket.open, socket.closing) = (false, true);
             socket.sent.clear();
@@ -413,6 +439,27 @@ impl Replica {
                     self.quarantined = Some(quarantine);
                     self.seen.quarantines += 1;
                 }
+                Output::CheckpointReported { slot, digest } => {
+                    self.for_peers.checkpoints.push((slot, Some(digest)));
+                }
+                Output::PeerStateDiverged { slot, replica, .. } => {
+                    hold!(
+                        "outputs",
+                        self.expected.diverges == Some(replica),
+                        "C7: replica {replica} has another state after slot {slot}"
+                    );
+                    self.seen.peers_diverged += 1;
+                }
+                Output::TakingOver { from, slot } => {
+                    trace!("replica {} takes over the checkpoint {slot} of {from}", self.shape.replica);
+                    self.seen.taking_over += 1;
+                }
+                Output::StartAgain { slot } => {
+                    trace!("replica {} has taken over the checkpoint {slot}", self.shape.replica);
+                    self.start_again = true;
+                    self.seen.taken_over += 1;
+                    self.for_peers.checkpoints.push((slot, None));
+                }
                 Output::OutcomesFull { log, slot, .. } => {
                     panic!("[outputs] no room in log {log} for slot {slot}")
                 }
@@ -421,7 +468,11 @@ impl Replica {
                     panic!("slot {slot} of shard {shard} diverged");
                 }
                 Output::Checkpoint(end) => match end.result {
-                    Ok(_) => self.seen.checkpoints += 1,
+                    Ok(_) => {
+                        self.seen.checkpoints += 1;
+                        self.for_peers.checkpoints.push((end.slot, None));
+                    }
+                    Err(CheckpointFailure::Unreported { .. }) => self.seen.checkpoints_unreported += 1,
                     Err(reason) => {
                         let full = self.faults.segments_left.is_some();
                         assert!(full, "a checkpoint after slot {} failed: {reason}", end.slot);

@@ -193,6 +193,12 @@ impl Log {
         OperationId { log: self.identity.log, number }
     }
 
+    /// The start that writes it now.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
     /// The next effect for the device.
     pub fn poll_operation(&mut self) -> Option<Operation> {
         if self.failed {

@@ -45,6 +45,8 @@ pub struct KeysRecord {
     pub first: u64,
     /// Number of the key after the last one.
     pub next: u64,
+    /// Which start wrote it: what was written before a rebuild must not stand in for what came after it (R3).
+    pub incarnation: Incarnation,
     /// Where it lies.
     pub location: RecordLocation,
 }
@@ -54,7 +56,8 @@ pub(super) fn keys_records(scans: &[LogScan]) -> Vec<KeysRecord> {
     let records = scans.iter().flat_map(|scan| &scan.records);
     let keys = records.filter_map(|record| match record.header.entry {
         Entry::Keys { shard, first, next } => {
-            Some(KeysRecord { shard, first, next, location: record.location })
+            let incarnation = record.header.incarnation;
+            Some(KeysRecord { shard, first, next, incarnation, location: record.location })
         }
         _ => None,
     });
@@ -70,7 +73,7 @@ pub(super) fn find(
 ) -> Option<RecoveredCheckpoint> {
     let heads = heads_of(scans, at);
     let read: Vec<PartHead> = heads.values().map(|(head, _)| *head).collect();
-    if digest_of(&read) != at.digest {
+    if digest_of(at.time, at.manifest, &read) != at.digest {
         let found = read.iter().map(|head| head.shard).collect();
         losses.push(Loss::CheckpointHeads { slot: at.slot, found });
         return None;
@@ -127,27 +130,37 @@ fn entities_of(
     found.into_iter().filter(|(number, _)| *number < records).map(|(_, location)| location).collect()
 }
 
-/// The records that cover the live keys, each as far as possible.
+/// The records that cover the live keys.
 fn keys_of(keys: &[KeysRecord], head: &PartHead, losses: &mut Vec<Loss>) -> Vec<KeysRecord> {
-    let mut of_shard: Vec<&KeysRecord> = keys.iter().filter(|keys| keys.shard == head.shard).collect();
-    of_shard.sort_by_key(|keys| (keys.first, keys.next));
-    let mut covered = head.keys_from;
-    let mut chosen = Vec::new();
-    let mut rest = of_shard.into_iter().peekable();
-    while covered < head.keys_next {
-        let mut best: Option<&KeysRecord> = None;
-        while let Some(keys) = rest.next_if(|keys| keys.first <= covered) {
-            if best.is_none_or(|best| best.next < keys.next) {
-                best = Some(keys);
-            }
+    let (shard, slot) = (head.shard, head.slot);
+    match cover_keys(keys, shard, head.keys_from, head.keys_next) {
+        Ok(chosen) => chosen,
+        Err(first) => {
+            losses.push(Loss::Keys { slot, shard, first, next: head.keys_next });
+            Vec::new()
         }
-        let Some(best) = best.filter(|best| best.next > covered) else {
-            let (shard, slot) = (head.shard, head.slot);
-            losses.push(Loss::Keys { slot, shard, first: covered, next: head.keys_next });
-            return Vec::new();
-        };
-        covered = best.next;
-        chosen.push(*best);
     }
-    chosen
+}
+
+/// The records that cover the keys `from .. next` of a shard, in order: the newest ones, and of those the longest.
+///
+/// # Errors
+/// The number of the first key that is in none.
+pub fn cover_keys(keys: &[KeysRecord], shard: ShardId, from: u64, next: u64) -> Result<Vec<KeysRecord>, u64> {
+    let mut of_shard: Vec<&KeysRecord> = keys.iter().filter(|keys| keys.shard == shard).collect();
+    of_shard.sort_by_key(|keys| keys.first);
+    let (mut covered, mut chosen) = (from, Vec::new());
+    // Those that begin at or below `covered`, and reach beyond it.
+    let mut open: Vec<&KeysRecord> = Vec::new();
+    let mut rest = of_shard.into_iter().peekable();
+    while covered < next {
+        while let Some(keys) = rest.next_if(|keys| keys.first <= covered) {
+            open.push(keys);
+        }
+        open.retain(|keys| keys.next > covered);
+        let best = open.iter().max_by_key(|keys| (keys.incarnation, keys.next)).ok_or(covered)?;
+        covered = best.next;
+        chosen.push(**best);
+    }
+    Ok(chosen)
 }

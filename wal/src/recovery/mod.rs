@@ -41,7 +41,7 @@ use assize_wire::accept::Accept;
 use assize_wire::canary::{self, Canary};
 use assize_wire::{Ballot, Hash, Incarnation, LogId, Slot, StripeId};
 
-pub use checkpoint::{KeysRecord, RecoveredCheckpoint, RecoveredPart};
+pub use checkpoint::{KeysRecord, RecoveredCheckpoint, RecoveredPart, cover_keys};
 pub use gap::{Gap, GapIn};
 pub use report::{Loss, RecoveryError};
 pub use scan::{LogScan, ScannedRecord};
@@ -121,7 +121,8 @@ pub struct Recovered {
     pub incarnation: Incarnation,
     /// Every log found or known, ascending.
     pub logs: Vec<RecoveredLog>,
-    /// The active checkpoint, if there is one.
+    /// The active checkpoint, if there is one. Without parts where what was evaluated is to be rebuilt: then it says only
+    /// where the log begins.
     pub checkpoint: Option<RecoveredCheckpoint>,
     /// Every record of a Warden's keys, of whichever checkpoint.
     pub keys: Vec<KeysRecord>,
@@ -227,12 +228,18 @@ pub fn recover(
     peers: Peers,
 ) -> Result<Recovered, RecoveryError> {
     let has_peers = matches!(peers, Peers::Some { .. });
+    // R3: nothing that was evaluated here is relied upon any more, so nothing of it can be lost.
+    let rebuilds = has_peers && superblock.quarantine.is_some_and(|quarantine| quarantine.is_rebuild());
+    let peers = if rebuilds { Peers::Some { repairable: |_| true } } else { peers };
     let mut losses = Vec::new();
     let scans = scan_all(reader, superblock, peers)?;
     losses.extend(scans.iter().filter_map(report::log_loss));
-    let keys = checkpoint::keys_records(&scans);
+    let keys = if rebuilds { Vec::new() } else { checkpoint::keys_records(&scans) };
     let at = superblock.checkpoint;
-    let checkpoint = at.and_then(|at| checkpoint::find(&scans, at, &keys, &mut losses));
+    let checkpoint = at.and_then(|at| match rebuilds {
+        true => Some(RecoveredCheckpoint { at, parts: Vec::new() }),
+        false => checkpoint::find(&scans, at, &keys, &mut losses),
+    });
     let first_slot = at.map_or(Slot::ZERO, |at| at.slot).next();
     let evidence = Evidence::gather(&scans, superblock, parse, &View::Everything)?;
     let mut walked = slots::walk(&scans, first_slot, &evidence, has_peers, &mut losses);

@@ -179,7 +179,7 @@ impl fmt::Display for RecoveryError {
                 )?;
                 write!(
                     f,
-                    "nothing. Copy the data directory away, check the disk, then rebuild it from its peers."
+                    "nothing. Copy the data directory away, check the disk, then `assize rebuild --config FILE` and start it."
                 )?;
                 losses.iter().try_for_each(|loss| write!(f, "\n  {loss}"))
             }

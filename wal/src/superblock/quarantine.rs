@@ -32,15 +32,38 @@ pub enum QuarantineKind {
     Replay = 3,
     /// Others agree on another state after a slot.
     State = 4,
+    /// An operator has decided that what was evaluated here is replaced by a checkpoint of the others (R3). Promises and
+    /// accepted records stay.
+    Rebuild = 5,
 }
 
 impl QuarantineKind {
     /// All of them.
-    pub const ALL: [QuarantineKind; 4] =
-        [QuarantineKind::Outcomes, QuarantineKind::SplitBrain, QuarantineKind::Replay, QuarantineKind::State];
+    pub const ALL: [QuarantineKind; 5] = [
+        QuarantineKind::Outcomes,
+        QuarantineKind::SplitBrain,
+        QuarantineKind::Replay,
+        QuarantineKind::State,
+        QuarantineKind::Rebuild,
+    ];
 }
 
 impl Quarantine {
+    /// What is evaluated here is to be replaced (R3): what `assize rebuild` writes.
+    pub const REBUILD: Quarantine = Quarantine {
+        kind: QuarantineKind::Rebuild,
+        slot: Slot::ZERO,
+        shard: None,
+        expected: Hash::ZERO,
+        found: Hash::ZERO,
+    };
+
+    /// Whether what is evaluated here is to be replaced.
+    #[must_use]
+    pub fn is_rebuild(&self) -> bool {
+        self.kind == QuarantineKind::Rebuild
+    }
+
     /// As the superblock keeps it.
     pub(super) fn to_bytes(self) -> [u8; QUARANTINE_BYTES] {
         let mut bytes = [0; QUARANTINE_BYTES];
@@ -89,6 +112,9 @@ impl fmt::Display for Quarantine {
                 f,
                 ": outcomes with digest {expected} were published before the restart, and the same stripe now gives {found}"
             ),
+            QuarantineKind::Rebuild => {
+                f.write_str(": what was evaluated here is replaced by a checkpoint of the others")
+            }
             QuarantineKind::State => write!(
                 f,
                 ": the other replicas agree on a state with digest {expected} after it, this one has {found}"

@@ -21,7 +21,7 @@ use assize_wire::accept::Accept;
 use assize_wire::manifest::Ordered;
 use assize_wire::{CoreId, LogId, ShardId, Slot};
 
-use crate::checkpoint::Retention;
+use crate::checkpoint::{CheckpointsStart, Retention};
 use crate::layout::Layout;
 use crate::logs::{CoreLogs, LogIds};
 use crate::stripes::Stripes;
@@ -32,9 +32,7 @@ pub struct CoreStart {
     pub(crate) index: OutcomeIndex,
     /// For each of the core's shards the last slot whose outcomes are stored.
     pub(crate) stored: Vec<(ShardId, Slot)>,
-    pub(crate) retention: Retention,
-    /// By shard, the number of the oldest key that was live at the checkpoint.
-    pub(crate) live: Vec<(ShardId, u64)>,
+    pub(crate) checkpoints: CheckpointsStart,
     pub(crate) tip: LogTip,
     /// Stripes of the core's shards in whatever log.
     pub(crate) stripes: Stripes,
@@ -72,7 +70,6 @@ impl CoreStart {
             .iter()
             .filter(|keys| keys.location.log == ids.keys)
             .for_each(|keys| retention.note_keys(keys));
-        let parts = recovered.checkpoint.iter().flat_map(|checkpoint| &checkpoint.parts);
         let stored = layout.owned_by(core).into_iter();
         let mut stripes = Stripes::default();
         for slot in &recovered.accepted {
@@ -84,8 +81,7 @@ impl CoreStart {
             logs: CoreLogs::open(core, identity, tuning, recovered),
             index: recovered.outcomes.clone(),
             stored: stored.map(|shard| (shard, recovered.outcomes.last(shard).unwrap_or_default())).collect(),
-            retention,
-            live: parts.map(|part| (part.head.shard, part.head.keys_from)).collect(),
+            checkpoints: CheckpointsStart::new(retention, &layout.owned_by(core), recovered),
             tip: tip(recovered),
             stripes,
             accepts: recovered.accepted.iter().map(|slot| (slot.slot, slot.location)).collect(),

@@ -15,6 +15,7 @@ use assize_wal::{
     BLOCK_BYTES, Block, BlockBuffer, DeviceError, LogIdentity, OutcomeIndex, RecordLocation, SegmentReader,
 };
 use assize_wire::accept::Accept;
+use assize_wire::checkpoint::PartHead;
 use assize_wire::manifest::Ordered;
 use assize_wire::published::PublishedStripe;
 use assize_wire::{Hash, ShardId, Slot};
@@ -103,9 +104,14 @@ pub fn restore_shard(
 ) -> Result<Shard, ReadError> {
     let Some(checkpoint) = checkpoint else { return Ok(Shard::new(config, domains, guard)) };
     let (shard, slot) = (config.shard, checkpoint.at.slot);
+    let failed = |error| ReadError::Restore { slot, shard, error };
+    if checkpoint.parts.is_empty() {
+        // What was evaluated is to be rebuilt (R3): until then nothing is executed, and the shard only stands there.
+        let head = PartHead::empty(slot, shard);
+        return ShardRestore::new(config, domains, guard, head, checkpoint.at.time).finish().map_err(failed);
+    }
     let part = checkpoint.parts.iter().find(|part| part.head.shard == shard);
     let part = part.ok_or(ReadError::NoPart { slot, shard })?;
-    let failed = |error| ReadError::Restore { slot, shard, error };
     let mut restore = ShardRestore::new(config, domains, guard, part.head, checkpoint.at.time);
     for location in &part.entities {
         let buffer = record(reader, identity, *location)?;

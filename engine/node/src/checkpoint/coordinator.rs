@@ -1,18 +1,23 @@
-//! The control core's part of checkpoints: when one is taken, that every core has taken its part, and that the
-//! superblock names it before anybody relies on it (L6).
+//! The control core's part of checkpoints: when one is taken, that every core has taken its part, that enough replicas
+//! have the same (C7), and that the superblock names it before anybody relies on it (L6).
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::format;
-use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
+use assize_shards::Finding;
+use assize_shards::clerk::table::Decision;
 use assize_wal::superblock::CheckpointRef;
-use assize_wal::{Completion, DeviceError, LogCut, Operation, Quarantine, Superblock, SuperblockStore};
-use assize_wire::checkpoint::{PartHead, digest_of};
-use assize_wire::{Ballot, Hash, Slot, StreamTime};
+use assize_wal::{Completion, DeviceError, Operation, Quarantine, Superblock, SuperblockStore};
+use assize_wire::peer::{CheckpointOffer, CheckpointTold};
+use assize_wire::{Ballot, Hash, ReplicaId, Slot, StreamTime};
 
+use super::fetching::Offers;
+use super::gathering::{CheckpointEnd, CheckpointFailure, Gathering};
+use super::reports::Reports;
 use super::{ActiveCheckpoint, CheckpointReport};
+use crate::limits::CHECKPOINT_ASK_NS;
+use crate::usher::Greeting;
 
 /// What the control core starts with.
 pub struct CoordinatorStart {
@@ -24,25 +29,38 @@ pub struct CoordinatorStart {
     pub cores: usize,
 }
 
-/// How a checkpoint ended, for the operator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckpointEnd {
-    /// Its slot.
-    pub slot: Slot,
-    /// Entities and keys of all shards; or why the one before it stays active.
-    pub result: Result<(u64, u64), String>,
-}
-
 /// The state of the control core.
 pub(crate) struct Coordinator {
     superblock: SuperblockStore,
     checkpoint_bytes: u64,
     cores: usize,
+    replica: ReplicaId,
     /// Log bytes since the last slot that was flagged.
     bytes: u64,
     /// A core has no room for more events.
     short_of_room: bool,
+    /// A slot is flagged and not chosen yet.
+    flagged: Option<Slot>,
     stage: Stage,
+    /// The active checkpoint, as it is offered to peers.
+    active: Option<CheckpointRef>,
+    offers: Offers,
+    /// Told through this slot.
+    chosen: Slot,
+    reports: Reports,
+    /// Peers that hear what is said on the control lane.
+    connected: BTreeSet<ReplicaId>,
+    says: VecDeque<Say>,
+    ends: VecDeque<CheckpointEnd>,
+    findings: VecDeque<Finding>,
+    /// No checkpoint of this replica's state counts any more: the others have another, or none in common (C5); or it is
+    /// about to start again from one of theirs.
+    ended: bool,
+    /// What was evaluated here is to be replaced by a checkpoint of the others (R3).
+    rebuilds: bool,
+    take_over: Option<(ReplicaId, CheckpointOffer)>,
+    /// A peer's was to be taken over since the start: reports of what was given up for it may still come.
+    has_fetched: bool,
     /// Promises that are being written: the superblock's sequence that has them, ascending.
     promises: VecDeque<(u64, Ballot)>,
     /// Quarantines that are being written, likewise.
@@ -57,46 +75,80 @@ pub(crate) enum Updated {
     Quarantine,
     /// This checkpoint is active.
     Checkpoint(ActiveCheckpoint, CheckpointEnd),
+    /// A peer's is, and this replica is to start again from it.
+    TakenOver(Slot),
+}
+
+/// What is said to peers on the control lane. What is lost is said again when it is asked for, or on a new connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Say {
+    /// To one, or to all: what became of a checkpoint here.
+    Told(Option<ReplicaId>, CheckpointTold),
+    /// To one: tell me what became of it.
+    Wanted(ReplicaId, Slot),
 }
 
 /// Where a checkpoint is.
 enum Stage {
     None,
-    /// A slot is flagged and not chosen yet.
-    Flagged {
-        slot: Slot,
-    },
     /// Cores take their parts.
     Taken(Gathering),
+    /// Every part is whole; too few replicas have reported the same.
+    Gathered {
+        gathering: Gathering,
+        /// When those that are silent are asked.
+        ask_at: u64,
+    },
     /// The superblock is being written.
     Activating {
         sequence: u64,
+        at: CheckpointRef,
         active: ActiveCheckpoint,
+        taken_over: bool,
+    },
+    /// Cores take a peer's over.
+    Fetching {
+        gathering: Gathering,
+        offer: CheckpointOffer,
+        from: ReplicaId,
+        /// When another peer is looked for, if nothing comes of it.
+        again_at: u64,
     },
 }
 
-struct Gathering {
-    slot: Slot,
-    time: StreamTime,
-    ballot: Ballot,
-    manifest: Hash,
-    heads: Vec<PartHead>,
-    cuts: Vec<LogCut>,
-    reported: usize,
-    failed: Option<String>,
-}
-
 impl Coordinator {
-    pub(crate) fn new(start: CoordinatorStart) -> Coordinator {
+    pub(crate) fn new(start: CoordinatorStart, greeting: &Greeting) -> Coordinator {
         let CoordinatorStart { superblock, checkpoint_bytes, cores } = start;
+        let Greeting { replica, copies, .. } = *greeting;
+        let rebuilds = superblock.quarantine.is_some_and(|quarantine| quarantine.is_rebuild());
+        let ended = superblock.quarantine.is_some();
+        let mut reports = Reports::new(replica, copies);
+        let active = superblock.checkpoint;
+        if let Some(checkpoint) = active.filter(|_| !ended) {
+            reports.note(replica, checkpoint.slot, Some(checkpoint.digest));
+        }
         let found = assize_wal::superblock::FoundSuperblock { superblock, rewrite: None };
         Coordinator {
             superblock: SuperblockStore::new(found),
             checkpoint_bytes,
             cores,
+            replica,
             bytes: 0,
             short_of_room: false,
+            flagged: None,
             stage: Stage::None,
+            active,
+            chosen: active.map_or(Slot::ZERO, |active| active.slot),
+            reports,
+            connected: BTreeSet::new(),
+            says: VecDeque::new(),
+            ends: VecDeque::new(),
+            findings: VecDeque::new(),
+            ended,
+            rebuilds,
+            take_over: None,
+            has_fetched: false,
+            offers: Offers::default(),
             promises: VecDeque::new(),
             quarantines: VecDeque::new(),
         }
@@ -104,13 +156,26 @@ impl Coordinator {
 
     /// Whether the next slot is to be flagged (L6: by log bytes).
     pub(crate) fn wants_flag(&self) -> bool {
-        matches!(self.stage, Stage::None) && self.bytes >= self.checkpoint_bytes
+        self.may_flag() && self.bytes >= self.checkpoint_bytes
     }
 
     /// Whether a slot is to be formed for the flag alone: a core refuses events for want of room, and only a checkpoint
     /// makes any.
     pub(crate) fn wants_slot(&self) -> bool {
-        matches!(self.stage, Stage::None) && self.short_of_room
+        self.may_flag() && self.short_of_room
+    }
+
+    /// C7: only when the last one was reported by `copies`, or has failed: here, or because too few of the replicas that
+    /// are there can report it any more.
+    fn may_flag(&self) -> bool {
+        let over = match &self.stage {
+            Stage::None => true,
+            Stage::Gathered { gathering, .. } => {
+                !self.reports.can_agree(gathering.slot, self.connected.iter().copied())
+            }
+            Stage::Taken(_) | Stage::Activating { .. } | Stage::Fetching { .. } => false,
+        };
+        over && self.flagged.is_none() && !self.ended
     }
 
     /// A core has no room for more events.
@@ -122,15 +187,20 @@ impl Coordinator {
     /// chosen: until then no other slot is flagged.
     pub(crate) fn handle_formed(&mut self, slot: Slot, bytes: u64, flagged: bool) {
         self.bytes += bytes;
-        if flagged && matches!(self.stage, Stage::None) {
-            self.stage = Stage::Flagged { slot };
+        if flagged {
+            self.flagged = Some(slot);
             self.bytes = 0;
             self.short_of_room = false;
         }
     }
 
-    /// A slot is chosen. True if it is flagged and the cores are to take a checkpoint after it; not while there is
-    /// another one.
+    /// A slot is chosen. True if it is flagged and the cores are to take a checkpoint after it; not while they take
+    /// another one. One that waits for reports gives way: whoever flagged this slot saw enough reports of it, or that
+    /// there never will be.
+    ///
+    /// 1. This replica starts from an older checkpoint and takes again, as it replays, one that its peers took long ago.
+    /// 2. They have started again since, too, and do not know its digest any more: nobody can report it.
+    /// 3. The log goes on to the flag of the next one, which they know.
     pub(crate) fn handle_chosen(
         &mut self,
         slot: Slot,
@@ -139,33 +209,47 @@ impl Coordinator {
         manifest: Hash,
         ballot: Ballot,
     ) -> bool {
-        // The flag that was waited for did not come: its slot was void (P4).
-        if matches!(self.stage, Stage::Flagged { slot: awaited } if awaited <= slot) {
-            self.stage = Stage::None;
-        }
-        if !flagged || !matches!(self.stage, Stage::None) {
+        self.chosen = slot;
+        // It has come, or it was void (P4).
+        self.flagged = self.flagged.filter(|awaited| *awaited > slot);
+        if !flagged {
             return false;
         }
-        self.stage = Stage::Taken(Gathering {
-            slot,
-            time,
-            ballot,
-            manifest,
-            heads: Vec::new(),
-            cuts: Vec::new(),
-            reported: 0,
-            failed: None,
-        });
+        match &self.stage {
+            Stage::None if !self.ended => {}
+            Stage::Gathered { .. } => self.give_way(),
+            _ => {
+                self.report_none(slot);
+                return false;
+            }
+        }
+        self.stage = Stage::Taken(Gathering::new(slot, time, manifest, ballot));
         true
     }
 
-    /// A core has taken its part. With the last one the superblock is asked to name the checkpoint, or it has failed.
-    pub(crate) fn handle_report(&mut self, report: CheckpointReport) -> Option<CheckpointEnd> {
-        let Stage::Taken(gathering) = &mut self.stage else {
-            panic!("core {} reports a checkpoint after slot {} that is not taken", report.core, report.slot);
+    /// What waits for reports gives way to the next one.
+    fn give_way(&mut self) {
+        if let Stage::Gathered { gathering, .. } = core::mem::replace(&mut self.stage, Stage::None) {
+            let slot = gathering.slot;
+            let reports = self.reports.seen(slot).len();
+            self.ends
+                .push_back(CheckpointEnd { slot, result: Err(CheckpointFailure::Unreported { reports }) });
+        }
+    }
+
+    /// A core has taken its part. With the last one this replica reports its digest, or that it has none.
+    pub(crate) fn handle_report(&mut self, report: CheckpointReport, now_ns: u64) {
+        let gathering = match &mut self.stage {
+            Stage::Taken(gathering) | Stage::Fetching { gathering, .. } if gathering.slot == report.slot => {
+                gathering
+            }
+            // It was given up for a peer's.
+            _ if self.has_fetched => return,
+            _ => panic!(
+                "core {} reports a checkpoint after slot {} that is not taken",
+                report.core, report.slot
+            ),
         };
-        let slot = gathering.slot;
-        assert_eq!(slot, report.slot, "core {} reports another checkpoint", report.core);
         gathering.reported += 1;
         match report.part {
             Ok((heads, cuts)) => {
@@ -177,16 +261,274 @@ impl Coordinator {
             }
         }
         if gathering.reported < self.cores {
-            return None;
+            return;
         }
-        let Stage::Taken(gathering) = core::mem::replace(&mut self.stage, Stage::None) else {
-            unreachable!("it was looked at above");
-        };
+        gathering.heads.sort_by_key(|head| head.shard);
+        match core::mem::replace(&mut self.stage, Stage::None) {
+            Stage::Taken(gathering) => self.gathered(gathering, now_ns),
+            Stage::Fetching { gathering, offer, .. } => self.fetched(gathering, offer, now_ns),
+            _ => unreachable!("it was looked at above"),
+        }
+    }
+
+    fn gathered(&mut self, gathering: Gathering, now_ns: u64) {
+        let slot = gathering.slot;
         if let Some(reason) = gathering.failed {
-            return Some(CheckpointEnd { slot, result: Err(reason) });
+            self.ends.push_back(CheckpointEnd { slot, result: Err(CheckpointFailure::Part(reason)) });
+            self.report_none(slot);
+            return;
         }
-        self.activate(gathering);
-        None
+        self.reports.note(self.replica, slot, Some(gathering.digest()));
+        self.stage = Stage::Gathered { gathering, ask_at: now_ns + CHECKPOINT_ASK_NS };
+        self.tell(None, slot);
+        self.compare();
+    }
+
+    /// Every part of a peer's checkpoint is here. C7: it is the one that was reported only if its digest, from the bytes at
+    /// rest here, is.
+    fn fetched(&mut self, gathering: Gathering, offer: CheckpointOffer, now_ns: u64) {
+        let slot = gathering.slot;
+        let failed = match gathering.failed.clone() {
+            Some(reason) => Some(reason),
+            None if gathering.digest() != offer.digest => {
+                Some(format!("what came has digest {}, and {} was offered", gathering.digest(), offer.digest))
+            }
+            None => None,
+        };
+        if let Some(reason) = failed {
+            let result = Err(CheckpointFailure::Part(format!("it could not be taken over: {reason}")));
+            self.ends.push_back(CheckpointEnd { slot, result });
+            self.offers.wait_again(now_ns);
+            return;
+        }
+        // P7: whatever leads under this ballot or a higher one has no other value at the slot.
+        self.activate(gathering, offer.digest, Some(offer.ballot));
+    }
+
+    /// A peer says what became of a checkpoint there.
+    pub(crate) fn handle_told(&mut self, from: ReplicaId, told: CheckpointTold) {
+        let CheckpointTold { slot, digest, active } = told;
+        self.reports.note(from, slot, digest);
+        if let Some(active) = &active {
+            self.reports.note(from, active.slot, Some(active.digest));
+        }
+        self.offers.note(from, active);
+        if self.ended {
+            return;
+        }
+        if slot > self.active_slot() {
+            self.compare();
+        } else if let (Some(Some(agreed)), Some(found)) = (self.reports.of(self.replica, slot), digest)
+            && agreed != found
+        {
+            self.findings.push_back(Finding::Diverged { slot, replica: from, agreed, found });
+        }
+    }
+
+    /// A peer wants to know what became of a checkpoint here. Of one that is still to come, or under way, it is told then.
+    pub(crate) fn handle_wanted(&mut self, from: ReplicaId, slot: Slot) {
+        let under_way = matches!(&self.stage, Stage::Taken(gathering) if gathering.slot == slot);
+        if slot <= self.chosen && !under_way {
+            self.tell(Some(from), slot);
+        }
+    }
+
+    /// A peer hears this replica from now on, perhaps after a restart.
+    pub(crate) fn handle_connected(&mut self, peer: ReplicaId) {
+        self.connected.insert(peer);
+        let slot = match &self.stage {
+            Stage::Gathered { gathering, .. } => gathering.slot,
+            _ => self.active_slot(),
+        };
+        self.tell(Some(peer), slot);
+    }
+
+    /// A peer does not hear this replica any more.
+    pub(crate) fn handle_disconnected(&mut self, peer: ReplicaId) {
+        self.connected.remove(&peer);
+        self.offers.forget(peer);
+        if let Stage::Fetching { from, again_at, .. } = &mut self.stage
+            && *from == peer
+        {
+            *again_at = 0;
+        }
+    }
+
+    /// A peer does not have what is taken over from it any more.
+    pub(crate) fn handle_part_gone(&mut self, peer: ReplicaId, slot: Slot, now_ns: u64) {
+        if let Stage::Fetching { gathering, from, again_at, .. } = &mut self.stage
+            && (*from, gathering.slot) == (peer, slot)
+        {
+            // It says what it has instead when that is active; not at once again and again.
+            *again_at = (*again_at).min(now_ns + FETCH_AGAIN_NS / 8);
+        }
+    }
+
+    /// Whether a peer's checkpoint must be taken over, or be taken from another peer.
+    fn look_at_offers(&mut self, now_ns: u64) {
+        let stranded = match &self.stage {
+            Stage::Fetching { again_at, .. } if now_ns < *again_at => None,
+            Stage::None | Stage::Fetching { .. } if self.rebuilds => {
+                self.offers.best().filter(|(_, offer)| self.may_rebuild_from(offer))
+            }
+            Stage::Fetching { .. } => self.offers.best(),
+            Stage::None | Stage::Gathered { .. } | Stage::Taken(_) if !self.ended => {
+                self.offers.stranded(now_ns)
+            }
+            _ => None,
+        };
+        let Some((peer, found)) = stranded else { return };
+        let next = now_ns + FETCH_AGAIN_NS;
+        self.give_way();
+        match &mut self.stage {
+            // Parts that are complete stay; the rest comes from whoever has the same.
+            Stage::Fetching { offer, from, again_at, .. } if offer.digest == found.digest => {
+                (*from, *again_at) = (peer, next);
+            }
+            Stage::Fetching { offer, again_at, .. } if offer.slot >= found.slot => {
+                *again_at = next;
+                return;
+            }
+            stage => {
+                let CheckpointOffer { slot, time, manifest, ballot, .. } = found;
+                let gathering = Gathering::new(slot, time, manifest, ballot);
+                *stage = Stage::Fetching { gathering, offer: found, from: peer, again_at: next };
+            }
+        }
+        self.has_fetched = true;
+        self.take_over = Some((peer, found));
+    }
+
+    /// C7, R3: `copies` replicas, not counting the one to be rebuilt, have reported it; and this replica's log reaches back
+    /// to it, so that what was accepted here goes on from there.
+    ///
+    /// 1. Replica 2 is wrong, and only replica 1 is there. Both reported the same digest before replica 2 was found out.
+    /// 2. Were replica 2 to count, it would be rebuilt from a state for which nobody but replica 1 can speak.
+    fn may_rebuild_from(&self, offer: &CheckpointOffer) -> bool {
+        let seen = self.reports.seen(offer.slot);
+        let others = seen.iter().filter(|(who, digest)| *who != self.replica && *digest == offer.digest);
+        others.count() >= self.reports.copies() && offer.slot >= self.active_slot()
+    }
+
+    /// Whether what was evaluated here is to be replaced.
+    pub(crate) fn rebuilds(&self) -> bool {
+        self.rebuilds
+    }
+
+    /// This replica is quarantined: its checkpoints are worth nothing to anybody (C5).
+    pub(crate) fn handle_quarantine(&mut self) {
+        self.ended = true;
+        self.stage = match core::mem::replace(&mut self.stage, Stage::None) {
+            // The superblock is being written, and says so when it is.
+            stage @ Stage::Activating { .. } => stage,
+            _ => Stage::None,
+        };
+    }
+
+    /// What the cores are to take over, and from whom.
+    pub(crate) fn poll_take_over(&mut self) -> Option<(ReplicaId, CheckpointOffer)> {
+        self.take_over.take()
+    }
+
+    /// Asks again those that have not reported. `published` is how far this replica is.
+    pub(crate) fn handle_time(&mut self, published: Slot, now_ns: u64) {
+        self.offers.note_published(published, now_ns);
+        self.look_at_offers(now_ns);
+        let Stage::Gathered { gathering, ask_at } = &mut self.stage else { return };
+        if now_ns >= *ask_at {
+            *ask_at = now_ns + CHECKPOINT_ASK_NS;
+            let slot = gathering.slot;
+            let silent = self.connected.iter().filter(|peer| self.reports.of(**peer, slot).is_none());
+            self.says.extend(silent.map(|peer| Say::Wanted(*peer, slot)));
+        }
+    }
+
+    /// When [`Coordinator::handle_time`] has something to do.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        let stranded = self.offers.due().filter(|_| !self.ended);
+        match &self.stage {
+            Stage::Gathered { gathering, ask_at } => {
+                let is_silent = |peer: &ReplicaId| self.reports.of(*peer, gathering.slot).is_none();
+                let asks = self.connected.iter().any(is_silent).then_some(*ask_at);
+                [asks, stranded].into_iter().flatten().min()
+            }
+            Stage::Fetching { again_at, .. } => self.offers.best().map(|_| *again_at),
+            Stage::None | Stage::Taken(_) => stranded,
+            Stage::Activating { .. } => None,
+        }
+    }
+
+    fn active_slot(&self) -> Slot {
+        self.active.map_or(Slot::ZERO, |active| active.slot)
+    }
+
+    /// The next thing to be said to peers.
+    pub(crate) fn poll_say(&mut self) -> Option<Say> {
+        self.says.pop_front()
+    }
+
+    /// The next checkpoint that failed.
+    pub(crate) fn poll_end(&mut self) -> Option<CheckpointEnd> {
+        self.ends.pop_front()
+    }
+
+    /// The next thing that comparing checkpoints found.
+    pub(crate) fn poll_finding(&mut self) -> Option<Finding> {
+        self.findings.pop_front()
+    }
+
+    fn report_none(&mut self, slot: Slot) {
+        self.reports.note(self.replica, slot, None);
+        self.tell(None, slot);
+    }
+
+    fn tell(&mut self, to: Option<ReplicaId>, slot: Slot) {
+        let digest = self.reports.of(self.replica, slot).flatten().filter(|_| !self.ended);
+        let ballot = self.superblock.latest().promised;
+        let active = self.active.filter(|_| !self.ended).map(|active| CheckpointOffer {
+            slot: active.slot,
+            time: active.time,
+            manifest: active.manifest,
+            digest: active.digest,
+            // The slot was chosen under a ballot not above that one, or the one under which it was recorded here.
+            ballot: ballot.max(active.ballot),
+        });
+        self.says.push_back(Say::Told(to, CheckpointTold { slot, digest, active }));
+    }
+
+    /// C7: the Clerk's table over what was reported of the checkpoint that waits.
+    fn compare(&mut self) {
+        let Stage::Gathered { gathering, .. } = &self.stage else { return };
+        let slot = gathering.slot;
+        let own = gathering.digest();
+        match self.reports.decide(slot) {
+            Decision::Hold => {}
+            Decision::Publish => {
+                for (replica, found) in self.reports.seen(slot).into_iter().filter(|(_, found)| *found != own)
+                {
+                    self.findings.push_back(Finding::Diverged { slot, replica, agreed: own, found });
+                }
+                let Stage::Gathered { gathering, .. } = core::mem::replace(&mut self.stage, Stage::None)
+                else {
+                    unreachable!("it was looked at above");
+                };
+                self.activate(gathering, own, None);
+            }
+            Decision::Quarantine => {
+                let agreed = self.reports.agreed_against(slot, own).expect("a group agreed");
+                self.doubt(Finding::Quarantine { slot, agreed, found: own });
+            }
+            Decision::SplitBrain => {
+                let seen = self.reports.seen(slot);
+                self.doubt(Finding::SplitBrain { slot, seen });
+            }
+        }
+    }
+
+    fn doubt(&mut self, finding: Finding) {
+        self.findings.push_back(finding);
+        self.stage = Stage::None;
+        self.ended = true;
     }
 
     /// The next write of the superblock.
@@ -221,22 +563,35 @@ impl Coordinator {
             return Some(Updated::Promise(ballot));
         }
         match core::mem::replace(&mut self.stage, Stage::None) {
-            Stage::Activating { sequence, active } if sequence == updated => {
+            Stage::Activating { sequence, active, taken_over: true, .. } if sequence == updated => {
+                self.ended = true;
+                Some(Updated::TakenOver(active.slot))
+            }
+            Stage::Activating { sequence, at, active, .. } if sequence == updated => {
                 let entities = active.heads.iter().map(|head| head.entities).sum();
                 let keys = active.heads.iter().map(|head| head.keys_next - head.keys_from).sum();
                 let end = CheckpointEnd { slot: active.slot, result: Ok((entities, keys)) };
+                self.active = Some(at);
+                // What is below it is gone from this log from now on.
+                self.tell(None, active.slot);
                 Some(Updated::Checkpoint(active, end))
             }
             _ => panic!("update {updated} of the superblock was not asked for"),
         }
     }
 
-    fn activate(&mut self, gathering: Gathering) {
-        let Gathering { slot, time, ballot, manifest, mut heads, cuts, .. } = gathering;
-        heads.sort_by_key(|head| head.shard);
-        let digest = digest_of(&heads);
+    /// `taken_over` from a peer that had promised this ballot.
+    fn activate(&mut self, gathering: Gathering, digest: Hash, taken_over: Option<Ballot>) {
+        let Gathering { slot, time, ballot, manifest, heads, cuts, .. } = gathering;
+        let mut at = CheckpointRef { slot, time, ballot, manifest, digest };
         let sequence = self.superblock.handle_update(|superblock| {
-            superblock.checkpoint = Some(CheckpointRef { slot, time, ballot, manifest, digest });
+            if let Some(ballot) = taken_over {
+                superblock.promised = superblock.promised.max(ballot);
+                // R3: it ends by rebuilding, and only so.
+                superblock.quarantine = superblock.quarantine.filter(|quarantine| !quarantine.is_rebuild());
+                at.ballot = superblock.promised;
+            }
+            superblock.checkpoint = Some(at);
             for cut in &cuts {
                 superblock.cuts.retain(|known| known.log != cut.log);
             }
@@ -244,6 +599,9 @@ impl Coordinator {
             superblock.cuts.sort_by_key(|cut| cut.log);
         });
         let active = ActiveCheckpoint { slot, heads: Arc::new(heads), cuts: Arc::new(cuts) };
-        self.stage = Stage::Activating { sequence, active };
+        self.stage = Stage::Activating { sequence, at, active, taken_over: taken_over.is_some() };
     }
 }
+
+/// A peer that sends nothing of its checkpoint any more is given up for another one after this long, in nanoseconds.
+const FETCH_AGAIN_NS: u64 = 2_000_000_000;

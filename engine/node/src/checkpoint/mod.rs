@@ -6,16 +6,29 @@
 //! | `mod.rs` | the core's part: from the shards' steps to a report |
 //! | `part.rs` | one shard's records: written, durable, read back and compared |
 //! | `coordinator.rs` | the control core's part: when one is taken, and that it becomes active |
+//! | `gathering.rs` | what the cores report of one, and how it ended |
+//! | `reports.rs` | what replicas report of their checkpoints, compared |
+//! | `offered.rs` | the active checkpoint, given to a peer |
+//! | `incoming.rs` | a peer's, coming in |
+//! | `take_over.rs` | the core's part of both |
+//! | `fetching.rs` | the control core's part of taking one over: whether, and from whom |
 //! | `retention.rs` | which segments are still wanted |
 //!
 //! Nothing waits for a checkpoint, so each turn of the core takes one step of it at most, after everything else.
 
 mod coordinator;
+mod fetching;
+mod gathering;
+mod incoming;
+mod offered;
 mod part;
+mod reports;
 mod retention;
+mod take_over;
 
-pub use coordinator::{CheckpointEnd, CoordinatorStart};
-pub(crate) use coordinator::{Coordinator, Updated};
+pub use coordinator::CoordinatorStart;
+pub(crate) use coordinator::{Coordinator, Say, Updated};
+pub use gathering::{CheckpointEnd, CheckpointFailure};
 pub(crate) use retention::Retention;
 
 use alloc::string::{String, ToString};
@@ -24,13 +37,15 @@ use alloc::vec::Vec;
 
 use assize_shards::Shard;
 use assize_wal::recovery::KeysRecord;
-use assize_wal::{Completion, Durable, Log, LogCut, LogFailure};
+use assize_wal::{Completion, Durable, Log, LogCut, LogFailure, Recovered};
 use assize_wire::canary::{self, Canary};
 use assize_wire::checkpoint::PartHead;
 use assize_wire::{CoreId, ShardId, Slot, StreamTime};
 
 use crate::core::Core;
 use crate::message::CoreMessage;
+use incoming::Incoming;
+use offered::{Offered, Sending};
 use part::{Part, Progress};
 
 /// What a core has to say of a checkpoint.
@@ -64,9 +79,38 @@ pub(crate) struct Checkpoints {
     /// By shard, the number of the oldest key that was live at the last active checkpoint.
     live: Vec<(ShardId, u64)>,
     taking: Option<Taking>,
+    /// The active one, for peers.
+    offered: Offered,
+    /// The last one that was reported, to be offered once it is active.
+    reported: Option<Offered>,
+    sending: Sending,
+    /// Every record of keys of this core's shards that may be live.
+    known_keys: Vec<KeysRecord>,
 }
 
-/// A checkpoint that this core takes its part of.
+/// What recovery left of checkpoints for one core.
+pub(crate) struct CheckpointsStart {
+    pub(crate) retention: Retention,
+    /// By shard, the number of the oldest key that was live at the checkpoint.
+    pub(crate) live: Vec<(ShardId, u64)>,
+    offered: Offered,
+    known_keys: Vec<KeysRecord>,
+}
+
+impl CheckpointsStart {
+    pub(crate) fn new(retention: Retention, owned: &[ShardId], recovered: &Recovered) -> CheckpointsStart {
+        let parts = recovered.checkpoint.iter().flat_map(|checkpoint| &checkpoint.parts);
+        let keys = recovered.keys.iter().filter(|keys| owned.contains(&keys.shard));
+        CheckpointsStart {
+            retention,
+            live: parts.map(|part| (part.head.shard, part.head.keys_from)).collect(),
+            offered: Offered::recovered(recovered.checkpoint.as_ref(), owned),
+            known_keys: keys.copied().collect(),
+        }
+    }
+}
+
+/// A checkpoint that this core takes its part of, or takes over.
 struct Taking {
     slot: Slot,
     time: StreamTime,
@@ -75,23 +119,47 @@ struct Taking {
     failed: Option<String>,
     /// The outcome stream was asked to make everything through the slot durable.
     outcomes_asked: bool,
+    /// It comes from a peer: then it stays here once it is reported, and this replica starts again.
+    incoming: Option<Incoming>,
+    reported: bool,
+}
+
+impl Taking {
+    fn new(slot: Slot, time: StreamTime, parts: Vec<Part>, incoming: Option<Incoming>) -> Taking {
+        Taking { slot, time, parts, failed: None, outcomes_asked: false, incoming, reported: false }
+    }
 }
 
 impl Checkpoints {
     /// With the logs as recovery left them.
-    pub(crate) fn new(parts: Log, keys: Log, retention: Retention, live: Vec<(ShardId, u64)>) -> Checkpoints {
-        Checkpoints { parts, keys, retention, live, taking: None }
+    pub(crate) fn new(parts: Log, keys: Log, start: CheckpointsStart) -> Checkpoints {
+        let CheckpointsStart { retention, live, offered, known_keys } = start;
+        Checkpoints {
+            parts,
+            keys,
+            retention,
+            live,
+            taking: None,
+            offered,
+            reported: None,
+            sending: Sending::default(),
+            known_keys,
+        }
     }
 
     /// The shards begin to take their parts, one for each of `shards`.
     pub(crate) fn begin(&mut self, slot: Slot, time: StreamTime, shards: usize) {
+        if self.taking.as_ref().is_some_and(|taking| taking.incoming.is_some()) {
+            // It was flagged before a peer's was to be taken over, and comes to nothing.
+            return;
+        }
         let before = self.taking.as_ref().map(|taking| taking.slot);
         assert!(before.is_none(), "a checkpoint after slot {slot} beside the one after slot {before:?}");
         // Another log may have given some back since the last time.
         self.parts.retry_space();
         self.keys.retry_space();
         let parts = (0..shards).map(|_| Part::default()).collect();
-        self.taking = Some(Taking { slot, time, parts, failed: None, outcomes_asked: false });
+        self.taking = Some(Taking::new(slot, time, parts, None));
     }
 
     pub(crate) fn handle_completion(&mut self, completion: Completion) -> Result<(), LogFailure> {
@@ -102,20 +170,26 @@ impl Checkpoints {
 
     /// Takes in what became durable and what was read back.
     fn take_in(&mut self) {
-        let Checkpoints { parts, keys, retention, taking, .. } = self;
+        let Checkpoints { parts, keys, retention, taking, sending, known_keys, .. } = self;
         while let Some(Durable { sequence, location, .. }) = parts.poll_durable() {
             let own = taking.iter_mut().flat_map(|taking| &mut taking.parts);
             own.for_each(|part| part.handle_durable(false, sequence, location));
         }
         while let Some(Durable { sequence, entry, location, .. }) = keys.poll_durable() {
             if let assize_wal::Entry::Keys { shard, first, next } = entry {
-                retention.note_keys(&KeysRecord { shard, first, next, location });
+                let incarnation = keys.incarnation();
+                let record = KeysRecord { shard, first, next, incarnation, location };
+                retention.note_keys(&record);
+                known_keys.push(record);
             }
             let own = taking.iter_mut().flat_map(|taking| &mut taking.parts);
             own.for_each(|part| part.handle_durable(true, sequence, location));
         }
         for log in [parts, keys] {
             while let Some((id, read)) = log.poll_read() {
+                if sending.handle_read(id, &read) {
+                    continue;
+                }
                 let Some(taking) = taking else { continue };
                 for part in &mut taking.parts {
                     if let Err(fault) = part.handle_read(id, &read) {
@@ -146,7 +220,9 @@ impl Checkpoints {
 
     /// Whether the next step need not wait for the disk.
     fn is_due(&self, shards: &[Shard]) -> bool {
-        let Some(taking) = &self.taking else { return false };
+        let Some(taking) = self.taking.as_ref().filter(|taking| taking.incoming.is_none()) else {
+            return false;
+        };
         taking
             .parts
             .iter()
@@ -159,7 +235,8 @@ impl Core {
     /// At most one step of a checkpoint, when there is nothing else to do.
     pub(crate) fn step_checkpoint(&mut self) {
         self.checkpoints.take_in();
-        if self.drained {
+        self.send_parts();
+        if self.step_take_over() || self.drained {
             // This start is over: the checkpoint before this one stays active.
             return;
         }
@@ -182,13 +259,15 @@ impl Core {
             return;
         }
         let report = self.report();
+        self.checkpoints.keep_for_offer();
         self.checkpoints.taking = None;
         self.send(self.layout.control, CoreMessage::Checkpoint(report));
     }
 
     /// When the next step of a checkpoint is due: at once, or when the disk has done something.
     pub(crate) fn checkpoint_due(&self) -> Option<u64> {
-        self.checkpoints.is_due(&self.shards).then_some(self.now.monotonic_ns)
+        let due = self.checkpoints.is_due(&self.shards).then_some(self.now.monotonic_ns);
+        due.or(self.take_over_due())
     }
 
     /// A checkpoint is active: what it makes superfluous is given up.
@@ -198,6 +277,7 @@ impl Core {
             let head = head.unwrap_or_else(|| panic!("shard {} has no head", seat.shard));
             shard.handle_checkpoint_active(head);
         }
+        self.checkpoints.offer(active);
         let Checkpoints { parts, keys, retention, live, .. } = &mut self.checkpoints;
         *live = active.heads.iter().map(|head| (head.shard, head.keys_from)).collect();
         for log in [&mut self.log, &mut self.outcomes.log, parts, keys] {
@@ -212,7 +292,7 @@ impl Core {
     }
 
     fn report(&self) -> CheckpointReport {
-        let Checkpoints { parts, keys, retention, live, taking } = &self.checkpoints;
+        let Checkpoints { parts, keys, retention, live, taking, sending, .. } = &self.checkpoints;
         let Some(taking) = taking else {
             panic!("core {} reports a checkpoint that it does not take", self.id)
         };
@@ -229,7 +309,8 @@ impl Core {
         let oldest = oldest(taking.time, self.greeting.warden_ttl_ns);
         let cut = |log: &Log, wanted| {
             let durable = log.durable_segment();
-            log.cut(core::cmp::min(durable, Option::unwrap_or(wanted, durable)))
+            let sent = sending.first_of(log.identity().log).unwrap_or(durable);
+            log.cut(durable.min(Option::unwrap_or(wanted, durable)).min(sent))
         };
         // Somebody may read what is old: who was a duplicate before its key ran out.
         let young = retention.first_of_outcomes(slot, oldest);

@@ -14,9 +14,10 @@ use assize_wire::ShardId;
 use assize_wire::Slot;
 use assize_wire::canary::{self, Canary};
 use assize_wire::checkpoint::{PartHead, SAVED_KEY_BYTES, SavedEntity, SumDigest};
+use assize_wire::peer::PartItem;
 
 /// The records of a part.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Part {
     records: Vec<Written>,
     /// Of `records`, how many are durable; and all below this one are.
@@ -34,8 +35,11 @@ pub(super) struct Part {
     entities: u64,
     entities_digest: SumDigest,
     keys_digest: SumDigest,
+    /// Number of the key after the last one that was read back: records of a peer's may overlap.
+    keys_read: u64,
 }
 
+#[derive(Debug)]
 struct Written {
     record: PartRecord,
     sequence: RecordSequence,
@@ -60,8 +64,10 @@ pub(super) enum PartFault {
     Full(ShardId),
     /// A record cannot be read back.
     Read(ReadFault),
-    /// What was read back is not what the memory said.
+    /// What was read back is not what the memory, or the peer, said.
     Differs(ShardId),
+    /// A peer sent something else than a record of this shard's part.
+    Foreign(ShardId),
 }
 
 impl Part {
@@ -100,6 +106,16 @@ impl Part {
             }
             return self.write(shard, slot, failed, parts, keys);
         }
+        self.read_back(failed, parts, keys)
+    }
+
+    /// Reads one of the records back, once all of them are durable.
+    pub(super) fn read_back(
+        &mut self,
+        failed: bool,
+        parts: &mut Log,
+        keys: &mut Log,
+    ) -> Result<Progress, PartFault> {
         let whole = self.head.is_some() && self.durable == self.records.len();
         if failed || !whole || self.reading.is_some() {
             return Ok(Progress::Waits);
@@ -119,8 +135,13 @@ impl Part {
             let writes = self.unflushed_bytes < UNFLUSHED_BYTES_MAX && !waits;
             return shard.is_checkpoint_due() && (failed || writes);
         }
+        !failed && self.is_read_due()
+    }
+
+    /// Whether a record can be read back now.
+    pub(super) fn is_read_due(&self) -> bool {
         let whole = self.head.is_some() && self.durable == self.records.len();
-        whole && !failed && self.reading.is_none() && self.read < self.records.len()
+        whole && self.reading.is_none() && self.read < self.records.len()
     }
 
     fn write(
@@ -159,7 +180,66 @@ impl Part {
             Ok(sequence) => sequence,
             Err(LogFull { entry, .. }) => panic!("no space for {entry:?}, which was looked for before"),
         };
-        self.records.push(Written { record, sequence, location: None });
+        self.note_written(Written { record, sequence, location: None }, bytes, parts, keys);
+        Ok(Progress::Moved)
+    }
+
+    /// Takes up a record of a peer's part, if there is space for it now; [`Progress::Waits`] if not yet.
+    pub(super) fn receive(
+        &mut self,
+        slot: Slot,
+        shard: ShardId,
+        (item, buffer): (PartItem, &BlockBuffer),
+        parts: &mut Log,
+        keys: &mut Log,
+    ) -> Result<Progress, PartFault> {
+        let payload = buffer.payload();
+        let foreign = || PartFault::Foreign(shard);
+        let (record, entry, log) = match item {
+            PartItem::Keys { first, next } => {
+                let count = payload.len() / SAVED_KEY_BYTES;
+                if payload.len() % SAVED_KEY_BYTES != 0 || first.checked_add(count as u64) != Some(next) {
+                    return Err(foreign());
+                }
+                (PartRecord::Keys { first, next }, Entry::Keys { shard, first, next }, &mut *keys)
+            }
+            PartItem::Entities { number } => {
+                (PartRecord::Entities { number }, Entry::Entities { slot, shard, number }, &mut *parts)
+            }
+            PartItem::Head { records } => {
+                let head =
+                    PartHead::parse(payload).ok().filter(|head| (head.slot, head.shard) == (slot, shard));
+                let head = head.ok_or_else(foreign)?;
+                (PartRecord::Head { head, records }, Entry::Part { slot, shard, records }, &mut *parts)
+            }
+            PartItem::Gone | PartItem::Outcomes { .. } => return Err(foreign()),
+        };
+        let bytes = buffer.as_blocks_bytes().len();
+        if bytes as u64 > log.identity().segment_bytes {
+            return Err(foreign());
+        }
+        match log.space_for(bytes) {
+            LogSpace::None => return Err(PartFault::Full(shard)),
+            LogSpace::Unprepared => {
+                log.demand(bytes);
+                return Ok(Progress::Waits);
+            }
+            LogSpace::Prepared if self.unflushed_bytes >= UNFLUSHED_BYTES_MAX => return Ok(Progress::Waits),
+            LogSpace::Prepared => {}
+        }
+        let sequence = match log.append(entry, buffer.clone()) {
+            Ok(sequence) => sequence,
+            Err(LogFull { entry, .. }) => panic!("no space for {entry:?}, which was looked for before"),
+        };
+        if let PartRecord::Head { head, .. } = record {
+            self.head = Some(head);
+        }
+        self.note_written(Written { record, sequence, location: None }, bytes, parts, keys);
+        Ok(Progress::Moved)
+    }
+
+    fn note_written(&mut self, written: Written, bytes: usize, parts: &mut Log, keys: &mut Log) {
+        self.records.push(written);
         self.unflushed_bytes += bytes;
         self.unasked_bytes += bytes;
         if self.unasked_bytes >= FLUSH_BYTES || self.head.is_some() {
@@ -167,7 +247,13 @@ impl Part {
             parts.request_flush();
             keys.request_flush();
         }
-        Ok(Progress::Moved)
+    }
+
+    /// Where its records of entities lie, in order.
+    pub(super) fn entities(&self) -> Vec<RecordLocation> {
+        let entities =
+            self.records.iter().filter(|written| matches!(written.record, PartRecord::Entities { .. }));
+        entities.filter_map(|written| written.location).collect()
     }
 
     /// A record of the log of keys, or of the other one, is durable.
@@ -208,8 +294,15 @@ impl Part {
         let head = self.head.expect("records are read back once the head is written");
         let differs = PartFault::Differs(head.shard);
         match self.records[self.read].record {
-            PartRecord::Keys { .. } => {
-                payload.chunks(SAVED_KEY_BYTES).for_each(|key| self.keys_digest.add(key));
+            PartRecord::Keys { first, .. } => {
+                let keys = (first..).zip(payload.chunks(SAVED_KEY_BYTES));
+                let live = keys.filter(|(number, _)| (self.keys_read..head.keys_next).contains(number));
+                for (number, key) in live.collect::<Vec<_>>() {
+                    self.keys_read = number + 1;
+                    if number >= head.keys_digested_from.max(head.keys_from) {
+                        self.keys_digest.add(key);
+                    }
+                }
             }
             PartRecord::Entities { .. } => {
                 let mut rest = payload;
@@ -257,6 +350,9 @@ impl fmt::Display for PartFault {
         match self {
             PartFault::Full(shard) => write!(f, "there is no space for the part of shard {shard}"),
             PartFault::Read(fault) => write!(f, "what was written cannot be read back: {fault}"),
+            PartFault::Foreign(shard) => {
+                write!(f, "what came from a peer is no record of the part of shard {shard}")
+            }
             PartFault::Differs(shard) => write!(
                 f,
                 "the part of shard {shard} was read back and is not what was in memory: this machine's memory or disk \

@@ -94,7 +94,7 @@ impl Retention {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use assize_wire::LogId;
+    use assize_wire::{Incarnation, LogId};
 
     const A: ShardId = ShardId(0);
     const B: ShardId = ShardId(1);
@@ -144,7 +144,8 @@ mod tests {
         let mut retention = Retention::default();
         for (segment, shard, next) in [(1, A, 10), (1, B, 4), (2, A, 20), (3, B, 9)] {
             let first = next - 1;
-            retention.note_keys(&KeysRecord { shard, first, next, location: at(segment) });
+            let incarnation = Incarnation(1);
+            retention.note_keys(&KeysRecord { shard, first, next, incarnation, location: at(segment) });
         }
         assert_eq!(retention.first_of_keys(&[(A, 10), (B, 3)]), Some(SegmentId(1)));
         assert_eq!(retention.first_of_keys(&[(A, 10), (B, 4)]), Some(SegmentId(2)));

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use assize_wal::BlockBuffer;
-use assize_wire::peer::{DocketMessage, Lane, PeerRefused};
+use assize_wire::peer::{CheckpointTold, DocketMessage, Lane, PartItem, PeerRefused};
 use assize_wire::{Hash, ReplicaId, Slot};
 
 /// What happened between this replica and its peers, in the order in which it did.
@@ -83,6 +83,10 @@ pub enum FromPeer {
         /// The message.
         message: DocketMessage,
     },
+    /// Control lane: what became of a checkpoint there.
+    Checkpoint(CheckpointTold),
+    /// Control lane: the peer wants to know what became of the checkpoint after this slot.
+    CheckpointWanted(Slot),
     /// Shard lane: a stripe, as the payload of a record to be logged.
     ///
     /// It is copied once, out of the buffer that it was received in; the design wants none, which takes a receive
@@ -122,6 +126,28 @@ pub enum FromPeer {
         /// Its piece.
         piece: Vec<u8>,
     },
+    /// Shard lane: the peer wants a record of this replica's active checkpoint.
+    PartWanted {
+        /// The checkpoint's slot.
+        slot: Slot,
+        /// Counts the records of the shard's part.
+        index: u64,
+    },
+    /// Shard lane: a record of its active checkpoint.
+    Part(PartReceived),
+}
+
+/// A record of a peer's checkpoint, as the payload of one to be logged.
+#[derive(Clone, Debug)]
+pub struct PartReceived {
+    /// The checkpoint's slot.
+    pub slot: Slot,
+    /// Counts the records of the shard's part.
+    pub index: u64,
+    /// What it holds.
+    pub item: PartItem,
+    /// Its payload.
+    pub buffer: BlockBuffer,
 }
 
 /// What became of a message to a peer.

@@ -30,13 +30,13 @@ use assize_wal::BlockBuffer;
 use assize_wire::ReplicaId;
 use assize_wire::limits::{PEER_HANDSHAKE_BYTES_MAX, PEER_PAYLOAD_BYTES_MAX};
 use assize_wire::peer::{
-    Lane, PeerFrame, PeerFrameError, PeerHello, PeerKind, PeerMessage, PeerMessageError, PeerParsed,
-    PeerRefusal, PeerRefused,
+    CheckpointRecord, Lane, PeerFrame, PeerFrameError, PeerHello, PeerKind, PeerMessage, PeerMessageError,
+    PeerParsed, PeerRefusal, PeerRefused,
 };
 
 pub use config::{FederationConfig, Secret};
 use entropy::Entropy;
-pub use event::{Dial, FederationEvent, FromPeer, Loss, RefusedPeer, Sent};
+pub use event::{Dial, FederationEvent, FromPeer, Loss, PartReceived, RefusedPeer, Sent};
 pub use link::LinkId;
 use link::{Links, Stage};
 use places::{Dialing, Places};
@@ -458,7 +458,7 @@ impl Federation {
 /// Whether messages of this kind are sent on this lane.
 fn belongs(kind: PeerKind, lane: Lane) -> bool {
     match kind {
-        PeerKind::Docket => lane == Lane::Control,
+        PeerKind::Docket | PeerKind::Checkpoint | PeerKind::CheckpointWanted => lane == Lane::Control,
         PeerKind::Stripe
         | PeerKind::StripeWanted
         | PeerKind::StripeMissing
@@ -466,7 +466,9 @@ fn belongs(kind: PeerKind, lane: Lane) -> bool {
         | PeerKind::CopiesWanted
         | PeerKind::CopiesGone
         | PeerKind::EventDigests
-        | PeerKind::EventDiffers => matches!(lane, Lane::Shard(_)),
+        | PeerKind::EventDiffers
+        | PeerKind::PartWanted
+        | PeerKind::Part => matches!(lane, Lane::Shard(_)),
         PeerKind::Hello
         | PeerKind::Welcome
         | PeerKind::Proof
@@ -480,6 +482,8 @@ fn belongs(kind: PeerKind, lane: Lane) -> bool {
 fn owned(message: PeerMessage<'_>) -> FromPeer {
     match message {
         PeerMessage::Docket { clock_ns, message } => FromPeer::Docket { clock_ns, message },
+        PeerMessage::Checkpoint(told) => FromPeer::Checkpoint(told),
+        PeerMessage::CheckpointWanted(slot) => FromPeer::CheckpointWanted(slot),
         PeerMessage::Stripe { bytes } => {
             let mut buffer = BlockBuffer::for_record(bytes.len());
             buffer.extend_from_slice(bytes);
@@ -492,6 +496,12 @@ fn owned(message: PeerMessage<'_>) -> FromPeer {
         PeerMessage::CopiesGone { below } => FromPeer::CopiesGone { below },
         PeerMessage::EventDigests { slot, digests } => FromPeer::EventDigests { slot, digests },
         PeerMessage::EventDiffers { slot, index, piece } => FromPeer::EventDiffers { slot, index, piece },
+        PeerMessage::PartWanted { slot, index } => FromPeer::PartWanted { slot, index },
+        PeerMessage::Part(CheckpointRecord { slot, index, item, bytes }) => {
+            let mut buffer = BlockBuffer::for_record(bytes.len());
+            buffer.extend_from_slice(bytes);
+            FromPeer::Part(PartReceived { slot, index, item, buffer })
+        }
     }
 }
 

@@ -205,8 +205,13 @@ impl Replica {
             | Output::CheckpointNeeded { .. }
             | Output::DivergenceReport(_)
             | Output::FailureDomains { .. }
+            | Output::PeerStateDiverged { .. }
+            | Output::TakingOver { .. }
+            | Output::StartAgain { .. }
             | Output::Quarantined(_) => panic!("it has no peers"),
-            Output::Checkpoint(_) | Output::Halted { .. } => panic!("nothing asked for it"),
+            Output::Checkpoint(_) | Output::CheckpointReported { .. } | Output::Halted { .. } => {
+                panic!("nothing asked for it")
+            }
         }
     }
 

@@ -30,6 +30,10 @@ pub enum PeerKind {
     Alive = 6,
     /// Control lane: a message of the Docket.
     Docket = 16,
+    /// Control lane: what a checkpoint came to.
+    Checkpoint = 17,
+    /// Control lane: tell me what this checkpoint came to.
+    CheckpointWanted = 18,
     /// Shard lane: a sealed stripe.
     Stripe = 32,
     /// Shard lane: send me this stripe.
@@ -46,11 +50,15 @@ pub enum PeerKind {
     EventDigests = 38,
     /// Shard lane: the first event of a stripe that differs, as the sender evaluated it.
     EventDiffers = 39,
+    /// Shard lane: send me this record of your part of a checkpoint.
+    PartWanted = 40,
+    /// Shard lane: a record of a part.
+    Part = 41,
 }
 
 impl PeerKind {
     /// All of them.
-    pub const ALL: [PeerKind; 15] = [
+    pub const ALL: [PeerKind; 19] = [
         PeerKind::Hello,
         PeerKind::Welcome,
         PeerKind::Proof,
@@ -58,6 +66,8 @@ impl PeerKind {
         PeerKind::Redirect,
         PeerKind::Alive,
         PeerKind::Docket,
+        PeerKind::Checkpoint,
+        PeerKind::CheckpointWanted,
         PeerKind::Stripe,
         PeerKind::StripeWanted,
         PeerKind::StripeMissing,
@@ -66,6 +76,8 @@ impl PeerKind {
         PeerKind::CopiesGone,
         PeerKind::EventDigests,
         PeerKind::EventDiffers,
+        PeerKind::PartWanted,
+        PeerKind::Part,
     ];
 
     /// The longest payload that is accepted. Whoever has not proved the secret makes nobody allocate more than a page.
@@ -76,6 +88,7 @@ impl PeerKind {
             | PeerKind::Stripe
             | PeerKind::Copies
             | PeerKind::EventDigests
+            | PeerKind::Part
             | PeerKind::EventDiffers => PEER_PAYLOAD_BYTES_MAX,
             _ => PEER_HANDSHAKE_BYTES_MAX,
         }

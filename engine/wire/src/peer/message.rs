@@ -1,8 +1,9 @@
-//! What two replicas say to each other once each has proved itself: on the control lane the Dockets' messages, on a
-//! shard's lane stripes and copies.
+//! What two replicas say to each other once each has proved itself: on the control lane the Dockets' messages and
+//! what checkpoints came to, on a shard's lane stripes and copies.
 
 use alloc::vec::Vec;
 
+use super::checkpoint::{CHECKPOINT_BYTES, CheckpointRecord, CheckpointTold};
 use super::docket_bytes::{docket_bytes, encode_docket, parse_docket};
 use super::frame::write_peer_frame;
 use super::hello::zero;
@@ -20,6 +21,10 @@ pub enum PeerMessage<'a> {
         /// The message.
         message: DocketMessage,
     },
+    /// Control lane: what became of the checkpoint after `slot` here (C7).
+    Checkpoint(CheckpointTold),
+    /// Control lane: tell me that of this slot.
+    CheckpointWanted(Slot),
     /// Shard lane: a sealed stripe. What is wrong inside it is found by those who evaluate it (D4).
     Stripe {
         /// Its bytes, at most [`STRIPE_BYTES_MAX`].
@@ -60,6 +65,15 @@ pub enum PeerMessage<'a> {
         /// Its outcome, and what it changed, at most [`EVENT_PIECE_BYTES_MAX`] bytes.
         piece: Vec<u8>,
     },
+    /// Shard lane: send me this record of your part of your active checkpoint.
+    PartWanted {
+        /// The checkpoint's slot.
+        slot: Slot,
+        /// Counts the part's records, from 0.
+        index: u64,
+    },
+    /// Shard lane: the record that was asked for.
+    Part(CheckpointRecord<'a>),
 }
 
 impl<'a> PeerMessage<'a> {
@@ -68,6 +82,8 @@ impl<'a> PeerMessage<'a> {
     pub fn kind(&self) -> PeerKind {
         match self {
             PeerMessage::Docket { .. } => PeerKind::Docket,
+            PeerMessage::Checkpoint(_) => PeerKind::Checkpoint,
+            PeerMessage::CheckpointWanted(_) => PeerKind::CheckpointWanted,
             PeerMessage::Stripe { .. } => PeerKind::Stripe,
             PeerMessage::StripeWanted(_) => PeerKind::StripeWanted,
             PeerMessage::StripeMissing(_) => PeerKind::StripeMissing,
@@ -76,6 +92,8 @@ impl<'a> PeerMessage<'a> {
             PeerMessage::CopiesGone { .. } => PeerKind::CopiesGone,
             PeerMessage::EventDigests { .. } => PeerKind::EventDigests,
             PeerMessage::EventDiffers { .. } => PeerKind::EventDiffers,
+            PeerMessage::PartWanted { .. } => PeerKind::PartWanted,
+            PeerMessage::Part(_) => PeerKind::Part,
         }
     }
 
@@ -85,12 +103,17 @@ impl<'a> PeerMessage<'a> {
         PEER_FRAME_HEADER_BYTES
             + match self {
                 PeerMessage::Docket { message, .. } => docket_bytes(message),
+                PeerMessage::Checkpoint(_) => CHECKPOINT_BYTES,
+                PeerMessage::CheckpointWanted(_) => 16,
                 PeerMessage::Stripe { bytes } => LENGTH_BYTES + padded(bytes.len()),
                 PeerMessage::StripeWanted(_) | PeerMessage::StripeMissing(_) => 32,
                 PeerMessage::Copies(copies) => LENGTH_BYTES + padded(copies.len() * COPY_BYTES),
-                PeerMessage::CopiesWanted { .. } | PeerMessage::CopiesGone { .. } => 16,
+                PeerMessage::CopiesWanted { .. }
+                | PeerMessage::CopiesGone { .. }
+                | PeerMessage::PartWanted { .. } => 16,
                 PeerMessage::EventDigests { digests, .. } => 16 + digests.len() * 32,
                 PeerMessage::EventDiffers { piece, .. } => 16 + padded(piece.len()),
+                PeerMessage::Part(part) => part.payload_bytes(),
             }
     }
 
@@ -101,6 +124,10 @@ impl<'a> PeerMessage<'a> {
     pub fn encode(&self, out: &mut Vec<u8>) {
         write_peer_frame(out, self.kind(), |out| match self {
             PeerMessage::Docket { clock_ns, message } => encode_docket(*clock_ns, message, out),
+            PeerMessage::Checkpoint(told) => told.encode(out),
+            PeerMessage::CheckpointWanted(slot) => {
+                out.extend_from_slice(&u128::from(slot.0).to_le_bytes());
+            }
             PeerMessage::Stripe { bytes } => {
                 assert!(bytes.len() <= STRIPE_BYTES_MAX, "a stripe of {} bytes", bytes.len());
                 out.extend_from_slice(&(bytes.len() as u128).to_le_bytes());
@@ -117,6 +144,11 @@ impl<'a> PeerMessage<'a> {
                     out.extend_from_slice(&digest.0);
                 }
             }
+            PeerMessage::PartWanted { slot, index } => {
+                out.extend_from_slice(&slot.0.to_le_bytes());
+                out.extend_from_slice(&index.to_le_bytes());
+            }
+            PeerMessage::Part(part) => part.encode(out),
             PeerMessage::CopiesWanted { from, through } => {
                 out.extend_from_slice(&from.0.to_le_bytes());
                 out.extend_from_slice(&through.0.to_le_bytes());
@@ -149,6 +181,15 @@ impl<'a> PeerMessage<'a> {
             PeerKind::Docket => {
                 let (clock_ns, message) = parse_docket(payload)?;
                 Ok(PeerMessage::Docket { clock_ns, message })
+            }
+            PeerKind::Checkpoint => {
+                let bytes = <[u8; CHECKPOINT_BYTES]>::try_from(payload).map_err(|_| length)?;
+                CheckpointTold::parse(&bytes).map(PeerMessage::Checkpoint)
+            }
+            PeerKind::CheckpointWanted => {
+                let bytes = <[u8; 16]>::try_from(payload).map_err(|_| length)?;
+                zero("padding", &bytes[8..])?;
+                Ok(PeerMessage::CheckpointWanted(Slot(u128::from_le_bytes(bytes) as u64)))
             }
             PeerKind::Stripe => {
                 let bytes = counted(kind, payload, 1, STRIPE_BYTES_MAX)?;
@@ -207,6 +248,12 @@ impl<'a> PeerMessage<'a> {
                 let piece = rest[..bytes].to_vec();
                 Ok(PeerMessage::EventDiffers { slot: Slot(both as u64), index, piece })
             }
+            PeerKind::PartWanted => {
+                let bytes = <[u8; 16]>::try_from(payload).map_err(|_| length)?;
+                let both = u128::from_le_bytes(bytes);
+                Ok(PeerMessage::PartWanted { slot: Slot(both as u64), index: (both >> 64) as u64 })
+            }
+            PeerKind::Part => CheckpointRecord::parse(payload).map(PeerMessage::Part),
             PeerKind::Hello
             | PeerKind::Welcome
             | PeerKind::Proof
@@ -218,7 +265,12 @@ impl<'a> PeerMessage<'a> {
 }
 
 /// What a count of things of `each` bytes in the first 16 bytes says is behind it, without padding.
-fn counted(kind: PeerKind, payload: &[u8], each: usize, max: usize) -> Result<&[u8], PeerMessageError> {
+pub(super) fn counted(
+    kind: PeerKind,
+    payload: &[u8],
+    each: usize,
+    max: usize,
+) -> Result<&[u8], PeerMessageError> {
     let length = PeerMessageError::Length { kind, bytes: payload.len() };
     let (count, rest) = payload.split_first_chunk::<LENGTH_BYTES>().ok_or(length)?;
     let count = u128::from_le_bytes(*count);
@@ -239,7 +291,7 @@ fn copy(bytes: &[u8; COPY_BYTES]) -> (Slot, Hash) {
 }
 
 /// Bytes of the count before a stripe or copies.
-const LENGTH_BYTES: usize = 16;
+pub(super) const LENGTH_BYTES: usize = 16;
 
 /// Bytes of a slot and a digest.
 const COPY_BYTES: usize = 40;

@@ -1,6 +1,7 @@
 //! The protocol between the replicas of a cluster: frames, the handshake, and the messages of both lanes. All integers
 //! are little-endian; the crate's README has the layouts byte by byte.
 
+mod checkpoint;
 mod docket;
 mod docket_bytes;
 mod error;
@@ -9,6 +10,7 @@ mod hello;
 mod message;
 mod refused;
 
+pub use checkpoint::{CheckpointOffer, CheckpointRecord, CheckpointTold, PartItem};
 pub use docket::{Chosen, DocketMessage, Promised};
 pub use error::PeerMessageError;
 pub use frame::{

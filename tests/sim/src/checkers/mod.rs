@@ -6,6 +6,7 @@ mod ballots;
 mod books;
 mod checkpoint;
 mod clock;
+mod compared;
 mod copies;
 mod durability;
 mod exactly_once;
@@ -31,6 +32,7 @@ use crate::shape::Agreed;
 use agreement::Agreement;
 use ballots::Ballots;
 use clock::Clock;
+use compared::Compared;
 use copies::Copies;
 use exactly_once::ExactlyOnce;
 use linearizable::Linearizable;
@@ -57,6 +59,7 @@ pub struct Checkers {
     told: Told,
     clock: Clock,
     copies: Copies,
+    compared: Compared,
     /// By replica.
     marks: Vec<Watermarks>,
     ttl_ns: u64,
@@ -77,6 +80,7 @@ impl Checkers {
             told: Told::default(),
             clock: Clock::default(),
             copies: Copies::new(replicas),
+            compared: Compared::new(),
             marks: vec![Watermarks::default(); replicas.into()],
         }
     }
@@ -85,6 +89,7 @@ impl Checkers {
     #[must_use]
     pub fn with(mut self, copies: u8, clock_skew_ns: u64) -> Checkers {
         self.copies.needed = usize::from(copies);
+        self.compared.needed = usize::from(copies);
         self.clock.skew_ns = Some(clock_skew_ns);
         self
     }
@@ -124,6 +129,14 @@ impl Checkers {
     /// A core of a replica was told that a slot is chosen.
     pub fn told_chosen(&self, replica: usize, slot: Slot, hash: Hash) {
         self.agreement.told(replica, slot, hash);
+    }
+
+    /// What a replica says of a checkpoint: it is whole and has this digest, or it is relied upon from now on.
+    pub fn checkpoint(&mut self, replica: usize, slot: Slot, digest: Option<Hash>) {
+        match digest {
+            Some(digest) => self.compared.reported(replica, slot, digest),
+            None => self.compared.active(replica, slot),
+        }
     }
 
     /// What is chosen, from slot 1.

@@ -95,7 +95,7 @@ impl ClusterWorld {
     fn recover_from_itself(&mut self, at: usize) {
         let replica = &self.cluster.replicas[at];
         let halted = !replica.cores.is_empty() && replica.is_halted();
-        if replica.failed || halted {
+        if replica.failed || halted || replica.start_again {
             let power = self.faults.draws_power();
             self.down(at, if power { Down::Power } else { Down::Process });
             self.faults.restart_later(at, self.cluster.now_ns);
@@ -115,8 +115,15 @@ impl ClusterWorld {
         self.faults.keep_down = true;
     }
 
+    /// Who goes down starts again.
+    pub fn restart_again(&mut self) {
+        self.faults.keep_down = false;
+    }
+
     /// A replica starts.
     pub fn start(&mut self, at: usize) {
+        let chosen = self.checkers.log().to_vec();
+        self.cluster.replicas[at].disk.recorder.note_chosen(chosen);
         self.cluster.start(at);
         self.observe(at);
         let replica = &mut self.cluster.replicas[at];
@@ -136,6 +143,9 @@ impl ClusterWorld {
         self.checkers.step(at, &mut replica.disk.recorder, marks);
         for (slot, hash) in replica.for_peers.told.drain(..) {
             self.checkers.told_chosen(at, slot, hash);
+        }
+        for (slot, digest) in replica.for_peers.checkpoints.drain(..) {
+            self.checkers.checkpoint(at, slot, digest);
         }
     }
 
@@ -178,11 +188,12 @@ impl ClusterWorld {
         loop {
             let open = !self.clients.again.is_empty() || self.clients.unanswered() > 0;
             let chosen = self.checkers.log().len() as u64;
-            let behind = self.cluster.replicas.iter().enumerate().any(|(at, replica)| {
-                // The log of its peers does not reach back to what it lacks.
-                let lost = replica.seen.checkpoints_needed > 0 || out == Some(at);
-                replica.watermarks().published.0 < chosen && !lost
-            });
+            let behind = self
+                .cluster
+                .replicas
+                .iter()
+                .enumerate()
+                .any(|(at, replica)| replica.watermarks().published.0 < chosen && out != Some(at));
             if !open && !behind {
                 return;
             }

@@ -1,11 +1,14 @@
 //! What must not bring a cluster to a stand: it goes on while one replica is out, and with all of them afterwards
 //! (P9, P13).
 
+use assize_node::LogIds;
 use assize_sim::cluster::ClusterWorld;
 use assize_sim::cluster::options::ClusterOptions;
 use assize_sim::disk::Down;
 use assize_sim::seeds::each_seed;
 use assize_sim::shape::Shape;
+use assize_wal::SegmentReader;
+use assize_wire::CoreId;
 
 /// P9: a leader whose disk hangs gives up, and another leads.
 #[test]
@@ -110,9 +113,94 @@ fn p13_a_wrong_clock_of_the_leader_makes_another_lead() {
     });
 }
 
+/// C7, L6: two of three report the same, so the log is recycled while the third is gone for ever.
+#[test]
+fn c7_the_log_stays_bounded_while_a_replica_is_dead_for_ever() {
+    each_seed("c7_the_log_stays_bounded", 0..3, |seed| {
+        let mut world = serving_with_checkpoints(seed);
+        let dead = (seed % 3) as usize;
+        world.down(dead, Down::Power);
+        let living = (0..3).filter(|at| *at != dead);
+        let mut most = 0;
+        while living.clone().any(|at| world.cluster.replicas[at].seen.checkpoints < 20) {
+            world.run(500);
+            let bytes = living.clone().map(|at| log_bytes(&world, at)).max();
+            most = most.max(bytes.unwrap_or_default());
+            assert!(world.cluster.steps < 500_000, "{most} bytes of log, no checkpoint");
+        }
+        // Twenty times the bytes of a checkpoint went through the logs.
+        let bound = 10 * world.cluster.replicas[0].shape.checkpoint_bytes;
+        assert!(most <= bound, "{most} bytes of log, of {bound}");
+        world.finish_without(Some(dead));
+        world.count();
+    });
+}
+
+/// L6, P7: whoever comes back when its peers' logs begin above what it has takes a checkpoint of theirs over. One of them
+/// may go down in the middle of that.
+/// TakenOver, StartedAgain.
+#[test]
+fn l6_a_replica_that_was_away_for_long_takes_a_checkpoint_over() {
+    each_seed("l6_a_replica_that_was_away", 0..6, |seed| {
+        let mut world = serving_with_checkpoints(seed);
+        let away = (seed % 3) as usize;
+        world.down(away, Down::Power);
+        let others: Vec<usize> = (0..3).filter(|at| *at != away).collect();
+        let recycled =
+            |world: &ClusterWorld| others.iter().all(|at| world.cluster.replicas[*at].seen.checkpoints >= 2);
+        while !recycled(&world) {
+            world.run(500);
+            assert!(world.cluster.steps < 300_000, "no checkpoint");
+        }
+        for at in &others {
+            // A restart forgets what is in memory only: manifests below the checkpoint.
+            world.down(*at, Down::Process);
+            world.start(*at);
+        }
+        world.start(away);
+        if seed % 2 == 1 {
+            let began = |world: &ClusterWorld| world.cluster.replicas[away].seen.taking_over > 0;
+            while !began(&world) {
+                world.run(20);
+                assert!(world.cluster.steps < 600_000, "it takes nothing over");
+            }
+            world.down(others[0], Down::Process);
+            world.run(200);
+            world.start(others[0]);
+        }
+        world.restart_again();
+        world.run(2000);
+        world.finish();
+        let seen = world.cluster.replicas[away].seen;
+        assert!(seen.taken_over > 0, "{seen:?}");
+        world.count();
+        world.stop_all();
+    });
+}
+
+/// What a replica's logs of stripes hold.
+fn log_bytes(world: &ClusterWorld, at: usize) -> u64 {
+    let replica = &world.cluster.replicas[at];
+    let mut device = replica.disk.device.clone();
+    let logs = (0..replica.shape.cores() as u16).map(|core| LogIds::of(CoreId(core)).stripes);
+    let segments = logs.flat_map(|log| device.segments(log).unwrap_or_default());
+    segments.map(|(_, bytes)| bytes).sum()
+}
+
+/// The same as [`serving`], with checkpoints.
+fn serving_with_checkpoints(seed: u64) -> ClusterWorld {
+    let (checkpoint_bytes, segment_bytes) = (200 << 10, 64 << 10);
+    let shape = Shape { shards: 2, checkpoint_bytes, segment_bytes, ..Shape::smallest() };
+    serving_of(shape, seed)
+}
+
 /// Three replicas that answer. Who goes down stays down.
 fn serving(seed: u64) -> ClusterWorld {
-    let options = ClusterOptions::calm(3, Shape { shards: 2, ..Shape::smallest() });
+    serving_of(Shape { shards: 2, ..Shape::smallest() }, seed)
+}
+
+fn serving_of(shape: Shape, seed: u64) -> ClusterWorld {
+    let options = ClusterOptions::calm(3, shape);
     let mut world = ClusterWorld::format(&options, seed);
     (0..3).for_each(|at| world.start(at));
     world.keep_down();

@@ -7,7 +7,7 @@ use assize_sim::disk::Down;
 use assize_sim::replica::Expected;
 use assize_sim::seeds::each_seed;
 use assize_sim::shape::Shape;
-use assize_wal::QuarantineKind;
+use assize_wal::{Quarantine, QuarantineKind};
 use assize_wire::{ReplicaId, Slot};
 
 /// OwnCopyOutside, ReplicaDoubted, DoubtSurvives, FirstDifferenceTold: one replica computes one wrong outcome, be it
@@ -96,6 +96,35 @@ fn c1_two_that_fail_together_publish_nothing_by_themselves() {
     });
 }
 
+/// ReplicaRebuilt: a quarantined replica is rebuilt from the others, and is one of them again. Its
+/// promises and what it accepted stay, so it is needed for the majority all the time.
+#[test]
+fn r3_a_quarantined_replica_is_rebuilt_from_the_others() {
+    each_seed("r3_a_quarantined_replica_is_rebuilt", 0..6, |seed| {
+        let wrong = (seed % 3) as usize;
+        let fault = [Rehearsal::WrongOutcome(Slot(3 + seed)), Rehearsal::FlipBit(Slot(4))];
+        let (checkpoint_bytes, segment_bytes) = (200 << 10, 64 << 10);
+        let shape = Shape { shards: 2, checkpoint_bytes, segment_bytes, ..Shape::smallest() };
+        let mut world = cluster_of(shape, seed, wrong, Some(fault[(seed / 3) as usize % 2]));
+        world.run_until_acting("it is quarantined", 60_000, |world| quarantined(world, wrong));
+        world.run(500);
+        world.down(wrong, Down::Power);
+        world.cluster.replicas[wrong].shape.rehearsal = None;
+        world.cluster.replicas[wrong].rebuild();
+        world.start(wrong);
+        assert_eq!(world.cluster.replicas[wrong].quarantined, Some(Quarantine::REBUILD));
+        world.restart_again();
+        world.run_until_acting("it is rebuilt", 400_000, |world| {
+            world.cluster.replicas[wrong].seen.taken_over > 0
+        });
+        world.run(2000);
+        assert_eq!(world.cluster.replicas[wrong].quarantined, None, "it is quarantined still");
+        world.finish();
+        world.count();
+        world.stop_all();
+    });
+}
+
 /// It starts again, is quarantined as before, does not lead, and the others go on without it.
 fn stays_out(world: &mut ClusterWorld, wrong: usize) {
     // It becomes durable at once, but not before it is acted on.
@@ -121,7 +150,11 @@ fn quarantined(world: &ClusterWorld, at: usize) -> bool {
 /// Three replicas, of which one is going to be wrong. Nobody reads: what a leader has in memory is read before anybody
 /// compares it.
 fn cluster(seed: u64, wrong: usize, rehearsal: Option<Rehearsal>) -> ClusterWorld {
-    let mut options = ClusterOptions::calm(3, Shape { shards: 2, ..Shape::smallest() });
+    cluster_of(Shape { shards: 2, ..Shape::smallest() }, seed, wrong, rehearsal)
+}
+
+fn cluster_of(shape: Shape, seed: u64, wrong: usize, rehearsal: Option<Rehearsal>) -> ClusterWorld {
+    let mut options = ClusterOptions::calm(3, shape);
     options.mix.read_percent = 0;
     options.clients = 2;
     options.shapes[wrong].rehearsal = rehearsal;

@@ -5,7 +5,7 @@ use assize_sim::cluster::runner::{Kind, Run, STEPS, Summary};
 use assize_sim::cluster::scenario;
 
 /// P1 to P9, P12, P13, C1 to C4, C8, R1, R2, R4, L3 to L5, W1, D1: whatever the swarm draws, no checker finds anything.
-/// LeadershipEnds, UnnamedSentAway, CopiesAsked, HeldAtMostOnce.
+/// C7. CheckpointsCompared, CheckpointGivesWay, LeadershipEnds, UnnamedSentAway, CopiesAsked, HeldAtMostOnce.
 #[test]
 fn the_swarm_finds_nothing_broken() {
     let summary = run(Kind::Swarm, 0..110);

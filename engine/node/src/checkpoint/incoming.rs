@@ -1,0 +1,139 @@
+//! A peer's checkpoint on its way into this core's logs. One record of each shard's part is under way at a time.
+
+use alloc::vec::Vec;
+
+use assize_wal::{Entry, Log, LogSpace};
+use assize_wire::peer::PartItem;
+use assize_wire::published::PublishedStripe;
+use assize_wire::{ReplicaId, ShardId, Slot};
+
+use super::part::{Part, PartFault, Progress};
+use crate::federation::PartReceived;
+use crate::limits::PART_ASK_AGAIN_NS;
+
+/// What is taken over.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) from: ReplicaId,
+    /// By seat.
+    parts: Vec<IncomingPart>,
+    /// The peer does not have it any more.
+    pub(super) gone: bool,
+}
+
+#[derive(Debug, Default)]
+struct IncomingPart {
+    /// The record that is wanted next.
+    next: u64,
+    /// When it was asked for.
+    asked_at: Option<u64>,
+    /// It has come and is not taken up yet.
+    came: Option<PartReceived>,
+    complete: bool,
+}
+
+impl Incoming {
+    pub(super) fn new(from: ReplicaId, shards: usize) -> Incoming {
+        let parts = (0..shards).map(|_| IncomingPart::default()).collect();
+        Incoming { from, parts, gone: false }
+    }
+
+    /// The rest comes from another peer, which has cut its records otherwise: a part that is not complete begins anew.
+    /// What is complete stays: two heads of one part in one incarnation could not be told apart by a start.
+    pub(super) fn change_peer(&mut self, from: ReplicaId, parts: &mut [Part]) {
+        (self.from, self.gone) = (from, false);
+        for (incoming, part) in self.parts.iter_mut().zip(parts).filter(|(incoming, _)| !incoming.complete) {
+            *incoming = IncomingPart::default();
+            *part = Part::default();
+        }
+    }
+
+    /// A record has come.
+    pub(super) fn handle_part(&mut self, from: ReplicaId, seat: usize, received: PartReceived) {
+        let incoming = &mut self.parts[seat];
+        if from != self.from || received.index != incoming.next || incoming.complete {
+            return;
+        }
+        if received.item == PartItem::Gone {
+            self.gone = true;
+        } else {
+            incoming.came = Some(received);
+        }
+    }
+
+    /// What is to be asked for now: the seat, and the record's number.
+    pub(super) fn poll_wanted(&mut self, now: u64) -> Option<(usize, u64)> {
+        let due = |part: &IncomingPart| {
+            let waits = part.came.is_none() && !part.complete;
+            waits && part.asked_at.is_none_or(|asked| now >= asked + PART_ASK_AGAIN_NS)
+        };
+        let at = self.parts.iter().position(due).filter(|_| !self.gone)?;
+        self.parts[at].asked_at = Some(now);
+        Some((at, self.parts[at].next))
+    }
+
+    /// When [`Incoming::poll_wanted`] has something to do.
+    pub(super) fn next_due(&self) -> Option<u64> {
+        let waiting = self.parts.iter().filter(|part| part.came.is_none() && !part.complete && !self.gone);
+        waiting.map(|part| part.asked_at.map_or(0, |asked| asked + PART_ASK_AGAIN_NS)).min()
+    }
+
+    /// Takes up what has come, as far as there is space.
+    pub(super) fn take_up(
+        &mut self,
+        slot: Slot,
+        shards: impl Iterator<Item = ShardId>,
+        parts: &mut [Part],
+        [outcomes, of_parts, keys]: [&mut Log; 3],
+    ) -> Result<bool, PartFault> {
+        let mut any = false;
+        for ((incoming, part), shard) in self.parts.iter_mut().zip(parts).zip(shards) {
+            let Some(came) = &incoming.came else { continue };
+            let progress = match came.item {
+                PartItem::Outcomes { .. } => take_outcomes(shard, came, outcomes)?,
+                item => part.receive(slot, shard, (item, &came.buffer), of_parts, keys)?,
+            };
+            if progress == Progress::Moved {
+                incoming.complete = matches!(came.item, PartItem::Head { .. });
+                incoming.next += 1;
+                (incoming.came, incoming.asked_at) = (None, None);
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+}
+
+/// Takes up a chunk of the outcome stream.
+fn take_outcomes(shard: ShardId, came: &PartReceived, log: &mut Log) -> Result<Progress, PartFault> {
+    let PartItem::Outcomes { first, last, time } = came.item else {
+        unreachable!("the caller looked");
+    };
+    let mut rest = came.buffer.payload();
+    let mut ends = (None, Slot::ZERO);
+    while !rest.is_empty() {
+        let Ok((stripe, after)) = PublishedStripe::parse(rest) else { return Err(PartFault::Foreign(shard)) };
+        ends = (ends.0.or(Some(stripe.slot)), stripe.slot);
+        rest = after;
+    }
+    if ends != (Some(first), last) || first > last {
+        return Err(PartFault::Foreign(shard));
+    }
+    let bytes = came.buffer.as_blocks_bytes().len();
+    if bytes as u64 > log.identity().segment_bytes {
+        return Err(PartFault::Foreign(shard));
+    }
+    match log.space_for(bytes) {
+        LogSpace::None => return Err(PartFault::Full(shard)),
+        LogSpace::Unprepared => {
+            log.demand(bytes);
+            return Ok(Progress::Waits);
+        }
+        LogSpace::Prepared => {}
+    }
+    let entry = Entry::Outcomes { shard, first, last, time };
+    if let Err(full) = log.append(entry, came.buffer.clone()) {
+        panic!("no space for {:?}, which was looked for before", full.entry);
+    }
+    Ok(Progress::Moved)
+}
