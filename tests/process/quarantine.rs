@@ -2,47 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use assize_tools::client::{Client, Options};
+use assize_tools::client::Client;
 use assize_wire::ReplicaId;
-use tempfile::TempDir;
 
+use crate::cluster::Cluster;
 use crate::engine::{DEADLINE, Engine};
 use crate::load::adjust;
-use crate::site::{Peers, Settings, Site, assize, free_ports, text};
-
-/// Three formatted replicas that may be wrong on purpose.
-struct Cluster {
-    sites: Vec<Site>,
-    _folder: TempDir,
-}
-
-impl Cluster {
-    fn formatted() -> Cluster {
-        let folder = tempfile::Builder::new().prefix("quarantine-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
-        let folder = folder.expect("a directory for the secret");
-        let secret = folder.path().join("secret");
-        let made = assize().arg("secret").arg(&secret).output().expect("running assize");
-        assert!(made.status.success(), "{}", text(&made));
-        let ports: Vec<u16> = (0..3).map(|_| free_ports(2)).collect();
-        let sites = (0..3).map(|replica| {
-            let peers = Some(Peers { replica, ports: ports.clone(), secret: secret.clone() });
-            let fixed = Settings::on_fixed_ports(vec![vec![0]]);
-            let site = Site::new(Settings { peers, allow_faults: true, ..fixed });
-            let agreed = ["--cluster", "c1", "--routing-seed", "5", "--body-seed", "6", "--replicas", "3"];
-            site.format(&[&agreed[..], &["--warden-capacity", "16Ki", "--entity-capacity", "4Ki"]].concat());
-            site
-        });
-        Cluster { sites: sites.collect(), _folder: folder }
-    }
-
-    /// A client of all three.
-    fn client(&self) -> Client {
-        let addresses = self.sites.iter().map(|site| format!("127.0.0.1:{}", site.settings.port));
-        let addresses: Vec<String> = addresses.collect();
-        let options = Options { connect_timeout: DEADLINE, call_timeout: DEADLINE, ..Options::default() };
-        Client::connect(&addresses, options).expect("a client of three addresses")
-    }
-}
+use crate::site::{Settings, Site, text};
 
 /// Submits one event after the other, each of which must take effect.
 fn submit(client: &mut Client, events: u64) {
@@ -66,7 +32,7 @@ fn leader(client: &mut Client, may: impl Fn(ReplicaId) -> bool) -> ReplicaId {
 
 #[test]
 fn c5_a_follower_that_computes_wrongly_is_named_and_quarantined_and_the_others_go_on() {
-    let cluster = Cluster::formatted();
+    let cluster = Cluster::of(&Settings { allow_faults: true, ..Settings::small() }, 16 << 10, |_| {});
     const WRONG: usize = 2;
     let mut engines: Vec<Engine> = cluster.sites.iter().map(Site::spawn).collect();
     let mut client = cluster.client();

@@ -36,7 +36,8 @@ impl Cluster {
         Cluster::of(&settings, events / 2 + (128 << 10), prepare)
     }
 
-    fn of(settings: &Settings, warden_capacity: u64, mut prepare: impl FnMut(&Path)) -> Cluster {
+    /// With these settings, as far as they are not those of each replica.
+    pub fn of(settings: &Settings, warden_capacity: u64, mut prepare: impl FnMut(&Path)) -> Cluster {
         let folder = tempfile::Builder::new()
             .prefix("cluster-")
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
