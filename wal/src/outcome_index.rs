@@ -20,7 +20,8 @@ impl OutcomeIndex {
     pub fn insert(&mut self, entry: &Entry, location: RecordLocation) {
         if let Entry::Outcomes { shard, first, last, time } = *entry {
             assert!(first <= last, "an outcomes record for slots {first} to {last}");
-            // What was taken over from a peer is cut elsewhere. Nothing that covers more may hide behind what covers less.
+            // What was taken over from a peer is cut elsewhere. Nothing that covers more may hide behind what covers
+            // less.
             let below = self.chunks.range((shard, Slot::ZERO)..=(shard, first)).next_back();
             if below.is_some_and(|(_, chunk)| chunk.last > last) {
                 return;

@@ -420,8 +420,8 @@ impl Docket {
         self.advance_published();
     }
 
-    /// A checkpoint is active: what it makes superfluous is gone from this replica's log, stripes first. Whoever lacks it
-    /// is sent none of it (P7), and cannot win with this replica's promise (P9).
+    /// A checkpoint is active: what it makes superfluous is gone from this replica's log, stripes first. Whoever lacks
+    /// it is sent none of it (P7), and cannot win with this replica's promise (P9).
     pub fn handle_checkpoint(&mut self, slot: Slot) {
         self.checkpoint = self.checkpoint.max(slot);
     }

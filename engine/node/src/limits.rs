@@ -113,8 +113,8 @@ pub(crate) const STRANDED_NS: u64 = 500_000_000;
 /// A record of a checkpoint that was asked for and did not come is asked for again after this long, in nanoseconds.
 pub(crate) const PART_ASK_AGAIN_NS: u64 = 200_000_000;
 
-/// A peer that asks for no record of a checkpoint for this long is sent it no more, and what only it needed is given up,
-/// in nanoseconds.
+/// A peer that asks for no record of a checkpoint for this long is sent it no more, and what only it needed is given
+/// up, in nanoseconds.
 pub(crate) const SENDING_IDLE_NS: u64 = 5_000_000_000;
 
 /// How long a leader that stops waits for another replica to take over, in nanoseconds.

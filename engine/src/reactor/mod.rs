@@ -3,6 +3,7 @@
 //! It performs what [`Core`] asks for and tells it what became of it. It holds no decisions: nothing here knows what a
 //! stripe or a slot is. It is the only code that knows which runtime is underneath.
 
+mod alarms;
 mod dialer;
 mod listener;
 mod ring;
@@ -278,64 +279,22 @@ impl Reactor {
                     self.sockets.listen(Audience::Clients, &mut self.ring).map_err(Failure::Io)?;
                 }
                 Output::Serving => drop(self.notices.send(Notice::Serving(self.id))),
-                Output::Alarm(alarm) => drop(self.notices.send(Notice::Alarm(alarm.to_string()))),
                 Output::ClockContradicted(contradicted) => {
                     drop(self.notices.send(Notice::ClockContradicted(contradicted)));
-                }
-                Output::PeerDiverged { slot, shard, replica, published, found } => {
-                    let text = format!(
-                        "replica {replica} has computed {found} for slot {slot}, shard {shard}; published is {published}: its \
-                         memory, CPU or disk is not to be trusted"
-                    );
-                    drop(self.notices.send(Notice::Alarm(text)));
-                }
-                Output::CopiesMissing { slot, shard, seen } => {
-                    let text = format!(
-                        "slot {slot}, shard {shard}: too few replicas agree on the outcomes, which are not published: {seen:?}"
-                    );
-                    drop(self.notices.send(Notice::Alarm(text)));
-                }
-                Output::CopiesGone { slot, shard } => {
-                    let text = format!(
-                        "slot {slot}, shard {shard}: too few replicas still keep what its outcomes are to be compared with \
-                         (they are kept for one TTL): nothing more can be published here, and this replica must be rebuilt"
-                    );
-                    drop(self.notices.send(Notice::Alarm(text)));
-                }
-                Output::RecordDecayed { log, fault } => {
-                    let text = format!(
-                        "a record of log {log} has decayed and is repaired from the peers: {fault}. Check the disk (dmesg, \
-                         SMART)"
-                    );
-                    drop(self.notices.send(Notice::Alarm(text)));
-                }
-                Output::CheckpointNeeded { from, chosen } => {
-                    let text = format!(
-                        "replica {from} is at slot {chosen} and its log does not reach back to what is missing here; if no \
-                         other does, a checkpoint is taken over"
-                    );
-                    drop(self.notices.send(Notice::Alarm(text)));
                 }
                 Output::OutcomesFull { log, shard, slot } => {
                     return Err(Failure::OutcomesFull { log, shard, slot });
                 }
-                Output::FailureDomains { distinct, copies, sharing } => {
-                    let ids: Vec<String> = sharing.iter().map(ToString::to_string).collect();
-                    let (ids, then) = (
-                        ids.join(" and "),
-                        match distinct < copies {
-                            true => "nothing can be published",
-                            false => "nothing is published any more while one of them is down",
-                        },
-                    );
-                    let text = format!(
-                        "replicas {ids} are in one failure domain and count as one: {distinct} domains, {copies} copies, so {then}. \
-                         Give each a failure_domain of its own where they fail apart"
-                    );
-                    drop(self.notices.send(Notice::Alarm(text)));
-                }
-                Output::DivergenceReport(report) => {
-                    drop(self.notices.send(Notice::Alarm(report.to_string())));
+                alarm @ (Output::Alarm(_)
+                | Output::PeerDiverged { .. }
+                | Output::PeerStateDiverged { .. }
+                | Output::CopiesMissing { .. }
+                | Output::CopiesGone { .. }
+                | Output::RecordDecayed { .. }
+                | Output::CheckpointNeeded { .. }
+                | Output::FailureDomains { .. }
+                | Output::DivergenceReport(_)) => {
+                    drop(self.notices.send(Notice::Alarm(alarms::text_of(&alarm))));
                 }
                 Output::Quarantined(quarantine) => drop(self.notices.send(Notice::Quarantined(quarantine))),
                 Output::TakingOver { from, slot } => {
@@ -349,13 +308,6 @@ impl Reactor {
                 Output::CheckpointReported { slot, digest } => {
                     tracing::info!(slot = slot.0, %digest, "a checkpoint is whole and is compared with those of others");
                 }
-                Output::PeerStateDiverged { slot, replica, agreed, found } => {
-                    let text = format!(
-                        "replica {replica} has another state than the others after slot {slot}: its checkpoint's digest is \
-                         {found}, and they agree on {agreed}"
-                    );
-                    drop(self.notices.send(Notice::Alarm(text)));
-                }
                 Output::Diverged { slot, shard, expected, found } => {
                     return Err(Failure::Diverged { slot, shard, expected, found });
                 }
@@ -367,6 +319,11 @@ impl Reactor {
                 }
             }
         }
+        self.flush_sockets()
+    }
+
+    /// What is to be sent to clients and peers goes out, and cores that have messages wake.
+    fn flush_sockets(&mut self) -> Result<(), Failure> {
         while let Some(id) = self.core.poll_connection() {
             self.sockets.flush(id, &mut self.core, &mut self.ring).map_err(Failure::Io)?;
         }

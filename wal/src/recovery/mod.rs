@@ -121,8 +121,8 @@ pub struct Recovered {
     pub incarnation: Incarnation,
     /// Every log found or known, ascending.
     pub logs: Vec<RecoveredLog>,
-    /// The active checkpoint, if there is one. Without parts where what was evaluated is to be rebuilt: then it says only
-    /// where the log begins.
+    /// The active checkpoint, if there is one. Without parts where what was evaluated is to be rebuilt: then it says
+    /// only where the log begins.
     pub checkpoint: Option<RecoveredCheckpoint>,
     /// Every record of a Warden's keys, of whichever checkpoint.
     pub keys: Vec<KeysRecord>,

@@ -32,8 +32,8 @@ pub enum QuarantineKind {
     Replay = 3,
     /// Others agree on another state after a slot.
     State = 4,
-    /// An operator has decided that what was evaluated here is replaced by a checkpoint of the others (R3). Promises and
-    /// accepted records stay.
+    /// An operator has decided that what was evaluated here is replaced by a checkpoint of the others (R3). Promises
+    /// and accepted records stay.
     Rebuild = 5,
 }
 

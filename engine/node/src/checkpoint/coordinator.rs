@@ -165,8 +165,8 @@ impl Coordinator {
         self.may_flag() && self.short_of_room
     }
 
-    /// C7: only when the last one was reported by `copies`, or has failed: here, or because too few of the replicas that
-    /// are there can report it any more.
+    /// C7: only when the last one was reported by `copies`, or has failed: here, or because too few of the replicas
+    /// that are there can report it any more.
     fn may_flag(&self) -> bool {
         let over = match &self.stage {
             Stage::None => true,
@@ -198,7 +198,8 @@ impl Coordinator {
     /// another one. One that waits for reports gives way: whoever flagged this slot saw enough reports of it, or that
     /// there never will be.
     ///
-    /// 1. This replica starts from an older checkpoint and takes again, as it replays, one that its peers took long ago.
+    /// 1. This replica starts from an older checkpoint and takes again, as it replays, one that its peers took long
+    ///    ago.
     /// 2. They have started again since, too, and do not know its digest any more: nobody can report it.
     /// 3. The log goes on to the flag of the next one, which they know.
     pub(crate) fn handle_chosen(
@@ -284,8 +285,8 @@ impl Coordinator {
         self.compare();
     }
 
-    /// Every part of a peer's checkpoint is here. C7: it is the one that was reported only if its digest, from the bytes at
-    /// rest here, is.
+    /// Every part of a peer's checkpoint is here. C7: it is the one that was reported only if its digest, from the
+    /// bytes at rest here, is.
     fn fetched(&mut self, gathering: Gathering, offer: CheckpointOffer, now_ns: u64) {
         let slot = gathering.slot;
         let failed = match gathering.failed.clone() {
@@ -325,7 +326,8 @@ impl Coordinator {
         }
     }
 
-    /// A peer wants to know what became of a checkpoint here. Of one that is still to come, or under way, it is told then.
+    /// A peer wants to know what became of a checkpoint here. Of one that is still to come, or under way, it is told
+    /// then.
     pub(crate) fn handle_wanted(&mut self, from: ReplicaId, slot: Slot) {
         let under_way = matches!(&self.stage, Stage::Taken(gathering) if gathering.slot == slot);
         if slot <= self.chosen && !under_way {
@@ -399,10 +401,11 @@ impl Coordinator {
         self.take_over = Some((peer, found));
     }
 
-    /// C7, R3: `copies` replicas, not counting the one to be rebuilt, have reported it; and this replica's log reaches back
-    /// to it, so that what was accepted here goes on from there.
+    /// C7, R3: `copies` replicas, not counting the one to be rebuilt, have reported it; and this replica's log reaches
+    /// back to it, so that what was accepted here goes on from there.
     ///
-    /// 1. Replica 2 is wrong, and only replica 1 is there. Both reported the same digest before replica 2 was found out.
+    /// 1. Replica 2 is wrong, and only replica 1 is there. Both reported the same digest before replica 2 was found
+    ///    out.
     /// 2. Were replica 2 to count, it would be rebuilt from a state for which nobody but replica 1 can speak.
     fn may_rebuild_from(&self, offer: &CheckpointOffer) -> bool {
         let seen = self.reports.seen(offer.slot);

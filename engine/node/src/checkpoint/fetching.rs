@@ -1,9 +1,9 @@
 //! Whether this replica is stranded, so that it must take over a checkpoint of a peer, and of which one.
 //!
 //! What is at or below a replica's active checkpoint is gone from its log, stripes first. A replica that has published
-//! less than that may get what it lacks from nobody: not manifests, not stripes, not copies. It notices by standing still
-//! below a peer's checkpoint. What other peers have is not asked: of five replicas two may be stranded, and each has
-//! nothing for the other.
+//! less than that may get what it lacks from nobody: not manifests, not stripes, not copies. It notices by standing
+//! still below a peer's checkpoint. What other peers have is not asked: of five replicas two may be stranded, and each
+//! has nothing for the other.
 
 use alloc::collections::BTreeMap;
 

@@ -108,8 +108,8 @@ impl Offered {
         }
     }
 
-    /// The records of a shard's part in the order in which they are sent, and first the outcomes that a duplicate may ask
-    /// for (W2): those younger than the TTL.
+    /// The records of a shard's part in the order in which they are sent, and first the outcomes that a duplicate may
+    /// ask for (W2): those younger than the TTL.
     fn items(&self, shard: ShardId, outcomes: &OutcomeIndex, ttl_ns: u64) -> Option<Vec<(PartItem, Source)>> {
         let part = self.parts.iter().find(|part| part.head.shard == shard)?;
         let oldest = StreamTime(self.time.0.saturating_sub(ttl_ns));

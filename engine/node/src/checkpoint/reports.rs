@@ -73,8 +73,8 @@ impl Reports {
         })
     }
 
-    /// Whether enough replicas may still report the digest of this one: those that have, and those of `present` that have
-    /// not reported anything.
+    /// Whether enough replicas may still report the digest of this one: those that have, and those of `present` that
+    /// have not reported anything.
     pub(super) fn can_agree(&self, slot: Slot, present: impl Iterator<Item = ReplicaId>) -> bool {
         let Some(own) = self.of(self.replica, slot).flatten() else { return false };
         let silent = present.filter(|who| self.of(*who, slot).is_none()).count();

@@ -1,6 +1,6 @@
-//! One core's part when a checkpoint passes from one replica to another (L6, C7): the peer's records go into this core's
-//! own logs as if its shards had given them out, are read back and compared with their head, and are reported. Then the
-//! superblock names the checkpoint, and the replica starts again from it.
+//! One core's part when a checkpoint passes from one replica to another (L6, C7): the peer's records go into this
+//! core's own logs as if its shards had given them out, are read back and compared with their head, and are reported.
+//! Then the superblock names the checkpoint, and the replica starts again from it.
 //!
 //! It starts again, instead of putting the state into running shards, because a start knows how to begin from a
 //! checkpoint, and nothing else has to. What this replica promised and accepted is in its logs as before (R3).

@@ -1,5 +1,5 @@
-//! What replicas say to each other of checkpoints: what became of one (C7), and its records, for a replica whose own log
-//! does not reach to where the others' begin (L6).
+//! What replicas say to each other of checkpoints: what became of one (C7), and its records, for a replica whose own
+//! log does not reach to where the others' begin (L6).
 
 use alloc::vec::Vec;
 
@@ -14,8 +14,8 @@ use crate::{Ballot, Hash, Slot, StreamTime};
 pub struct CheckpointTold {
     /// The flagged slot.
     pub slot: Slot,
-    /// Computed from the bytes at rest ([`crate::checkpoint::digest_of`]); never [`Hash::ZERO`]. None if the sender took
-    /// no checkpoint after this slot, could not finish it, or does not know any more.
+    /// Computed from the bytes at rest ([`crate::checkpoint::digest_of`]); never [`Hash::ZERO`]. None if the sender
+    /// took no checkpoint after this slot, could not finish it, or does not know any more.
     pub digest: Option<Hash>,
     /// The sender's active checkpoint, if it has one. What is at or below its slot is gone from its log.
     pub active: Option<CheckpointOffer>,

@@ -1,5 +1,5 @@
-//! C7: a checkpoint becomes active, or is taken over from a peer, only once `copies` replicas reported its digest equal;
-//! and replicas that hold the same log report the same.
+//! C7: a checkpoint becomes active, or is taken over from a peer, only once `copies` replicas reported its digest
+//! equal; and replicas that hold the same log report the same.
 
 use std::collections::BTreeMap;
 

@@ -136,9 +136,8 @@ fn c7_the_log_stays_bounded_while_a_replica_is_dead_for_ever() {
     });
 }
 
-/// L6, P7: whoever comes back when its peers' logs begin above what it has takes a checkpoint of theirs over. One of them
-/// may go down in the middle of that.
-/// TakenOver, StartedAgain.
+/// L6, P7: whoever comes back when its peers' logs begin above what it has takes a checkpoint of theirs over. One of
+/// them may go down in the middle of that. TakenOver, StartedAgain.
 #[test]
 fn l6_a_replica_that_was_away_for_long_takes_a_checkpoint_over() {
     each_seed("l6_a_replica_that_was_away", 0..6, |seed| {
