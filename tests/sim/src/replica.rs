@@ -412,28 +412,20 @@ impl Replica {
                 }
                 // Nobody measures here.
                 Output::Measure => {}
-                Output::Refused(_) => self.seen.refused += 1,
                 Output::Listen => self.listening[core] = true,
                 Output::Serving => self.serving[core] = true,
                 Output::Alarm(alarm) => self.alarmed(&alarm),
                 Output::Peer(notice) => self.noticed(notice),
-                Output::ClockContradicted(contradicted) => {
-                    self.seen.contradicted += u64::from(contradicted);
-                }
-                Output::CopiesMissing { .. } => self.seen.copies_missing += 1,
-                Output::CopiesGone { .. } => self.seen.copies_gone += 1,
-                Output::RecordDecayed { .. } => self.seen.decayed += 1,
-                Output::CheckpointNeeded { .. } => self.seen.checkpoints_needed += 1,
-                Output::PeerDiverged { slot, shard, replica, .. } => {
-                    hold!(
-                        "outputs",
-                        self.expected.diverges == Some(replica),
-                        "C4: replica {replica} computed something else for slot {slot} of shard {shard}"
-                    );
-                    self.seen.peers_diverged += 1;
-                }
-                Output::FailureDomains { .. } => self.seen.failure_domains_shared += 1,
-                Output::DivergenceReport(report) => self.reports.push(report),
+                other @ (Output::Refused(_)
+                | Output::ClockContradicted(_)
+                | Output::CopiesMissing { .. }
+                | Output::CopiesGone { .. }
+                | Output::RecordDecayed { .. }
+                | Output::CheckpointNeeded { .. }
+                | Output::PeerDiverged { .. }
+                | Output::PeerStateDiverged { .. }
+                | Output::FailureDomains { .. }
+                | Output::DivergenceReport(_)) => self.told_operator(other),
                 Output::Quarantined(quarantine) => {
                     hold!("outputs", self.expected.doubt, "C5: replica {}: {quarantine}", self.shape.replica);
                     self.quarantined = Some(quarantine);
@@ -441,14 +433,6 @@ impl Replica {
                 }
                 Output::CheckpointReported { slot, digest } => {
                     self.for_peers.checkpoints.push((slot, Some(digest)));
-                }
-                Output::PeerStateDiverged { slot, replica, .. } => {
-                    hold!(
-                        "outputs",
-                        self.expected.diverges == Some(replica),
-                        "C7: replica {replica} has another state after slot {slot}"
-                    );
-                    self.seen.peers_diverged += 1;
                 }
                 Output::TakingOver { from, slot } => {
                     trace!("replica {} takes over the checkpoint {slot} of {from}", self.shape.replica);
@@ -497,6 +481,39 @@ impl Replica {
             if let Some(socket) = self.sockets.iter_mut().rev().find(|socket| is_it(socket)) {
                 socket.closing |= self.cores[core].take_bytes(id, &mut socket.answered);
             }
+        }
+    }
+
+    /// What an operator is told: counted, and wrong only where nothing was made wrong on purpose.
+    fn told_operator(&mut self, output: Output) {
+        match output {
+            Output::Refused(_) => self.seen.refused += 1,
+            Output::ClockContradicted(contradicted) => {
+                self.seen.contradicted += u64::from(contradicted);
+            }
+            Output::CopiesMissing { .. } => self.seen.copies_missing += 1,
+            Output::CopiesGone { .. } => self.seen.copies_gone += 1,
+            Output::RecordDecayed { .. } => self.seen.decayed += 1,
+            Output::CheckpointNeeded { .. } => self.seen.checkpoints_needed += 1,
+            Output::PeerDiverged { slot, shard, replica, .. } => {
+                hold!(
+                    "outputs",
+                    self.expected.diverges == Some(replica),
+                    "C4: replica {replica} computed something else for slot {slot} of shard {shard}"
+                );
+                self.seen.peers_diverged += 1;
+            }
+            Output::FailureDomains { .. } => self.seen.failure_domains_shared += 1,
+            Output::DivergenceReport(report) => self.reports.push(report),
+            Output::PeerStateDiverged { slot, replica, .. } => {
+                hold!(
+                    "outputs",
+                    self.expected.diverges == Some(replica),
+                    "C7: replica {replica} has another state after slot {slot}"
+                );
+                self.seen.peers_diverged += 1;
+            }
+            _ => unreachable!("nothing else is told an operator"),
         }
     }
 
