@@ -11,14 +11,14 @@ use assize_wire::accept::{ACCEPT_HEADER_BYTES, Accept};
 use assize_wire::canary::{self, Canary};
 use assize_wire::manifest::{Manifest, Ordered};
 use assize_wire::peer::{CheckpointTold, Chosen, DocketMessage, Lane, PeerMessage};
-use assize_wire::{Ballot, CoreId, ReplicaId, ShardId, Slot, StreamTime};
+use assize_wire::{Ballot, CoreId, LogId, ReplicaId, ShardId, Slot, StreamTime};
 
 use crate::checkpoint::{CheckpointReport, Coordinator, Say, Updated};
 use crate::clocks::{Agreement, Clocks};
 use crate::core::{Core, Now};
 use crate::election::{Due, Election};
 use crate::execute::ReadFor;
-use crate::limits::SHORT_OF_ROOM_NS;
+use crate::limits::{DISK_FULL_AGAIN_NS, SHORT_OF_ROOM_NS};
 use crate::message::CoreMessage;
 use crate::output::Output;
 use crate::replay::{Brought, Replay};
@@ -539,10 +539,40 @@ impl Core {
             return false;
         }
         self.short_told = self.now.monotonic_ns;
+        let disk_full = self.full_log().is_some();
         self.log.retry_space();
         self.outcomes.log.retry_space();
-        self.send(self.layout.control, CoreMessage::ShortOfRoom);
+        self.send(self.layout.control, CoreMessage::ShortOfRoom { disk_full });
         true
+    }
+
+    /// A core lacks room. A checkpoint makes some where logs are at their limit. On a full disk there may be none for
+    /// the checkpoint either, and nothing stands still for the Docket to notice: nothing is admitted. Others may have
+    /// space, so one of them is to lead.
+    pub(crate) fn take_short_of_room(&mut self, disk_full: bool) {
+        let several = self.greeting.replicas > 1;
+        let control = self.control();
+        control.coordinator.handle_short_of_room();
+        if disk_full && several {
+            // One that does not lead has nothing to hand over.
+            control.docket.hand_over(None);
+        }
+    }
+
+    /// Now and then, while the device has no space for another segment: tells the operator.
+    pub(crate) fn tell_disk_full(&mut self) {
+        let now = self.now.monotonic_ns;
+        let Some(log) = self.full_log() else { return };
+        if self.disk_full_told.is_none_or(|told| now >= told + DISK_FULL_AGAIN_NS) {
+            self.disk_full_told = Some(now);
+            self.outputs.push_back(Output::DiskFull(log));
+        }
+    }
+
+    /// A log of this core for which the device had no space when it was last asked.
+    fn full_log(&self) -> Option<LogId> {
+        let full = [&self.log, &self.outcomes.log].into_iter().find(|log| log.has_no_space());
+        full.map(|log| log.identity().log)
     }
 
     /// On the control core: tells every core when the room for accept records falls short, and when it is there again.

@@ -132,6 +132,8 @@ pub struct Core {
     stalled_checked: u64,
     /// When the control core was last told that this one has no room.
     pub(crate) short_told: u64,
+    /// When the operator was last told that the device has no space.
+    pub(crate) disk_full_told: Option<u64>,
     pub(crate) stopping: bool,
     pub(crate) drained: bool,
     /// Why this core executes, publishes and answers nothing (C5).
@@ -210,6 +212,7 @@ impl Core {
             log_busy_since: None,
             stalled_checked: 0,
             short_told: 0,
+            disk_full_told: None,
             stopping: false,
             drained: false,
             quarantine,
@@ -433,7 +436,7 @@ impl Core {
                 let now = self.now.monotonic_ns;
                 self.control().coordinator.handle_part_gone(from, slot, now);
             }
-            CoreMessage::ShortOfRoom => self.control().coordinator.handle_short_of_room(),
+            CoreMessage::ShortOfRoom { disk_full } => self.take_short_of_room(disk_full),
             CoreMessage::Doubt(quarantine) => self.take_doubt(quarantine),
             CoreMessage::Quarantined(quarantine) => self.enter_quarantine(quarantine),
             // Nothing is executed or led any more (C5).
@@ -569,6 +572,7 @@ impl Core {
             progress = true;
         }
         self.usher.room.measure(&self.log, &self.outcomes.log, self.outcomes.open_bytes());
+        self.tell_disk_full();
         progress | self.tell_docket_open() | self.tell_short_of_room()
     }
 

@@ -89,8 +89,11 @@ pub enum CoreMessage {
         /// Its slot.
         slot: Slot,
     },
-    /// To the control core: this core refuses events because its logs have no room.
-    ShortOfRoom,
+    /// To the control core: this core refuses events, or stripes, because its logs have no room.
+    ShortOfRoom {
+        /// Whether that is because the device has no space.
+        disk_full: bool,
+    },
     /// Shard to Docket: it published its stripe of this slot.
     Published {
         /// The slot.

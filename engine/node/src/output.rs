@@ -71,6 +71,8 @@ pub enum Output {
         /// Who says what, this replica included.
         seen: Vec<(ReplicaId, Hash)>,
     },
+    /// The device has no space for another segment of this log; told again now and then while that lasts.
+    DiskFull(LogId),
     /// A stripe has run here, and too few replicas still keep the digest it was published under (C4): it cannot be
     /// published here any more. This replica must be rebuilt.
     CopiesGone {

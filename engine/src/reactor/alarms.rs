@@ -27,6 +27,10 @@ pub(super) fn text_of(alarm: &Output) -> String {
                  (they are kept for one TTL): nothing more can be published here, and this replica must be rebuilt"
             )
         }
+        Output::DiskFull(log) => format!(
+            "the disk has no space for another segment of log {log}: when what is prepared is used up, this replica takes \
+             nothing more; free some space, or give it a larger disk"
+        ),
         Output::RecordDecayed { log, fault } => {
             format!(
                 "a record of log {log} has decayed and is repaired from the peers: {fault}. Check the disk (dmesg, \

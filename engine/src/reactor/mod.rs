@@ -290,6 +290,7 @@ impl Reactor {
                 | Output::PeerStateDiverged { .. }
                 | Output::CopiesMissing { .. }
                 | Output::CopiesGone { .. }
+                | Output::DiskFull(_)
                 | Output::RecordDecayed { .. }
                 | Output::CheckpointNeeded { .. }
                 | Output::FailureDomains { .. }

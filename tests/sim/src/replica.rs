@@ -66,6 +66,8 @@ pub struct Seen {
     pub connected: u64,
     /// Stripes for which too few copies came for a while.
     pub copies_missing: u64,
+    /// Times that it told of a full disk.
+    pub disks_full: u64,
     /// Stripes whose digests too few peers keep any more.
     pub copies_gone: u64,
     /// Records that decayed while it ran.
@@ -420,6 +422,7 @@ impl Replica {
                 | Output::ClockContradicted(_)
                 | Output::CopiesMissing { .. }
                 | Output::CopiesGone { .. }
+                | Output::DiskFull(_)
                 | Output::RecordDecayed { .. }
                 | Output::CheckpointNeeded { .. }
                 | Output::PeerDiverged { .. }
@@ -493,6 +496,7 @@ impl Replica {
             }
             Output::CopiesMissing { .. } => self.seen.copies_missing += 1,
             Output::CopiesGone { .. } => self.seen.copies_gone += 1,
+            Output::DiskFull(_) => self.seen.disks_full += 1,
             Output::RecordDecayed { .. } => self.seen.decayed += 1,
             Output::CheckpointNeeded { .. } => self.seen.checkpoints_needed += 1,
             Output::PeerDiverged { slot, shard, replica, .. } => {

@@ -293,6 +293,12 @@ impl Log {
         self.segments.retry_space();
     }
 
+    /// Whether the device had no space for another segment when it was last asked.
+    #[must_use]
+    pub fn has_no_space(&self) -> bool {
+        self.segments.has_no_space()
+    }
+
     /// Whether no more segments are prepared until old ones are given up.
     #[must_use]
     pub fn is_at_limit(&self) -> bool {

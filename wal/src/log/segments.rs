@@ -68,6 +68,11 @@ impl Segments {
         self.demanded_end = self.demanded_end.max(end);
     }
 
+    /// Whether the device said that it has no space for another segment.
+    pub(super) fn has_no_space(&self) -> bool {
+        self.space_exhausted
+    }
+
     /// Asks the device again, if it had no space.
     pub(super) fn retry_space(&mut self) {
         self.space_exhausted = false;

@@ -201,6 +201,7 @@ impl Replica {
             | Output::PeerDiverged { .. }
             | Output::CopiesMissing { .. }
             | Output::CopiesGone { .. }
+            | Output::DiskFull(_)
             | Output::RecordDecayed { .. }
             | Output::CheckpointNeeded { .. }
             | Output::DivergenceReport(_)
