@@ -26,14 +26,12 @@ impl Cluster {
 
     /// The same with room for so many events, which one checkpoint covers.
     pub fn for_events(events: u64) -> Cluster {
-        Cluster::for_events_on(events, |_| {})
+        Cluster::of(&roomy(), keys_for(events), |_| {})
     }
 
-    /// The same, after something is done to each data directory before it is formatted.
-    pub fn for_events_on(events: u64, prepare: impl FnMut(&Path)) -> Cluster {
-        let settings = Settings { bytes_max: "4GiB", checkpoint_bytes: "1GiB", ..Settings::small() };
-        // The load goes on for as long as a scenario takes, and keys are not spread evenly over the four shards.
-        Cluster::of(&settings, events / 2 + (128 << 10), prepare)
+    /// The same in small segments, on disks that are made for its data directories.
+    pub fn on_disks(events: u64, make: impl FnMut(&Path)) -> Cluster {
+        Cluster::of(&Settings { segment_bytes: "1MiB", ..roomy() }, keys_for(events), make)
     }
 
     /// With these settings, as far as they are not those of each replica.
@@ -88,6 +86,15 @@ impl Cluster {
             client.poll(Duration::from_millis(5)).expect("polling sockets");
         }
     }
+}
+
+fn roomy() -> Settings {
+    Settings { bytes_max: "4GiB", checkpoint_bytes: "1GiB", ..Settings::small() }
+}
+
+/// Of each shard: the load goes on for as long as a scenario takes, and keys are not spread evenly.
+fn keys_for(events: u64) -> u64 {
+    events / 2 + (128 << 10)
 }
 
 pub fn make_secret(path: &Path) {
