@@ -43,6 +43,7 @@ const CAUGHT: &[Row] = &[
 
 /// The same in a cluster.
 const CAUGHT_IN_A_CLUSTER: &[(Canary, &[&str])] = &[
+    (Canary::ActivateUncompared, &["compared"]),
     (Canary::CopyTooFew, &["copies"]),
     (Canary::ServeUnready, &["reads", "linearizable", "assertion"]),
     (Canary::StripeByPosition, &["outputs", "assertion"]),
@@ -93,8 +94,12 @@ fn each_canary_of_clusters_is_found_out() {
     assert!(sound.is_empty(), "nothing is armed, and a run fails: {sound:?}");
     let mut wrong = Vec::new();
     for (canary, checkers) in CAUGHT_IN_A_CLUSTER {
+        let kind = match canary {
+            Canary::ActivateUncompared => cluster::Kind::Checkpoints,
+            _ => cluster::Kind::Swarm,
+        };
         arm(Some(*canary));
-        let caught = (0..CLUSTER_SEEDS).find_map(|seed| Some((seed, run_cluster(seed).err()?)));
+        let caught = (0..CLUSTER_SEEDS).find_map(|seed| Some((seed, run_cluster_of(kind, seed).err()?)));
         arm(None);
         let (seed, by) = caught.map_or((CLUSTER_SEEDS, "nobody".to_owned()), |(seed, by)| (seed, by));
         println!("{:<24}{:<10}{seed:<8}{by}", format!("{canary:?}"), "cluster");
@@ -106,7 +111,11 @@ fn each_canary_of_clusters_is_found_out() {
 }
 
 fn run_cluster(seed: u64) -> Result<(), String> {
-    let run = cluster::Run { kind: cluster::Kind::Swarm, seed, steps: cluster::STEPS };
+    run_cluster_of(cluster::Kind::Swarm, seed)
+}
+
+fn run_cluster_of(kind: cluster::Kind, seed: u64) -> Result<(), String> {
+    let run = cluster::Run { kind, seed, steps: cluster::STEPS };
     let options = ClusterOptions { invariants_every_steps: 0, ..run.kind.options(seed) };
     run.run_with(options).map(|_| ()).map_err(|failure| said(failure.caught_by(), &failure.said))
 }

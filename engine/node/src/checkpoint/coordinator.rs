@@ -230,11 +230,12 @@ impl Coordinator {
 
     /// What waits for reports gives way to the next one.
     fn give_way(&mut self) {
-        if let Stage::Gathered { gathering, .. } = core::mem::replace(&mut self.stage, Stage::None) {
+        if let Stage::Gathered { gathering, .. } = &self.stage {
             let slot = gathering.slot;
             let reports = self.reports.seen(slot).len();
             self.ends
                 .push_back(CheckpointEnd { slot, result: Err(CheckpointFailure::Unreported { reports }) });
+            self.stage = Stage::None;
         }
     }
 

@@ -65,6 +65,10 @@ pub struct Summary {
     pub events: u64,
     /// How often replicas went down.
     pub downs: u64,
+    /// Checkpoints that became active.
+    pub checkpoints: u64,
+    /// Checkpoints that were taken over from a peer.
+    pub taken_over: u64,
     /// How often a replica said that it is quarantined.
     pub quarantines: u64,
     /// Ballots under which anything was accepted.
@@ -130,6 +134,8 @@ impl Summary {
             slots: world.checkers.log().len() as u64,
             events: world.checkers.model.ended.len() as u64,
             downs: world.downs(),
+            checkpoints: world.cluster.replicas.iter().map(|replica| replica.seen.checkpoints).sum(),
+            taken_over: world.cluster.replicas.iter().map(|replica| replica.seen.taken_over).sum(),
             quarantines: world.cluster.replicas.iter().map(|replica| replica.seen.quarantines).sum(),
             ballots: world.checkers.ballots(),
             partitions: world.faults.partitions,
@@ -147,6 +153,8 @@ impl Summary {
             slots: self.slots + other.slots,
             events: self.events + other.events,
             downs: self.downs + other.downs,
+            checkpoints: self.checkpoints + other.checkpoints,
+            taken_over: self.taken_over + other.taken_over,
             quarantines: self.quarantines + other.quarantines,
             ballots: self.ballots + other.ballots,
             partitions: self.partitions + other.partitions,

@@ -26,6 +26,14 @@ fn a_wrong_replica_is_kept_out_whatever_else_goes_wrong() {
     assert!(summary.quarantines > 20 && summary.downs > 20, "{summary:?}");
 }
 
+/// C7, L6, P7, P8: checkpoints are compared, logs are recycled, and whoever lacks what was recycled takes a checkpoint over.
+/// CheckpointsCompared, CheckpointGivesWay, TakenOver, StartedAgain.
+#[test]
+fn with_checkpoints_nothing_is_found_broken() {
+    let summary = run(Kind::Checkpoints, 0..60);
+    assert!(summary.checkpoints > 100 && summary.taken_over > 5, "{summary:?}");
+}
+
 /// A seed is the whole story: whatever happened happens again, to the last byte.
 #[test]
 fn a_seed_does_the_same_again() {
