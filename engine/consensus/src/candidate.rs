@@ -130,7 +130,7 @@ impl Docket {
         if self.canvass_again && self.fact >= self.heard.chosen.slot && self.chosen == self.fact {
             self.canvass_again = false;
             let may = matches!(self.state, State::Following | State::Canvassing { .. });
-            if may && !self.hears_leader && !self.quarantined {
+            if may && !self.hears_leader && !self.quarantined && self.can_lead() {
                 self.start_canvass();
             }
         }

@@ -322,7 +322,11 @@ impl Docket {
         self.fetch = None;
         self.want_fetch();
         self.canvass_again = false;
-        self.start_canvass();
+        if self.can_lead() {
+            self.start_canvass();
+        } else {
+            self.effects.push_back(Effect::ResetElectionTimer);
+        }
         self.advance();
     }
 
@@ -380,6 +384,15 @@ impl Docket {
             self.drain_intake();
             self.advance();
         }
+    }
+
+    /// Whether it could accept what it would propose.
+    ///
+    /// 1. The log of replica 0 is full. It wins an election, for its log is as long as that of others.
+    /// 2. It proposes what it inherits, accepts none of it, and gives up after an election timeout.
+    /// 3. Its election timeout passes first again: nobody else ever leads.
+    pub(crate) fn can_lead(&self) -> bool {
+        self.accept_room > 0
     }
 
     /// A stripe was dropped or is damaged: it is no longer stored here.

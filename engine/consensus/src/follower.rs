@@ -245,7 +245,7 @@ impl Docket {
     /// The leader wants this replica to take over. P12: inert when it comes late.
     pub(crate) fn take_handover(&mut self, from: ReplicaId, ballot: Ballot) {
         let in_time = ballot == self.promised && ballot.replica() == from;
-        let able = !self.quarantined && !self.is_damaged();
+        let able = !self.quarantined && !self.is_damaged() && self.can_lead();
         if in_time && able && !matches!(self.state, State::Preparing(_)) {
             self.start_preparing();
         }

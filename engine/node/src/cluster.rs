@@ -35,6 +35,10 @@ impl Core {
                 self.control().coordinator.handle_wanted(from, slot);
                 return;
             }
+            (Lane::Control, FromPeer::ShortOfRoom) => {
+                self.control().coordinator.handle_short_of_room();
+                return;
+            }
             (Lane::Shard(shard), message) => (shard, message),
             (lane, message) => panic!("{message:?} came on the {lane} lane"),
         };

@@ -550,9 +550,14 @@ impl Core {
     /// the checkpoint either, and nothing stands still for the Docket to notice: nothing is admitted. Others may have
     /// space, so one of them is to lead.
     pub(crate) fn take_short_of_room(&mut self, disk_full: bool) {
-        let several = self.greeting.replicas > 1;
+        let (several, own) = (self.greeting.replicas > 1, self.greeting.replica);
         let control = self.control();
         control.coordinator.handle_short_of_room();
+        // Only the leader flags a slot (L6), and its own logs may have room.
+        if let Some(leader) = control.docket.leader().filter(|leader| *leader != own) {
+            self.send_peer(leader, Lane::Control, &PeerMessage::ShortOfRoom);
+        }
+        let control = self.control();
         if disk_full && several {
             // One that does not lead has nothing to hand over.
             control.docket.hand_over(None);

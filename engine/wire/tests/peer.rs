@@ -101,6 +101,7 @@ fn messages() -> Vec<PeerMessage<'static>> {
         part(PartItem::Entities { number: 2 }, &[6; 40]),
         part(PartItem::Head { records: 3 }, &[5; 112]),
         PeerMessage::CheckpointWanted(Slot(1 << 40)),
+        PeerMessage::ShortOfRoom,
         PeerMessage::Stripe { bytes: &[9; 100] },
         PeerMessage::StripeWanted(Hash([1; 32])),
         PeerMessage::StripeMissing(Hash([2; 32])),

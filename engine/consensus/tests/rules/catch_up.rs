@@ -2,7 +2,7 @@
 
 use assize_consensus::{Alarm, DocketStart, Effect, LogTip};
 use assize_wire::peer::DocketMessage;
-use assize_wire::{ReplicaId, Slot};
+use assize_wire::{ReplicaId, ShardId, Slot};
 
 use crate::bench::{Bench, NOTHING_CHOSEN, ballot, chosen, start, value, values};
 
@@ -24,13 +24,13 @@ fn p7_chosen_is_a_slot_and_its_hash() {
 
     let mut differs = Bench::of_three(found);
     differs.heartbeat(1, ballot(3, 1), chosen(&other[0]), Slot(1));
-    assert_eq!(differs.told(), []);
+    assert!(differs.told().is_empty());
     assert!(differs.sent_to(1).contains(&DocketMessage::Fetch { from: Slot(1) }));
     differs.store(&other);
     fetched(&mut differs, &other);
     let record = &differs.writes[0];
     assert_eq!((record.ordered.hash, record.ballot, record.chosen), (other[0].hash, ballot(3, 1), Slot(1)));
-    assert_eq!(differs.told(), [], "chosen here when durable here");
+    assert!(differs.told().is_empty(), "chosen here when durable here");
     differs.sync();
     assert_eq!(differs.told(), [1]);
 }
@@ -163,6 +163,22 @@ fn p5_doubt_ends_where_a_slot_is_accepted_anew_or_chosen() {
     assert!(!bench.docket.is_damaged() && bench.writes.is_empty());
 }
 
+/// FetchServed: what is no longer in memory is read from the log.
+#[test]
+fn what_left_the_memory_is_read_for_who_lacks_it() {
+    let count = assize_consensus::limits::RETAINED_SLOTS + 3;
+    let slots = values(&(0..count).collect::<Vec<_>>());
+    let accepted = slots.iter().map(|slot| (slot.clone(), ballot(1, 2))).collect();
+    let found = DocketStart { accepted, chosen: Slot(count), promised: ballot(1, 2), ..start() };
+    let mut bench = Bench::of_three(found);
+    for slot in 1..=count {
+        assert_eq!(bench.told(), [slot]);
+        bench.tell(|docket| docket.handle_published(Slot(slot), ShardId(0)));
+    }
+    bench.hear(2, DocketMessage::Fetch { from: Slot(2) });
+    assert!(bench.has(&Effect::ReadChosen { to: ReplicaId(2), from: Slot(2) }));
+}
+
 /// FetchServed: what is in memory is sent; without it the log is read; and where that does not reach back, only a
 /// checkpoint helps.
 #[test]
@@ -172,10 +188,12 @@ fn what_is_chosen_is_sent_to_who_lacks_it() {
     let mut bench =
         Bench::of_three(DocketStart { accepted, chosen: Slot(2), promised: ballot(1, 2), ..start() });
     bench.hear(1, DocketMessage::Fetch { from: Slot(2) });
-    bench.hear(2, DocketMessage::Fetch { from: Slot(0) });
     let (ballot, chosen) = (ballot(1, 2), chosen(&slots[1]));
     assert_eq!(bench.sent_to(1), [DocketMessage::Fetched { ballot, slots: vec![slots[1].clone()], chosen }]);
-    assert!(bench.has(&Effect::ReadChosen { to: ReplicaId(2), from: Slot(0) }));
+    bench.tell(|docket| docket.handle_checkpoint(Slot(1)));
+    bench.hear(2, DocketMessage::Fetch { from: Slot(1) });
+    let gone = DocketMessage::Fetched { ballot, slots: Vec::new(), chosen };
+    assert_eq!(bench.sent_to(2), [gone], "its stripes are gone with the checkpoint");
 
     let mut behind = Bench::of_three(start());
     behind.heartbeat(1, crate::bench::ballot(3, 1), chosen, Slot(2));

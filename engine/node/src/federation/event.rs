@@ -87,6 +87,8 @@ pub enum FromPeer {
     Checkpoint(CheckpointTold),
     /// Control lane: the peer wants to know what became of the checkpoint after this slot.
     CheckpointWanted(Slot),
+    /// Control lane: the peer's logs have no room.
+    ShortOfRoom,
     /// Shard lane: a stripe, as the payload of a record to be logged.
     ///
     /// It is copied once, out of the buffer that it was received in; the design wants none, which takes a receive

@@ -458,7 +458,9 @@ impl Federation {
 /// Whether messages of this kind are sent on this lane.
 fn belongs(kind: PeerKind, lane: Lane) -> bool {
     match kind {
-        PeerKind::Docket | PeerKind::Checkpoint | PeerKind::CheckpointWanted => lane == Lane::Control,
+        PeerKind::Docket | PeerKind::Checkpoint | PeerKind::CheckpointWanted | PeerKind::ShortOfRoom => {
+            lane == Lane::Control
+        }
         PeerKind::Stripe
         | PeerKind::StripeWanted
         | PeerKind::StripeMissing
@@ -484,6 +486,7 @@ fn owned(message: PeerMessage<'_>) -> FromPeer {
         PeerMessage::Docket { clock_ns, message } => FromPeer::Docket { clock_ns, message },
         PeerMessage::Checkpoint(told) => FromPeer::Checkpoint(told),
         PeerMessage::CheckpointWanted(slot) => FromPeer::CheckpointWanted(slot),
+        PeerMessage::ShortOfRoom => FromPeer::ShortOfRoom,
         PeerMessage::Stripe { bytes } => {
             let mut buffer = BlockBuffer::for_record(bytes.len());
             buffer.extend_from_slice(bytes);

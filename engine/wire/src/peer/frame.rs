@@ -34,6 +34,8 @@ pub enum PeerKind {
     Checkpoint = 17,
     /// Control lane: tell me what this checkpoint came to.
     CheckpointWanted = 18,
+    /// Control lane: the sender's logs have no room, which only a checkpoint makes.
+    ShortOfRoom = 19,
     /// Shard lane: a sealed stripe.
     Stripe = 32,
     /// Shard lane: send me this stripe.
@@ -58,7 +60,7 @@ pub enum PeerKind {
 
 impl PeerKind {
     /// All of them.
-    pub const ALL: [PeerKind; 19] = [
+    pub const ALL: [PeerKind; 20] = [
         PeerKind::Hello,
         PeerKind::Welcome,
         PeerKind::Proof,
@@ -68,6 +70,7 @@ impl PeerKind {
         PeerKind::Docket,
         PeerKind::Checkpoint,
         PeerKind::CheckpointWanted,
+        PeerKind::ShortOfRoom,
         PeerKind::Stripe,
         PeerKind::StripeWanted,
         PeerKind::StripeMissing,

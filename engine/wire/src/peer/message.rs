@@ -25,6 +25,8 @@ pub enum PeerMessage<'a> {
     Checkpoint(CheckpointTold),
     /// Control lane: tell me that of this slot.
     CheckpointWanted(Slot),
+    /// Control lane: my logs have no room for what is accepted; a checkpoint would make some.
+    ShortOfRoom,
     /// Shard lane: a sealed stripe. What is wrong inside it is found by those who evaluate it (D4).
     Stripe {
         /// Its bytes, at most [`STRIPE_BYTES_MAX`].
@@ -84,6 +86,7 @@ impl<'a> PeerMessage<'a> {
             PeerMessage::Docket { .. } => PeerKind::Docket,
             PeerMessage::Checkpoint(_) => PeerKind::Checkpoint,
             PeerMessage::CheckpointWanted(_) => PeerKind::CheckpointWanted,
+            PeerMessage::ShortOfRoom => PeerKind::ShortOfRoom,
             PeerMessage::Stripe { .. } => PeerKind::Stripe,
             PeerMessage::StripeWanted(_) => PeerKind::StripeWanted,
             PeerMessage::StripeMissing(_) => PeerKind::StripeMissing,
@@ -105,6 +108,7 @@ impl<'a> PeerMessage<'a> {
                 PeerMessage::Docket { message, .. } => docket_bytes(message),
                 PeerMessage::Checkpoint(_) => CHECKPOINT_BYTES,
                 PeerMessage::CheckpointWanted(_) => 16,
+                PeerMessage::ShortOfRoom => 0,
                 PeerMessage::Stripe { bytes } => LENGTH_BYTES + padded(bytes.len()),
                 PeerMessage::StripeWanted(_) | PeerMessage::StripeMissing(_) => 32,
                 PeerMessage::Copies(copies) => LENGTH_BYTES + padded(copies.len() * COPY_BYTES),
@@ -128,6 +132,7 @@ impl<'a> PeerMessage<'a> {
             PeerMessage::CheckpointWanted(slot) => {
                 out.extend_from_slice(&u128::from(slot.0).to_le_bytes());
             }
+            PeerMessage::ShortOfRoom => {}
             PeerMessage::Stripe { bytes } => {
                 assert!(bytes.len() <= STRIPE_BYTES_MAX, "a stripe of {} bytes", bytes.len());
                 out.extend_from_slice(&(bytes.len() as u128).to_le_bytes());
@@ -253,6 +258,7 @@ impl<'a> PeerMessage<'a> {
                 let both = u128::from_le_bytes(bytes);
                 Ok(PeerMessage::PartWanted { slot: Slot(both as u64), index: (both >> 64) as u64 })
             }
+            PeerKind::ShortOfRoom => payload.is_empty().then_some(PeerMessage::ShortOfRoom).ok_or(length),
             PeerKind::Part => CheckpointRecord::parse(payload).map(PeerMessage::Part),
             PeerKind::Hello
             | PeerKind::Welcome

@@ -98,6 +98,23 @@ fn l5_what_decays_while_running_is_repaired_from_peers() {
     assert!(decayed > 0 || !assize_sim::seeds::all_seeds(), "nothing that decayed was ever read");
 }
 
+/// L6: a follower whose logs are small has no room, and only the leader can have a checkpoint taken: it is told.
+#[test]
+fn l6_a_follower_without_room_has_the_leader_take_checkpoints() {
+    each_seed("l6_a_follower_without_room", 0..4, |seed| {
+        let mut options = ClusterOptions::calm(3, Shape { shards: 2, ..Shape::smallest() });
+        // Nobody takes a checkpoint for the sake of its own logs.
+        let small = (seed % 3) as usize;
+        options.shapes[small].segments_max = 16;
+        let mut world = ClusterWorld::format(&options, seed);
+        (0..3).for_each(|at| world.start(at));
+        world.run(60_000);
+        world.finish();
+        let replica = &world.cluster.replicas[small];
+        assert!(replica.seen.checkpoints > 0, "replica {small} had room for all of it");
+    });
+}
+
 /// P13: a clock that is far off, either way, keeps its replica from leading and nobody from going on.
 #[test]
 fn p13_a_wrong_clock_of_the_leader_makes_another_lead() {
