@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use assize_wire::canary::{self, Canary};
 use assize_wire::{Hash, ReplicaId, Slot};
 
-use crate::limits::{COPIES_AHEAD_MAX, SETTLED_DIGESTS, STRIPES_IN_PIECES};
+use crate::limits::{COPIES_AHEAD_MAX, PIECES_BYTES_MAX, SETTLED_DIGESTS, STRIPES_IN_PIECES_MAX};
 use crate::{Evaluated, Published};
 use table::{Decision, Others, Own, Seen};
 
@@ -41,6 +41,7 @@ pub struct Clerk {
     domains: Domains,
     /// Event by event what the last published stripes came to, for a peer that differs (C6).
     pieces: VecDeque<(Slot, Evaluated)>,
+    pieces_bytes: usize,
 }
 
 /// What became of another replica's copy.
@@ -113,6 +114,7 @@ impl Clerk {
             settled: VecDeque::new(),
             domains: BTreeMap::new(),
             pieces: VecDeque::new(),
+            pieces_bytes: 0,
         }
     }
 
@@ -198,7 +200,8 @@ impl Clerk {
     #[must_use]
     pub fn evaluated(&self, slot: Slot) -> Option<&Evaluated> {
         let own = self.held.get(&slot).and_then(|held| held.own.as_ref()).map(|own| &own.evaluated);
-        own.or_else(|| self.pieces.iter().find(|(at, _)| *at == slot).map(|(_, evaluated)| evaluated))
+        let kept = || self.pieces.binary_search_by_key(&slot, |(at, _)| *at).ok();
+        own.or_else(|| kept().map(|at| &self.pieces[at].1))
     }
 
     /// Every digest that was seen of a slot.
@@ -279,13 +282,16 @@ impl Clerk {
         self.ready.push_back(own);
     }
 
-    /// Whoever differs finds out within a window or so.
+    /// Whoever differs finds out within a window or so, or a little later where it catches up.
     fn keep_pieces(&mut self, own: &mut Published) {
         if self.has_peers {
-            if self.pieces.len() == STRIPES_IN_PIECES {
-                self.pieces.pop_front();
+            let evaluated = core::mem::take(&mut own.evaluated);
+            self.pieces_bytes += evaluated.0.len();
+            self.pieces.push_back((own.slot, evaluated));
+            while self.pieces_bytes > PIECES_BYTES_MAX || self.pieces.len() > STRIPES_IN_PIECES_MAX {
+                let Some((_, oldest)) = self.pieces.pop_front() else { break };
+                self.pieces_bytes -= oldest.0.len();
             }
-            self.pieces.push_back((own.slot, core::mem::take(&mut own.evaluated)));
         }
     }
 
