@@ -13,7 +13,7 @@ use assize_wire::CoreId;
 #[test]
 fn c4_who_starts_below_its_peers_checkpoint_is_told_what_was_published() {
     each_seed("c4_who_starts_below", 0..6, |seed| {
-        let mut world = behind(seed, Shape { shards: 2, checkpoint_bytes: 150 << 10, ..Shape::smallest() });
+        let mut world = behind(seed, Shape { shards: 2, checkpoint_bytes: 400 << 10, ..Shape::smallest() });
         world.start(0);
         world.run(1000);
         world.finish();
