@@ -48,8 +48,8 @@ const _: () = assert!(
 /// Digests of published stripes that a shard keeps in memory for peers that are late: 40 bytes each.
 pub const SETTLED_DIGESTS: usize = 1 << 16;
 
-/// Of the stripes that it published last a shard keeps event by event what they came to, for a peer that differs (C6): in
-/// so many bytes of memory, and of so many stripes, at most.
+/// Of the stripes that it published last a shard keeps event by event what they came to, for a peer that differs (C6):
+/// in so many bytes of memory, and of so many stripes, at most.
 pub const PIECES_BYTES_MAX: usize = 8 << 20;
 
 /// See [`PIECES_BYTES_MAX`].
