@@ -171,8 +171,10 @@ fn what_left_the_memory_is_read_for_who_lacks_it() {
     let accepted = slots.iter().map(|slot| (slot.clone(), ballot(1, 2))).collect();
     let found = DocketStart { accepted, chosen: Slot(count), promised: ballot(1, 2), ..start() };
     let mut bench = Bench::of_three(found);
+    let mut told = 0;
     for slot in 1..=count {
-        assert_eq!(bench.told(), [slot]);
+        told += bench.told().len() as u64;
+        assert!(told >= slot, "slot {slot} is told before it is published");
         bench.tell(|docket| docket.handle_published(Slot(slot), ShardId(0)));
     }
     bench.hear(2, DocketMessage::Fetch { from: Slot(2) });
