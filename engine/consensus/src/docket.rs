@@ -16,6 +16,7 @@ use crate::catch_up::{Fetch, Heard};
 use crate::effect::Effect;
 use crate::intake::{Early, Intake};
 use crate::leader::Leading;
+use crate::limits::PASSED_BY_MAX;
 use crate::log::{Chain, Held, LogTip};
 use crate::offers::{Offer, Offers};
 use crate::quorum::Replicas;
@@ -138,6 +139,9 @@ pub struct Docket {
     pub(crate) early: Early,
     /// Accept records that the log surely still takes; the highest number where nobody said.
     pub(crate) accept_room: u64,
+    /// Whether the logs lack room for what is proposed, and election timeouts that passed by for that.
+    pub(crate) short_of_room: bool,
+    pub(crate) passed_by: u8,
     /// Accept records on their way, in write order.
     pub(crate) writing: VecDeque<Writing>,
     /// Everything in the chain through here was given to the log under `promised`, or is known chosen.
@@ -218,6 +222,8 @@ impl Docket {
             intake: Intake::default(),
             early: Early::default(),
             accept_room: u64::MAX,
+            short_of_room: false,
+            passed_by: 0,
             writing: VecDeque::new(),
             written: chosen,
             durable: end,
@@ -322,7 +328,7 @@ impl Docket {
         self.fetch = None;
         self.want_fetch();
         self.canvass_again = false;
-        if self.can_lead() {
+        if self.stands_for_election() {
             self.start_canvass();
         } else {
             self.effects.push_back(Effect::ResetElectionTimer);
@@ -386,13 +392,27 @@ impl Docket {
         }
     }
 
+    /// Whether the logs lack room for stripes that are proposed.
+    pub fn handle_short_of_room(&mut self, short: bool) {
+        self.short_of_room = short;
+    }
+
     /// Whether it could accept what it would propose.
-    ///
-    /// 1. The log of replica 0 is full. It wins an election, for its log is as long as that of others.
-    /// 2. It proposes what it inherits, accepts none of it, and gives up after an election timeout.
-    /// 3. Its election timeout passes first again: nobody else ever leads.
     pub(crate) fn can_lead(&self) -> bool {
         self.accept_room > 0
+    }
+
+    /// Whether it stands for election now. Who lacks room lets others go first.
+    ///
+    /// 1. The logs of replica 0 are full. It wins an election, for a promise brings what it lacks.
+    /// 2. It proposes what it inherits, accepts none of it, and gives up after an election timeout.
+    /// 3. Its election timeout passes first again: nobody else ever leads.
+    ///
+    /// But where all lack room somebody has to lead, so that a checkpoint is taken.
+    fn stands_for_election(&mut self) -> bool {
+        let waits = self.short_of_room && self.passed_by < PASSED_BY_MAX;
+        self.passed_by += u8::from(waits);
+        self.can_lead() && !waits
     }
 
     /// A stripe was dropped or is damaged: it is no longer stored here.

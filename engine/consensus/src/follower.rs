@@ -234,6 +234,7 @@ impl Docket {
         if chosen > self.counted || nothing_outstanding {
             self.counted = self.counted.max(chosen);
             self.hears_leader = true;
+            self.passed_by = 0;
             self.canvass_again = false;
             if let State::Canvassing { .. } = self.state {
                 self.state = State::Following;
@@ -245,7 +246,7 @@ impl Docket {
     /// The leader wants this replica to take over. P12: inert when it comes late.
     pub(crate) fn take_handover(&mut self, from: ReplicaId, ballot: Ballot) {
         let in_time = ballot == self.promised && ballot.replica() == from;
-        let able = !self.quarantined && !self.is_damaged() && self.can_lead();
+        let able = !self.quarantined && !self.is_damaged() && self.can_lead() && !self.short_of_room;
         if in_time && able && !matches!(self.state, State::Preparing(_)) {
             self.start_preparing();
         }

@@ -144,6 +144,13 @@ impl Core {
     /// Asks peers for stripes that are due.
     pub(crate) fn ask_stripes(&mut self) {
         let (own, replicas) = (self.greeting.replica, self.greeting.replicas);
+        let now = self.now.monotonic_ns;
+        if self.stripes.next_due().is_some_and(|due| due <= now) && !self.usher.room.takes_stripe(&self.log) {
+            // What cannot be kept would be read and sent for nothing, again and again, and keep a peer's disk from better.
+            self.usher.room.want();
+            self.stripes.ask_later(now);
+            return;
+        }
         while let Some((id, from)) = self.stripes.poll_wanted(own, replicas, self.now.monotonic_ns) {
             self.send_peer(from, Lane::Shard(id.shard), &PeerMessage::StripeWanted(id.hash));
         }

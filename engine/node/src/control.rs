@@ -55,6 +55,8 @@ pub(crate) struct Control {
     /// Whether the cores were told that this replica stands where the cluster does (R2).
     told_ready: bool,
     clock_contradicted: bool,
+    /// When a core last said that its logs have no room.
+    short_at: Option<u64>,
     /// This replica is quarantined (C5).
     pub(crate) doubted: bool,
     /// What peers share with others when they fail, as they said last (C1).
@@ -115,6 +117,7 @@ impl Control {
             told_leader: None,
             told_ready: false,
             clock_contradicted: false,
+            short_at: None,
             doubted: false,
             failure_domains: BTreeMap::new(),
             hand_over_until: None,
@@ -138,6 +141,9 @@ impl Core {
         }
         let room = self.usher.room.accept_records(&self.log);
         self.docket().handle_accept_room(room);
+        let lasts = self.control().short_at.map(|at| at + 2 * SHORT_OF_ROOM_NS);
+        let short = lasts.is_some_and(|until| self.now.monotonic_ns < until);
+        self.docket().handle_short_of_room(short);
         let mut progress = self.take_superblock_updates();
         progress |= self.step_election();
         progress |= self.form_slot();
@@ -550,9 +556,10 @@ impl Core {
     /// the checkpoint either, and nothing stands still for the Docket to notice: nothing is admitted. Others may have
     /// space, so one of them is to lead.
     pub(crate) fn take_short_of_room(&mut self, disk_full: bool) {
-        let (several, own) = (self.greeting.replicas > 1, self.greeting.replica);
+        let (several, own, now) = (self.greeting.replicas > 1, self.greeting.replica, self.now.monotonic_ns);
         let control = self.control();
         control.coordinator.handle_short_of_room();
+        control.short_at = Some(now);
         // Only the leader flags a slot (L6), and its own logs may have room.
         if let Some(leader) = control.docket.leader().filter(|leader| *leader != own) {
             self.send_peer(leader, Lane::Control, &PeerMessage::ShortOfRoom);

@@ -177,6 +177,12 @@ impl Room {
         takes
     }
 
+    /// Whether the log takes a stripe of a peer, however large.
+    pub(crate) fn takes_stripe(&self, log: &Log) -> bool {
+        log.room_bytes_to_limit(self.stripe_record_bytes)
+            >= self.stripe_record_bytes as u64 + log.reserve_bytes()
+    }
+
     /// The log has no room for a peer's stripe.
     pub(crate) fn want(&mut self) {
         self.wanted = true;

@@ -229,6 +229,13 @@ impl Stripes {
         assert!(self.wanted.keys().all(|id| !self.held.contains_key(id)), "asked for and held");
     }
 
+    /// What is due is asked for later.
+    pub(crate) fn ask_later(&mut self, now: u64) {
+        for wanted in self.wanted.values_mut().filter(|wanted| wanted.due <= now) {
+            wanted.due = now + STRIPE_ASK_AGAIN_NS;
+        }
+    }
+
     /// When [`Stripes::poll_wanted`] has something next.
     pub(crate) fn next_due(&self) -> Option<u64> {
         self.wanted.values().map(|wanted| wanted.due).min()

@@ -5,6 +5,12 @@ use crate::limits::BLOCK_BYTES;
 use crate::operation::SegmentId;
 
 impl Log {
+    /// Bytes that stripes must leave free.
+    #[must_use]
+    pub fn reserve_bytes(&self) -> u64 {
+        self.config.reserve_bytes
+    }
+
     /// Bytes of records that still surely fit above the reserve: see [`Log::room_bytes_in_all`]. Below what it is about
     /// to seal, the Usher says `busy`.
     #[must_use]

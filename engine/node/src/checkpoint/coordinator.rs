@@ -63,6 +63,9 @@ pub(crate) struct Coordinator {
     has_fetched: bool,
     /// Promises that are being written: the superblock's sequence that has them, ascending.
     promises: VecDeque<(u64, Ballot)>,
+    /// The promise that is to be written after that one. Where the disk is slower than elections are, all that came in
+    /// between need not be: a ballot that was overtaken is of no use to anybody.
+    next_promise: Option<Ballot>,
     /// Quarantines that are being written, likewise.
     quarantines: VecDeque<u64>,
 }
@@ -150,6 +153,7 @@ impl Coordinator {
             has_fetched: false,
             offers: Offers::default(),
             promises: VecDeque::new(),
+            next_promise: None,
             quarantines: VecDeque::new(),
         }
     }
@@ -547,6 +551,10 @@ impl Coordinator {
 
     /// The ballot is to be durable before it is answered or used (P1, P3).
     pub(crate) fn write_promise(&mut self, ballot: Ballot) {
+        if !self.promises.is_empty() {
+            self.next_promise = Some(ballot);
+            return;
+        }
         let sequence = self.superblock.handle_update(|superblock| superblock.promised = ballot);
         self.promises.push_back((sequence, ballot));
     }
@@ -564,6 +572,9 @@ impl Coordinator {
             return Some(Updated::Quarantine);
         }
         if let Some((_, ballot)) = self.promises.pop_front_if(|(sequence, _)| *sequence == updated) {
+            if let Some(next) = self.next_promise.take() {
+                self.write_promise(next);
+            }
             return Some(Updated::Promise(ballot));
         }
         match core::mem::replace(&mut self.stage, Stage::None) {
