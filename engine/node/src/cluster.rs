@@ -146,7 +146,8 @@ impl Core {
         let (own, replicas) = (self.greeting.replica, self.greeting.replicas);
         let now = self.now.monotonic_ns;
         if self.stripes.next_due().is_some_and(|due| due <= now) && !self.usher.room.takes_stripe(&self.log) {
-            // What cannot be kept would be read and sent for nothing, again and again, and keep a peer's disk from better.
+            // What cannot be kept would be read and sent for nothing, again and again, and keep a peer's disk from
+            // better.
             self.usher.room.want();
             self.stripes.ask_later(now);
             return;

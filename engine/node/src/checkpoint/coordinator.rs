@@ -1,6 +1,8 @@
 //! The control core's part of checkpoints: when one is taken, that every core has taken its part, that enough replicas
 //! have the same (C7), and that the superblock names it before anybody relies on it (L6).
 
+mod updates;
+
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::format;
 use alloc::sync::Arc;
@@ -8,7 +10,7 @@ use alloc::sync::Arc;
 use assize_shards::Finding;
 use assize_shards::clerk::table::Decision;
 use assize_wal::superblock::CheckpointRef;
-use assize_wal::{Completion, DeviceError, Operation, Quarantine, Superblock, SuperblockStore};
+use assize_wal::{Superblock, SuperblockStore};
 use assize_wire::peer::{CheckpointOffer, CheckpointTold};
 use assize_wire::{Ballot, Hash, ReplicaId, Slot, StreamTime};
 
@@ -537,62 +539,6 @@ impl Coordinator {
         self.findings.push_back(finding);
         self.stage = Stage::None;
         self.ended = true;
-    }
-
-    /// The next write of the superblock.
-    pub(crate) fn poll_operation(&mut self) -> Option<Operation> {
-        self.superblock.poll_operation()
-    }
-
-    /// A write of the superblock completed.
-    pub(crate) fn handle_completion(&mut self, completion: Completion) -> Result<(), DeviceError> {
-        self.superblock.handle_completion(completion)
-    }
-
-    /// The ballot is to be durable before it is answered or used (P1, P3).
-    pub(crate) fn write_promise(&mut self, ballot: Ballot) {
-        if !self.promises.is_empty() {
-            self.next_promise = Some(ballot);
-            return;
-        }
-        let sequence = self.superblock.handle_update(|superblock| superblock.promised = ballot);
-        self.promises.push_back((sequence, ballot));
-    }
-
-    /// This replica stays quarantined when it starts again (C5).
-    pub(crate) fn write_quarantine(&mut self, quarantine: Quarantine) {
-        let sequence = self.superblock.handle_update(|superblock| superblock.quarantine = Some(quarantine));
-        self.quarantines.push_back(sequence);
-    }
-
-    /// The next thing that the superblock says durably.
-    pub(crate) fn poll_updated(&mut self) -> Option<Updated> {
-        let updated = self.superblock.poll_updated()?;
-        if self.quarantines.pop_front_if(|sequence| *sequence == updated).is_some() {
-            return Some(Updated::Quarantine);
-        }
-        if let Some((_, ballot)) = self.promises.pop_front_if(|(sequence, _)| *sequence == updated) {
-            if let Some(next) = self.next_promise.take() {
-                self.write_promise(next);
-            }
-            return Some(Updated::Promise(ballot));
-        }
-        match core::mem::replace(&mut self.stage, Stage::None) {
-            Stage::Activating { sequence, active, taken_over: true, .. } if sequence == updated => {
-                self.ended = true;
-                Some(Updated::TakenOver(active.slot))
-            }
-            Stage::Activating { sequence, at, active, .. } if sequence == updated => {
-                let entities = active.heads.iter().map(|head| head.entities).sum();
-                let keys = active.heads.iter().map(|head| head.keys_next - head.keys_from).sum();
-                let end = CheckpointEnd { slot: active.slot, result: Ok((entities, keys)) };
-                self.active = Some(at);
-                // What is below it is gone from this log from now on.
-                self.tell(None, active.slot);
-                Some(Updated::Checkpoint(active, end))
-            }
-            _ => panic!("update {updated} of the superblock was not asked for"),
-        }
     }
 
     /// `taken_over` from a peer that had promised this ballot.

@@ -6,6 +6,7 @@
 //! | `mod.rs` | the core's part: from the shards' steps to a report |
 //! | `part.rs` | one shard's records: written, durable, read back and compared |
 //! | `coordinator.rs` | the control core's part: when one is taken, and that it becomes active |
+//! | `coordinator/updates.rs` | what it has the superblock say |
 //! | `gathering.rs` | what the cores report of one, and how it ended |
 //! | `reports.rs` | what replicas report of their checkpoints, compared |
 //! | `offered.rs` | the active checkpoint, given to a peer |

@@ -26,8 +26,8 @@ fn a_wrong_replica_is_kept_out_whatever_else_goes_wrong() {
     assert!(summary.quarantines > 20 && summary.downs > 20, "{summary:?}");
 }
 
-/// C7, L6, P7, P8: checkpoints are compared, logs are recycled, and whoever lacks what was recycled takes a checkpoint over.
-/// CheckpointsCompared, CheckpointGivesWay, TakenOver, StartedAgain.
+/// C7, L6, P7, P8: checkpoints are compared, logs are recycled, and whoever lacks what was recycled takes a checkpoint
+/// over. CheckpointsCompared, CheckpointGivesWay, TakenOver, StartedAgain.
 #[test]
 fn with_checkpoints_nothing_is_found_broken() {
     let summary = run(Kind::Checkpoints, 0..60);
