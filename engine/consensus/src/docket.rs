@@ -16,7 +16,6 @@ use crate::catch_up::{Fetch, Heard};
 use crate::effect::Effect;
 use crate::intake::{Early, Intake};
 use crate::leader::Leading;
-use crate::limits::PASSED_BY_MAX;
 use crate::log::{Chain, Held, LogTip};
 use crate::offers::{Offer, Offers};
 use crate::quorum::Replicas;
@@ -379,40 +378,6 @@ impl Docket {
         self.offers.mark(id, true);
         self.drain_intake();
         self.advance();
-    }
-
-    /// So many accept records the log surely takes from now on. What does not fit waits: a follower whose log is full
-    /// accepts nothing until a checkpoint has made room, and a leader keeps room for what it forms.
-    pub fn handle_accept_room(&mut self, records: u64) {
-        let waited = self.accept_room == 0;
-        self.accept_room = records;
-        if waited && records > 0 {
-            self.drain_intake();
-            self.advance();
-        }
-    }
-
-    /// Whether the logs lack room for stripes that are proposed.
-    pub fn handle_short_of_room(&mut self, short: bool) {
-        self.short_of_room = short;
-    }
-
-    /// Whether it could accept what it would propose.
-    pub(crate) fn can_lead(&self) -> bool {
-        self.accept_room > 0
-    }
-
-    /// Whether it stands for election now. Who lacks room lets others go first.
-    ///
-    /// 1. The logs of replica 0 are full. It wins an election, for a promise brings what it lacks.
-    /// 2. It proposes what it inherits, accepts none of it, and gives up after an election timeout.
-    /// 3. Its election timeout passes first again: nobody else ever leads.
-    ///
-    /// But where all lack room somebody has to lead, so that a checkpoint is taken.
-    fn stands_for_election(&mut self) -> bool {
-        let waits = self.short_of_room && self.passed_by < PASSED_BY_MAX;
-        self.passed_by += u8::from(waits);
-        self.can_lead() && !waits
     }
 
     /// A stripe was dropped or is damaged: it is no longer stored here.

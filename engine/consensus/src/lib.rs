@@ -26,6 +26,7 @@ pub mod limits;
 mod log;
 mod offers;
 mod quorum;
+mod room;
 mod stripes;
 mod watermarks;
 

@@ -9,7 +9,6 @@ use assize_consensus::{Docket, DocketConfig, DocketStart, Offer, Watermarks};
 use assize_domain::DomainRegistry;
 use assize_shards::{PanicGuard, Rehearsal, Shard};
 use assize_wal::{Entry, Log, Quarantine};
-use assize_wire::event::Event;
 use assize_wire::frame::{Frame, Parsed};
 use assize_wire::message::{Refused, RefusedCode};
 use assize_wire::peer::Chosen;
@@ -19,7 +18,7 @@ use assize_wire::{Ballot, CoreId, ShardId, Slot, StreamTime};
 use crate::boot::CoreStart;
 use crate::checkpoint::{Checkpoints, Coordinator, CoordinatorStart};
 use crate::clocks::Clocks;
-use crate::connections::{ConnectionId, ConnectionRef, Connections};
+use crate::connections::{ConnectionId, Connections};
 use crate::control::{Control, ControlParts};
 use crate::copies::CopiesAsked;
 use crate::election::{Election, ElectionTimes};
@@ -35,7 +34,7 @@ use crate::publish::Unfilled;
 use crate::reads::Reads;
 use crate::replay::Replay;
 use crate::stripes::Stripes;
-use crate::usher::{Batch, Greeting, Usher, UsherLimits};
+use crate::usher::{Greeting, Usher, UsherLimits};
 
 /// The time of an input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -486,34 +485,6 @@ impl Core {
                 let digests = shards.map(Shard::state_digest).collect();
                 self.outputs.push_back(Output::Halted { digests });
             }
-        }
-    }
-
-    fn take_forwarded(
-        &mut self,
-        shard: ShardId,
-        connection: ConnectionRef,
-        request: u64,
-        indexes: Vec<u32>,
-        home_mask: u64,
-        events: Vec<u8>,
-    ) {
-        let mut ends = Vec::with_capacity(indexes.len());
-        let mut rest = &events[..];
-        while !rest.is_empty() {
-            match Event::parse(rest) {
-                Ok((_, after)) => rest = after,
-                Err(error) => panic!("an event was forwarded that was not validated: {error}"),
-            }
-            ends.push((events.len() - rest.len()) as u32);
-        }
-        assert_eq!(ends.len(), indexes.len(), "events forwarded and their indexes");
-        let batch = Batch { indexes, ends, bytes: events, home_mask };
-        let (time, now) = (self.stream_time, self.now.monotonic_ns);
-        if let Some((answered, bytes)) =
-            self.usher.accept_forwarded(shard, connection, request, &batch, time, now)
-        {
-            self.send(connection.core, CoreMessage::Frames { connection, answered, bytes });
         }
     }
 

@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 
 use assize_consensus::{Alarm, Watermarks};
 use assize_node::federation::{Dial, LinkId, RefusedPeer};
-use assize_node::{CheckpointFailure, Core, CoreMessage, DivergenceReport, LogIds, Now, Output, PeerNotice};
+use assize_node::{
+    CheckpointEnd, CheckpointFailure, Core, CoreMessage, DivergenceReport, LogIds, Now, Output, PeerNotice,
+};
 use assize_shards::StateDigest;
 use assize_wal::memory::Random;
 use assize_wal::superblock::{Remembered, Superblock, SuperblockStore};
@@ -454,18 +456,7 @@ impl Replica {
                     self.seen.diverged += 1;
                     panic!("slot {slot} of shard {shard} diverged");
                 }
-                Output::Checkpoint(end) => match end.result {
-                    Ok(_) => {
-                        self.seen.checkpoints += 1;
-                        self.for_peers.checkpoints.push((end.slot, None));
-                    }
-                    Err(CheckpointFailure::Unreported { .. }) => self.seen.checkpoints_unreported += 1,
-                    Err(reason) => {
-                        let full = self.faults.segments_left.is_some();
-                        assert!(full, "a checkpoint after slot {} failed: {reason}", end.slot);
-                        self.seen.checkpoints_failed += 1;
-                    }
-                },
+                Output::Checkpoint(end) => self.checkpoint_ended(end),
                 Output::Halted { digests } => {
                     self.halted[core] = true;
                     self.digests.extend(digests);
@@ -483,6 +474,22 @@ impl Replica {
             // One that is being opened is not in the list yet; it is asked again when it is.
             if let Some(socket) = self.sockets.iter_mut().rev().find(|socket| is_it(socket)) {
                 socket.closing |= self.cores[core].take_bytes(id, &mut socket.answered);
+            }
+        }
+    }
+
+    /// A checkpoint is active, or its predecessor stays.
+    fn checkpoint_ended(&mut self, end: CheckpointEnd) {
+        match end.result {
+            Ok(_) => {
+                self.seen.checkpoints += 1;
+                self.for_peers.checkpoints.push((end.slot, None));
+            }
+            Err(CheckpointFailure::Unreported { .. }) => self.seen.checkpoints_unreported += 1,
+            Err(reason) => {
+                let full = self.faults.segments_left.is_some();
+                assert!(full, "a checkpoint after slot {} failed: {reason}", end.slot);
+                self.seen.checkpoints_failed += 1;
             }
         }
     }

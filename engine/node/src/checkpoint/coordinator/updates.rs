@@ -1,4 +1,5 @@
-//! What the coordinator has the superblock say: promises, quarantine and the active checkpoint, one after the other (L7).
+//! What the coordinator has the superblock say: promises, quarantine and the active checkpoint, one after the other
+//! (L7).
 
 use assize_wal::{Completion, DeviceError, Operation, Quarantine};
 use assize_wire::Ballot;

@@ -1,0 +1,74 @@
+//! What follows where a core's logs are short of room: who is told, and who makes some.
+
+use assize_wire::peer::{Lane, PeerMessage};
+use assize_wire::{Ballot, LogId};
+
+use crate::core::Core;
+use crate::limits::{DISK_FULL_AGAIN_NS, SHORT_OF_ROOM_NS};
+use crate::message::CoreMessage;
+use crate::output::Output;
+
+impl Core {
+    /// Now and then, while room is wanted: asks the device again for space that it did not have, and the control core
+    /// for a checkpoint.
+    pub(crate) fn tell_short_of_room(&mut self) -> bool {
+        let due = self.short_told == 0 || self.now.monotonic_ns >= self.short_told + SHORT_OF_ROOM_NS;
+        if !self.usher.room.take_wanted() || !due {
+            return false;
+        }
+        self.short_told = self.now.monotonic_ns;
+        let disk_full = self.full_log().is_some();
+        self.log.retry_space();
+        self.outcomes.log.retry_space();
+        self.send(self.layout.control, CoreMessage::ShortOfRoom { disk_full });
+        true
+    }
+
+    /// A core lacks room. A checkpoint makes some where logs are at their limit. On a full disk there may be none for
+    /// the checkpoint either, and nothing stands still for the Docket to notice: nothing is admitted. Others may have
+    /// space, so one of them is to lead.
+    pub(crate) fn take_short_of_room(&mut self, disk_full: bool) {
+        let (several, own, now) = (self.greeting.replicas > 1, self.greeting.replica, self.now.monotonic_ns);
+        let control = self.control();
+        control.coordinator.handle_short_of_room();
+        control.short_at = Some(now);
+        // Only the leader flags a slot (L6), and its own logs may have room.
+        if let Some(leader) = control.docket.leader().filter(|leader| *leader != own) {
+            self.send_peer(leader, Lane::Control, &PeerMessage::ShortOfRoom);
+        }
+        let control = self.control();
+        if disk_full && several {
+            // One that does not lead has nothing to hand over.
+            control.docket.hand_over(None);
+        }
+    }
+
+    /// Now and then, while the device has no space for another segment: tells the operator.
+    pub(crate) fn tell_disk_full(&mut self) {
+        let now = self.now.monotonic_ns;
+        let Some(log) = self.full_log() else { return };
+        if self.disk_full_told.is_none_or(|told| now >= told + DISK_FULL_AGAIN_NS) {
+            self.disk_full_told = Some(now);
+            self.outputs.push_back(Output::DiskFull(log));
+        }
+    }
+
+    /// A log of this core for which the device had no space when it was last asked.
+    fn full_log(&self) -> Option<LogId> {
+        let full = [&self.log, &self.outcomes.log].into_iter().find(|log| log.has_no_space());
+        full.map(|log| log.identity().log)
+    }
+
+    /// On the control core: tells every core when the room for accept records falls short, and when it is there again.
+    pub(crate) fn tell_docket_open(&mut self) -> bool {
+        let promised = self.usher.promised();
+        let Some(control) = &mut self.control else { return false };
+        let open = self.usher.room.takes_slots(promised);
+        if self.ballot == Ballot::NONE || open == control.told_open {
+            return false;
+        }
+        control.told_open = open;
+        self.tell_cores(|| CoreMessage::DocketOpen(open));
+        true
+    }
+}
