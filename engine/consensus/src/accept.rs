@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use assize_wire::canary::{self, Canary};
 use assize_wire::manifest::Ordered;
+use assize_wire::peer::Promised;
 use assize_wire::{Ballot, ReplicaId, Slot, StripeId};
 
 use crate::docket::Docket;
@@ -142,6 +143,13 @@ impl Docket {
             self.damaged.clear();
         }
         self.damaged.retain(|(slot, _)| *slot > ordered.manifest.slot);
+    }
+
+    /// What a promise says of slots in doubt, from a slot on (P5).
+    pub(crate) fn doubt_from(&self, from: Slot) -> Option<Promised> {
+        let (through, _) = *self.doubtful.last()?;
+        let (slot, _) = *self.doubtful.iter().find(|(slot, _)| *slot >= from)?;
+        Some(Promised::Doubtful { slot, through, ballot: self.doubt_bound })
     }
 
     /// A slot in doubt is accepted anew. What may have been accepted above it stands if it continues this value.

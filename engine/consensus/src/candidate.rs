@@ -31,8 +31,9 @@ struct Vote {
     values: Vec<(Rank, Arc<Ordered>)>,
     /// From this slot up the vote does not count (P5).
     damaged: Option<Slot>,
-    /// From this slot up it counts only if everybody has voted (P5).
-    doubtful: Option<Slot>,
+    /// From the first of these slots through the other it may lack something that it accepted under a ballot up to this
+    /// one (P5).
+    doubtful: Option<(Slot, Slot, Ballot)>,
 }
 
 /// How strong a claim a value has to its slot: a chosen one above every ballot (P7).
@@ -206,9 +207,8 @@ impl Docket {
         let mut inherited = Vec::new();
         loop {
             let slot = tip.slot.next();
-            let (mut counted, mut best) = (0, None::<(Rank, &Arc<Ordered>, ReplicaId)>);
+            let mut best = None::<(Rank, &Arc<Ordered>, ReplicaId)>;
             for vote in preparing.votes.iter().chain([&own]) {
-                counted += usize::from(vote.counts_at(slot, everybody));
                 let Some((rank, ordered)) = vote.value(slot) else { continue };
                 match best {
                     Some((held, other, _)) if held == rank && other.hash != ordered.hash => {
@@ -218,7 +218,10 @@ impl Docket {
                     _ => best = Some((rank, ordered, vote.of)),
                 }
             }
-            let chosen = best.is_some_and(|(rank, ..)| rank == Rank::Chosen);
+            let highest = best.map(|(rank, ..)| rank);
+            let votes = preparing.votes.iter().chain([&own]);
+            let counted = votes.filter(|vote| vote.counts_at(slot, everybody, highest)).count();
+            let chosen = highest == Some(Rank::Chosen);
             if !chosen && counted < majority(self.config.replicas) {
                 return Walk::Wait;
             }
@@ -244,8 +247,11 @@ impl Docket {
         let values = values.filter(|_| !canary::armed(Canary::VoteUncounted));
         let values = values.map(|held| (Rank::Accepted(held.ballot), Arc::clone(&held.ordered))).collect();
         let damaged = self.damaged.first().map(|(slot, _)| *slot);
-        let doubtful = self.doubtful.first().map(|(slot, _)| *slot);
-        Vote { of: self.config.replica, from: below.next(), values, damaged, doubtful }
+        let mut own = Vote { of: self.config.replica, from: below.next(), values, damaged, doubtful: None };
+        if let Some(Promised::Doubtful { slot, through, ballot }) = self.doubt_from(Slot::ZERO) {
+            own.doubtful = Some((slot, through, ballot));
+        }
+        own
     }
 
     fn inherit(&mut self, inherited: Vec<Inherited>) {
@@ -276,8 +282,8 @@ impl Vote {
                     vote.damaged = Some(vote.damaged.map_or(slot, |first| first.min(slot)));
                     continue;
                 }
-                Promised::Doubtful { slot } => {
-                    vote.doubtful = Some(vote.doubtful.map_or(slot, |first| first.min(slot)));
+                Promised::Doubtful { slot, through, ballot } => {
+                    vote.doubtful = Some((slot, through, ballot));
                     continue;
                 }
             };
@@ -290,16 +296,22 @@ impl Vote {
         Some(vote)
     }
 
-    /// Whether it says what its replica accepted last at a slot (P5).
+    /// Whether it says enough of what its replica accepted at a slot (P5). `highest` is the rank of the value that the
+    /// votes have there.
     ///
     /// Where it is in doubt it does once everybody has voted: what is chosen was accepted by a majority, and no more
     /// than a minority of logs are damaged at one slot, so somebody says it.
     /// 1. Replica 1 finds a gap before a whole accept of ballot 3. Taken for torn it has slot 15 under ballot 2.
     /// 2. It was not torn: 1 and 2 accepted another value at slot 15 under ballot 3, which is chosen; then it decayed.
     /// 3. With the promises of 0 and 1 alone ballot 4 would find the value of ballot 2. That of 2 must be heard.
-    fn counts_at(&self, slot: Slot, everybody: bool) -> bool {
-        let is_below = |first: Option<Slot>| first.is_none_or(|first| slot < first);
-        is_below(self.damaged) && (everybody || is_below(self.doubtful))
+    ///
+    /// And where somebody has a value of the highest ballot that it may have lost: under that ballot there is no other
+    /// (P6), and under lower ones it is outranked.
+    fn counts_at(&self, slot: Slot, everybody: bool, highest: Option<Rank>) -> bool {
+        let is_sure = |(first, through, bound)| {
+            slot < first || slot > through || highest >= Some(Rank::Accepted(bound))
+        };
+        self.damaged.is_none_or(|first| slot < first) && (everybody || self.doubtful.is_none_or(is_sure))
     }
 
     fn value(&self, slot: Slot) -> Option<(Rank, &Arc<Ordered>)> {

@@ -133,6 +133,8 @@ pub struct Docket {
     /// Slots, ascending, at which a later accept than the chain has may be lost: from the first one up a promise of
     /// this replica counts only where all others count, too (P5).
     pub(crate) doubtful: Vec<(Slot, Option<Hash>)>,
+    /// Not below the ballot of whatever may be lost there: what was promised before this start.
+    pub(crate) doubt_bound: Ballot,
     /// Values to be written, right above `written`.
     pub(crate) intake: Intake,
     pub(crate) early: Early,
@@ -218,6 +220,7 @@ impl Docket {
             connected: Replicas::default(),
             damaged: start.damaged,
             doubtful: doubtful.collect(),
+            doubt_bound: start.promised,
             intake: Intake::default(),
             early: Early::default(),
             accept_room: u64::MAX,

@@ -95,8 +95,7 @@ impl Docket {
         let damaged = self.damaged.iter().filter(|(slot, _)| *slot >= from);
         let damaged = damaged.filter(|_| !canary::armed(Canary::DamageHidden));
         let damaged = damaged.map(|(slot, hash)| Promised::Damaged { slot: *slot, hash: *hash });
-        let doubtful = self.doubtful.iter().find(|(slot, _)| *slot >= from);
-        let doubtful = doubtful.map(|(slot, _)| Promised::Doubtful { slot: *slot });
+        let doubtful = self.doubt_from(from);
         // One place is kept for what is doubtful.
         let most = PEER_SLOTS_MAX - 1;
         let mut entries: Vec<Promised> = values.chain(damaged).take(most).collect();

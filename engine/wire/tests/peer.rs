@@ -56,7 +56,7 @@ fn docket_messages() -> Vec<DocketMessage> {
         Promised::Accepted { ballot: promised, ordered: ordered(6) },
         Promised::Damaged { slot: Slot(7), hash: Some(Hash([7; 32])) },
         Promised::Damaged { slot: Slot(8), hash: None },
-        Promised::Doubtful { slot: Slot(6) },
+        Promised::Doubtful { slot: Slot(6), through: Slot(9), ballot: Ballot::new(3, ReplicaId(1)) },
     ];
     vec![
         DocketMessage::Canvass { ballot, chosen: Slot(3) },

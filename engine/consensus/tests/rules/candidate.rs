@@ -128,7 +128,7 @@ fn p5_a_doubtful_promise_counts_with_all_others() {
     let entries = || {
         vec![
             Promised::Accepted { ballot: ballot(1, 1), ordered: slots[0].clone() },
-            Promised::Doubtful { slot: Slot(1) },
+            Promised::Doubtful { slot: Slot(1), through: Slot(1), ballot: ballot(2, 1) },
         ]
     };
     let mut bench = preparing(start());
@@ -138,6 +138,17 @@ fn p5_a_doubtful_promise_counts_with_all_others() {
     promise(&mut bench, 2, vec![Promised::Damaged { slot: Slot(1), hash: None }]);
     assert!(bench.leads(), "its own and the one in doubt are a majority, and everybody was asked");
     assert_eq!(bench.writing().len(), 1, "what was there before the gap counts");
+
+    // Nothing that is lost outranks a value of the highest ballot that may be.
+    let mut bench = preparing(start());
+    bench.store(&slots);
+    promise(&mut bench, 1, entries());
+    assert!(!bench.leads());
+    let accepted = vec![(slots[0].clone(), ballot(2, 1))];
+    let mut bench = preparing(DocketStart { accepted, promised: ballot(2, 1), ..start() });
+    bench.store(&slots);
+    promise(&mut bench, 1, entries());
+    assert!(bench.leads(), "and above slot 1 there is no doubt");
 
     // Its own doubt is no better than that of others.
     let own = DocketStart { doubtful: vec![(Slot(1), None)], promised: ballot(1, 1), ..start() };

@@ -41,11 +41,15 @@ pub enum Promised {
         /// The manifest's hash, if the manifest above gives it.
         hash: Option<Hash>,
     },
-    /// From here up it may have accepted something later that it can no longer read, unless a crash tore it: what it
-    /// says counts only if all replicas have promised (P5).
+    /// At these slots it may have accepted something later that it can no longer read, unless a crash tore it: what it
+    /// says counts there only if all replicas have promised, or one has a value of this ballot or a higher one (P5).
     Doubtful {
-        /// The slot.
+        /// The first slot.
         slot: Slot,
+        /// The last one.
+        through: Slot,
+        /// Not below the ballot of whatever may be lost.
+        ballot: Ballot,
     },
 }
 

@@ -9,7 +9,6 @@ use alloc::vec::Vec;
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::hello::zero;
 use super::{Chosen, DocketMessage, PeerKind, PeerMessageError, Promised};
 use crate::limits::{PEER_SLOTS_MAX, SHARDS_MAX};
 use crate::manifest::{MANIFEST_HEADER_BYTES, Manifest, Ordered};
@@ -239,7 +238,7 @@ fn encode_entry(entry: &Promised, out: &mut Vec<u8>) {
         ballot: U64::new(0),
         slot: U64::new(0),
         hash: [0; 32],
-        reserved: [0; 8],
+        through: U64::new(0),
     };
     let (header, ordered) = match entry {
         Promised::Accepted { ballot, ordered } => {
@@ -252,8 +251,10 @@ fn encode_entry(entry: &Promised, out: &mut Vec<u8>) {
             let (slot, hash) = (U64::new(slot.0), hash.unwrap_or(Hash::ZERO).0);
             (EntryHeader { kind: U16::new(ENTRY_DAMAGED), hash_known, slot, hash, ..none }, None)
         }
-        Promised::Doubtful { slot } => {
-            (EntryHeader { kind: U16::new(ENTRY_DOUBTFUL), slot: U64::new(slot.0), ..none }, None)
+        Promised::Doubtful { slot, through, ballot } => {
+            let (slot, through) = (U64::new(slot.0), U64::new(through.0));
+            let ballot = U64::new(ballot.to_raw());
+            (EntryHeader { kind: U16::new(ENTRY_DOUBTFUL), slot, through, ballot, ..none }, None)
         }
     };
     let manifest = ordered.map(|ordered| ordered.manifest.encode()).unwrap_or_default();
@@ -266,13 +267,16 @@ fn encode_entry(entry: &Promised, out: &mut Vec<u8>) {
 fn parse_entry(bytes: &[u8]) -> Result<(Promised, &[u8]), PeerMessageError> {
     let length = || PeerMessageError::Length { kind: PeerKind::Docket, bytes: bytes.len() };
     let (header, rest) = EntryHeader::ref_from_prefix(bytes).map_err(|_| length())?;
-    zero("reserved", &header.reserved)?;
     let manifest_bytes = header.manifest_bytes.get() as usize;
     if manifest_bytes > MANIFEST_BYTES_MAX {
         return Err(PeerMessageError::BadCount { found: manifest_bytes, max: MANIFEST_BYTES_MAX });
     }
     let (manifest, rest) = rest.split_at_checked(manifest_bytes).ok_or_else(length)?;
     let (ballot, slot, known) = (header.ballot.get(), header.slot.get(), header.hash_known.get());
+    let through = header.through.get();
+    if through != 0 && header.kind.get() != ENTRY_DOUBTFUL {
+        return Err(PeerMessageError::BadValue { field: "through", found: through });
+    }
     let ordered = || -> Result<Arc<Ordered>, PeerMessageError> {
         let hash = Hash::of(manifest);
         let manifest = Manifest::parse(manifest).map_err(PeerMessageError::Manifest)?;
@@ -300,8 +304,8 @@ fn parse_entry(bytes: &[u8]) -> Result<(Promised, &[u8]), PeerMessageError> {
             Promised::Damaged { slot: Slot(slot), hash: (known == 1).then_some(Hash(header.hash)) }
         }
         ENTRY_DOUBTFUL => {
-            unused(ballot != 0 || manifest_bytes != 0 || known != 0 || header.hash != [0; 32])?;
-            Promised::Doubtful { slot: Slot(slot) }
+            unused(manifest_bytes != 0 || known != 0 || header.hash != [0; 32])?;
+            Promised::Doubtful { slot: Slot(slot), through: Slot(through), ballot: Ballot::from_raw(ballot) }
         }
         found => return Err(PeerMessageError::BadValue { field: "entry", found: found.into() }),
     };
@@ -331,7 +335,7 @@ struct EntryHeader {
     ballot: U64,
     slot: U64,
     hash: [u8; 32],
-    reserved: [u8; 8],
+    through: U64,
 }
 
 const HEADER_BYTES: usize = size_of::<DocketHeader>();
