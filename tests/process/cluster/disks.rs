@@ -71,9 +71,9 @@ fn survive_full_disk(test: &str, of_leader: bool) {
         let leader = cluster.leader();
         let replica = if of_leader { leader } else { (leader + 1) % REPLICAS };
         disks[replica].fill();
-        // More than what was prepared can take, so that the others must do without it.
-        load.wait_for(80, &mut rng);
         running.engine(replica).wait_until_said("the disk has no space", 1);
+        // More than what was prepared can take, so that the others must do without it.
+        load.wait_for(100, &mut rng);
         disks[replica].relieve();
         if !running.engine(replica).is_running() {
             running.forget(replica);

@@ -29,9 +29,9 @@ impl Cluster {
         Cluster::of(&roomy(), keys_for(events), |_| {})
     }
 
-    /// The same in small segments, on disks that are made for its data directories.
+    /// The same on disks that are made for its data directories.
     pub fn on_disks(events: u64, make: impl FnMut(&Path)) -> Cluster {
-        Cluster::of(&Settings { segment_bytes: "1MiB", ..roomy() }, keys_for(events), make)
+        Cluster::of(&roomy(), keys_for(events), make)
     }
 
     /// With these settings, as far as they are not those of each replica.
