@@ -92,6 +92,10 @@ pub(crate) const REFUSAL_PAUSE_NS: u64 = 1_000_000_000;
 /// pushed it, and mostly it is on its way.
 pub(crate) const STRIPE_PUSH_NS: u64 = 5_000_000;
 
+/// Of what a peer says of its clock within this long, in nanoseconds, the latest counts: it was under way for the least
+/// time (P13).
+pub(crate) const CLOCK_PERIOD_NS: u64 = 1_000_000_000;
+
 /// A stripe that was asked for and did not come is asked for again, of the next peer, after this long, in nanoseconds.
 pub(crate) const STRIPE_ASK_AGAIN_NS: u64 = 40_000_000;
 
