@@ -1,9 +1,11 @@
 //! `assize demo`: three fresh processes become a cluster by themselves, and lose their leader under load.
 
+use crate::cluster::one_cluster_at_a_time;
 use crate::site::{assize, text};
 
 #[test]
 fn a_demo_of_three_replicas_survives_the_death_of_its_leader() {
+    let _alone = one_cluster_at_a_time();
     let folder = tempfile::Builder::new().prefix("demo-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
     let folder = folder.expect("a directory for test data");
     let json = folder.path().join("report.json");

@@ -30,4 +30,4 @@ mod rolling;
 mod steady;
 mod stopped;
 
-pub use replicas::{Cluster, make_secret};
+pub use replicas::{Cluster, make_secret, one_cluster_at_a_time};

@@ -1,6 +1,7 @@
 //! The data directories of a cluster, and its processes.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ pub struct Cluster {
     pub sites: Vec<Site>,
     pub secret: PathBuf,
     _folder: TempDir,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Cluster {
@@ -36,6 +38,7 @@ impl Cluster {
 
     /// With these settings, as far as they are not those of each replica.
     pub fn of(settings: &Settings, warden_capacity: u64, mut prepare: impl FnMut(&Path)) -> Cluster {
+        let alone = one_cluster_at_a_time();
         let folder = tempfile::Builder::new()
             .prefix("cluster-")
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
@@ -61,7 +64,7 @@ impl Cluster {
             site.format(&[&agreed[..], &["--warden-capacity", &keys, "--entity-capacity", "4Ki"]].concat());
             site
         });
-        Cluster { sites: sites.collect(), secret, _folder: folder }
+        Cluster { sites: sites.collect(), secret, _folder: folder, _alone: alone }
     }
 
     /// Where clients connect.
@@ -95,6 +98,13 @@ fn roomy() -> Settings {
 /// Of each shard: the load goes on for as long as a scenario takes, and keys are not spread evenly.
 fn keys_for(events: u64) -> u64 {
     events / 2 + (128 << 10)
+}
+
+/// Clusters run one after the other. Two under load on one disk make each other wait for seconds, and then it is the
+/// machine that is tested.
+pub fn one_cluster_at_a_time() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub fn make_secret(path: &Path) {
