@@ -76,6 +76,10 @@ pub enum Canary {
     StripesDroppedEarly = 64,
     /// P13: a leader forms slots with its own clock, whatever those of others say.
     OwnClock = 65,
+    /// P11: a leader counts its lease from when an answer arrives.
+    LeaseFromArrival = 66,
+    /// P11: a replica promises whatever lease it gave.
+    LeaseBroken = 67,
     /// P1: who gave up leading, or led before its last start, prepares again under the ballot that it led under.
     BallotAgain = 80,
     /// P1: a promise is answered before it is durable.
@@ -133,6 +137,8 @@ impl Canary {
         Canary::StripeByPosition,
         Canary::StripesDroppedEarly,
         Canary::OwnClock,
+        Canary::LeaseFromArrival,
+        Canary::LeaseBroken,
         Canary::BallotAgain,
         Canary::PromiseUnwritten,
         Canary::AcceptUnwritten,

@@ -216,7 +216,7 @@ impl Replica {
 }
 
 fn start(id: ReplicaId, disk: &Disk) -> Docket {
-    let config = DocketConfig { replica: id, replicas: REPLICAS, shards: 1, window: 8 };
+    let config = DocketConfig { replica: id, replicas: REPLICAS, shards: 1, window: 8, lease_ns: 0 };
     let mut docket = Docket::new(config, disk.recover());
     for peer in (0..REPLICAS).map(ReplicaId).filter(|peer| *peer != id) {
         docket.handle_connected(peer);
