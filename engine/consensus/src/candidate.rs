@@ -19,6 +19,8 @@ use crate::quorum::{Replicas, majority};
 pub(crate) struct Preparing {
     /// The first slot asked about.
     pub(crate) from: Slot,
+    /// See [`DocketMessage::Prepare`].
+    released: Ballot,
     votes: Vec<Vote>,
 }
 
@@ -109,20 +111,22 @@ impl Docket {
                     self.canvass_again |= behind;
                 }
             }
-            // A prepare is answered like this when the promise would have to bring too much.
-            State::Preparing(_) if self.promised == asked && !yes => {
+            // A prepare is answered like this when the promise would have to bring too much, or breaks a lease (P11): others
+            // may promise all the same.
+            State::Preparing(_) if self.promised == asked && behind => {
                 self.state = State::Following;
-                self.canvass_again |= behind;
+                self.canvass_again = true;
             }
             _ => {}
         }
     }
 
-    fn prepare_when_granted(&mut self) {
+    pub(crate) fn prepare_when_granted(&mut self) {
         if let State::Canvassing { granted, .. } = &self.state
             && granted.count() >= majority(self.config.replicas)
+            && self.may_promise(Ballot::NONE)
         {
-            self.start_preparing();
+            self.start_preparing(Ballot::NONE);
         }
     }
 
@@ -137,8 +141,10 @@ impl Docket {
         }
     }
 
-    /// Promises itself the next ballot; nobody is asked before that is durable (P1).
-    pub(crate) fn start_preparing(&mut self) {
+    /// Promises itself the next ballot; nobody is asked before that is durable (P1). The leader of `released`, if that
+    /// is one, has handed over.
+    pub(crate) fn start_preparing(&mut self, released: Ballot) {
+        assert!(self.may_promise(released), "it prepares, and has given {:?} (P11)", self.leases);
         let ballot = self.next_ballot();
         if !canary::armed(Canary::BallotAgain) || ballot > self.promised {
             self.adopt(ballot);
@@ -148,15 +154,15 @@ impl Docket {
         self.write_promise();
         self.effects.push_back(Effect::ResetElectionTimer);
         let from = self.intake_tip().slot.next();
-        self.state = State::Preparing(Preparing { from, votes: Vec::new() });
+        self.state = State::Preparing(Preparing { from, released, votes: Vec::new() });
     }
 
     /// The own promise is durable: asks for those of others.
     pub(crate) fn ask_for_promises(&mut self) {
         let State::Preparing(preparing) = &self.state else { return };
-        let (ballot, from) = (self.promised, preparing.from);
+        let message = preparing.ask(self.promised);
         for peer in self.connected.iter() {
-            self.send(peer, DocketMessage::Prepare { ballot, from });
+            self.send(peer, message.clone());
         }
         self.lead_when_promised();
     }
@@ -267,6 +273,12 @@ impl Docket {
             }
         }
         self.end_inheriting();
+    }
+}
+
+impl Preparing {
+    pub(crate) fn ask(&self, ballot: Ballot) -> DocketMessage {
+        DocketMessage::Prepare { ballot, from: self.from, released: self.released }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::catch_up::{Fetch, Heard};
 use crate::effect::Effect;
 use crate::intake::{Early, Intake};
 use crate::leader::Leading;
+use crate::lease::Leases;
 use crate::log::{Chain, Held, LogTip};
 use crate::offers::{Offer, Offers};
 use crate::quorum::Replicas;
@@ -33,6 +34,8 @@ pub struct DocketConfig {
     pub shards: u16,
     /// Slots that may be formed and not yet published by a leader, or told and not yet published on any replica.
     pub window: u32,
+    /// For how long an answered heartbeat promises its leader no other ballot (P11), in nanoseconds; 0 is never.
+    pub lease_ns: u64,
 }
 
 /// What recovery found.
@@ -125,6 +128,9 @@ pub struct Docket {
     pub(crate) hears_leader: bool,
     /// What the leader last said to be chosen in a heartbeat that counted.
     pub(crate) counted: Slot,
+    /// That, when a lease was last given.
+    pub(crate) leased: Slot,
+    pub(crate) leases: Leases,
     pub(crate) readiness: Readiness,
     pub(crate) connected: Replicas,
     pub(crate) chain: Chain,
@@ -216,6 +222,8 @@ impl Docket {
             leader: None,
             hears_leader: false,
             counted: Slot::ZERO,
+            leased: Slot::ZERO,
+            leases: Leases::at_start(config.lease_ns, config.replicas),
             readiness: Readiness::NotJoined,
             connected: Replicas::default(),
             damaged: start.damaged,
@@ -259,7 +267,9 @@ impl Docket {
             DocketMessage::CanvassAnswer { ballot, granted, promised, chosen } => {
                 self.take_canvass_answer(from, ballot, granted, promised, chosen);
             }
-            DocketMessage::Prepare { ballot, from: slot } => self.take_prepare(from, ballot, slot),
+            DocketMessage::Prepare { ballot, from: slot, released } => {
+                self.take_prepare(from, ballot, slot, released);
+            }
             DocketMessage::Promise { ballot, chosen, entries } => {
                 self.take_promise(from, ballot, chosen, entries);
             }
@@ -271,7 +281,8 @@ impl Docket {
             DocketMessage::Heartbeat { ballot, sequence, chosen, formed } => {
                 self.take_heartbeat(from, ballot, sequence, chosen, formed);
             }
-            DocketMessage::HeartbeatAnswer { ballot, sequence, accepted } => {
+            // What it says of a lease is for those who have a clock.
+            DocketMessage::HeartbeatAnswer { ballot, sequence, accepted, lease_ns: _ } => {
                 self.take_heartbeat_answer(from, ballot, sequence, accepted);
             }
             DocketMessage::Fetch { from: slot } => self.take_fetch(from, slot),
@@ -294,9 +305,9 @@ impl Docket {
                 self.send(peer, message);
             }
             State::Preparing(preparing) => {
-                let from = preparing.from;
+                let message = preparing.ask(self.promised);
                 if self.promised_durable >= self.promised {
-                    self.send(peer, DocketMessage::Prepare { ballot: self.promised, from });
+                    self.send(peer, message);
                 }
             }
             State::Leading(_) => self.greet(peer),

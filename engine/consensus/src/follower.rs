@@ -23,7 +23,7 @@ impl Docket {
         self.promised = ballot;
         self.seen = self.seen.max(ballot);
         (self.asked, self.leader) = (None, None);
-        (self.hears_leader, self.counted) = (false, Slot::ZERO);
+        (self.hears_leader, self.counted, self.leased) = (false, Slot::ZERO, Slot::ZERO);
         self.give_up_intake();
         // What is known chosen need not be accepted under the new ballot; everything else must be (P3).
         self.written = self.fact;
@@ -34,10 +34,11 @@ impl Docket {
         self.report_due = false;
     }
 
-    /// Could the sender win? Nothing is promised by the answer (P9).
+    /// Could the sender win? Nothing is promised by the answer (P9), and nobody could whom a lease would refuse (P11).
     pub(crate) fn take_canvass(&mut self, from: ReplicaId, ballot: Ballot, chosen: Slot) {
         let leads = matches!(self.state, State::Leading(_));
         let granted = ballot > self.promised && !leads && !self.hears_leader && self.can_inform(chosen);
+        let granted = granted && self.may_promise(Ballot::NONE);
         let (promised, chosen) = (self.promised, self.known_chosen());
         self.send(from, DocketMessage::CanvassAnswer { ballot, granted, promised, chosen });
     }
@@ -49,7 +50,7 @@ impl Docket {
         reaches && self.chosen.0.saturating_sub(chosen.0) <= PROMISE_SLOTS_MAX
     }
 
-    pub(crate) fn take_prepare(&mut self, from: ReplicaId, ballot: Ballot, slot: Slot) {
+    pub(crate) fn take_prepare(&mut self, from: ReplicaId, ballot: Ballot, slot: Slot, released: Ballot) {
         if ballot.replica() != from || slot == Slot::ZERO {
             return;
         }
@@ -57,7 +58,7 @@ impl Docket {
             self.send(from, DocketMessage::Refused { ballot, promised: self.promised });
             return;
         }
-        if !self.can_inform(Slot(slot.0 - 1)) {
+        if !self.can_inform(Slot(slot.0 - 1)) || !self.may_promise(released) {
             let (promised, chosen) = (self.promised, self.known_chosen());
             self.send(from, DocketMessage::CanvassAnswer { ballot, granted: false, promised, chosen });
             return;
@@ -222,15 +223,20 @@ impl Docket {
         }
         self.hear_chosen(from, chosen, ballot);
         self.advance();
-        self.count_progress(chosen.slot, formed == chosen.slot && !self.is_outstanding());
+        let counts = self.count_progress(chosen.slot, formed == chosen.slot && !self.is_outstanding());
+        // A leader under whom nothing moves on gets no lease: somebody else must be able to win (P9). What its accepts
+        // said since the last heartbeat counts.
+        let lease_ns = if counts || self.counted > self.leased { self.leases.give(ballot) } else { 0 };
+        self.leased = self.counted;
         let accepted = self.accepted;
         self.report_due = false;
-        self.send(from, DocketMessage::HeartbeatAnswer { ballot, sequence, accepted });
+        self.send(from, DocketMessage::HeartbeatAnswer { ballot, sequence, accepted, lease_ns });
     }
 
-    /// P9: the leader is heard if what is chosen moves on, or nothing is outstanding.
-    fn count_progress(&mut self, chosen: Slot, nothing_outstanding: bool) {
-        if chosen > self.counted || nothing_outstanding {
+    /// P9: the leader is heard if what is chosen moves on, or nothing is outstanding. Says whether it is.
+    fn count_progress(&mut self, chosen: Slot, nothing_outstanding: bool) -> bool {
+        let counts = chosen > self.counted || nothing_outstanding;
+        if counts {
             self.counted = self.counted.max(chosen);
             self.hears_leader = true;
             self.passed_by = 0;
@@ -240,14 +246,16 @@ impl Docket {
             }
             self.effects.push_back(Effect::ResetElectionTimer);
         }
+        counts
     }
 
-    /// The leader wants this replica to take over. P12: inert when it comes late.
+    /// The leader wants this replica to take over, and has given up its lease (P11). P12: inert when it comes late.
     pub(crate) fn take_handover(&mut self, from: ReplicaId, ballot: Ballot) {
         let in_time = ballot == self.promised && ballot.replica() == from;
         let able = !self.quarantined && !self.is_damaged() && self.can_lead() && !self.short_of_room;
+        let able = able && self.may_promise(ballot);
         if in_time && able && !matches!(self.state, State::Preparing(_)) {
-            self.start_preparing();
+            self.start_preparing(ballot);
         }
     }
 

@@ -18,9 +18,11 @@ use crate::clocks::{Agreement, Clocks};
 use crate::core::{Core, Now};
 use crate::election::{Due, Election};
 use crate::execute::ReadFor;
+use crate::lease::Lease;
 use crate::limits::SHORT_OF_ROOM_NS;
 use crate::message::CoreMessage;
 use crate::output::Output;
+use crate::reads::Watcher;
 use crate::replay::{Brought, Replay};
 
 /// What the control core has beside what every core has.
@@ -28,10 +30,11 @@ pub(crate) struct Control {
     pub(crate) docket: Docket,
     pub(crate) coordinator: Coordinator,
     pub(crate) election: Election,
+    pub(crate) lease: Lease,
     pub(crate) clocks: Clocks,
     pub(crate) replay: Replay,
-    /// Reads that wait for a published slot, and for a majority.
-    watchers: Vec<Watcher>,
+    /// Reads that wait for a published slot, and for a lease or a majority.
+    pub(crate) watchers: Vec<Watcher>,
     /// Cores that have drained.
     pub(crate) drained_cores: Vec<CoreId>,
     /// Accepted through here, durably: what every record says from now on (L5). Never moves back.
@@ -70,6 +73,7 @@ pub(crate) struct ControlParts {
     pub(crate) docket: Docket,
     pub(crate) coordinator: Coordinator,
     pub(crate) election: Election,
+    pub(crate) lease: Lease,
     pub(crate) clocks: Clocks,
     pub(crate) replay: Replay,
     /// Chosen, executed and published through here.
@@ -77,15 +81,6 @@ pub(crate) struct ControlParts {
     /// Accepted through here.
     pub(crate) mark: Mark,
     pub(crate) accepts: BTreeMap<Slot, RecordLocation>,
-}
-
-/// A read that waits.
-struct Watcher {
-    slot: Slot,
-    core: CoreId,
-    watch: u64,
-    /// [`Docket::confirmed`] must have come this far.
-    confirm: u64,
 }
 
 /// Manifests for one peer.
@@ -96,12 +91,13 @@ struct Fetching {
 
 impl Control {
     pub(crate) fn new(start: ControlParts) -> Control {
-        let ControlParts { docket, coordinator, election, clocks, replay, tip, mark, accepts } = start;
+        let ControlParts { docket, coordinator, election, lease, clocks, replay, tip, mark, accepts } = start;
         let published = tip.slot;
         Control {
             docket,
             coordinator,
             election,
+            lease,
             clocks,
             replay,
             watchers: Vec::new(),
@@ -160,6 +156,9 @@ impl Core {
         let control = self.control();
         control.clocks.handle_clock(from, clock_ns, monotonic_ns);
         let time_max = control.clocks.time_max(wall_ns);
+        if let DocketMessage::HeartbeatAnswer { ballot, sequence, lease_ns, .. } = message {
+            control.lease.handle_answered(from, ballot, sequence, lease_ns);
+        }
         control.docket.handle_message(from, message, time_max);
     }
 
@@ -188,8 +187,15 @@ impl Core {
     fn step_election(&mut self) -> bool {
         let Now { wall_ns, monotonic_ns: now } = self.now;
         let written = self.log.durable_through();
-        let Some(Control { docket, election, clocks, .. }) = &mut self.control else { return false };
+        let Some(Control { docket, election, lease, clocks, .. }) = &mut self.control else { return false };
         let mut any = false;
+        if docket.poll_lease_given() {
+            lease.handle_given();
+        }
+        while let Some(over) = lease.poll_over() {
+            any = true;
+            docket.handle_lease_over(over);
+        }
         let outstanding = docket.is_outstanding() || self.log.has_unwritten();
         while let Some(due) = election.poll(docket.role(), docket.watermarks(), written, outstanding, now) {
             any = true;
@@ -224,8 +230,8 @@ impl Core {
         }
         let outstanding = control.docket.is_outstanding() || self.log.has_unwritten();
         let election = control.election.next_due(role, outstanding);
-        let election = control.coordinator.next_due().map_or(election, |due| due.min(election));
-        Some(control.hand_over_until.map_or(election, |until| until.min(election)))
+        let others = [control.lease.next_due(), control.hand_over_until, control.coordinator.next_due()];
+        others.into_iter().flatten().chain([election]).min()
     }
 
     /// As leader: forms the next slot, if it is time.
@@ -254,6 +260,9 @@ impl Core {
             any = true;
             match effect {
                 Effect::Send { to, message } => {
+                    if let DocketMessage::Heartbeat { ballot, sequence, .. } = message {
+                        self.control().lease.handle_sent(ballot, sequence);
+                    }
                     let message = PeerMessage::Docket { clock_ns: self.now.wall_ns, message };
                     // What is lost is said again with the next heartbeat, or after the next election timeout.
                     self.send_peer(to, Lane::Control, &message);
@@ -372,35 +381,16 @@ impl Core {
             return false;
         }
         let published = control.docket.watermarks().published;
-        let confirmed = control.docket.confirmed();
         let advanced = published > control.told_published;
         control.told_published = published;
         let replaying = !control.replay.is_over();
-        let allowed =
-            control.watchers.extract_if(.., |read| read.slot <= published && read.confirm <= confirmed);
-        let allowed: Vec<Watcher> = allowed.collect();
         if advanced {
             if replaying {
                 self.outputs.push_back(Output::Replayed(published));
             }
             self.handle_published_through(published);
         }
-        for Watcher { core, watch, .. } in &allowed {
-            self.send(*core, CoreMessage::ReadAllowed { watch: *watch });
-        }
-        advanced || !allowed.is_empty()
-    }
-
-    /// A core has read a state: it may be told once this replica has published it, and is known to lead still (C8).
-    pub(crate) fn watch_read(&mut self, slot: Slot, core: CoreId, watch: u64, ballot: Ballot) {
-        let alone = self.greeting.replicas == 1;
-        let control = self.control();
-        if control.docket.role() != Role::Leader || control.docket.ballot() != ballot {
-            // The asker is being told, and refuses it.
-            return;
-        }
-        let confirm = if alone { 0 } else { control.docket.confirm() };
-        control.watchers.push(Watcher { slot, core, watch, confirm });
+        advanced | self.allow_reads(published)
     }
 
     /// Tells the cores who leads; and once this replica does and has executed all it inherited, to admit events (R2).

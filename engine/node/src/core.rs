@@ -25,6 +25,7 @@ use crate::election::{Election, ElectionTimes};
 use crate::execute::Pending;
 use crate::federation::{Federation, FederationConfig};
 use crate::layout::Layout;
+use crate::lease::{Lease, LeaseUse};
 use crate::limits::IDLE_MARK_NS;
 use crate::message::CoreMessage;
 use crate::old_digests::OldDigests;
@@ -89,6 +90,8 @@ pub struct ControlStart {
     pub seed: u64,
     /// How far the wall clocks of a majority may be apart, in nanoseconds (P13). Agreed.
     pub clock_skew_ns: u64,
+    /// Of leases (P11).
+    pub leases: LeaseUse,
 }
 
 /// One core. Order of calls: [`Core::handle_now`], any inputs, [`Core::step`], then [`Core::poll_output`] and
@@ -168,7 +171,7 @@ impl Core {
                 .for_each(|shard| shard.rehearse(fault));
         }
         let control = control.map(|control| {
-            let ControlStart { docket, start, coordinator, times, seed, clock_skew_ns } = control;
+            let ControlStart { docket, start, coordinator, times, seed, clock_skew_ns, leases } = control;
             let replay =
                 Replay::through(start.accepted.last().map_or(Slot::ZERO, |(last, _)| last.manifest.slot));
             Control::new(ControlParts {
@@ -177,6 +180,7 @@ impl Core {
                 docket: Docket::new(docket, start),
                 coordinator: Coordinator::new(coordinator, &greeting),
                 election: Election::new(times, seed, alone),
+                lease: Lease::new(leases, docket.lease_ns, docket.replicas),
                 replay,
                 mark,
                 accepts,
@@ -228,10 +232,14 @@ impl Core {
         core
     }
 
-    /// The time of what follows. Never moves back on the monotonic clock.
+    /// The time of what follows, as a clock just showed it that runs on while the machine is suspended (P11). Never moves
+    /// back on the monotonic clock.
     pub fn handle_now(&mut self, now: Now) {
         assert!(now.monotonic_ns >= self.now.monotonic_ns, "{now:?} is before {:?}", self.now);
         self.now = now;
+        if let Some(control) = &mut self.control {
+            control.lease.handle_now(now.monotonic_ns);
+        }
     }
 
     /// A client connected. One too many is told so and closed.

@@ -1,5 +1,6 @@
 //! Reads obey the same edge as answers (C8): a state is told once its slot is published by the whole replica; and, with
-//! peers, once a majority has confirmed since the state was read that this replica still leads.
+//! peers, once it is known that this replica still led after the state was read: by its lease, or because a majority has
+//! confirmed it since (P11).
 
 use alloc::vec::Vec;
 
@@ -7,7 +8,7 @@ use assize_shards::{ReadAnswer, ReadEntity, ReadRequest};
 use assize_wire::canary::{self, Canary};
 use assize_wire::frame::{FrameKind, FrameWriter};
 use assize_wire::message::{EntityState, Read, States};
-use assize_wire::{Ballot, ShardId, Slot};
+use assize_wire::{Ballot, CoreId, ShardId, Slot};
 
 use crate::connections::{ConnectionId, ConnectionRef};
 use crate::core::Core;
@@ -41,6 +42,17 @@ struct Held {
     connection: ConnectionRef,
     request: u64,
     answer: ReadAnswer,
+}
+
+/// On the control core, a read that waits.
+pub(crate) struct Watcher {
+    slot: Slot,
+    core: CoreId,
+    watch: u64,
+    /// How often the clock had been looked at when the state had been read: a lease counts at a later look.
+    looks: u64,
+    /// [`Docket::confirmed`](assize_consensus::Docket::confirmed) must have come this far; none while the lease may do.
+    confirm: Option<u64>,
 }
 
 impl Reads {
@@ -113,6 +125,55 @@ impl Core {
             self.reads.held.push(Held { watch, connection, request, answer });
             self.send(self.layout.control, message);
         }
+    }
+
+    /// On the control core: a core has read a state. It may be told once this replica has published it, and is known to
+    /// lead still (C8).
+    pub(crate) fn watch_read(&mut self, slot: Slot, core: CoreId, watch: u64, ballot: Ballot) {
+        let alone = self.greeting.replicas == 1;
+        let control = self.control();
+        if control.docket.ballot() != ballot || ballot == Ballot::NONE {
+            // The asker is being told, and refuses it.
+            return;
+        }
+        let confirm = match control.lease.is_held(ballot) {
+            _ if alone => Some(0),
+            true => None,
+            false => Some(control.docket.confirm()),
+        };
+        let looks = control.lease.looks();
+        control.watchers.push(Watcher { slot, core, watch, looks, confirm });
+    }
+
+    /// On the control core: reads of published slots are told if the lease is held at a look at the clock that came after
+    /// the state was read.
+    ///
+    /// 1. The clock is looked at while the lease is held, and the thread stands still.
+    /// 2. Others elect a leader, and answer an event.
+    /// 3. The thread goes on and takes a read that was sent after that answer. By its old look the lease is held.
+    ///
+    /// Without a lease a majority is asked.
+    pub(crate) fn allow_reads(&mut self, published: Slot) -> bool {
+        let control = self.control();
+        let (ballot, confirmed) = (control.docket.ballot(), control.docket.confirmed());
+        let ready = control.docket.is_ready_to_serve() || canary::armed(Canary::ServeUnready);
+        let (leased, looks) = (ready && control.lease.is_held(ballot), control.lease.looks());
+        let allowed = control.watchers.extract_if(.., |read| {
+            let confirmed = read.confirm.is_some_and(|confirm| confirm <= confirmed);
+            read.slot <= published && (confirmed || (leased && read.looks < looks))
+        });
+        let allowed: Vec<Watcher> = allowed.collect();
+        let mut any = !allowed.is_empty();
+        if !leased {
+            for read in control.watchers.iter_mut().filter(|read| read.confirm.is_none()) {
+                read.confirm = Some(control.docket.confirm());
+                any = true;
+            }
+        }
+        for Watcher { core, watch, .. } in allowed {
+            self.send(core, CoreMessage::ReadAllowed { watch });
+        }
+        any
     }
 
     /// The whole replica has published through `slot`.

@@ -13,7 +13,7 @@ use assize_node::boot::{ReadError, docket_start, restore_shard};
 use assize_node::federation::FederationConfig;
 use assize_node::{
     ControlStart, CoordinatorStart, Core, CoreConfig, CoreMessage, CoreStart, ElectionTimes, Greeting,
-    Layout, UsherLimits,
+    Layout, LeaseUse, UsherLimits,
 };
 use assize_shards::{Rehearsal, Shard, ShardConfig};
 use assize_wal::recovery::Recovered;
@@ -151,12 +151,17 @@ impl CorePlan {
                     replicas: agreed.replicas,
                     shards: agreed.shard_count,
                     window: config.limits.window,
+                    lease_ns: ElectionTimes::DEFAULT.lease_ns(),
                 },
                 start: docket_start(&recovered)?,
                 times: ElectionTimes::DEFAULT,
                 // Differs between replicas by their number, and between starts.
                 seed: self.superblock.incarnation.0 << 8 | u64::from(config.replica),
                 clock_skew_ns: agreed.clock_skew_ns_max,
+                leases: LeaseUse {
+                    reads: config.federation.leases,
+                    clock_rate_error_ppm: agreed.clock_rate_error_ppm_max,
+                },
                 coordinator: CoordinatorStart {
                     superblock: self.superblock,
                     checkpoint_bytes: config.log.checkpoint_bytes,

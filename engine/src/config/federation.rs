@@ -22,11 +22,13 @@ pub struct FederationSection {
     pub replicas: Vec<Address>,
     /// The file with the cluster's secret, as `assize secret` makes it.
     pub secret_file: PathBuf,
+    /// Whether reads are answered by leases, without asking the other replicas (rule P11).
+    pub leases: bool,
 }
 
 impl Default for FederationSection {
     fn default() -> FederationSection {
-        FederationSection { replicas: Vec::new(), secret_file: PathBuf::from("assize-secret") }
+        FederationSection { replicas: Vec::new(), secret_file: PathBuf::from("assize-secret"), leases: true }
     }
 }
 

@@ -154,6 +154,7 @@ fn cluster(of_all: Config, shares: &[Cores], directory: &Path) -> Result<Vec<Con
             federation: FederationSection {
                 replicas: if count > 1 { peers.clone() } else { Vec::new() },
                 secret_file: secret_file(directory),
+                ..of_all.federation.clone()
             },
             ..of_all.clone()
         });

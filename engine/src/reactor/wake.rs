@@ -110,22 +110,32 @@ pub fn mailbox() -> io::Result<(Mailbox, Receiver<CoreMessage>, Parker)> {
 /// The clocks that a core is told of.
 #[derive(Debug)]
 pub struct Clock {
-    start: std::time::Instant,
+    start_ns: u64,
 }
 
 impl Clock {
     /// A clock whose monotonic side begins a little above zero.
     #[must_use]
     pub fn new() -> Clock {
-        Clock { start: std::time::Instant::now() }
+        Clock { start_ns: boottime_ns() }
     }
 
     /// The time now.
     #[must_use]
     pub fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { monotonic_ns: self.start.elapsed().as_nanos() as u64 + 1, wall_ns: wall.as_nanos() as u64 }
+        Now { monotonic_ns: boottime_ns() - self.start_ns + 1, wall_ns: wall.as_nanos() as u64 }
     }
+}
+
+/// A clock that never moves back and runs on while the machine is suspended, as a lease must (P11):
+/// `std::time::Instant` stands still then.
+fn boottime_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec that lives through the call.
+    let failed = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+    assert_eq!(failed, 0, "CLOCK_BOOTTIME: {}", io::Error::last_os_error());
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 impl Default for Clock {

@@ -86,6 +86,10 @@ pub enum Canary {
     MarkWithoutBallot = 68,
     /// L7: an update counts with the first copy, and of two copies the older one is used.
     OlderSuperblock = 69,
+    /// P11: a leader counts its lease from when an answer arrives.
+    LeaseFromArrival = 70,
+    /// P11: a replica promises whatever lease it gave.
+    LeaseBroken = 71,
     /// P1: who gave up leading, or led before its last start, prepares again under the ballot that it led under.
     BallotAgain = 80,
     /// P1: a promise is answered before it is durable.
@@ -152,6 +156,8 @@ impl Canary {
         Canary::TailRewritten,
         Canary::MarkWithoutBallot,
         Canary::OlderSuperblock,
+        Canary::LeaseFromArrival,
+        Canary::LeaseBroken,
         Canary::BallotAgain,
         Canary::PromiseUnwritten,
         Canary::AcceptUnwritten,

@@ -152,6 +152,8 @@ pub struct Replica {
     pub(crate) pushed: Vec<(usize, usize)>,
     /// Its wall clock is off by this.
     pub wall_offset_ns: i64,
+    /// How much its wall clock has gained on the monotonic one, whose rate may be off by more.
+    pub(crate) wall_gain_ns: i64,
     /// Time passes for it as a cluster says, and not by itself.
     pub(crate) driven: bool,
     pub(crate) for_peers: ForPeers,
@@ -215,6 +217,7 @@ impl Replica {
             steps: 0,
             pushed: Vec::new(),
             wall_offset_ns: 0,
+            wall_gain_ns: 0,
             driven: false,
             for_peers: ForPeers::default(),
             starts: 0,
@@ -382,6 +385,8 @@ impl Replica {
             if !more {
                 break;
             }
+            // As the engine does between two rounds.
+            self.touch(core);
             rounds.spend(|| format!("core {core}"));
         }
     }
@@ -570,7 +575,8 @@ impl Replica {
     pub(crate) fn advance_to(&mut self, monotonic_ns: u64) {
         let ClockHabits { jitter_ns, grain_ns, .. } = self.clock;
         let monotonic_ns = monotonic_ns.max(self.now.monotonic_ns);
-        let wall_ns = EPOCH_NS + monotonic_ns + self.random.below(jitter_ns);
+        let wall_ns = EPOCH_NS + monotonic_ns.saturating_add_signed(self.wall_gain_ns);
+        let wall_ns = wall_ns + self.random.below(jitter_ns);
         let wall_ns = wall_ns.saturating_add_signed(self.wall_offset_ns);
         self.now = Now { monotonic_ns, wall_ns: wall_ns / grain_ns * grain_ns };
     }

@@ -7,7 +7,8 @@ use assize_domain::DomainRegistry;
 use assize_node::boot::{docket_start, restore_shard};
 use assize_node::federation::{FederationConfig, Secret};
 use assize_node::{
-    ControlStart, CoordinatorStart, Core, CoreConfig, CoreStart, ElectionTimes, Greeting, Layout, UsherLimits,
+    ControlStart, CoordinatorStart, Core, CoreConfig, CoreStart, ElectionTimes, Greeting, Layout, LeaseUse,
+    UsherLimits,
 };
 use assize_shards::{PanicGuard, Rehearsal, ShardConfig};
 use assize_wal::memory::{MemoryDevice, Random};
@@ -43,6 +44,8 @@ pub struct Shape {
     pub election: ElectionTimes,
     /// How far the clocks of a majority may be apart (P13).
     pub clock_skew_ns: u64,
+    /// What it makes of leases, and how far the rates of clocks may be off (P11).
+    pub leases: LeaseUse,
     /// What its nonces and timeouts are drawn from.
     pub entropy: u64,
     /// Cores with shards.
@@ -108,6 +111,7 @@ impl Shape {
             copies: 1,
             election: ElectionTimes::DEFAULT,
             clock_skew_ns: 500_000_000,
+            leases: LeaseUse { reads: true, clock_rate_error_ppm: 500 },
             entropy: 0,
             cores: 1 + random.below(u64::from(shards.min(4))) as u16,
             first_core: 0,
@@ -257,6 +261,7 @@ pub fn build_core(
         replicas: shape.replicas,
         shards: shape.shards,
         window: shape.window as u32,
+        lease_ns: shape.election.lease_ns(),
     };
     Core::new(CoreConfig {
         id,
@@ -287,6 +292,7 @@ pub fn build_core(
             times: shape.election,
             seed: drawn(shape, superblock).next_u64(),
             clock_skew_ns: shape.clock_skew_ns,
+            leases: shape.leases,
             coordinator: CoordinatorStart {
                 superblock: superblock.clone(),
                 checkpoint_bytes: shape.checkpoint_bytes,

@@ -56,7 +56,13 @@ pub struct World {
 
 impl World {
     pub fn new(seed: u64, replicas: u8, window: u32) -> World {
-        let config = |replica| DocketConfig { replica: ReplicaId(replica), replicas, shards: SHARDS, window };
+        let config = |replica| DocketConfig {
+            replica: ReplicaId(replica),
+            replicas,
+            shards: SHARDS,
+            window,
+            lease_ns: 0,
+        };
         let mut truth = Truth::new(replicas);
         let all = (0..replicas).map(|replica| Replica::new(config(replica), &mut truth)).collect();
         World {

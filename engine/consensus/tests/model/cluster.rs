@@ -27,6 +27,8 @@ pub struct Bounds {
     pub slow_writes: bool,
     /// Whether heartbeats tell what is chosen, too: without them it is told with the next slot, or promised.
     pub heartbeats: bool,
+    /// Whether heartbeats are answered with leases (P11).
+    pub leases: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +76,7 @@ pub enum Action {
         stops: bool,
     },
     GiveUp(u8),
+    EndLeases(u8),
     Restart {
         at: u8,
         kept: bool,
@@ -86,7 +89,8 @@ impl Model for Bounds {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let replicas = (0..REPLICAS).map(|id| Shared::new(Replica::new(ReplicaId(id)))).collect();
+        let replicas =
+            (0..REPLICAS).map(|id| Shared::new(Replica::new(ReplicaId(id), self.leases))).collect();
         vec![State { replicas, sent: Vec::new(), ballots: 0, crashes: 0, damages: 0, abdications: 0 }]
     }
 
@@ -104,6 +108,9 @@ impl Model for Bounds {
             let replica = &state.replicas[usize::from(at)].replica;
             if replica.is_writing() {
                 actions.push(Action::Complete(at));
+            }
+            if replica.has_leases() {
+                actions.push(Action::EndLeases(at));
             }
             if replica.leads() {
                 if replica.tip() < Slot(self.slots) {
@@ -133,7 +140,9 @@ impl Model for Bounds {
         let mut sent = Vec::new();
         let (at, stops) = match action {
             Action::Deliver { at, stops, .. } | Action::Form { at, stops } => (at, stops),
-            Action::Complete(at) | Action::Elect(at) | Action::GiveUp(at) => (at, false),
+            Action::Complete(at) | Action::Elect(at) | Action::GiveUp(at) | Action::EndLeases(at) => {
+                (at, false)
+            }
             Action::Restart { at, .. } => (at, false),
         };
         let at = usize::from(at);
@@ -157,6 +166,7 @@ impl Model for Bounds {
                 state.abdications += 1;
                 replica.give_up(&mut sent);
             }
+            Action::EndLeases(_) => replica.end_leases(&mut sent),
             Action::Restart { kept, damaged, .. } => {
                 state.crashes += 1;
                 state.damages += u8::from(damaged.is_some());
@@ -210,6 +220,13 @@ impl Model for Bounds {
                     chosen.get(&slot).is_none_or(|(first, known)| ballot < *first || hash == *known)
                 })
             }),
+            // LeaseKept: while a majority's leases last, nobody else is elected.
+            Property::always("no leader beside a lease", |_, state: &State| {
+                state.leased().all(|leased| state.ballots_led().all(|led| led <= leased))
+            }),
+            Property::sometimes("a lease is held", |model: &Bounds, state: &State| {
+                !model.leases || state.leased().next().is_some()
+            }),
             Property::always("no alarm", |_, state: &State| {
                 state.replicas.iter().all(|shared| !shared.replica.has_alarmed())
             }),
@@ -237,6 +254,19 @@ impl Model for Bounds {
 }
 
 impl State {
+    /// The ballots that are led under.
+    fn ballots_led(&self) -> impl Iterator<Item = Ballot> {
+        self.replicas.iter().filter_map(|shared| shared.replica.ballot())
+    }
+
+    /// Those of them whose leaders hold a lease of a majority, themselves included.
+    fn leased(&self) -> impl Iterator<Item = Ballot> {
+        self.ballots_led().filter(|ballot| {
+            let gave = self.replicas.iter().filter(|shared| shared.replica.gave(*ballot));
+            1 + gave.count() > usize::from(REPLICAS) / 2
+        })
+    }
+
     /// Every durable accept: by whom, of which slot, under which ballot, with which value. What was fetched is no vote.
     fn records(&self) -> impl Iterator<Item = (usize, Slot, Ballot, Blake3)> {
         self.replicas.iter().enumerate().flat_map(|(at, shared)| {

@@ -3,8 +3,8 @@
 //! that gives up and leads again. Agreement and no lost choice in every state.
 //!
 //! The test runs small bounds; `ASSIZE_DOCKET_MODEL=full` the ones of `.ci/run` (minutes), and
-//! `ASSIZE_DOCKET_MODEL=slots,ballots,crashes,damages,abdications,slow,heartbeats` any others, for as long as they
-//! take: everything at once is 2,3,1,1,1,0,0.
+//! `ASSIZE_DOCKET_MODEL=slots,ballots,crashes,damages,abdications,slow,heartbeats,leases` any others, for as long as they
+//! take: everything but leases at once is 2,3,1,1,1,0,0,0.
 
 mod cluster;
 #[path = "../cluster/disk.rs"]
@@ -17,9 +17,18 @@ use std::time::Instant;
 use cluster::Bounds;
 use stateright::{Checker, Model};
 
-/// Slots, ballots, crashes, damaged records, abdications; whether writes take time; whether there are heartbeats.
-const SMALL: [&str; 4] = ["1,2,1,1,1,0,0", "1,2,0,0,1,0,1", "1,3,0,0,0,0,0", "1,2,0,0,0,1,0"];
-const FULL: [&str; 5] = ["1,2,0,0,1,0,1", "1,2,0,0,0,1,0", "1,3,1,1,1,0,0", "2,3,0,0,0,0,0", "2,2,1,1,1,0,0"];
+/// Slots, ballots, crashes, damaged records, abdications; whether writes take time; whether there are heartbeats, and
+/// leases.
+const SMALL: [&str; 5] =
+    ["1,2,1,1,1,0,0,0", "1,2,0,0,1,0,1,0", "1,3,0,0,0,0,0,0", "1,2,0,0,0,1,0,0", "1,2,0,0,0,0,1,1"];
+const FULL: [&str; 6] = [
+    "1,2,0,0,1,0,1,0",
+    "1,2,0,0,0,1,0,0",
+    "1,3,1,1,1,0,0,0",
+    "2,3,0,0,0,0,0,0",
+    "2,2,1,1,1,0,0,0",
+    "1,2,1,0,0,0,1,1",
+];
 
 #[test]
 fn no_order_of_events_breaks_agreement_or_loses_a_choice() {
@@ -45,8 +54,8 @@ fn check(bounds: Bounds) {
 
 fn parse(text: &str) -> Bounds {
     let numbers: Vec<u8> = text.split(',').map(|part| part.trim().parse().expect("a number")).collect();
-    let [slots, ballots, crashes, damages, abdications, slow, heartbeats] = numbers[..] else {
-        panic!("ASSIZE_DOCKET_MODEL={text}: seven numbers are accepted, or full");
+    let [slots, ballots, crashes, damages, abdications, slow, heartbeats, leases] = numbers[..] else {
+        panic!("ASSIZE_DOCKET_MODEL={text}: eight numbers are accepted, or full");
     };
     Bounds {
         slots: u64::from(slots),
@@ -56,5 +65,6 @@ fn parse(text: &str) -> Bounds {
         abdications,
         slow_writes: slow != 0,
         heartbeats: heartbeats != 0,
+        leases: leases != 0,
     }
 }

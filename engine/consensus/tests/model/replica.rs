@@ -1,9 +1,10 @@
 //! One replica of the model: the Docket itself, what it has durable, and what is on its way there.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use assize_consensus::{CheckpointFlag, Docket, DocketConfig, Effect, Proposal, Role};
+use assize_consensus::{CheckpointFlag, Docket, DocketConfig, Effect, LeaseOver, Proposal, Role};
 use assize_wire::peer::{Chosen, DocketMessage};
 use assize_wire::{Ballot, Hash as Blake3, ReplicaId, Slot, StreamTime};
 
@@ -22,6 +23,7 @@ enum Write {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Replica {
     id: ReplicaId,
+    leases: bool,
     docket: Docket,
     disk: Disk,
     /// In the order in which they complete.
@@ -30,16 +32,59 @@ pub struct Replica {
     told: Vec<Blake3>,
     /// Whether an operator was told of what no working cluster does.
     alarmed: bool,
+    /// The ballots whose heartbeats it answered with a lease that is not over, whether it remembers or not.
+    given: BTreeSet<Ballot>,
+    /// It started within a lease length.
+    fresh: bool,
 }
 
 /// A message, from and to whom.
 pub type Sent = (ReplicaId, ReplicaId, DocketMessage);
 
 impl Replica {
-    pub fn new(id: ReplicaId) -> Replica {
+    /// It was started long ago.
+    pub fn new(id: ReplicaId, leases: bool) -> Replica {
         let disk = Disk::new();
-        let docket = start(id, &disk);
-        Replica { id, docket, disk, writes: Vec::new(), told: Vec::new(), alarmed: false }
+        let docket = start(id, leases, &disk);
+        let (given, fresh) = (BTreeSet::new(), leases);
+        let mut replica = Replica {
+            id,
+            leases,
+            docket,
+            disk,
+            writes: Vec::new(),
+            told: Vec::new(),
+            alarmed: false,
+            given,
+            fresh,
+        };
+        replica.end_leases(&mut Vec::new());
+        replica
+    }
+
+    /// The ballot that it leads under, if it leads.
+    pub fn ballot(&self) -> Option<Ballot> {
+        Some(self.docket.ballot()).filter(|ballot| *ballot != Ballot::NONE)
+    }
+
+    /// Whether it gave a lease to the leader of this ballot that is not over.
+    pub fn gave(&self, ballot: Ballot) -> bool {
+        self.given.contains(&ballot)
+    }
+
+    /// Whether there is anything that time ends.
+    pub fn has_leases(&self) -> bool {
+        self.fresh || !self.given.is_empty()
+    }
+
+    /// A lease length passes in which it answers nothing. Whoever counts on its leases has looked at the clock.
+    pub fn end_leases(&mut self, sent: &mut Vec<Sent>) {
+        self.given.clear();
+        if std::mem::take(&mut self.fresh) {
+            self.docket.handle_lease_over(LeaseOver::OfBefore);
+        }
+        self.docket.handle_lease_over(LeaseOver::Given);
+        self.settle(sent);
     }
 
     pub fn leads(&self) -> bool {
@@ -88,7 +133,10 @@ impl Replica {
                 let has = |vote: &Proposal| vote.slot == slot && vote.ballot == *ballot;
                 *ballot < promised || self.accepts().any(has) && knows(chosen.slot)
             }
-            DocketMessage::Heartbeat { ballot, chosen, .. } => *ballot < promised || knows(chosen.slot),
+            // With leases each may give another one.
+            DocketMessage::Heartbeat { ballot, chosen, .. } => {
+                *ballot < promised || knows(chosen.slot) && !self.leases
+            }
             // P1: what it prepared or led once it never does again.
             DocketMessage::Promise { ballot, .. } => {
                 *ballot != self.docket.promised() || role != Role::Candidate
@@ -162,7 +210,8 @@ impl Replica {
             *block = Block::Unreadable;
         }
         self.disk.begin();
-        self.docket = start(self.id, &self.disk);
+        self.docket = start(self.id, self.leases, &self.disk);
+        self.fresh = self.leases;
         self.told.clear();
     }
 
@@ -183,11 +232,19 @@ impl Replica {
             match effect {
                 Effect::Send { to, message } => {
                     let message = match message {
+                        DocketMessage::HeartbeatAnswer { ballot, lease_ns: 1.., .. } => {
+                            self.given.insert(ballot);
+                            continue;
+                        }
                         DocketMessage::Canvass { .. }
                         | DocketMessage::CanvassAnswer { .. }
                         | DocketMessage::Refused { .. }
                         | DocketMessage::HeartbeatAnswer { .. } => continue,
-                        DocketMessage::Heartbeat { chosen, .. } if chosen.slot == Slot::ZERO => continue,
+                        DocketMessage::Heartbeat { chosen, .. }
+                            if chosen.slot == Slot::ZERO && !self.leases =>
+                        {
+                            continue;
+                        }
                         DocketMessage::Heartbeat { ballot, chosen, .. } => {
                             DocketMessage::Heartbeat { ballot, sequence: 0, chosen, formed: chosen.slot }
                         }
@@ -205,6 +262,7 @@ impl Replica {
             self.told.push(ordered.hash);
         }
         self.docket.check_invariants();
+        let _counts = self.docket.poll_lease_given();
         // Whom it hears matters to canvassing only.
         self.docket.handle_silence();
     }
@@ -215,8 +273,9 @@ impl Replica {
     }
 }
 
-fn start(id: ReplicaId, disk: &Disk) -> Docket {
-    let config = DocketConfig { replica: id, replicas: REPLICAS, shards: 1, window: 8 };
+fn start(id: ReplicaId, leases: bool, disk: &Disk) -> Docket {
+    let config =
+        DocketConfig { replica: id, replicas: REPLICAS, shards: 1, window: 8, lease_ns: leases.into() };
     let mut docket = Docket::new(config, disk.recover());
     for peer in (0..REPLICAS).map(ReplicaId).filter(|peer| *peer != id) {
         docket.handle_connected(peer);

@@ -81,7 +81,20 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(replica: u8, replicas: u8, window: u32, start: DocketStart) -> Bench {
-        let config = DocketConfig { replica: ReplicaId(replica), replicas, shards: SHARDS, window };
+        let config =
+            DocketConfig { replica: ReplicaId(replica), replicas, shards: SHARDS, window, lease_ns: 0 };
+        Bench::of(config, start)
+    }
+
+    /// Replica 0 of three, which gives leases; connected to nobody.
+    pub fn with_leases(lease_ns: u64, start: DocketStart) -> Bench {
+        Bench::of(
+            DocketConfig { replica: ReplicaId(0), replicas: 3, shards: SHARDS, window: 8, lease_ns },
+            start,
+        )
+    }
+
+    fn of(config: DocketConfig, start: DocketStart) -> Bench {
         let docket = Docket::new(config, start);
         Bench { docket, effects: Vec::new(), writes: Vec::new(), promises: Vec::new() }
     }

@@ -2,7 +2,7 @@
 
 use assize_consensus::{Alarm, Docket, DocketStart, Effect, Role};
 use assize_wire::peer::{DocketMessage, Promised};
-use assize_wire::{ReplicaId, Slot};
+use assize_wire::{Ballot, ReplicaId, Slot};
 
 use crate::bench::{Bench, NOTHING_CHOSEN, ballot, chosen, start, tip, value, values};
 
@@ -52,7 +52,10 @@ fn p1_a_ballot_is_durable_before_anybody_is_asked_to_promise_it() {
     bench.tell(|docket| docket.handle_connected(ReplicaId(1)));
     assert_eq!(bench.sent_to(1), [], "not before it is durable");
     bench.sync();
-    assert_eq!(bench.sent_to(2), [DocketMessage::Prepare { ballot: ballot(9, 0), from: Slot(1) }]);
+    assert_eq!(
+        bench.sent_to(2),
+        [DocketMessage::Prepare { ballot: ballot(9, 0), from: Slot(1), released: Ballot::NONE }]
+    );
 }
 
 /// SlotInherited (P5): of each slot the value with the highest ballot; the first that does not chain ends the log.

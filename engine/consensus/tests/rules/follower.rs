@@ -4,7 +4,7 @@ use std::panic::catch_unwind;
 
 use assize_consensus::{Alarm, Docket, DocketStart, Effect, LogTip, Role};
 use assize_wire::peer::{DocketMessage, Promised};
-use assize_wire::{ReplicaId, Slot, StreamTime};
+use assize_wire::{Ballot, ReplicaId, Slot, StreamTime};
 
 use crate::bench::{Bench, NOTHING_CHOSEN, ballot, chosen, start, stripe, tip, value, values};
 
@@ -16,7 +16,7 @@ fn p3_a_promise_is_durable_before_it_is_answered() {
     let damaged = vec![(Slot(4), None)];
     let found = DocketStart { accepted, damaged, chosen: Slot(2), promised: ballot(2, 1), ..start() };
     let mut bench = Bench::of_three(found);
-    bench.hear(2, DocketMessage::Prepare { ballot: ballot(3, 2), from: Slot(2) });
+    bench.hear(2, DocketMessage::Prepare { ballot: ballot(3, 2), from: Slot(2), released: Ballot::NONE });
     assert_eq!((bench.sent_to(2), bench.promises.clone()), (vec![], vec![ballot(3, 2)]));
     bench.sync();
     let entries = vec![
@@ -27,7 +27,7 @@ fn p3_a_promise_is_durable_before_it_is_answered() {
     let promise = DocketMessage::Promise { ballot: ballot(3, 2), chosen: chosen(&slots[1]), entries };
     assert_eq!(bench.sent_to(2), std::slice::from_ref(&promise));
     bench.effects.clear();
-    bench.hear(2, DocketMessage::Prepare { ballot: ballot(3, 2), from: Slot(2) });
+    bench.hear(2, DocketMessage::Prepare { ballot: ballot(3, 2), from: Slot(2), released: Ballot::NONE });
     assert_eq!(
         (bench.sent_to(2), bench.promises.len()),
         (vec![promise], 0),
@@ -77,13 +77,13 @@ fn a_lower_ballot_is_refused() {
     let slots = values(&[1]);
     let mut bench = Bench::of_three(DocketStart { promised: ballot(5, 2), ..start() });
     let refused = DocketMessage::Refused { ballot: ballot(4, 1), promised: ballot(5, 2) };
-    bench.hear(1, DocketMessage::Prepare { ballot: ballot(4, 1), from: Slot(1) });
+    bench.hear(1, DocketMessage::Prepare { ballot: ballot(4, 1), from: Slot(1), released: Ballot::NONE });
     bench.accept(1, ballot(4, 1), &slots[0], NOTHING_CHOSEN);
     bench.heartbeat(1, ballot(4, 1), NOTHING_CHOSEN, Slot(0));
     assert_eq!(bench.sent_to(1), vec![refused; 3]);
     bench.effects.clear();
     bench.accept(1, ballot(6, 2), &slots[0], NOTHING_CHOSEN);
-    bench.hear(1, DocketMessage::Prepare { ballot: ballot(6, 2), from: Slot(1) });
+    bench.hear(1, DocketMessage::Prepare { ballot: ballot(6, 2), from: Slot(1), released: Ballot::NONE });
     assert!(bench.effects.is_empty() && bench.docket.promised() == ballot(5, 2), "{:?}", bench.effects);
 }
 
@@ -101,7 +101,7 @@ fn p9_who_lacks_more_than_a_promise_brings_is_told_to_fetch() {
         promised: ballot(5, 2),
         chosen: known,
     };
-    bench.hear(1, DocketMessage::Prepare { ballot: ballot(6, 1), from: Slot(3) });
+    bench.hear(1, DocketMessage::Prepare { ballot: ballot(6, 1), from: Slot(3), released: Ballot::NONE });
     bench.hear(1, DocketMessage::Canvass { ballot: ballot(7, 1), chosen: Slot(2) });
     assert_eq!(bench.sent_to(1), [no(ballot(6, 1)), no(ballot(7, 1))]);
     bench.effects.clear();
@@ -166,8 +166,12 @@ fn p3_a_slot_is_accepted_again_by_a_new_record() {
     bench.sync();
     bench.effects.clear();
     bench.heartbeat(2, ballot(2, 2), NOTHING_CHOSEN, Slot(2));
-    let answer =
-        |slot| DocketMessage::HeartbeatAnswer { ballot: ballot(2, 2), sequence: 1, accepted: Slot(slot) };
+    let answer = |slot| DocketMessage::HeartbeatAnswer {
+        ballot: ballot(2, 2),
+        sequence: 1,
+        accepted: Slot(slot),
+        lease_ns: 0,
+    };
     assert_eq!(bench.sent_to(2), [answer(0)]);
     bench.accept(2, ballot(2, 2), &slots[1], NOTHING_CHOSEN);
     assert!(bench.writes.is_empty(), "P4: slot 1 is not accepted under this ballot");

@@ -165,8 +165,12 @@ fn p11_a_read_is_confirmed_by_a_heartbeat_that_a_majority_answers() {
     let sent = bench.sent_to(1);
     assert!(sent.iter().any(|m| matches!(m, DocketMessage::Heartbeat { sequence: s, .. } if *s == sequence)));
     assert!(bench.docket.confirmed() < sequence);
-    let answer =
-        |under, sequence| DocketMessage::HeartbeatAnswer { ballot: under, sequence, accepted: Slot(0) };
+    let answer = |under, sequence| DocketMessage::HeartbeatAnswer {
+        ballot: under,
+        sequence,
+        accepted: Slot(0),
+        lease_ns: 0,
+    };
     bench.hear(1, answer(ballot(2, 0), sequence));
     bench.hear(1, answer(ballot(3, 0), sequence - 1));
     assert!(bench.docket.confirmed() < sequence);

@@ -5,4 +5,5 @@ mod candidate;
 mod catch_up;
 mod follower;
 mod leader;
+mod lease;
 mod single;

@@ -10,7 +10,7 @@ use assize_node::boot::{begin_incarnation, docket_start, restore_shard};
 use assize_node::federation::FederationConfig;
 use assize_node::{
     ConnectionId, ControlStart, CoordinatorStart, Core, CoreConfig, CoreStart, ElectionTimes, Greeting,
-    Layout, Now, Output, UsherLimits,
+    Layout, LeaseUse, Now, Output, UsherLimits,
 };
 use assize_shards::{PanicGuard, ShardConfig};
 use assize_wal::memory::{MemoryDevice, Random};
@@ -295,11 +295,18 @@ fn core(shape: Shape, routing: Routing, id: CoreId, recovered: &Recovered, super
         shards: owned[usize::from(id.0)].iter().copied().map(shard).collect(),
         start: CoreStart::new(id, &layout, identity, tuning, recovered),
         control: (layout.control == id).then(|| ControlStart {
-            docket: DocketConfig { replica: ReplicaId(0), replicas: 1, shards: shape.shards, window: 8 },
+            docket: DocketConfig {
+                replica: ReplicaId(0),
+                replicas: 1,
+                shards: shape.shards,
+                window: 8,
+                lease_ns: 0,
+            },
             start: docket_start(recovered).expect("an empty log"),
             times: ElectionTimes::DEFAULT,
             seed: 1,
             clock_skew_ns: 500_000_000,
+            leases: LeaseUse { reads: true, clock_rate_error_ppm: 500 },
             coordinator: CoordinatorStart {
                 superblock: superblock.clone(),
                 checkpoint_bytes: u64::MAX,

@@ -81,6 +81,9 @@ pub enum DocketMessage {
         ballot: Ballot,
         /// The first slot that the sender does not know chosen.
         from: Slot,
+        /// The ballot whose leader handed over to the sender, and with it gave up its lease (P11); else
+        /// [`Ballot::NONE`].
+        released: Ballot,
     },
     /// The promise, durable at the sender.
     Promise {
@@ -135,6 +138,9 @@ pub enum DocketMessage {
         sequence: u64,
         /// As in [`DocketMessage::Accepted`].
         accepted: Slot,
+        /// For so long, by any clock whose rate is within the agreed error and counted from when the heartbeat was sent,
+        /// the sender promises no other ballot (P11), in nanoseconds; 0 promises nothing.
+        lease_ns: u64,
     },
     /// Send me what is chosen from this slot on: I lack it (P7).
     Fetch {

@@ -159,8 +159,8 @@ fn fields_of(message: &DocketMessage) -> (Fields, Vec<Promised>) {
             chosen: *chosen,
             ..fields(Kind::CanvassAnswer, *ballot)
         }),
-        DocketMessage::Prepare { ballot, from } => {
-            bare(Fields { chosen: at(*from), ..fields(Kind::Prepare, *ballot) })
+        DocketMessage::Prepare { ballot, from, released } => {
+            bare(Fields { number: released.to_raw(), chosen: at(*from), ..fields(Kind::Prepare, *ballot) })
         }
         DocketMessage::Promise { ballot, chosen, entries } => {
             (Fields { chosen: *chosen, ..fields(Kind::Promise, *ballot) }, entries.clone())
@@ -181,9 +181,12 @@ fn fields_of(message: &DocketMessage) -> (Fields, Vec<Promised>) {
             second: *formed,
             ..fields(Kind::Heartbeat, *ballot)
         }),
-        DocketMessage::HeartbeatAnswer { ballot, sequence, accepted } => {
-            bare(Fields { number: *sequence, second: *accepted, ..fields(Kind::HeartbeatAnswer, *ballot) })
-        }
+        DocketMessage::HeartbeatAnswer { ballot, sequence, accepted, lease_ns } => bare(Fields {
+            number: *sequence,
+            chosen: at(Slot(*lease_ns)),
+            second: *accepted,
+            ..fields(Kind::HeartbeatAnswer, *ballot)
+        }),
         DocketMessage::Fetch { from } => {
             bare(Fields { chosen: at(*from), ..fields(Kind::Fetch, Ballot::NONE) })
         }
@@ -209,7 +212,9 @@ fn message_of(fields: &Fields, entries: &[Promised]) -> Result<DocketMessage, Pe
             let promised = Ballot::from_raw(number);
             DocketMessage::CanvassAnswer { ballot, granted: flag, promised, chosen }
         }
-        Kind::Prepare => DocketMessage::Prepare { ballot, from: chosen.slot },
+        Kind::Prepare => {
+            DocketMessage::Prepare { ballot, from: chosen.slot, released: Ballot::from_raw(number) }
+        }
         Kind::Promise => DocketMessage::Promise { ballot, chosen, entries: entries.to_vec() },
         Kind::Accept => {
             let ordered = entries.first().ok_or_else(bad).and_then(value)?;
@@ -219,7 +224,8 @@ fn message_of(fields: &Fields, entries: &[Promised]) -> Result<DocketMessage, Pe
         Kind::Refused => DocketMessage::Refused { ballot, promised: Ballot::from_raw(number) },
         Kind::Heartbeat => DocketMessage::Heartbeat { ballot, sequence: number, chosen, formed: second },
         Kind::HeartbeatAnswer => {
-            DocketMessage::HeartbeatAnswer { ballot, sequence: number, accepted: second }
+            let lease_ns = chosen.slot.0;
+            DocketMessage::HeartbeatAnswer { ballot, sequence: number, accepted: second, lease_ns }
         }
         Kind::Fetch => DocketMessage::Fetch { from: chosen.slot },
         Kind::Fetched => {

@@ -29,6 +29,10 @@ pub(super) struct Clients {
     pub(super) again: Vec<Vec<u8>>,
     /// Whether they misbehave now and then.
     pub(super) rude: bool,
+    /// They only read.
+    pub(super) quiet: bool,
+    /// Every other one reads from this replica, whatever it hears of others; nobody else uses it.
+    pub(super) stays: Option<usize>,
     /// What clients did and were told.
     pub(super) history: History,
     /// How often events ended as which status.
@@ -77,6 +81,8 @@ impl Clients {
             random: Random(seed ^ 0x00c1_1e47),
             again: Vec::new(),
             rude: true,
+            quiet: false,
+            stays: None,
             history: History::default(),
             statuses: BTreeMap::new(),
             redirected: 0,
@@ -92,10 +98,32 @@ impl Clients {
         self.clients.iter().map(|client| events(client) + client.reads.len()).sum()
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Events under way.
+    pub(super) fn events_under_way(&self) -> usize {
+        let submits = self.clients.iter().flat_map(|client| client.submits.values());
+        submits.flat_map(|(_, events)| events).flatten().count()
+    }
+
     /// Any client does something.
     pub(super) fn act(&mut self, cluster: &mut Cluster, checkers: &mut Checkers) {
         let at = self.random.below(self.clients.len() as u64) as usize;
+        let stays = self.stays.filter(|_| at.is_multiple_of(2));
+        match self.stays {
+            Some(old) if stays.is_some() => self.clients[at].leader = old,
+            Some(old) if self.clients[at].leader == old => self.look_elsewhere(at, cluster),
+            _ => {}
+        }
         if !self.is_connected(at, cluster) {
+            return;
+        }
+        if self.quiet || stays.is_some() {
+            let account = u128::from(self.random.below(self.mix.accounts));
+            self.read(at, &[account], cluster, checkers);
             return;
         }
         let drawn = self.random.below(100);
@@ -185,7 +213,7 @@ impl Clients {
         let listening: Vec<usize> = (0..replica.listening.len())
             .filter(|core| replica.listening[*core] && !replica.halted[*core])
             .collect();
-        if !replica.is_up() || listening.is_empty() {
+        if !replica.is_up() || listening.is_empty() || cluster.is_frozen(leader) {
             self.look_elsewhere(at, cluster);
             return false;
         }

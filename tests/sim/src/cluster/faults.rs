@@ -5,7 +5,7 @@
 //! * Any connection may break and lose what was under way, any piece may come late, any replica may be cut off from any
 //!   other, in one direction or both, for any time: not for ever.
 //! * Any replica may do nothing for a while and then go on, as a stopped process or a stuck core.
-//! * Any clock may run 200 ppm fast or slow and be off by a tenth of the bound. One at a time, or two of five, may be
+//! * Any monotonic clock may run as much fast or slow as is agreed. Any wall clock may run 200 ppm fast or slow and be off by a tenth of the bound. One at a time, or two of five, may be
 //!   off by more: such a replica must not lead. With more of them the cluster may hold until they are right again,
 //!   which is not done here, since then nobody could say what time it is.
 //! * A minority of replicas, the same ones in a run, may find blocks of their logs of stripes and accepts damaged at a
@@ -13,6 +13,7 @@
 
 use assize_wal::memory::Random;
 
+use super::depose::Deposing;
 use super::world::ClusterWorld;
 use crate::disk::Down;
 use crate::seeds::trace;
@@ -44,6 +45,8 @@ pub struct FaultHabits {
     pub skew_one_in: u64,
     /// By at most so much from what is right.
     pub skew_ns: u64,
+    /// One in so many, a leader is deposed without knowing it.
+    pub depose_one_in: u64,
 }
 
 impl FaultHabits {
@@ -61,15 +64,17 @@ impl FaultHabits {
         damage_percent: 0,
         skew_one_in: 0,
         skew_ns: 1,
+        depose_one_in: 0,
     };
 }
 
 pub(super) struct Faults {
     pub(super) habits: FaultHabits,
-    random: Random,
+    pub(super) random: Random,
     /// When replicas that are down start again.
     restarts: Vec<(u64, usize)>,
-    parted: bool,
+    pub(super) parted: bool,
+    pub(super) deposing: Deposing,
     /// The minority whose logs may be damaged begins here.
     first_damaged: usize,
     /// Nobody starts again.
@@ -89,6 +94,7 @@ impl Faults {
             random,
             restarts,
             parted: false,
+            deposing: Deposing::No,
             first_damaged,
             keep_down: false,
             downs: 0,
@@ -105,7 +111,7 @@ impl Faults {
         self.restarts.push((now + down, at));
     }
 
-    fn comes(&mut self, one_in: u64) -> bool {
+    pub(super) fn comes(&mut self, one_in: u64) -> bool {
         one_in > 0 && self.random.below(one_in) == 0
     }
 }
@@ -146,12 +152,14 @@ impl ClusterWorld {
         if self.faults.comes(habits.skew_one_in) {
             self.set_a_clock(habits.skew_ns);
         }
+        self.depose();
     }
 
     /// Nothing goes wrong any more, and everything is as it should be.
     pub fn calm(&mut self) {
         self.faults.habits = FaultHabits { down_ns: 1, ..FaultHabits::NONE };
         self.clients.mix.rude_percent = 0;
+        self.depose_nobody();
         let now = self.cluster.now_ns;
         self.cluster.network.heal(now);
         for at in 0..self.cluster.replicas.len() {

@@ -8,11 +8,13 @@
 //! | `clients.rs` | clients that look for the leader |
 //! | `world.rs` | all of it with the checkers: [`ClusterWorld`] |
 //! | `faults.rs` | what goes wrong, and what must be survivable |
+//! | `depose.rs` | leaders that are deposed without knowing it |
 //! | `options.rs` | what a seed draws |
 //! | `scenario.rs` | a run from its beginning to its end |
 //! | `runner.rs` | one seed, and what became of it |
 
 mod clients;
+mod depose;
 mod faults;
 mod network;
 pub mod options;
@@ -50,11 +52,13 @@ pub struct Cluster {
     random: Random,
 }
 
-/// A replica's monotonic clock: where it began, and how much faster than time it runs.
+/// A replica's clocks: where they began, and how much faster than time they run. Leases rely on the rate of the monotonic
+/// one alone (P11).
 #[derive(Clone, Copy, Debug)]
 struct Clock {
     begins_ns: u64,
     fast_ppm: i64,
+    wall_fast_ppm: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,9 +94,11 @@ impl Cluster {
                 replica
             })
             .collect();
+        let error_ppm = u64::from(options.shapes[0].leases.clock_rate_error_ppm);
         let clocks = replicas.iter().map(|_| Clock {
             begins_ns: 1 + random.below(1_000_000),
-            fast_ppm: random.below(400) as i64 - 200,
+            fast_ppm: random.below(2 * error_ppm + 1) as i64 - error_ppm as i64,
+            wall_fast_ppm: random.below(400) as i64 - 200,
         });
         let clocks: Vec<Clock> = clocks.collect();
         let weights = replicas.iter().map(|_| [2, 4, 4, 8][random.below(4) as usize]).collect();
@@ -173,6 +179,12 @@ impl Cluster {
         leading.max().map(|(_, at)| at)
     }
 
+    /// Whether everything that is chosen is published, by whoever is there.
+    pub(crate) fn is_idle(&self) -> bool {
+        let mut marks = self.replicas.iter().filter(|replica| replica.is_up()).map(Replica::watermarks);
+        marks.all(|marks| marks.published == marks.chosen && marks.formed == marks.chosen)
+    }
+
     /// The clocks of replicas show what they make of the time.
     fn set_clocks(&mut self) {
         (0..self.replicas.len()).for_each(|at| self.set_clock(at));
@@ -180,10 +192,11 @@ impl Cluster {
 
     pub(crate) fn set_clock(&mut self, at: usize) {
         let shown = self.clocks[at].shows(self.now_ns);
+        self.replicas[at].wall_gain_ns = self.clocks[at].wall_shows(self.now_ns) as i64 - shown as i64;
         self.replicas[at].advance_to(shown);
     }
 
-    fn is_frozen(&self, at: usize) -> bool {
+    pub(crate) fn is_frozen(&self, at: usize) -> bool {
         self.now_ns < self.frozen_until[at]
     }
 
@@ -215,7 +228,15 @@ impl Cluster {
 
 impl Clock {
     fn shows(self, true_ns: u64) -> u64 {
-        let gained = i128::from(true_ns) * i128::from(self.fast_ppm) / 1_000_000;
+        self.at_rate(true_ns, self.fast_ppm)
+    }
+
+    fn wall_shows(self, true_ns: u64) -> u64 {
+        self.at_rate(true_ns, self.wall_fast_ppm)
+    }
+
+    fn at_rate(self, true_ns: u64, fast_ppm: i64) -> u64 {
+        let gained = i128::from(true_ns) * i128::from(fast_ppm) / 1_000_000;
         (i128::from(self.begins_ns) + i128::from(true_ns) + gained) as u64
     }
 

@@ -1,6 +1,6 @@
 //! What a seed draws for a cluster, before anything else. A failing run prints it.
 
-use assize_node::ElectionTimes;
+use assize_node::{ElectionTimes, LeaseUse};
 use assize_shards::Rehearsal;
 use assize_wal::memory::Random;
 use assize_wire::{LogId, ReplicaId, Slot};
@@ -126,6 +126,12 @@ impl ClusterOptions {
         options.mix.act_one_in = [4, 10, 30][random.below(3) as usize];
         if random.below(8) > 0 {
             draw_faults(&mut options, random);
+            options.faults.depose_one_in = [0, 3000, 1000, 1000][random.below(4) as usize];
+        }
+        let reads = random.below(2) == 0;
+        let clock_rate_error_ppm = [200, 10_000][random.below(2) as usize];
+        for shape in &mut options.shapes {
+            shape.leases = LeaseUse { reads, clock_rate_error_ppm };
         }
         options
     }
@@ -147,6 +153,7 @@ fn draw_faults(options: &mut ClusterOptions, random: &mut Random) {
         damage_percent: some(random, [0, 0, 30, 80]),
         skew_one_in: some(random, [0, 0, 0, 1500]),
         skew_ns: some(random, [1_000_000, 20_000_000, 100_000_000, 5_000_000_000]),
+        depose_one_in: 0,
     };
     options.of_replica.in_recovery_percent = some(random, [0, 0, 20, 40]);
     if random.below(8) == 0 {
