@@ -111,8 +111,8 @@ impl Docket {
                     self.canvass_again |= behind;
                 }
             }
-            // A prepare is answered like this when the promise would have to bring too much, or breaks a lease (P11): others
-            // may promise all the same.
+            // A prepare is answered like this when the promise would have to bring too much, or breaks a lease (P11):
+            // others may promise all the same.
             State::Preparing(_) if self.promised == asked && behind => {
                 self.state = State::Following;
                 self.canvass_again = true;

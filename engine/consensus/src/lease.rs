@@ -47,7 +47,8 @@ impl Leases {
 
 impl Docket {
     /// Whether a heartbeat was answered since this was last asked: then the lease that was given counts from when the
-    /// clock is next looked at, and [`LeaseOver::Given`] is to be told after its length. To be asked before that is told.
+    /// clock is next looked at, and [`LeaseOver::Given`] is to be told after its length. To be asked before that is
+    /// told.
     pub fn poll_lease_given(&mut self) -> bool {
         core::mem::take(&mut self.leases.given_anew)
     }

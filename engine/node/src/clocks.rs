@@ -22,7 +22,8 @@ pub(crate) struct Clocks {
 ///
 /// It is too low by the time that the message was under way, so the highest of the last period or two is the nearest:
 /// 1. A leader gets no CPU for a second. What peers said meanwhile waits in its sockets.
-/// 2. It takes all that in at once. By the last message alone each peer's clock would be a second behind its own, and the
+/// 2. It takes all that in at once. By the last message alone each peer's clock would be a second behind its own, and
+///    the
 ///    leader would give up on a machine that is merely busy.
 #[derive(Clone, Copy, Debug)]
 struct Offset {

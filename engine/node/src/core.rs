@@ -232,8 +232,8 @@ impl Core {
         core
     }
 
-    /// The time of what follows, as a clock just showed it that runs on while the machine is suspended (P11). Never moves
-    /// back on the monotonic clock.
+    /// The time of what follows, as a clock just showed it that runs on while the machine is suspended (P11). Never
+    /// moves back on the monotonic clock.
     pub fn handle_now(&mut self, now: Now) {
         assert!(now.monotonic_ns >= self.now.monotonic_ns, "{now:?} is before {:?}", self.now);
         self.now = now;

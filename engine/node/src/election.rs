@@ -17,8 +17,8 @@ impl ElectionTimes {
     /// Failover well under half a second, and five heartbeats before a leader counts as silent.
     pub const DEFAULT: ElectionTimes = ElectionTimes { timeout_ns: 150_000_000, heartbeat_ns: 25_000_000 };
 
-    /// For how long an answered heartbeat promises its leader no other ballot (P11). With the rate error of clocks added
-    /// it is over before a leader counts as silent, so that nobody waits for it to be over.
+    /// For how long an answered heartbeat promises its leader no other ballot (P11). With the rate error of clocks
+    /// added it is over before a leader counts as silent, so that nobody waits for it to be over.
     #[must_use]
     pub fn lease_ns(self) -> u64 {
         self.timeout_ns / 4 * 3

@@ -1,5 +1,5 @@
-//! The clock side of leases (P11): for how long this replica promises no other ballot, and until when it may answer reads
-//! as the leader without asking anybody.
+//! The clock side of leases (P11): for how long this replica promises no other ballot, and until when it may answer
+//! reads as the leader without asking anybody.
 //!
 //! A follower's hold counts from a look at the clock after it took the heartbeat, the leader's lease from one before it
 //! sent that, and reads are told by one after the state was read. So it does not matter how long a thread stands still
@@ -142,7 +142,8 @@ impl Lease {
         *until = (*until).max(sent.saturating_add(lease_ns));
     }
 
-    /// Whether this replica, if it leads under this ballot, may answer reads by itself, as of the last look at the clock.
+    /// Whether this replica, if it leads under this ballot, may answer reads by itself, as of the last look at the
+    /// clock.
     pub(crate) fn is_held(&self, ballot: Ballot) -> bool {
         let majority = self.until.len() / 2 + 1;
         let given = self.until.iter().filter(|until| self.now < **until).count();

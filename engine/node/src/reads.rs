@@ -1,6 +1,6 @@
 //! Reads obey the same edge as answers (C8): a state is told once its slot is published by the whole replica; and, with
-//! peers, once it is known that this replica still led after the state was read: by its lease, or because a majority has
-//! confirmed it since (P11).
+//! peers, once it is known that this replica still led after the state was read: by its lease, or because a majority
+//! has confirmed it since (P11).
 
 use alloc::vec::Vec;
 
@@ -145,8 +145,8 @@ impl Core {
         control.watchers.push(Watcher { slot, core, watch, looks, confirm });
     }
 
-    /// On the control core: reads of published slots are told if the lease is held at a look at the clock that came after
-    /// the state was read.
+    /// On the control core: reads of published slots are told if the lease is held at a look at the clock that came
+    /// after the state was read.
     ///
     /// 1. The clock is looked at while the lease is held, and the thread stands still.
     /// 2. Others elect a leader, and answer an event.

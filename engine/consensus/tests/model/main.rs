@@ -3,8 +3,8 @@
 //! that gives up and leads again. Agreement and no lost choice in every state.
 //!
 //! The test runs small bounds; `ASSIZE_DOCKET_MODEL=full` the ones of `.ci/run` (minutes), and
-//! `ASSIZE_DOCKET_MODEL=slots,ballots,crashes,damages,abdications,slow,heartbeats,leases` any others, for as long as they
-//! take: everything but leases at once is 2,3,1,1,1,0,0,0.
+//! `ASSIZE_DOCKET_MODEL=slots,ballots,crashes,damages,abdications,slow,heartbeats,leases` any others, for as long as
+//! they take: everything but leases at once is 2,3,1,1,1,0,0,0.
 
 mod cluster;
 #[path = "../cluster/disk.rs"]

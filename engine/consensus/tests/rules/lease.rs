@@ -88,7 +88,8 @@ fn p11_a_candidate_waits_for_the_lease_that_it_gave() {
     assert_eq!(bench.promises, [ballot(3, 0)], "granted it was, so it need not ask again");
 }
 
-/// LeaseOfBeforeEnded (P11): what was answered before a start is not known, so nothing is promised, and no handover helps.
+/// LeaseOfBeforeEnded (P11): what was answered before a start is not known, so nothing is promised, and no handover
+/// helps.
 #[test]
 fn p11_nothing_is_promised_for_a_lease_length_after_a_start() {
     let mut bench = started();

@@ -138,8 +138,8 @@ pub enum DocketMessage {
         sequence: u64,
         /// As in [`DocketMessage::Accepted`].
         accepted: Slot,
-        /// For so long, by any clock whose rate is within the agreed error and counted from when the heartbeat was sent,
-        /// the sender promises no other ballot (P11), in nanoseconds; 0 promises nothing.
+        /// For so long, by any clock whose rate is within the agreed error and counted from when the heartbeat was
+        /// sent, the sender promises no other ballot (P11), in nanoseconds; 0 promises nothing.
         lease_ns: u64,
     },
     /// Send me what is chosen from this slot on: I lack it (P7).

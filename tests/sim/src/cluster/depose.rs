@@ -1,8 +1,8 @@
-//! A leader that is deposed and does not know it, while some clients go on reading from it: what it tells them must not be
-//! older than what the new leader has told others (C8, P11).
+//! A leader that is deposed and does not know it, while some clients go on reading from it: what it tells them must not
+//! be older than what the new leader has told others (C8, P11).
 //!
-//! A leader under load abdicates before others elect somebody (P9). So clients are quiet first until nothing is under way:
-//! then it goes on leading, for all it knows, as long as it hears nothing.
+//! A leader under load abdicates before others elect somebody (P9). So clients are quiet first until nothing is under
+//! way: then it goes on leading, for all it knows, as long as it hears nothing.
 
 use super::world::ClusterWorld;
 use crate::seeds::trace;

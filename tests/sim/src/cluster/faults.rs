@@ -5,7 +5,8 @@
 //! * Any connection may break and lose what was under way, any piece may come late, any replica may be cut off from any
 //!   other, in one direction or both, for any time: not for ever.
 //! * Any replica may do nothing for a while and then go on, as a stopped process or a stuck core.
-//! * Any monotonic clock may run as much fast or slow as is agreed. Any wall clock may run 200 ppm fast or slow and be off by a tenth of the bound. One at a time, or two of five, may be
+//! * Any monotonic clock may run as much fast or slow as is agreed. Any wall clock may run 200 ppm fast or slow and be
+//!   off by a tenth of the bound. One at a time, or two of five, may be
 //!   off by more: such a replica must not lead. With more of them the cluster may hold until they are right again,
 //!   which is not done here, since then nobody could say what time it is.
 //! * A minority of replicas, the same ones in a run, may find blocks of their logs of stripes and accepts damaged at a

@@ -52,8 +52,8 @@ pub struct Cluster {
     random: Random,
 }
 
-/// A replica's clocks: where they began, and how much faster than time they run. Leases rely on the rate of the monotonic
-/// one alone (P11).
+/// A replica's clocks: where they began, and how much faster than time they run. Leases rely on the rate of the
+/// monotonic one alone (P11).
 #[derive(Clone, Copy, Debug)]
 struct Clock {
     begins_ns: u64,

@@ -44,7 +44,8 @@ fn p11_with_leases_off_nothing_is_answered_without_a_majority() {
     });
 }
 
-/// LeaseReleased, HandedOver, ReadSentAway: who hands over gives up its lease, so that the next leader waits for nothing.
+/// LeaseReleased, HandedOver, ReadSentAway: who hands over gives up its lease, so that the next leader waits for
+/// nothing.
 #[test]
 fn p11_a_handover_waits_for_no_lease() {
     each_seed("p11_a_handover", 0..8, |seed| {
