@@ -74,7 +74,7 @@ pub struct ServeCommand {
     pub stages: Option<PathBuf>,
 
     /// Commit a fault at a slot, to see what the cluster makes of it: wrong-outcome@SLOT, flip-bit@SLOT or stall@SLOT.
-    /// Refused unless the configuration has [rehearsal] allow_faults
+    /// Refused unless the configuration has rehearsal.allow_faults
     #[arg(long, value_name = "FAULT@SLOT", value_parser = fault)]
     pub fault: Option<Rehearsal>,
 

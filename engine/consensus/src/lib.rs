@@ -28,6 +28,7 @@ mod log;
 mod offers;
 mod quorum;
 mod room;
+mod status;
 mod stripes;
 mod watermarks;
 
