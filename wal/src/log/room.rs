@@ -18,7 +18,7 @@ impl Log {
         self.room_bytes_in_all(record_bytes_max).saturating_sub(self.config.reserve_bytes)
     }
 
-    /// Bytes of records, headers and padding included ([`BlockBuffer::record_bytes`]), that still surely fit
+    /// Bytes of records, headers and padding included ([`crate::BlockBuffer::record_bytes`]), that still surely fit
     /// prepared space, the reserve included, however they are cut into records of at most `record_bytes_max` bytes.
     #[must_use]
     pub fn room_bytes_in_all(&self, record_bytes_max: usize) -> u64 {

@@ -134,7 +134,7 @@ pub struct Recovered {
     /// Slots above the accepted ones that were accepted, ascending and without a gap. Only with peers.
     pub damaged: Vec<DamagedSlot>,
     /// Slots, ascending and without a gap, at which an accept may be lost that a crash may just as well have torn: for
-    /// those [`Recovered::accepted`] has what was there before. Only with peers; see [`View`].
+    /// those [`Recovered::accepted`] has what was there before. Only with peers.
     pub doubtful: Vec<DamagedSlot>,
     /// What [`Superblock::accepted`] is to say, with the new incarnation.
     pub to_remember: Remembered,
