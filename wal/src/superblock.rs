@@ -518,7 +518,7 @@ mod tests {
         }
         let mut blocks = example(5).encode();
         let bytes = blocks.as_mut_slice().as_mut_bytes();
-        bytes[6] = 5;
+        bytes[6] = 1 + QuarantineKind::ALL.len() as u8;
         let checksum = checksum_of(bytes);
         bytes[CHECKSUM_AT..CHECKSUM_AT + 4].copy_from_slice(&checksum.to_le_bytes());
         assert_eq!(Superblock::decode(&blocks), Err(SuperblockFault::NotASuperblock));

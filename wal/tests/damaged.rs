@@ -276,7 +276,7 @@ fn l5_what_peers_cannot_repair_in_place_asks_for_a_rebuild() {
     let none = Peers::Some { repairable: |_| false };
     let refused = recover(&mut acceptor.device, &superblock, &mut read_accept, none);
     let Err(error @ RecoveryError::Rebuild { .. }) = refused else { panic!("{refused:?}") };
-    assert!(error.to_string().contains("rebuild it from its peers"), "{error}");
+    assert!(error.to_string().contains("`assize rebuild"), "{error}");
 
     let mut reader = WithoutSegment { device: &mut acceptor.device, log: LOGS[0], segment: SegmentId(0) };
     let refused = recover(&mut reader, &superblock, &mut read_accept, peers());
