@@ -54,12 +54,12 @@ const CAUGHT_IN_A_CLUSTER: &[(Canary, &[&str])] = &[
     (Canary::AcceptUnwritten, &["watermarks", "agreement"]),
     (Canary::AcceptAgainUnwritten, &["agreement"]),
     (Canary::AcceptAbove, &["agreement", "watermarks", "assertion"]),
-    (Canary::DamageHidden, &["agreement", "assertion"]),
+    (Canary::DamageHidden, &["agreement", "assertion", "reads"]),
     (Canary::ChosenWithoutHash, &["agreement", "assertion"]),
     (Canary::VoteUncounted, &["agreement", "assertion"]),
     (Canary::ChainIgnored, &["agreement", "assertion"]),
     (Canary::RepairedByAccept, &["agreement", "assertion"]),
-    (Canary::KeysByWallClock, &["copies", "outputs", "assertion"]),
+    (Canary::KeysByWallClock, &["copies", "outputs", "assertion", "liveness"]),
 ];
 
 /// Seeds in which each must be found out.
