@@ -136,8 +136,11 @@ impl Lease {
         if ballot != self.ballot || lease_ns == 0 {
             return;
         }
-        let Ok(place) = self.sent.binary_search_by_key(&sequence, |(sequence, _)| *sequence) else { return };
-        let sent = if canary::armed(Canary::LeaseFromArrival) { self.now } else { self.sent[place].1 };
+        // One that is forgotten would give a lease that is over.
+        let place = self.sent.binary_search_by_key(&sequence, |(sequence, _)| *sequence);
+        let sent = place.ok().map(|place| self.sent[place].1);
+        let sent = if canary::armed(Canary::LeaseFromArrival) { Some(self.now) } else { sent };
+        let Some(sent) = sent else { return };
         let until = &mut self.until[usize::from(from.0)];
         *until = (*until).max(sent.saturating_add(lease_ns));
     }

@@ -50,6 +50,7 @@ const CAUGHT_IN_A_CLUSTER: &[(Canary, &[&str])] = &[
     (Canary::StripesDroppedEarly, &["assertion", "liveness"]),
     (Canary::OwnClock, &["clock"]),
     (Canary::ReadUnconfirmed, &["reads"]),
+    (Canary::LeaseFromArrival, &["reads"]),
     (Canary::BallotAgain, &["ballots", "assertion"]),
     (Canary::AcceptUnwritten, &["watermarks", "agreement"]),
     (Canary::AcceptAgainUnwritten, &["agreement"]),

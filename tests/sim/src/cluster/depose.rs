@@ -14,6 +14,11 @@ pub(super) enum Deposing {
     Quiet {
         until: u64,
     },
+    /// What others send to this replica is held up; from then on, what it sends as well.
+    HeldUp {
+        old: usize,
+        until: u64,
+    },
     /// Whoever led is cut off, or stands still, until then; some clients stay with it a little longer.
     Apart {
         until: u64,
@@ -42,6 +47,8 @@ impl ClusterWorld {
                     _ => {}
                 }
             }
+            Deposing::HeldUp { old, until } if now >= until => self.cut_off_whole(old),
+            Deposing::HeldUp { .. } => {}
             Deposing::Apart { until, left } => {
                 if now >= until && self.faults.parted {
                     self.faults.parted = false;
@@ -75,24 +82,51 @@ impl ClusterWorld {
     fn cut_off(&mut self, old: usize) {
         let now = self.cluster.now_ns;
         let timeout = self.cluster.replicas[old].shape.election.timeout_ns;
+        if self.faults.random.below(2) == 0 {
+            // It is heard for another few heartbeats. Their answers come when it leads no more.
+            self.block(old, false);
+            self.faults.deposing = Deposing::HeldUp { old, until: now + timeout / 2 };
+            return;
+        }
         let mut times = |least: u64, more: u64| timeout * least + self.faults.random.below(timeout * more);
         let (until, frozen) = (now + times(2, 4), now + times(1, 4));
         let how = self.faults.random.below(4);
         trace!("{} ms: replica {old} leads and is cut off ({how})", now / 1_000_000);
         if how != STANDS_STILL {
-            self.faults.parted = true;
-            self.faults.partitions += 1;
-            for other in (0..self.cluster.replicas.len()).filter(|other| *other != old) {
-                self.cluster.network.block(old, other, true);
-                self.cluster.network.block(other, old, how != IS_NOT_HEARD);
+            self.block(old, true);
+            if how == IS_NOT_HEARD {
+                self.cluster.network.heal_towards(old);
             }
         }
         if how == STANDS_STILL || how == BOTH {
             self.cluster.frozen_until[old] = frozen;
         }
+        self.go_apart(old, until, until.max(frozen));
+    }
+
+    /// The answers to its last heartbeats are under way, and nothing gets out any more.
+    fn cut_off_whole(&mut self, old: usize) {
+        let timeout = self.cluster.replicas[old].shape.election.timeout_ns;
+        let until = self.cluster.now_ns + 3 * timeout + self.faults.random.below(3 * timeout);
+        self.block(old, true);
+        self.go_apart(old, until, until);
+    }
+
+    fn go_apart(&mut self, old: usize, until: u64, last: u64) {
+        let timeout = self.cluster.replicas[old].shape.election.timeout_ns;
         self.clients.quiet = false;
         self.clients.stays = Some(old);
-        self.faults.deposing = Deposing::Apart { until, left: until.max(frozen) + timeout };
+        self.faults.deposing = Deposing::Apart { until, left: last + timeout };
+    }
+
+    /// It hears nobody; with `out` nobody hears it, either.
+    fn block(&mut self, old: usize, out: bool) {
+        self.faults.partitions += u64::from(!self.faults.parted);
+        self.faults.parted = true;
+        for other in (0..self.cluster.replicas.len()).filter(|other| *other != old) {
+            self.cluster.network.block(old, other, out);
+            self.cluster.network.block(other, old, true);
+        }
     }
 }
 

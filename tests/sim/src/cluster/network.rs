@@ -199,6 +199,11 @@ impl Network {
         self.blocked[from][to] = blocked;
     }
 
+    /// What is sent to a replica gets through again.
+    pub(crate) fn heal_towards(&mut self, to: usize) {
+        self.blocked.iter_mut().for_each(|from| from[to] = false);
+    }
+
     /// Everything gets through again. Some of the connections have not survived it.
     pub(crate) fn heal(&mut self, now: u64) {
         for place in 0..self.connections.len() {
