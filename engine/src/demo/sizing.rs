@@ -75,9 +75,9 @@ impl Sizing {
         let logs = cores.assignments.len() as u64;
         let free = host.disk.free_bytes / replicas;
         let needed = rate_bound * (seconds + 1) * LOG_BYTES_PER_EVENT / logs + LOG_SPARE_BYTES;
-        // One log and one outcome stream a core; a tenth of the disk is left alone.
-        let bytes_max = needed.min(free / 10 * 9 / logs / 2);
         let segment_bytes = Log::default().segment_bytes;
+        // One log and one outcome stream a core, of whole segments; a tenth of the disk is left alone.
+        let bytes_max = needed.min(free / 10 * 9 / logs / 2) / segment_bytes * segment_bytes;
         if bytes_max < segment_bytes * 4 {
             let found = format!(
                 "{} has {} free, and the demo needs {}: name another place with --dir",
@@ -95,7 +95,7 @@ impl Sizing {
                 ..Limits::default()
             },
             log: Log {
-                bytes_max: bytes_max / segment_bytes * segment_bytes,
+                bytes_max,
                 checkpoint_bytes: Log::default().checkpoint_bytes.min(bytes_max / 4),
                 ..Log::default()
             },
