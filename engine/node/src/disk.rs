@@ -53,7 +53,10 @@ impl Core {
                 let seat = self.seat_of(id.shard);
                 self.usher.seats[seat].held.handle_durable(id, self.now.monotonic_ns);
                 let asked_by = self.stripes.handle_durable(id, Arc::clone(&durable.buffer), durable.location);
-                self.bring_repaired(id, &durable.buffer);
+                // A chosen slot's stripes were durable before it was chosen (P2): this one had decayed since.
+                if self.stripes.get(id).is_some_and(|stripe| stripe.slot.is_some()) {
+                    self.bring_repaired(id, &durable.buffer);
+                }
                 for peer in asked_by {
                     self.send_stripe(peer, id, durable.buffer.payload());
                 }
