@@ -182,7 +182,10 @@ fn a_change_of_leader_fails_no_call_and_shows_as_the_longest_gap() {
         let report = balanced(plan);
         killer.join().unwrap();
         assert_eq!((report.failed_calls, report.leader_changes, report.replicas), (0, 1, 3));
-        assert!(report.reconnects > 0 && report.retried_calls > 0 && report.resubmitted > 0, "{rate:?}");
+        assert!(report.reconnects > 0, "{rate:?}");
+        // Only a closed loop surely has something under way when the leader dies.
+        let under_way = report.retried_calls > 0 && report.resubmitted > 0;
+        assert!(under_way || rate != Rate::Max, "{} {}", report.retried_calls, report.resubmitted);
         let (gap, at) = (report.longest_gap_ms, report.longest_gap_at_s);
         assert!(gap > 0.0 && (0.0..0.8).contains(&at), "{gap} ms at {at} s");
         // Requests that were meant to be sent in the gap count from then: the slowest took about as long.
