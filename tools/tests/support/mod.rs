@@ -87,13 +87,29 @@ pub struct Shared {
     /// Clients that were told that nobody leads.
     turned_away: Mutex<u64>,
     more: Condvar,
+    /// The leader evaluates what it is sent and does not answer it.
+    withholding: AtomicBool,
+    /// Requests that will never be answered.
+    withheld: Mutex<u64>,
 }
 
 pub const NOBODY: u8 = 255;
 
 impl Shared {
     pub fn elect(&self, leader: u8) {
+        self.withholding.store(false, Ordering::SeqCst);
         self.leader.store(leader, Ordering::SeqCst);
+    }
+
+    /// Waits until a request surely is under way: from now until the next election the leader evaluates without
+    /// answering.
+    pub fn wait_until_under_way(&self) {
+        let mut withheld = self.withheld.lock().unwrap();
+        self.withholding.store(true, Ordering::SeqCst);
+        let before = *withheld;
+        while *withheld == before {
+            withheld = self.more.wait(withheld).unwrap();
+        }
     }
 
     /// Waits until clients were told so often that nobody leads.
@@ -138,6 +154,8 @@ impl Model {
             leader: AtomicU8::new(0),
             turned_away: Mutex::new(0),
             more: Condvar::new(),
+            withholding: AtomicBool::new(false),
+            withheld: Mutex::new(0),
         });
         let models = (0..replicas).map(|replica| Model::replica(replica, shards, faults.clone(), &shared));
         (models.collect(), shared)
@@ -338,6 +356,11 @@ impl Connection {
         assert!(rest.is_empty(), "bytes after the last event");
         if self.faults.drop_after.is_some_and(|after| self.requests >= after) {
             return false;
+        }
+        if self.cluster.withholding.load(Ordering::SeqCst) {
+            *self.cluster.withheld.lock().unwrap() += 1;
+            self.cluster.more.notify_all();
+            return true;
         }
         if self.faults.mute {
             return true;
