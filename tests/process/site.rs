@@ -231,13 +231,14 @@ pub fn text(output: &Output) -> String {
 }
 
 /// The first of `count` neighbouring ports on which nothing listens. Below the ports that the system gives to
-/// outgoing connections: a client that tries again while the engine is down would else connect to itself.
+/// outgoing connections, since a client that tries again while the engine is down would else connect to itself; and below
+/// those that a demo takes, which would find those of a replica free that is down for a while.
 pub fn free_ports(count: u16) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let spread = (std::process::id() % 500) as u16 * 36;
+    let spread = (std::process::id() % 277) as u16 * 36;
     loop {
         let offset = NEXT.fetch_add(count, Ordering::Relaxed);
-        let first = 12_000 + (spread + offset) % 18_000;
+        let first = 12_000 + (spread + offset) % (10_000 - count);
         let listeners: Result<Vec<_>, _> =
             (first..first + count).map(|port| TcpListener::bind(("127.0.0.1", port))).collect();
         if listeners.is_ok() {
