@@ -1,9 +1,10 @@
 //! A data directory on a disk, the configuration file beside it, and the commands that are run on them.
 
+use std::fs::File;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempDir;
 
@@ -230,15 +231,18 @@ pub fn text(output: &Output) -> String {
     )
 }
 
-/// The first of `count` neighbouring ports on which nothing listens. Below the ports that the system gives to
-/// outgoing connections, since a client that tries again while the engine is down would else connect to itself; and below
-/// those that a demo takes, which would find those of a replica free that is down for a while.
+/// The first of `count` neighbouring ports on which nothing listens, and which no other test takes. Below the ports that
+/// the system gives to outgoing connections, since a client that tries again while the engine is down would else connect
+/// to itself; and below those that a demo takes.
 pub fn free_ports(count: u16) -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let spread = (std::process::id() % 277) as u16 * 36;
+    static BLOCK: Mutex<Option<PortBlock>> = Mutex::new(None);
+    let mut block = BLOCK.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
-        let offset = NEXT.fetch_add(count, Ordering::Relaxed);
-        let first = 12_000 + (spread + offset) % (10_000 - count);
+        let first = block.as_mut().and_then(|block| block.take(count));
+        let Some(first) = first else {
+            *block = Some(PortBlock::claim());
+            continue;
+        };
         let listeners: Result<Vec<_>, _> =
             (first..first + count).map(|port| TcpListener::bind(("127.0.0.1", port))).collect();
         if listeners.is_ok() {
@@ -246,3 +250,37 @@ pub fn free_ports(count: u16) -> u16 {
         }
     }
 }
+
+/// Neighbouring ports that belong to this process for as long as it lives. A replica that is down for a while listens
+/// nowhere, so that its ports look free to tests of another run on the same machine.
+struct PortBlock {
+    next: u16,
+    end: u16,
+    _claim: File,
+}
+
+impl PortBlock {
+    fn claim() -> PortBlock {
+        for first in (12_000..22_000).step_by(PORTS_OF_BLOCK.into()) {
+            let path = std::env::temp_dir().join(format!("assize-test-ports-{first}"));
+            let Ok(claim) = File::options().create(true).truncate(false).write(true).open(path) else {
+                continue;
+            };
+            if claim.try_lock().is_ok() {
+                // It stays locked until the process ends, whatever block comes next.
+                let kept = claim.try_clone().expect("a second handle of the claim");
+                std::mem::forget(kept);
+                return PortBlock { next: first, end: first + PORTS_OF_BLOCK, _claim: claim };
+            }
+        }
+        panic!("other processes have claimed all ports that tests may take");
+    }
+
+    fn take(&mut self, count: u16) -> Option<u16> {
+        let first = self.next;
+        self.next += count;
+        (self.next <= self.end).then_some(first)
+    }
+}
+
+const PORTS_OF_BLOCK: u16 = 100;
