@@ -103,6 +103,7 @@ fn manifests(criterion: &mut Criterion) {
         time: StreamTime(1),
         previous: Hash::ZERO,
         checkpoint: false,
+        controls: Vec::new(),
         stripes: (0..SHARDS).map(stripe).collect(),
     };
     let bytes = manifest.encode();

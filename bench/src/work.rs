@@ -128,6 +128,7 @@ impl Shards {
             entity_capacity: 2_000_000,
             replicas: 1,
             copies: 1,
+            logic: self.domains.newest(),
         };
         (config, Arc::clone(&self.domains), Arc::new(Guard))
     }
@@ -252,7 +253,14 @@ impl Shards {
             ready.push(Arc::new(bytes));
         }
         let (slot, time) = (Slot(self.slot), StreamTime(self.slot));
-        let manifest = Manifest { slot, time, previous: self.previous, checkpoint: false, stripes };
+        let manifest = Manifest {
+            slot,
+            time,
+            previous: self.previous,
+            checkpoint: false,
+            controls: Vec::new(),
+            stripes,
+        };
         self.previous = Hash::of(&manifest.encode());
         ReadySlot { ordered: Arc::new(OrderedSlot { manifest, hash: self.previous }), stripes: ready }
     }

@@ -9,12 +9,12 @@ use assize_node::boot::ReadError;
 use assize_node::{CheckpointEnd, CheckpointFailure};
 use assize_shards::StateDigest;
 use assize_wal::Quarantine;
-use assize_wire::{Hash, Slot};
+use assize_wire::{Hash, LogicVersion, Slot};
 use crossbeam_channel::{Sender, select, unbounded};
 
 use crate::boot::{self, BootError, Replica};
 use crate::cli::ServeCommand;
-use crate::config::ConfigFile;
+use crate::config::{Agreed, ConfigFile};
 use crate::exit::Exit;
 use crate::logging;
 use crate::peer_log::PeerLog;
@@ -60,6 +60,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
         replaying = replica.replay_through.0,
         "recovered"
     );
+    let mut end = Exit::Success;
     let mut serving = 0;
     let mut halted = 0;
     let mut stages = StageHistograms::default();
@@ -85,6 +86,11 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
                 Ok(Notice::Replayed(slot)) => replica.handle_replayed(slot),
                 Ok(Notice::Checkpoint(end)) => log_checkpoint(&end),
                 Ok(Notice::StartAgain(slot)) => return start_again(slot),
+                Ok(Notice::LogicMissing(slot, logic)) => {
+                    log_missing(slot, logic, &replica.agreed);
+                    replica.stop();
+                    end = Exit::DataDirectory;
+                }
                 Ok(Notice::Peer(notice)) => peers.log(&notice),
                 Ok(Notice::Alarm(text)) => tracing::error!("{text}"),
                 Ok(Notice::ClockContradicted(true)) => {
@@ -107,7 +113,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
     replica.join();
     tell_digest(digests);
     tracing::info!("stopped: everything admitted is answered and durable");
-    command.stages.as_ref().map_or(Exit::Success, |path| write_stages(path, &stages))
+    command.stages.as_ref().map_or(end, |path| write_stages(path, &stages, end))
 }
 
 /// Tells people and programs where clients connect: the line on standard output is for those that started this
@@ -158,6 +164,19 @@ fn log_quarantine(quarantine: &Quarantine) {
     );
 }
 
+/// The cluster has switched to logic that this program does not have (R5).
+fn log_missing(slot: Slot, logic: LogicVersion, agreed: &Agreed) {
+    let name =
+        agreed.domains.iter().find(|domain| domain.id == logic.domain).map(|domain| domain.name.as_str());
+    tracing::error!(
+        slot = slot.0,
+        domain = name.unwrap_or("?"),
+        version = logic.version,
+        "the cluster has switched to logic that this program does not have; the replica stops there. Start a program that \
+         has it: it goes on from this slot"
+    );
+}
+
 /// A checkpoint of a peer was taken over: the process becomes a new one of the same program, arguments and number, and
 /// begins from it. Nothing of what it had in memory may go on, and nothing under way is of use to anybody.
 fn start_again(slot: Slot) -> Exit {
@@ -184,13 +203,13 @@ fn fail(core: u16, failure: &Failure) -> Exit {
     complain(failure, exit)
 }
 
-fn write_stages(path: &PathBuf, stages: &StageHistograms) -> Exit {
+fn write_stages(path: &PathBuf, stages: &StageHistograms, end: Exit) -> Exit {
     let json = match serde_json::to_vec_pretty(&stages.lines()) {
         Ok(json) => json,
         Err(error) => return complain(&error, Exit::Internal),
     };
     match std::fs::write(path, json) {
-        Ok(()) => Exit::Success,
+        Ok(()) => end,
         Err(error) => complain(&format!("{}: {error}", path.display()), Exit::Internal),
     }
 }

@@ -44,7 +44,7 @@ use alloc::vec::Vec;
 use assize_domain::{DomainRegistry, Entities as EntityList};
 use assize_wire::canary::{self, Canary};
 use assize_wire::routing::Routing;
-use assize_wire::{ReplicaId, ShardId, Slot};
+use assize_wire::{Control, LogicVersions, ReplicaId, ShardId, Slot};
 
 use crate::arbiter::{Arbiter, Loans, PanicGuard, Plan, Rules};
 use crate::checkpoint::Taking;
@@ -81,6 +81,8 @@ pub struct ShardConfig {
     pub entity_capacity: u32,
     /// Equal digests that release a stripe's outcomes.
     pub copies: u8,
+    /// What evaluates the first slot (R5).
+    pub logic: LogicVersions,
 }
 
 /// What a shard has and has done.
@@ -118,6 +120,8 @@ pub struct Shard {
     clerk: Clerk,
     entity_capacity: u64,
     pub(crate) state_bytes_max: usize,
+    /// What evaluates the next slot to be examined (P12, R5).
+    pub(crate) logic: LogicVersions,
 
     /// Slots above `executed`, by slot.
     slots: VecDeque<SlotWork>,
@@ -198,6 +202,7 @@ impl Shard {
             clerk: Clerk::new(config.replica, config.replicas, config.copies, executed),
             entity_capacity: config.entity_capacity.into(),
             state_bytes_max,
+            logic: config.logic,
             slots: VecDeque::new(),
             executed,
             examined: 0,
@@ -415,7 +420,10 @@ impl Shard {
         let (slot, time) = (ordered.manifest.slot, ordered.manifest.time);
         let flagged = ordered.manifest.checkpoint;
         if let Some(bytes) = stripe {
-            self.examine(ordered, bytes);
+            self.examine(Arc::clone(&ordered), bytes);
+        }
+        for Control::SwitchLogic(version) in &ordered.manifest.controls {
+            self.logic.set(*version);
         }
         if checkpoint {
             self.checkpoint_examined(slot, time);
@@ -430,12 +438,12 @@ impl Shard {
         let slot = ordered.manifest.slot;
         let mut plan = match self.plans.pop() {
             Some(mut plan) => {
-                plan.reset(ordered, bytes);
+                plan.reset(ordered, bytes, self.logic);
                 plan
             }
             None => {
                 let loans = Loans::new(self.state_bytes_max, self.rules.routing.seed);
-                Plan::new(ordered, bytes, loans)
+                Plan::new(ordered, bytes, self.logic, loans)
             }
         };
         self.rules.examine(&mut plan, &mut self.warden, &mut self.scratch);

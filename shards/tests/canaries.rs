@@ -28,7 +28,7 @@ use assize_wire::canary::{self, Canary};
 use schedule::Seen;
 
 /// The faults that this crate has.
-const FAULTS: [Canary; 10] = [
+const FAULTS: [Canary; 11] = [
     Canary::GrantOutOfOrder,
     Canary::LendTwice,
     Canary::SkipUseOrder,
@@ -39,6 +39,7 @@ const FAULTS: [Canary; 10] = [
     Canary::MaskIgnored,
     Canary::NoPreImage,
     Canary::RoomNotRestored,
+    Canary::LogicNotRestored,
 ];
 
 /// Seeds within which each is found.

@@ -120,6 +120,7 @@ fn check_restored(image: &mut Image, superblock: &Superblock, recovered: &Recove
             entity_capacity: agreed.entity_capacity as u32,
             replicas: 1,
             copies: agreed.copies,
+            logic: agreed.logic(),
         };
         let identity = identity(superblock, LogId(0));
         let checkpoint = recovered.checkpoint.as_ref();

@@ -149,7 +149,8 @@ fn run(
                 | Notice::Alarm(_)
                 | Notice::ClockContradicted(_)
                 | Notice::Quarantined(_)
-                | Notice::StartAgain(_) => panic!("it has no peers"),
+                | Notice::StartAgain(_)
+                | Notice::LogicMissing(..) => panic!("it has no peers"),
                 Notice::Halted { .. } => halted += 1,
                 Notice::Failed(core, failure) => {
                     let _ = serving.send(Err(failure.to_string()));

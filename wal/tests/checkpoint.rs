@@ -11,7 +11,9 @@ use assize_wal::{
     Operation, RecordHeader, RecordLocation, SegmentId, Superblock,
 };
 use assize_wire::checkpoint::{PartHead, SumDigest, digest_of};
-use assize_wire::{Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StreamTime};
+use assize_wire::{
+    Ballot, ClusterId, Hash, Incarnation, LogId, LogicVersions, ReplicaId, ShardId, Slot, StreamTime,
+};
 use common::{RECORD_KEY, SEGMENT_BYTES};
 
 const PARTS: LogId = LogId(0);
@@ -80,6 +82,7 @@ impl Logs {
             entities_digest: SumDigest::EMPTY,
             keys_digested_from: 0,
             keys_digest: SumDigest::EMPTY,
+            logic: LogicVersions::NONE,
         };
         let shard = head.shard;
         let mut locations = Vec::new();

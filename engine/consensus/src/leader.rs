@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use assize_wire::manifest::{Manifest, Ordered};
 use assize_wire::peer::DocketMessage;
-use assize_wire::{Ballot, Hash, ReplicaId, Slot, StreamTime};
+use assize_wire::{Ballot, Control, Hash, ReplicaId, Slot, StreamTime};
 
 use crate::docket::{Docket, State};
 use crate::effect::Effect;
@@ -103,9 +103,10 @@ impl Docket {
 
     /// On a leader: forms the next slot from every offer that may be named, if it is time: one slot per completed
     /// manifest write, and no more than the window between formed and published. `clock` is this replica's wall clock
-    /// (P13); stream time never moves back. Says whether it did.
-    pub fn form(&mut self, clock: StreamTime, flag: CheckpointFlag) -> bool {
-        let something = self.offers.has_ready() || flag == CheckpointFlag::Alone;
+    /// (P13); stream time never moves back. `controls` take effect at the slot after it, and are reason
+    /// enough for a slot (P12). Says whether it did.
+    pub fn form(&mut self, clock: StreamTime, flag: CheckpointFlag, controls: &[Control]) -> bool {
+        let something = self.offers.has_ready() || flag == CheckpointFlag::Alone || !controls.is_empty();
         let State::Leading(leading) = &self.state else { return false };
         let tip = self.intake_tip();
         if self.accepted < tip.slot || !self.room() || !something || leading.handing.is_some() {
@@ -117,6 +118,7 @@ impl Docket {
             previous: tip.hash,
             checkpoint: flag != CheckpointFlag::Lowered,
             stripes: self.offers.take_ready(),
+            controls: controls.to_vec(),
         };
         let hash = Hash::of(&manifest.encode());
         let slot = manifest.slot;

@@ -20,6 +20,7 @@ use crate::election::{Due, Election};
 use crate::execute::ReadFor;
 use crate::lease::Lease;
 use crate::limits::SHORT_OF_ROOM_NS;
+use crate::logic::Logic;
 use crate::message::CoreMessage;
 use crate::output::Output;
 use crate::reads::Watcher;
@@ -32,6 +33,7 @@ pub(crate) struct Control {
     pub(crate) election: Election,
     pub(crate) lease: Lease,
     pub(crate) clocks: Clocks,
+    pub(crate) logic: Logic,
     pub(crate) replay: Replay,
     /// Reads that wait for a published slot, and for a lease or a majority.
     pub(crate) watchers: Vec<Watcher>,
@@ -75,6 +77,7 @@ pub(crate) struct ControlParts {
     pub(crate) election: Election,
     pub(crate) lease: Lease,
     pub(crate) clocks: Clocks,
+    pub(crate) logic: Logic,
     pub(crate) replay: Replay,
     /// Chosen, executed and published through here.
     pub(crate) tip: Chosen,
@@ -91,7 +94,8 @@ struct Fetching {
 
 impl Control {
     pub(crate) fn new(start: ControlParts) -> Control {
-        let ControlParts { docket, coordinator, election, lease, clocks, replay, tip, mark, accepts } = start;
+        let ControlParts { docket, coordinator, election, lease, clocks, logic, replay, tip, mark, accepts } =
+            start;
         let published = tip.slot;
         Control {
             docket,
@@ -99,6 +103,7 @@ impl Control {
             election,
             lease,
             clocks,
+            logic,
             replay,
             watchers: Vec::new(),
             drained_cores: Vec::new(),
@@ -239,19 +244,25 @@ impl Core {
         let promised = self.usher.promised();
         let Now { wall_ns, monotonic_ns } = self.now;
         let clock = StreamTime(wall_ns);
-        let Some(Control { docket, coordinator, clocks, .. }) = &mut self.control else { return false };
+        let Some(Control { docket, coordinator, clocks, logic, .. }) = &mut self.control else {
+            return false;
+        };
         let agreement = clocks.agreement(wall_ns, monotonic_ns);
         let agreed = agreement == Agreement::Agreed || canary::armed(Canary::OwnClock);
         if docket.role() != Role::Leader || !agreed {
             return false;
         }
         let alone = coordinator.wants_slot() && self.usher.room.takes_flag(promised);
+        let controls = match self.usher.room.takes_flag(promised) {
+            true => logic.to_order(),
+            false => Vec::new(),
+        };
         let flag = match (coordinator.wants_flag(), alone) {
             (_, true) => CheckpointFlag::Alone,
             (true, false) => CheckpointFlag::Raised,
             (false, false) => CheckpointFlag::Lowered,
         };
-        docket.form(clock, flag)
+        docket.form(clock, flag, &controls)
     }
 
     fn carry_out_effects(&mut self) -> bool {
@@ -316,6 +327,7 @@ impl Core {
         let Proposal { ballot, slot, fresh, ordered, bytes, chosen } = proposal;
         let Manifest { checkpoint, .. } = ordered.manifest;
         self.control().coordinator.handle_formed(slot, log_bytes(&ordered.manifest), checkpoint);
+        self.control().logic.handle_formed(&ordered.manifest);
         let payload = Accept::encode(ballot, fresh, chosen, &bytes);
         let mut buffer = BlockBuffer::for_record(payload.len());
         buffer.extend_from_slice(&payload);
@@ -346,13 +358,14 @@ impl Core {
         loop {
             let control = self.control();
             let next = control.told_chosen.slot.next();
-            if !control.replay.is_ready(next) {
+            if !control.replay.is_ready(next) || !control.logic.is_complete() {
                 break;
             }
             let Some(ordered) = control.docket.poll_chosen() else { break };
             assert_eq!(ordered.manifest.slot, next, "slots are told chosen in order");
             control.told_chosen = Chosen { slot: next, hash: ordered.hash };
             let Manifest { time, checkpoint: flagged, .. } = ordered.manifest;
+            let missing = control.logic.handle_chosen(&ordered.manifest);
             if control.replay.brings(next) {
                 control.coordinator.handle_formed(next, log_bytes(&ordered.manifest), flagged);
             }
@@ -365,6 +378,9 @@ impl Core {
                 let digests = digests.iter().filter(|(shard, _)| of_core(shard)).copied().collect();
                 let ordered = Arc::clone(&ordered);
                 self.send(core, CoreMessage::Chosen { ordered, stripes, digests, checkpoint, mark });
+            }
+            if let Some(logic) = missing {
+                self.outputs.push_back(Output::LogicMissing { slot: next, logic });
             }
             any = true;
         }

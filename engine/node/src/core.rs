@@ -13,7 +13,7 @@ use assize_wire::frame::{Frame, Parsed};
 use assize_wire::message::{Refused, RefusedCode};
 use assize_wire::peer::Chosen;
 use assize_wire::routing::Routing;
-use assize_wire::{Ballot, CoreId, ShardId, Slot, StreamTime};
+use assize_wire::{Ballot, Control as ControlEvent, CoreId, LogicVersions, ShardId, Slot, StreamTime};
 
 use crate::boot::CoreStart;
 use crate::checkpoint::{Checkpoints, Coordinator, CoordinatorStart};
@@ -27,6 +27,7 @@ use crate::federation::{Federation, FederationConfig};
 use crate::layout::Layout;
 use crate::lease::{Lease, LeaseUse};
 use crate::limits::IDLE_MARK_NS;
+use crate::logic::{Logic, LogicStart};
 use crate::message::CoreMessage;
 use crate::old_digests::OldDigests;
 use crate::outcome_stream::OutcomeStream;
@@ -74,6 +75,8 @@ pub struct CoreConfig {
     pub quarantine: Option<Quarantine>,
     /// A fault that is to be committed.
     pub rehearsal: Option<Rehearsal>,
+    /// What evaluates the first slot above the checkpoint (R5).
+    pub logic: LogicVersions,
 }
 
 /// What the control core starts with, beside what every core does.
@@ -92,6 +95,8 @@ pub struct ControlStart {
     pub clock_skew_ns: u64,
     /// Of leases (P11).
     pub leases: LeaseUse,
+    /// Of the domains' logic (R5).
+    pub logic: LogicStart,
 }
 
 /// One core. Order of calls: [`Core::handle_now`], any inputs, [`Core::step`], then [`Core::poll_output`] and
@@ -148,7 +153,9 @@ impl Core {
     #[must_use]
     pub fn new(config: CoreConfig) -> Core {
         let CoreConfig { id, layout, routing, domains, guard, limits, greeting, .. } = config;
-        let CoreConfig { mut shards, start, federation, control, quarantine, rehearsal, .. } = config;
+        let CoreConfig {
+            mut shards, start, federation, control, quarantine, rehearsal, logic: in_force, ..
+        } = config;
         assert_eq!(
             control.is_some(),
             id == layout.control,
@@ -156,7 +163,8 @@ impl Core {
         );
         let CoreStart { logs, index, stored, checkpoints, tip, stripes, accepts, mark } = start;
         let segment_bytes = logs.outcomes.identity().segment_bytes;
-        let usher = Usher::new(id, Arc::clone(&layout), routing, domains, guard, limits, segment_bytes);
+        let mut usher = Usher::new(id, Arc::clone(&layout), routing, domains, guard, limits, segment_bytes);
+        usher.logic = in_force;
         assert_eq!(usher.seats.len(), shards.len(), "core {id} has other shards than the layout gives it");
         let executed = shards.iter().all(|shard| shard.executed() == tip.slot);
         assert!(executed, "core {id} has shards that do not stand at slot {}", tip.slot);
@@ -171,7 +179,8 @@ impl Core {
                 .for_each(|shard| shard.rehearse(fault));
         }
         let control = control.map(|control| {
-            let ControlStart { docket, start, coordinator, times, seed, clock_skew_ns, leases } = control;
+            let ControlStart { docket, start, coordinator, times, seed, clock_skew_ns, leases, logic } =
+                control;
             let replay =
                 Replay::through(start.accepted.last().map_or(Slot::ZERO, |(last, _)| last.manifest.slot));
             Control::new(ControlParts {
@@ -181,6 +190,7 @@ impl Core {
                 coordinator: Coordinator::new(coordinator, &greeting),
                 election: Election::new(times, seed, alone),
                 lease: Lease::new(leases, docket.lease_ns, docket.replicas),
+                logic: Logic::new(logic, in_force),
                 replay,
                 mark,
                 accepts,
@@ -434,6 +444,9 @@ impl Core {
             CoreMessage::StripeStored(id) => self.docket().handle_stripe_stored(id),
             CoreMessage::WantStripe { id, from } => self.take_want(id, from),
             CoreMessage::Chosen { ordered, stripes, digests, checkpoint, mark } => {
+                for ControlEvent::SwitchLogic(version) in &ordered.manifest.controls {
+                    self.usher.logic.set(*version);
+                }
                 self.take_chosen(ordered, stripes, &digests, checkpoint, mark);
             }
             CoreMessage::Checkpoint(report) => self.take_report(report),

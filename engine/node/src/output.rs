@@ -7,7 +7,7 @@ use assize_consensus::Alarm;
 use assize_shards::StateDigest;
 use assize_wal::{Operation, Quarantine};
 use assize_wire::message::Refused;
-use assize_wire::{CoreId, Hash, LogId, ReplicaId, ShardId, Slot};
+use assize_wire::{CoreId, Hash, LogId, LogicVersion, ReplicaId, ShardId, Slot};
 
 use crate::checkpoint::CheckpointEnd;
 use crate::divergence::DivergenceReport;
@@ -141,6 +141,14 @@ pub enum Output {
     StartAgain {
         /// Its slot.
         slot: Slot,
+    },
+    /// The control core: this slot switches a domain to logic that this replica's program does not have (R5). The cores
+    /// were told no slot above it, and the replica must stop; a program that has it goes on from there.
+    LogicMissing {
+        /// The slot that orders it.
+        slot: Slot,
+        /// What is missing.
+        logic: LogicVersion,
     },
     /// The control core: a checkpoint is active, or failed.
     Checkpoint(CheckpointEnd),

@@ -132,11 +132,12 @@ impl Core {
 
     fn handle_federation_event(&mut self, event: FederationEvent) {
         let notice = match event {
-            FederationEvent::Connected { peer, lane, failure_domain } => {
+            FederationEvent::Connected { peer, lane, failure_domain, logic } => {
                 match lane {
                     Lane::Control => {
                         self.docket().handle_connected(peer);
                         self.control().coordinator.handle_connected(peer);
+                        self.control().logic.handle_connected(peer, logic);
                         self.take_failure_domain(peer, failure_domain);
                     }
                     Lane::Shard(shard) => {
@@ -152,6 +153,7 @@ impl Core {
                     self.docket().handle_disconnected(peer);
                     self.control().clocks.forget(peer);
                     self.control().coordinator.handle_disconnected(peer);
+                    self.control().logic.handle_disconnected(peer);
                 }
                 PeerNotice::Disconnected { peer, lane, why }
             }

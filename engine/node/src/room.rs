@@ -10,7 +10,7 @@
 
 use assize_wal::{BLOCK_BYTES, BlockBuffer, Log};
 use assize_wire::accept::ACCEPT_HEADER_BYTES;
-use assize_wire::manifest::{MANIFEST_HEADER_BYTES, MANIFEST_STRIPE_BYTES};
+use assize_wire::manifest::{MANIFEST_CONTROLS_BYTES_MAX, MANIFEST_HEADER_BYTES, MANIFEST_STRIPE_BYTES};
 
 use crate::limits::{
     OUTCOME_BYTES_MAX, OUTCOME_CHUNK_BYTES, RECORD_OVERHEAD_BYTES, SLOT_BLOCKS, SPARE_BLOCKS,
@@ -237,9 +237,11 @@ pub(crate) fn stripe_events_max(segment_bytes: u64) -> u32 {
 
 const SPARE_BYTES: u64 = SPARE_BLOCKS * BLOCK_BYTES as u64;
 
-/// Both copies of the largest accept record: one that names a stripe of every shard.
+/// Both copies of the largest accept record: one that names a stripe of every shard, and all the control
+/// events that there may be.
 fn accept_record_bytes(shards: u16) -> u64 {
-    let manifest = MANIFEST_HEADER_BYTES + usize::from(shards) * MANIFEST_STRIPE_BYTES;
+    let stripes = usize::from(shards) * MANIFEST_STRIPE_BYTES;
+    let manifest = MANIFEST_HEADER_BYTES + stripes + MANIFEST_CONTROLS_BYTES_MAX;
     2 * BlockBuffer::record_bytes(ACCEPT_HEADER_BYTES + manifest) as u64
 }
 

@@ -13,7 +13,7 @@ use assize_node::boot::{ReadError, docket_start, restore_shard};
 use assize_node::federation::FederationConfig;
 use assize_node::{
     ControlStart, CoordinatorStart, Core, CoreConfig, CoreMessage, CoreStart, ElectionTimes, Greeting,
-    Layout, LeaseUse, UsherLimits,
+    Layout, LeaseUse, LogicStart, UsherLimits,
 };
 use assize_shards::{Rehearsal, Shard, ShardConfig};
 use assize_wal::recovery::Recovered;
@@ -23,6 +23,7 @@ use assize_wire::{CoreId, LogId, ShardId};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::guard::CatchUnwind;
+use super::logic::Logic;
 use super::shared::SharedDirectory;
 use crate::config::{Agreed, Config, Idle};
 use crate::reactor::{self, DISK_TAG, Dialed, Dialer, Failure, IdlePolicy, Listener};
@@ -114,12 +115,15 @@ pub(super) struct CorePlan {
     pub(super) federation: FederationConfig,
     /// A fault that is to be committed.
     pub(super) rehearsal: Option<Rehearsal>,
+    /// What evaluates.
+    pub(super) logic: Logic,
 }
 
 impl CorePlan {
     fn build(self) -> Result<Core, ReadError> {
         let CorePlan { id, owned, config, agreed, layout, domains, greeting, federation, rehearsal, .. } =
             self;
+        let Logic { in_force: logic, wanted } = self.logic;
         let (recovered, mut directory) = (self.recovered, self.directory);
         let identity = log_identity(&self.superblock);
         let quarantine = self.superblock.quarantine;
@@ -138,6 +142,7 @@ impl CorePlan {
                     warden_capacity: u32::try_from(agreed.warden_capacity).unwrap_or(u32::MAX),
                     entity_capacity: u32::try_from(agreed.entity_capacity).unwrap_or(u32::MAX),
                     copies: agreed.copies,
+                    logic,
                 };
                 let (domains, guard) = (Arc::clone(&domains), Arc::clone(&guard));
                 let checkpoint = recovered.checkpoint.as_ref();
@@ -162,6 +167,7 @@ impl CorePlan {
                     reads: config.federation.leases,
                     clock_rate_error_ppm: agreed.clock_rate_error_ppm_max,
                 },
+                logic: LogicStart { registered: domains.versions().collect(), wanted },
                 coordinator: CoordinatorStart {
                     superblock: self.superblock,
                     checkpoint_bytes: config.log.checkpoint_bytes,
@@ -190,6 +196,7 @@ impl CorePlan {
             federation,
             quarantine,
             rehearsal,
+            logic,
         }))
     }
 }

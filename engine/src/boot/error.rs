@@ -31,10 +31,10 @@ pub enum BootError {
     NobodyToRebuildFrom(PathBuf),
     /// Its superblock cannot be used.
     Superblock(PathBuf, SuperblockError),
-    /// It was formatted for domains that this program does not have.
+    /// The cluster is at domains, or at versions of their logic, that this program does not have; or has fewer domains.
     Domains {
-        /// What was agreed at `format`.
-        agreed: String,
+        /// What evaluates from the checkpoint on.
+        needed: String,
         /// What this program has.
         registered: String,
     },
@@ -110,10 +110,10 @@ impl fmt::Display for BootError {
                 path.display()
             ),
             BootError::Superblock(path, error) => write!(f, "{}: {error}", path.display()),
-            BootError::Domains { agreed, registered } => write!(
+            BootError::Domains { needed, registered } => write!(
                 f,
-                "the data directory was formatted for {agreed}, this program has {registered}: start the program \
-                 that it was formatted with"
+                "the data directory needs {needed}, this program has {registered}: start a program with these domains, \
+                 these versions among them"
             ),
             BootError::Recovery(error) => error.fmt(f),
             BootError::Device(error) => error.fmt(f),

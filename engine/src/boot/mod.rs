@@ -16,6 +16,7 @@ mod core_thread;
 mod error;
 mod format;
 mod guard;
+mod logic;
 mod peers;
 mod rebuild;
 mod replay;
@@ -31,10 +32,11 @@ use assize_domain::DomainRegistry;
 
 use crate::config::DomainVersion;
 
-/// The domains that this program was started with, as they are agreed.
+/// The domains that this program was started with, each in its newest version: what a new cluster agrees on.
 pub(crate) fn domain_versions(domains: &DomainRegistry) -> Vec<DomainVersion> {
-    domains
-        .iter()
+    let newest = domains.newest();
+    let newest = newest.iter().filter_map(|logic| domains.get(logic));
+    newest
         .map(|domain| DomainVersion {
             id: domain.id(),
             version: domain.version(),

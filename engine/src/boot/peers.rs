@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use assize_domain::DomainRegistry;
 use assize_node::Layout;
 use assize_node::federation::{FederationConfig, Secret};
 use assize_wal::superblock::Superblock;
@@ -53,7 +54,8 @@ impl Peers {
         layout: &Arc<Layout>,
         agreed: &Agreed,
         superblock: &Superblock,
-        failure_domain: &str,
+        config: &Config,
+        registry: &DomainRegistry,
     ) -> FederationConfig {
         let layout = Arc::clone(layout);
         let Some(Drawn { secret, entropy }) = &self.0 else {
@@ -70,8 +72,9 @@ impl Peers {
                 replicas: agreed.replicas,
                 shards: agreed.shard_count,
                 agreed: agreed.hash(),
-                failure_domain: PeerIdentity::failure_domain_of(failure_domain),
+                failure_domain: PeerIdentity::failure_domain_of(&config.failure_domain_name()),
                 domains: domains.join(", "),
+                logic: registry.versions().collect(),
             },
             incarnation: superblock.incarnation,
             secret: secret.clone(),

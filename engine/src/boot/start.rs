@@ -16,11 +16,12 @@ use assize_wal::superblock::{FoundSuperblock, Superblock, SuperblockError, Super
 use assize_wire::{CoreId, ShardId, Slot};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::BootError;
 use super::core_thread::{CorePlan, CoreThread, log_identity};
+use super::logic::{self, Logic};
 use super::peers::Peers;
 use super::replay::{ReplayPlan, Replayer};
 use super::shared::SharedDirectory;
-use super::{BootError, domain_versions};
 use crate::config::{Address, Agreed, Config, ConfigFile};
 use crate::doctor;
 use crate::reactor::{DialEnd, Dialer, Listener, Mailbox, Notice, mailbox};
@@ -117,12 +118,16 @@ pub fn start_on(
         Formatted::Corrupt(error) => return Err(refuse(error)),
     };
     let agreed = Agreed::decode(&found.superblock.parameters).map_err(BootError::Agreed)?;
-    check(file, &found.superblock, &agreed, &domains)?;
+    check(file, &found.superblock, &agreed)?;
+    let wanted = logic::wanted(file, &domains)?;
     let peers = Peers::read(file, &agreed)?;
 
     let repair = peers_of(agreed.replicas.into());
     let recovered = recover(&mut directory, &found.superblock, &mut AcceptRead::parse, repair)
         .map_err(BootError::Recovery)?;
+    let in_force = logic::in_force(&agreed, &recovered);
+    logic::check(&agreed, in_force, &domains)?;
+    let logic = Logic { in_force, wanted };
     for log in recovered.logs.iter().filter(|log| log.records > 0) {
         tracing::info!(log = log.log.0, records = log.records, end = log.end.offset, decision = ?log.decision, "log read");
     }
@@ -133,7 +138,8 @@ pub fn start_on(
     let superblock = begin(&directory, found, &recovered, config)?;
     let mut config = config.clone();
     config.limits.connections_max = connections_max(&config, &agreed, &host.open_files);
-    run(&config, agreed, peers, Arc::new(domains), directory, recovered, superblock, device, rehearsal)
+    let domains = Arc::new(domains);
+    run(&config, agreed, peers, domains, directory, recovered, superblock, device, rehearsal, logic)
 }
 
 /// Names what is damaged: it is repaired from the peers, but the disk wants looking at.
@@ -180,12 +186,7 @@ fn connections_max(config: &Config, agreed: &Agreed, open_files: &doctor::Limit)
     allowed
 }
 
-fn check(
-    file: &ConfigFile,
-    superblock: &Superblock,
-    agreed: &Agreed,
-    domains: &DomainRegistry,
-) -> Result<(), BootError> {
+fn check(file: &ConfigFile, superblock: &Superblock, agreed: &Agreed) -> Result<(), BootError> {
     file.validate(&doctor::allowed_cpus(), Some(agreed))?;
     let refuse = |key, found: String, accepted: String| {
         Err(BootError::Config(file.source.refuse(key, found, accepted)))
@@ -197,13 +198,6 @@ fn check(
     if superblock.segment_bytes != file.config.log.segment_bytes {
         let accepted = format!("{} bytes, as the data directory was formatted", superblock.segment_bytes);
         return refuse("log.segment_bytes", file.config.log.segment_bytes.to_string(), accepted);
-    }
-    let registered = domain_versions(domains);
-    if registered != agreed.domains {
-        let list = |versions: &[crate::config::DomainVersion]| {
-            versions.iter().map(|v| format!("{} v{}", v.name, v.version)).collect::<Vec<_>>().join(", ")
-        };
-        return Err(BootError::Domains { agreed: list(&agreed.domains), registered: list(&registered) });
     }
     Ok(())
 }
@@ -253,6 +247,7 @@ fn run(
     superblock: Superblock,
     device: &DeviceOptions,
     rehearsal: Option<Rehearsal>,
+    logic: Logic,
 ) -> Result<Replica, BootError> {
     let (cores, cpus, control) = core_map(config);
     let layout = Arc::new(Layout::new(&cores, control));
@@ -303,8 +298,9 @@ fn run(
             recovered: Arc::clone(&recovered),
             directory: directory.clone(),
             superblock: superblock.clone(),
-            federation: peers.of_core(id, &layout, &agreed, &superblock, &config.failure_domain_name()),
+            federation: peers.of_core(id, &layout, &agreed, &superblock, config, &domains),
             rehearsal,
+            logic,
         };
         let thread = CoreThread {
             cpu: config.cores.pin.then(|| cpus[index]),

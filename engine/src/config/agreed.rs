@@ -17,7 +17,8 @@
 //! | 4 × 6 | largest payload (bytes), entities of an event, events of a stripe, window, capacity window, zero |
 //! | each domain: 2, 2, 2, n | id, version, length n of the name, the name in UTF-8 |
 
-use assize_wire::{ClusterId, DomainId, Hash, limits};
+use assize_wire::limits::{self, DOMAINS_MAX};
+use assize_wire::{ClusterId, DomainId, Hash, LogicVersion, LogicVersions};
 use std::fmt;
 
 const MAGIC: [u8; 4] = *b"AGRE";
@@ -67,7 +68,7 @@ pub struct Agreed {
     pub routing_seed: u64,
     /// Key of the hash that tells one event body from another under the same key.
     pub body_seed: u64,
-    /// The logic version of each domain, ascending by id.
+    /// The logic version of each domain with which the cluster began, ascending by id. It may have switched since (R5).
     pub domains: Vec<DomainVersion>,
 }
 
@@ -313,7 +314,17 @@ impl Agreed {
         warnings
     }
 
+    /// What evaluates the first slot.
+    #[must_use]
+    pub fn logic(&self) -> LogicVersions {
+        let logic = |domain: &DomainVersion| LogicVersion { domain: domain.id, version: domain.version };
+        self.domains.iter().map(logic).collect()
+    }
+
     fn check_domains(&self) -> Result<(), AgreedError> {
+        if self.domains.len() > DOMAINS_MAX {
+            return Err(refused("domains", self.domains.len(), &format!("{DOMAINS_MAX} at most")));
+        }
         for pair in self.domains.windows(2) {
             if pair[0].id >= pair[1].id {
                 let found = format!("{} before {}", pair[0].id, pair[1].id);

@@ -32,6 +32,7 @@ pub use units::{UnitError, bytes, count, duration_ns, show_bytes, show_duration_
 use assize_node::UsherLimits;
 use assize_wire::ids::{CoreId, ReplicaId, ShardId};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -99,6 +100,8 @@ pub struct Config {
     pub logging: Logging,
     /// Faults on purpose.
     pub rehearsal: Rehearsal,
+    /// By domain: the version of its logic that the cluster is to switch to, once every replica has it (rule R5).
+    pub logic: BTreeMap<String, u16>,
 }
 
 impl Config {
@@ -131,6 +134,7 @@ impl Default for Config {
             log: Log::default(),
             logging: Logging::default(),
             rehearsal: Rehearsal::default(),
+            logic: BTreeMap::new(),
         }
     }
 }

@@ -23,7 +23,7 @@ use assize_node::{CheckpointEnd, Core, CoreMessage, Now, Output, PeerNotice};
 use assize_shards::StateDigest;
 use assize_wal::{LogFailure, Quarantine};
 use assize_wire::message::Refused;
-use assize_wire::{CoreId, Hash, LogId, ShardId, Slot};
+use assize_wire::{CoreId, Hash, LogId, LogicVersion, ShardId, Slot};
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::logging::RateLimited;
@@ -45,6 +45,8 @@ pub enum Notice {
     Replayed(Slot),
     /// The control core: a checkpoint of a peer is active, and the replica is to start again from it.
     StartAgain(Slot),
+    /// The control core: this slot switches to logic that the program lacks, and the replica is to stop.
+    LogicMissing(Slot, LogicVersion),
     /// The control core: a checkpoint is active, or failed.
     Checkpoint(CheckpointEnd),
     /// A connection to a peer.
@@ -304,6 +306,9 @@ impl Reactor {
                         slot = slot.0,
                         "what is missing here is gone from the logs of all peers: taking over a checkpoint of one"
                     );
+                }
+                Output::LogicMissing { slot, logic } => {
+                    drop(self.notices.send(Notice::LogicMissing(slot, logic)))
                 }
                 Output::StartAgain { slot } => drop(self.notices.send(Notice::StartAgain(slot))),
                 Output::CheckpointReported { slot, digest } => {

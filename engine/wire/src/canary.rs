@@ -66,6 +66,8 @@ pub enum Canary {
     KeysGivenUp = 57,
     /// C7: a checkpoint becomes active that no other replica reported.
     ActivateUncompared = 58,
+    /// L6, R5: a start from a checkpoint evaluates with the logic that the cluster began with.
+    LogicNotRestored = 59,
     /// C1: a stripe is published with one equal digest too few.
     CopyTooFew = 60,
     /// R2: a new leader admits events and reads before it has executed what it took over.
@@ -146,6 +148,7 @@ impl Canary {
         Canary::OutcomesGivenUp,
         Canary::KeysGivenUp,
         Canary::ActivateUncompared,
+        Canary::LogicNotRestored,
         Canary::CopyTooFew,
         Canary::ServeUnready,
         Canary::ReadUnconfirmed,

@@ -20,6 +20,7 @@
 //! | 40..48 | number of the key that was the next one at the flagged slot before this one |
 //! | 48..80 | digest of the entities |
 //! | 80..112 | digest of the live keys from that number on |
+//! | 112..152 | the versions of the domains' logic: how many (2), 0 (6), of each domain 2, version 2; then 0 |
 //!
 //! A head holds nothing that two replicas which executed the same log may have differently, so the checkpoint's digest
 //! over all heads is what they compare (C7). Which keys are digested follows from the log, too: one replica may lack a
@@ -30,7 +31,8 @@ use core::fmt;
 use zerocopy::little_endian::{U16, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::{DomainId, EntityId, Hash, ShardId, Slot, StreamTime};
+use crate::logic::RawLogic;
+use crate::{DomainId, EntityId, Hash, LogicVersions, ShardId, Slot, StreamTime};
 
 /// A shard's part of a checkpoint, but for the entities and keys themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub struct PartHead {
     pub entities_digest: SumDigest,
     /// Of the live keys from `keys_digested_from` on: older ones were compared before.
     pub keys_digest: SumDigest,
+    /// What evaluates from the next slot on (R5).
+    pub logic: LogicVersions,
 }
 
 impl PartHead {
@@ -70,6 +74,7 @@ impl PartHead {
             keys_digested_from: 0,
             entities_digest: SumDigest::EMPTY,
             keys_digest: SumDigest::EMPTY,
+            logic: LogicVersions::NONE,
         }
     }
 
@@ -87,6 +92,7 @@ impl PartHead {
             keys_digested_from: self.keys_digested_from.into(),
             entities_digest: self.entities_digest.to_bytes(),
             keys_digest: self.keys_digest.to_bytes(),
+            logic: self.logic.to_raw(),
         };
         let mut bytes = [0; PART_HEAD_BYTES];
         bytes.copy_from_slice(raw.as_bytes());
@@ -101,7 +107,9 @@ impl PartHead {
         let raw = RawHead::ref_from_bytes(bytes);
         let raw = raw.ok().filter(|raw| raw.zero == [0; 5] && raw.keys_from.get() <= raw.keys_next.get());
         let raw = raw.filter(|raw| raw.keys_digested_from.get() <= raw.keys_next.get());
-        let raw = raw.ok_or(CheckpointError::Head { bytes: bytes.len() })?;
+        let error = CheckpointError::Head { bytes: bytes.len() };
+        let raw = raw.ok_or(error)?;
+        let logic = LogicVersions::from_raw(&raw.logic).ok_or(error)?;
         Ok(PartHead {
             slot: Slot(raw.slot.get()),
             shard: ShardId(raw.shard.get()),
@@ -112,6 +120,7 @@ impl PartHead {
             keys_digested_from: raw.keys_digested_from.get(),
             entities_digest: SumDigest::from_bytes(&raw.entities_digest),
             keys_digest: SumDigest::from_bytes(&raw.keys_digest),
+            logic,
         })
     }
 }
@@ -252,6 +261,7 @@ struct RawHead {
     keys_digested_from: U64,
     entities_digest: [u8; 32],
     keys_digest: [u8; 32],
+    logic: RawLogic,
 }
 
 /// Bytes of a head.
@@ -263,11 +273,12 @@ pub const ENTITY_HEAD_BYTES: usize = 19;
 /// Bytes of a key.
 pub const SAVED_KEY_BYTES: usize = 56;
 
-const _: () = assert!(PART_HEAD_BYTES == 112, "the table above is the layout");
+const _: () = assert!(PART_HEAD_BYTES == 152, "the table above is the layout");
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LogicVersion;
     use alloc::vec::Vec;
 
     fn head() -> PartHead {
@@ -283,6 +294,7 @@ mod tests {
             keys_digested_from: 6,
             entities_digest: digest,
             keys_digest: SumDigest::EMPTY,
+            logic: [LogicVersion { domain: DomainId(4), version: 2 }].into_iter().collect(),
         }
     }
 

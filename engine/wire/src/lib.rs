@@ -13,10 +13,12 @@ extern crate std;
 pub mod accept;
 pub mod canary;
 pub mod checkpoint;
+pub mod control;
 pub mod event;
 pub mod frame;
 pub mod ids;
 pub mod limits;
+pub mod logic;
 pub mod manifest;
 pub mod message;
 pub mod outcome;
@@ -25,7 +27,9 @@ pub mod published;
 pub mod routing;
 pub mod stripe;
 
+pub use control::Control;
 pub use ids::{
     Ballot, ClusterId, CoreId, DomainId, EntityId, EventKey, Hash, Incarnation, LogId, Position, ReplicaId,
     ShardId, Slot, StreamTime, StripeId,
 };
+pub use logic::{LogicVersion, LogicVersions};

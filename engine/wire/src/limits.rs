@@ -3,6 +3,9 @@
 /// Shards that a cluster may have: a stripe's homes are a mask of 64 bits.
 pub const SHARDS_MAX: usize = 64;
 
+/// Domains of a cluster, and control events of one manifest.
+pub const DOMAINS_MAX: usize = 8;
+
 /// Entities that one event may touch (X6).
 pub const EVENT_ENTITIES_MAX: usize = 16;
 
@@ -34,13 +37,16 @@ pub const FRAME_PAYLOAD_BYTES_MAX: usize = 4 << 20;
 pub const PEER_PAYLOAD_BYTES_MAX: usize = (4 << 20) + 16;
 
 /// Payload bytes of a frame between replicas that have not proved themselves to each other, and of any short one.
-pub const PEER_HANDSHAKE_BYTES_MAX: usize = 512;
+pub const PEER_HANDSHAKE_BYTES_MAX: usize = 640;
 
 /// Bytes of the text that names the domains in a handshake, cut there.
 pub const PEER_DOMAINS_BYTES_MAX: usize = 256;
 
 /// Bytes of the sentence with which a replica refuses another.
 pub const PEER_REFUSED_TEXT_BYTES_MAX: usize = 384;
+
+/// Versions of domains' logic that a replica tells of in a handshake.
+pub const PEER_LOGIC_MAX: usize = 32;
 
 /// Slots that one message of the Docket holds.
 pub const PEER_SLOTS_MAX: usize = 512;

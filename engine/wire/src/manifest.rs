@@ -1,4 +1,5 @@
-//! The layout of a manifest, the value of one slot: a 64-byte header, then 64 bytes for each stripe it orders.
+//! The layout of a manifest, the value of one slot: a 64-byte header, then 64 bytes for each stripe it orders,
+//! then 16 bytes for each control event.
 //!
 //! The ballot is not part of it: a new leader re-proposes the same bytes. Manifests form a hash chain.
 
@@ -8,8 +9,9 @@ use core::fmt;
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::limits::{SHARDS_MAX, STRIPE_BYTES_MAX, STRIPE_EVENTS_MAX};
-use crate::{Hash, ShardId, Slot, StreamTime, StripeId};
+use crate::control::{CONTROL_BYTES, RawControl};
+use crate::limits::{DOMAINS_MAX, SHARDS_MAX, STRIPE_BYTES_MAX, STRIPE_EVENTS_MAX};
+use crate::{Control, Hash, ShardId, Slot, StreamTime, StripeId};
 
 /// One stripe as a manifest orders it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +39,8 @@ pub struct Manifest {
     pub checkpoint: bool,
     /// At most one a shard, by shard ascending: that is the order of evaluation.
     pub stripes: Vec<StripeRef>,
+    /// What else it orders, in this order; at most [`DOMAINS_MAX`]. Takes effect at the next slot (P12).
+    pub controls: Vec<Control>,
 }
 
 impl Manifest {
@@ -49,17 +53,22 @@ impl Manifest {
     /// How many bytes it takes.
     #[must_use]
     pub fn encoded_bytes(&self) -> usize {
-        MANIFEST_HEADER_BYTES + self.stripes.len() * MANIFEST_STRIPE_BYTES
+        MANIFEST_HEADER_BYTES
+            + self.stripes.len() * MANIFEST_STRIPE_BYTES
+            + self.controls.len() * CONTROL_BYTES
     }
 
     /// Its bytes.
     ///
     /// # Panics
-    /// When the stripes are not ascending by shard: the caller's own broken promise.
+    /// When the stripes are not ascending by shard, or there are too many control events: the caller's own broken
+    /// promise.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let ascending = self.stripes.windows(2).all(|pair| pair[0].id.shard < pair[1].id.shard);
         assert!(ascending, "stripes of {} are not ascending by shard: {:?}", self.slot, self.stripes);
+        let controls = self.controls.len();
+        assert!(controls <= DOMAINS_MAX, "{controls} control events in {}", self.slot);
         let header = ManifestHeader {
             magic: U32::new(MAGIC),
             version: U16::new(VERSION),
@@ -68,11 +77,10 @@ impl Manifest {
             time: U64::new(self.time.0),
             previous: self.previous.0,
             stripes: U16::new(self.stripes.len() as u16),
-            controls: U16::new(0),
-            controls_bytes: U32::new(0),
+            controls: U16::new(controls as u16),
+            zero: [0; 4],
         };
-        let mut bytes =
-            Vec::with_capacity(MANIFEST_HEADER_BYTES + self.stripes.len() * MANIFEST_STRIPE_BYTES);
+        let mut bytes = Vec::with_capacity(self.encoded_bytes());
         bytes.extend_from_slice(header.as_bytes());
         for stripe in &self.stripes {
             let entry = StripeEntry {
@@ -85,6 +93,9 @@ impl Manifest {
                 reserved_b: [0; 12],
             };
             bytes.extend_from_slice(entry.as_bytes());
+        }
+        for control in &self.controls {
+            bytes.extend_from_slice(control.to_raw().as_bytes());
         }
         bytes
     }
@@ -102,19 +113,20 @@ impl Manifest {
                 version: header.version.get(),
             });
         }
-        if header.flags.get() & !FLAG_CHECKPOINT != 0
-            || header.controls.get() != 0
-            || header.controls_bytes.get() != 0
-        {
-            return Err(ManifestError::UnknownContent { flags: header.flags.get() });
+        let unknown = ManifestError::UnknownContent { flags: header.flags.get() };
+        let count = usize::from(header.controls.get());
+        if header.flags.get() & !FLAG_CHECKPOINT != 0 || count > DOMAINS_MAX || header.zero != [0; 4] {
+            return Err(unknown);
         }
-        let entries = <[StripeEntry]>::ref_from_bytes(rest).map_err(|_| ManifestError::LengthMismatch {
+        let length = ManifestError::LengthMismatch {
             bytes: bytes.len(),
             stripes: header.stripes.get(),
-        })?;
-        if entries.len() != header.stripes.get() as usize {
-            return Err(ManifestError::LengthMismatch { bytes: bytes.len(), stripes: header.stripes.get() });
-        }
+            controls: count,
+        };
+        let (entries, rest) = <[StripeEntry]>::ref_from_prefix_with_elems(rest, header.stripes.get().into())
+            .map_err(|_| length)?;
+        let controls = <[RawControl]>::ref_from_bytes_with_elems(rest, count).map_err(|_| length)?;
+        let controls: Option<Vec<Control>> = controls.iter().map(Control::from_raw).collect();
         let mut stripes = Vec::with_capacity(entries.len());
         let mut above = None;
         for entry in entries {
@@ -141,6 +153,7 @@ impl Manifest {
             previous: Hash(header.previous),
             checkpoint: header.flags.get() & FLAG_CHECKPOINT != 0,
             stripes,
+            controls: controls.ok_or(unknown)?,
         })
     }
 }
@@ -174,12 +187,14 @@ pub enum ManifestError {
         /// Flags found.
         flags: u16,
     },
-    /// The bytes are not as long as the number of stripes makes them.
+    /// The bytes are not as long as the number of stripes and control events makes them.
     LengthMismatch {
         /// Bytes that are there.
         bytes: usize,
         /// Stripes that the header names.
         stripes: u16,
+        /// Control events that it names.
+        controls: usize,
     },
     /// A stripe out of order or out of range.
     BadStripe {
@@ -200,9 +215,10 @@ impl fmt::Display for ManifestError {
             ManifestError::UnknownContent { flags } => {
                 write!(f, "a manifest with flags {flags:04x} or control events, unknown to version {VERSION}")
             }
-            ManifestError::LengthMismatch { bytes, stripes } => {
-                write!(f, "a manifest of {bytes} bytes cannot hold the {stripes} stripes it names")
-            }
+            ManifestError::LengthMismatch { bytes, stripes, controls } => write!(
+                f,
+                "a manifest of {bytes} bytes cannot hold the {stripes} stripes and {controls} control events it names"
+            ),
             ManifestError::BadStripe { shard } => {
                 write!(f, "the manifest's stripe of shard {shard} is out of order or out of range")
             }
@@ -223,7 +239,7 @@ struct ManifestHeader {
     previous: [u8; 32],
     stripes: U16,
     controls: U16,
-    controls_bytes: U32,
+    zero: [u8; 4],
 }
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -243,6 +259,10 @@ pub const MANIFEST_HEADER_BYTES: usize = size_of::<ManifestHeader>();
 
 /// Bytes of each stripe that a manifest names.
 pub const MANIFEST_STRIPE_BYTES: usize = size_of::<StripeEntry>();
+
+/// Bytes of all the control events that a manifest may have.
+pub const MANIFEST_CONTROLS_BYTES_MAX: usize = DOMAINS_MAX * CONTROL_BYTES;
+
 const MAGIC: u32 = u32::from_le_bytes(*b"MNFT");
 const VERSION: u16 = 1;
 const FLAG_CHECKPOINT: u16 = 1;
@@ -254,6 +274,7 @@ mod tests {
     use alloc::vec;
 
     use super::*;
+    use crate::{DomainId, LogicVersion};
 
     fn manifest() -> Manifest {
         let entry = |shard: u16| StripeRef {
@@ -268,6 +289,7 @@ mod tests {
             previous: Hash([8; 32]),
             checkpoint: true,
             stripes: vec![entry(0), entry(2)],
+            controls: vec![Control::SwitchLogic(LogicVersion { domain: DomainId(4), version: 2 })],
         }
     }
 

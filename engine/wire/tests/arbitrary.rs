@@ -84,6 +84,7 @@ fn seeds() -> Vec<Vec<u8>> {
         time: StreamTime(9),
         previous: Hash::of(b"previous"),
         checkpoint: false,
+        controls: Vec::new(),
         stripes: vec![StripeRef {
             id: StripeId { shard: ShardId(1), hash: Hash::of(&stripe) },
             home_mask: 3,

@@ -141,7 +141,15 @@ fn manifest() -> Vec<u8> {
     };
     let stripes = vec![entry(0), entry(2)];
     let previous = Hash::of(b"previous");
-    Manifest { slot: Slot(4), time: StreamTime(9), previous, checkpoint: false, stripes }.encode()
+    Manifest {
+        slot: Slot(4),
+        time: StreamTime(9),
+        previous,
+        checkpoint: false,
+        controls: Vec::new(),
+        stripes,
+    }
+    .encode()
 }
 
 fn outcomes() -> Vec<u8> {

@@ -14,7 +14,8 @@ use assize_wire::peer::{
     PeerParsed, PeerProof, PeerRedirect, PeerRefusal, PeerRefused, PeerWelcome, Promised, write_peer_frame,
 };
 use assize_wire::{
-    Ballot, ClusterId, CoreId, Hash, Incarnation, ReplicaId, ShardId, Slot, StreamTime, StripeId,
+    Ballot, ClusterId, CoreId, DomainId, Hash, Incarnation, LogicVersion, ReplicaId, ShardId, Slot,
+    StreamTime, StripeId,
 };
 
 fn parse(bytes: &[u8]) -> Result<PeerParsed<'_>, PeerFrameError> {
@@ -40,6 +41,7 @@ fn ordered(slot: u64) -> Arc<Ordered> {
         time: StreamTime(77),
         previous: Hash([8; 32]),
         checkpoint: slot.is_multiple_of(2),
+        controls: Vec::new(),
         stripes: vec![entry(0), entry(2)],
     };
     let hash = Hash::of(&manifest.encode());
@@ -133,6 +135,10 @@ fn identity() -> PeerIdentity {
         agreed: Hash([5; 32]),
         failure_domain: PeerIdentity::failure_domain_of("rack 7"),
         domains: "inventory v1".into(),
+        logic: vec![
+            LogicVersion { domain: DomainId(1), version: 1 },
+            LogicVersion { domain: DomainId(1), version: 2 },
+        ],
     }
 }
 

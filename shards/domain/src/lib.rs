@@ -14,7 +14,7 @@ mod states;
 
 pub use assize_wire::event::Event;
 pub use assize_wire::limits::{ENTITY_STATE_BYTES_MAX, EVENT_ENTITIES_MAX, RESPONSE_BYTES_MAX};
-pub use assize_wire::{DomainId, EntityId, StreamTime};
+pub use assize_wire::{DomainId, EntityId, LogicVersion, LogicVersions, StreamTime};
 pub use registry::{DomainRegistry, RegistryError};
 pub use states::{CALLS_MAX, Cell, Entities, Response, States};
 
@@ -26,8 +26,15 @@ pub trait Domain: Send + Sync + 'static {
     /// Its name, for people.
     fn name(&self) -> &'static str;
 
-    /// The version of its logic. Agreed: every replica runs the same one at every slot (R5).
+    /// The version of its logic. Agreed: every replica runs the same one at every slot (R5). A running cluster is
+    /// brought to a new one by a program that has both, registered side by side under the same id and name.
     fn version(&self) -> u16;
+
+    /// Whether it reads events of this version. Clients go on sending the form that they know while a cluster moves to
+    /// new logic, so new logic should read what the one before it did. An event that it does not read is `invalid`.
+    fn reads(&self, version: u16) -> bool {
+        version == self.version()
+    }
 
     /// The most bytes that a state of one of its entities takes, at most [`ENTITY_STATE_BYTES_MAX`].
     fn state_bytes_max(&self) -> usize;
@@ -81,7 +88,7 @@ pub const ENGINE_REASONS: u16 = 0xff00;
 pub enum EngineReason {
     /// Its bytes in the stripe cannot be read (D4).
     Unreadable = 0xff00,
-    /// No such domain is registered.
+    /// The cluster has no such domain, or its logic does not read events of this version.
     UnknownDomain = 0xff01,
     /// It names no entity or one of them twice, or too many.
     BadEntities = 0xff02,

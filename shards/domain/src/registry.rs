@@ -4,15 +4,17 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-use assize_wire::DomainId;
-use assize_wire::limits::ENTITY_STATE_BYTES_MAX;
+use assize_wire::limits::{DOMAINS_MAX, ENTITY_STATE_BYTES_MAX, PEER_LOGIC_MAX};
+use assize_wire::{DomainId, LogicVersion, LogicVersions};
 
 use crate::Domain;
 
-/// Every domain of a replica, by id ascending.
+/// Every version of every domain's logic that a replica has. More than one of a domain is needed while a running
+/// cluster switches from one to the other (R5).
 #[derive(Default)]
 pub struct DomainRegistry {
-    domains: Vec<Box<dyn Domain>>,
+    /// By domain and version ascending.
+    domains: Vec<(LogicVersion, Box<dyn Domain>)>,
 }
 
 impl DomainRegistry {
@@ -22,37 +24,57 @@ impl DomainRegistry {
         DomainRegistry::default()
     }
 
-    /// Adds a domain.
+    /// Adds a version of a domain's logic.
     ///
     /// # Errors
-    /// [`RegistryError`] when its id is taken or its states are too large.
+    /// [`RegistryError`] when it is there, its id is taken by a domain of another name, or its states are too large.
     pub fn register(&mut self, domain: impl Domain) -> Result<(), RegistryError> {
-        let id = domain.id();
+        let logic = LogicVersion { domain: domain.id(), version: domain.version() };
         if domain.state_bytes_max() > ENTITY_STATE_BYTES_MAX {
             return Err(RegistryError::StateTooLarge {
                 domain: domain.name(),
                 bytes: domain.state_bytes_max(),
             });
         }
-        match self.domains.binary_search_by_key(&id, |known| known.id()) {
-            Ok(at) => Err(RegistryError::IdTaken { id, by: self.domains[at].name() }),
+        let other = self.iter().find(|known| known.id() == logic.domain && known.name() != domain.name());
+        if let Some(other) = other {
+            return Err(RegistryError::IdTaken { id: logic.domain, by: other.name() });
+        }
+        let newest = self.newest();
+        let one_more = newest.get(logic.domain).is_none() && newest.iter().count() == DOMAINS_MAX;
+        if one_more || self.domains.len() == PEER_LOGIC_MAX {
+            return Err(RegistryError::TooMany);
+        }
+        match self.domains.binary_search_by_key(&logic, |(known, _)| *known) {
+            Ok(_) => Err(RegistryError::VersionTwice { domain: domain.name(), version: logic.version }),
             Err(at) => {
-                self.domains.insert(at, Box::new(domain));
+                self.domains.insert(at, (logic, Box::new(domain)));
                 Ok(())
             }
         }
     }
 
-    /// The domain with this id.
+    /// A version of a domain's logic.
     #[must_use]
-    pub fn get(&self, id: DomainId) -> Option<&dyn Domain> {
+    pub fn get(&self, logic: LogicVersion) -> Option<&dyn Domain> {
         // A handful of domains: a linear look is faster than a search.
-        self.domains.iter().find(|domain| domain.id() == id).map(Box::as_ref)
+        self.domains.iter().find(|(known, _)| *known == logic).map(|(_, domain)| domain.as_ref())
     }
 
-    /// All of them, by id ascending.
+    /// All of them, by domain and version ascending.
     pub fn iter(&self) -> impl Iterator<Item = &dyn Domain> {
-        self.domains.iter().map(Box::as_ref)
+        self.domains.iter().map(|(_, domain)| domain.as_ref())
+    }
+
+    /// What they are.
+    pub fn versions(&self) -> impl Iterator<Item = LogicVersion> + '_ {
+        self.domains.iter().map(|(logic, _)| *logic)
+    }
+
+    /// The highest version of each domain: what a new cluster begins with.
+    #[must_use]
+    pub fn newest(&self) -> LogicVersions {
+        self.versions().collect()
     }
 
     /// The most state bytes that any of them needs.
@@ -80,6 +102,15 @@ pub enum RegistryError {
         /// Who has it.
         by: &'static str,
     },
+    /// This version of it is there.
+    VersionTwice {
+        /// Its name.
+        domain: &'static str,
+        /// The version.
+        version: u16,
+    },
+    /// There are [`DOMAINS_MAX`] domains already, or [`PEER_LOGIC_MAX`] versions of them.
+    TooMany,
     /// Its states are over the limit.
     StateTooLarge {
         /// Its name.
@@ -93,6 +124,12 @@ impl fmt::Display for RegistryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RegistryError::IdTaken { id, by } => write!(f, "domain id {id} is taken by '{by}'"),
+            RegistryError::VersionTwice { domain, version } => {
+                write!(f, "version {version} of domain '{domain}' is registered twice")
+            }
+            RegistryError::TooMany => {
+                write!(f, "more than {DOMAINS_MAX} domains, or than {PEER_LOGIC_MAX} versions of them")
+            }
             RegistryError::StateTooLarge { domain, bytes } => write!(
                 f,
                 "domain '{domain}' asks for states of {bytes} bytes; the limit is {ENTITY_STATE_BYTES_MAX}"

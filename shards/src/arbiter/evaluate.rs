@@ -16,7 +16,7 @@ use assize_domain::{Cell, Domain, ENGINE_REASONS, EngineReason, Event, Response,
 use assize_wire::canary::{self, Canary};
 use assize_wire::limits::EVENT_ENTITIES_MAX;
 use assize_wire::outcome::{OUTCOME_HEADER_BYTES, Outcome, Status};
-use assize_wire::{EntityId, EventKey, Hash};
+use assize_wire::{EntityId, EventKey, Hash, LogicVersions};
 
 use super::pieces::Ending;
 use super::plan::Step;
@@ -61,6 +61,7 @@ struct Bench<'a> {
     rules: &'a Rules,
     ordered: &'a OrderedSlot,
     bytes: &'a [u8],
+    logic: &'a LogicVersions,
     ids: &'a [EntityId],
     refs: &'a [EntityRef],
     loans: &'a mut Loans,
@@ -88,9 +89,9 @@ impl Arbiter {
         warden: &mut Warden,
         stock: Stock<'_>,
     ) -> Executed {
-        let Plan { ordered, bytes, steps, ids, refs, loans, .. } = plan;
+        let Plan { ordered, bytes, logic, steps, ids, refs, loans, .. } = plan;
         let bytes: &[u8] = (**bytes).as_ref();
-        let mut bench = Bench { rules, ordered, bytes, ids, refs, loans, stock };
+        let mut bench = Bench { rules, ordered, bytes, logic, ids, refs, loans, stock };
         self.compose(rules, ordered, bytes, steps, warden, |arbiter, index, out| {
             arbiter.run_event(&mut bench, &steps[index as usize], index, out)
         })
@@ -98,9 +99,9 @@ impl Arbiter {
 
     /// Runs one event whose entities are all here, and keeps its piece.
     pub(crate) fn run(&mut self, rules: &Rules, plan: &mut Plan, event: u32, stock: Stock<'_>) {
-        let Plan { ordered, bytes, steps, ids, refs, loans, pieces, .. } = plan;
+        let Plan { ordered, bytes, logic, steps, ids, refs, loans, pieces, .. } = plan;
         let bytes: &[u8] = (**bytes).as_ref();
-        let mut bench = Bench { rules, ordered, bytes, ids, refs, loans, stock };
+        let mut bench = Bench { rules, ordered, bytes, logic, ids, refs, loans, stock };
         let ending = self.run_event(&mut bench, &steps[event as usize], event, pieces.bytes_mut());
         pieces.keep(event, ending);
     }
@@ -216,7 +217,7 @@ impl Arbiter {
 
     /// Calls the domain. What it changed is in `cells`.
     fn evaluate(&mut self, bench: &Bench<'_>, event: &Event<'_>, refs: &[EntityRef]) -> (Status, u16) {
-        let domain = bench.rules.domains.get(event.domain()).expect("it was found before");
+        let domain = bench.rules.domain(bench.logic, event.domain()).expect("it was found before");
         let cells = &mut self.cells[..refs.len()];
         for (cell, entity) in cells.iter_mut().zip(refs) {
             cell.load(state_of(*entity, bench.stock.entities, bench.loans));

@@ -11,7 +11,7 @@ use assize_domain::{EVENT_ENTITIES_MAX, EngineReason, Entities as EntityList, Ev
 use assize_wire::canary::{self, Canary};
 use assize_wire::routing::body_hash;
 use assize_wire::stripe::{STRIPE_HEADER_BYTES, Stripe};
-use assize_wire::{DomainId, ShardId};
+use assize_wire::{DomainId, LogicVersions, ShardId};
 
 use super::plan::Step;
 use super::{Decision, EntityRef, Plan, Rules};
@@ -127,7 +127,7 @@ impl Rules {
         mask: u64,
     ) -> Step {
         let mut homes = [ShardId(0); EVENT_ENTITIES_MAX];
-        let named = self.name_entities(&read.event, entities, &mut homes, mask);
+        let named = self.name_entities(&read.event, &plan.logic, entities, &mut homes, mask);
         if let Err(Unnamed::Invalid(reason)) = named {
             step.decision = Decision::Invalid(reason);
             return step;
@@ -159,15 +159,15 @@ impl Rules {
     fn name_entities(
         &self,
         event: &Event<'_>,
+        logic: &LogicVersions,
         entities: &mut EntityList,
         homes: &mut [ShardId; EVENT_ENTITIES_MAX],
         mask: u64,
     ) -> Result<(), Unnamed> {
         let invalid = |reason: EngineReason| Unnamed::Invalid(reason as u16);
         let domain = self
-            .domains
-            .get(event.domain())
-            .filter(|domain| domain.version() == event.version())
+            .domain(logic, event.domain())
+            .filter(|domain| domain.reads(event.version()))
             .ok_or(invalid(EngineReason::UnknownDomain))?;
         entities.clear();
         let mut named = Ok(());

@@ -22,9 +22,9 @@ pub(crate) use plan::{EntityRef, Plan, Step};
 
 use alloc::sync::Arc;
 
-use assize_domain::DomainRegistry;
-use assize_wire::ShardId;
+use assize_domain::{Domain, DomainRegistry};
 use assize_wire::routing::Routing;
+use assize_wire::{DomainId, LogicVersion, LogicVersions, ShardId};
 
 /// Catches panics of a domain; the shell has it, because catching needs `std` (D4).
 pub trait PanicGuard: Send + Sync {
@@ -41,4 +41,17 @@ pub(crate) struct Rules {
     pub(crate) guard: Arc<dyn PanicGuard>,
     /// Whether what each event came to is kept, for a peer that differs (C6).
     pub(crate) keeps_pieces: bool,
+}
+
+impl Rules {
+    /// What evaluates a domain's events. None for a domain that the cluster does not have.
+    fn domain(&self, logic: &LogicVersions, domain: DomainId) -> Option<&dyn Domain> {
+        let logic = LogicVersion { domain, version: logic.get(domain)? };
+        let found = self.domains.get(logic);
+        assert!(
+            found.is_some(),
+            "a slot is to be evaluated by {logic}, which this program does not have (R5)"
+        );
+        found
+    }
 }

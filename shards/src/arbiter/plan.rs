@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use assize_wire::{DomainId, EntityId, Slot};
+use assize_wire::{DomainId, EntityId, LogicVersions, Slot};
 
 use super::Loans;
 use super::pieces::Pieces;
@@ -16,6 +16,8 @@ use crate::warden::Seen;
 pub(crate) struct Plan {
     pub(crate) ordered: Arc<OrderedSlot>,
     pub(crate) bytes: StripeBytes,
+    /// What evaluates it, whatever is in force when that is done (P12).
+    pub(crate) logic: LogicVersions,
     pub(crate) steps: Vec<Step>,
     /// The entities of the events to be evaluated, one after the other.
     pub(crate) ids: Vec<EntityId>,
@@ -88,10 +90,16 @@ impl EntityRef {
 }
 
 impl Plan {
-    pub(crate) fn new(ordered: Arc<OrderedSlot>, bytes: StripeBytes, loans: Loans) -> Plan {
+    pub(crate) fn new(
+        ordered: Arc<OrderedSlot>,
+        bytes: StripeBytes,
+        logic: LogicVersions,
+        loans: Loans,
+    ) -> Plan {
         Plan {
             ordered,
             bytes,
+            logic,
             steps: Vec::new(),
             ids: Vec::new(),
             refs: Vec::new(),
@@ -113,9 +121,10 @@ impl Plan {
     }
 
     /// Forgets the last stripe, for the next one.
-    pub(crate) fn reset(&mut self, ordered: Arc<OrderedSlot>, bytes: StripeBytes) {
+    pub(crate) fn reset(&mut self, ordered: Arc<OrderedSlot>, bytes: StripeBytes, logic: LogicVersions) {
         self.ordered = ordered;
         self.bytes = bytes;
+        self.logic = logic;
         self.steps.clear();
         self.ids.clear();
         self.refs.clear();

@@ -16,7 +16,7 @@ pub use restore::{RestoreError, ShardRestore};
 use alloc::vec::Vec;
 
 use assize_wire::checkpoint::{ENTITY_HEAD_BYTES, PartHead, SAVED_KEY_BYTES, SavedEntity, SumDigest};
-use assize_wire::{ShardId, Slot, StreamTime};
+use assize_wire::{LogicVersions, ShardId, Slot, StreamTime};
 
 use crate::Shard;
 use crate::limits::{
@@ -66,6 +66,8 @@ pub(crate) struct Taking {
     slot: Slot,
     /// Of its keys.
     keys: KeyNumbers,
+    /// What evaluates the slot after it.
+    logic: LogicVersions,
     /// Room in the slots above and the number of entities, once the slot is finished.
     finished: Option<(u8, u64)>,
     records: u64,
@@ -135,6 +137,7 @@ impl Shard {
             keys_digested_from,
             entities_digest: taking.entities_digest,
             keys_digest: taking.keys_digest,
+            logic: taking.logic,
         };
         out.extend_from_slice(&head.encode());
         CheckpointStep::Record(PartRecord::Head { head, records: taking.records })
@@ -186,6 +189,7 @@ impl Shard {
         self.taking = Some(Taking {
             slot,
             keys,
+            logic: self.logic,
             finished: None,
             records: 0,
             entities: 0,

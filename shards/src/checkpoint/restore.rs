@@ -37,6 +37,9 @@ impl ShardRestore {
             let room = head.rooms >> above & 1 == 1 || canary::armed(Canary::RoomNotRestored);
             shard.room[((head.slot.0 + 1 + above) % WINDOW_SLOTS_MAX) as usize] = room;
         }
+        if !canary::armed(Canary::LogicNotRestored) {
+            shard.logic = head.logic;
+        }
         ShardRestore { shard, head, entities: 0, digest: SumDigest::EMPTY }
     }
 

@@ -1,12 +1,19 @@
 //! A domain for tests: accounts, transfers, and everything that a domain can do wrong.
 
 use assize_domain::{Cell, Domain, DomainId, Entities, EntityId, Event, InvalidEvent, Response, States};
-use assize_domain::{StreamTime, Verdict};
+use assize_domain::{LogicVersion, StreamTime, Verdict};
 
-pub struct Bank;
+/// In a version of its logic: [`VERSION`], or [`NEXT_VERSION`], which spreads twice as much and reads events of both.
+pub struct Bank(pub u16);
 
 pub const BANK: DomainId = DomainId(7);
 pub const VERSION: u16 = 3;
+pub const NEXT_VERSION: u16 = 4;
+/// A version of its logic.
+pub fn bank_logic(version: u16) -> LogicVersion {
+    LogicVersion { domain: BANK, version }
+}
+
 pub const STATE_BYTES_MAX: usize = 24;
 
 /// What an event does; the number is the payload's first byte.
@@ -19,7 +26,7 @@ pub enum Op {
     Transfer,
     /// Removes the account.
     Close,
-    /// Adds 1 to each account, creating it.
+    /// Adds 1 to each account, or 2, creating it.
     Spread,
     /// Changes the state, then panics.
     Panic,
@@ -108,7 +115,11 @@ impl Domain for Bank {
     }
 
     fn version(&self) -> u16 {
-        VERSION
+        self.0
+    }
+
+    fn reads(&self, version: u16) -> bool {
+        (VERSION..=self.0).contains(&version)
     }
 
     fn state_bytes_max(&self) -> usize {
@@ -165,7 +176,7 @@ impl Domain for Bank {
             Op::Spread => {
                 for at in 0..states.len() {
                     let balance = balance(states.get(at)).unwrap_or(0);
-                    put(states, at, balance + 1);
+                    put(states, at, balance + if self.0 == VERSION { 1 } else { 2 });
                 }
             }
             Op::Panic => {

@@ -8,10 +8,10 @@ use assize_wire::manifest::{Manifest, StripeRef};
 use assize_wire::routing::Routing;
 use assize_wire::stripe::StripeHead;
 use assize_wire::{
-    Ballot, DomainId, EntityId, EventKey, Hash, ReplicaId, ShardId, Slot, StreamTime, StripeId,
+    Ballot, Control, DomainId, EntityId, EventKey, Hash, ReplicaId, ShardId, Slot, StreamTime, StripeId,
 };
 
-use super::bank::{BANK, OPS, Op, VERSION, payload};
+use super::bank::{BANK, NEXT_VERSION, OPS, Op, VERSION, bank_logic, payload};
 
 /// What is agreed in a test.
 #[derive(Clone, Copy, Debug)]
@@ -71,11 +71,13 @@ pub struct Drafts {
     pub time: u64,
     /// By shard: events and what to do to the mask.
     pub stripes: Vec<Option<(Vec<Draft>, u64, u64)>>,
+    /// The version of the bank's logic that it switches to (R5).
+    pub switch: Option<u16>,
 }
 
 impl Drafts {
     pub fn new(time: u64, shards: u16) -> Drafts {
-        Drafts { time, stripes: (0..shards).map(|_| None).collect() }
+        Drafts { time, stripes: (0..shards).map(|_| None).collect(), switch: None }
     }
 
     /// Events of one shard's stripe.
@@ -126,6 +128,11 @@ impl Drafts {
             time: StreamTime(self.time),
             previous: log.last().map_or(Hash::ZERO, |slot| slot.ordered.hash),
             checkpoint: false,
+            controls: self
+                .switch
+                .map(|version| Control::SwitchLogic(bank_logic(version)))
+                .into_iter()
+                .collect(),
             stripes: refs,
         };
         let hash = Hash::of(&manifest.encode());
@@ -159,7 +166,13 @@ impl Dice {
 /// A log of every kind of event, some of its masks and bytes spoiled.
 pub fn random(dice: &mut Dice, agreed: &Agreed, slots: u64) -> Vec<LogSlot> {
     let mut log = Vec::new();
+    // Most logs switch, in the midst of everything; a switch to what is in force is one as well.
+    let mut switches = dice.below(3);
     for mut drafts in random_drafts(dice, agreed, slots) {
+        if switches > 0 && dice.once_in(slots.div_ceil(3)) {
+            switches -= 1;
+            drafts.switch = Some(NEXT_VERSION);
+        }
         for stripe in drafts.stripes.iter_mut().flatten() {
             if dice.once_in(3) {
                 stripe.1 = dice.below(1 << 16);

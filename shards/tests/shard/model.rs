@@ -6,7 +6,7 @@ use assize_domain::{Domain, EngineReason, Entities, Event, Response, States, Ver
 use assize_shards::PanicGuard;
 use assize_wire::outcome::{Outcome, Status};
 use assize_wire::stripe::Stripe;
-use assize_wire::{EntityId, EventKey, Hash, ShardId, Slot, StreamTime};
+use assize_wire::{Control, EntityId, EventKey, Hash, ShardId, Slot, StreamTime};
 
 use super::bank::{BANK, Bank, STATE_BYTES_MAX, VERSION, cell};
 use super::log::{Agreed, LogSlot};
@@ -26,6 +26,8 @@ pub struct Model {
     /// Entities after each (slot, shard).
     pub snapshots: Vec<(Slot, BTreeMap<u128, Vec<u8>>)>,
     pub statuses: BTreeSet<(Status, u16)>,
+    /// What evaluates the next slot (R5).
+    pub logic: u16,
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +76,7 @@ impl Model {
             stripes: Vec::new(),
             snapshots: vec![(Slot::ZERO, BTreeMap::new())],
             statuses: BTreeSet::new(),
+            logic: VERSION,
         };
         for slot in log {
             for stripe in &slot.ordered.manifest.stripes {
@@ -81,6 +84,9 @@ impl Model {
                 let bytes = slot.stripes[usize::from(shard.0)].as_ref().unwrap();
                 model.run_stripe(slot, shard, bytes, stripe.home_mask, stripe.events);
                 model.snapshots.push((slot.ordered.manifest.slot, model.entities.clone()));
+            }
+            for Control::SwitchLogic(to) in &slot.ordered.manifest.controls {
+                model.logic = to.version;
             }
             let counts = (0..shards).map(|home| {
                 let at_home = model.entities.keys().filter(|id| model.home(**id) == home);
@@ -173,12 +179,12 @@ impl Model {
         index: u32,
     ) -> Ended {
         let invalid = |reason: EngineReason| Ended::unchanged(Status::Invalid, reason as u16);
-        if event.domain() != BANK || event.version() != VERSION {
+        if event.domain() != BANK || !(VERSION..=self.logic).contains(&event.version()) {
             return invalid(EngineReason::UnknownDomain);
         }
         let mut entities = Entities::new();
         let mut named = Ok(());
-        let completed = Guard.run(&mut || named = Bank.entities(event, &mut entities));
+        let completed = Guard.run(&mut || named = Bank(self.logic).entities(event, &mut entities));
         if completed {
             if let Err(error) = named {
                 return Ended::unchanged(Status::Invalid, error.reason);
@@ -221,7 +227,8 @@ impl Model {
         let mut response = Response::new();
         let mut verdict = None;
         let completed = Guard.run(&mut || {
-            verdict = Some(Bank.evaluate(event, now, &mut States::new(&mut cells), &mut response));
+            verdict =
+                Some(Bank(self.logic).evaluate(event, now, &mut States::new(&mut cells), &mut response));
         });
         let response = response.as_slice().to_vec();
         match verdict.filter(|_| completed) {

@@ -11,7 +11,7 @@ use assize_shards::{
 };
 use assize_wire::{EntityId, ReplicaId, ShardId, Slot, StreamTime};
 
-use super::bank::{BANK, Bank};
+use super::bank::{BANK, Bank, NEXT_VERSION, VERSION, bank_logic};
 use super::log::{Agreed, Dice, LogSlot};
 use super::messages::Messages;
 
@@ -89,7 +89,9 @@ impl Replica {
         mut shard: impl FnMut(ShardConfig, Arc<DomainRegistry>, Arc<dyn PanicGuard>) -> Shard,
     ) -> Replica {
         let mut domains = DomainRegistry::new();
-        domains.register(Bank).unwrap();
+        for version in [VERSION, NEXT_VERSION] {
+            domains.register(Bank(version)).unwrap();
+        }
         let domains = Arc::new(domains);
         let count = usize::from(agreed.routing.shards);
         let shards = (0..agreed.routing.shards).map(|number| {
@@ -103,6 +105,7 @@ impl Replica {
                 entity_capacity: agreed.entities,
                 replicas: 1,
                 copies: 1,
+                logic: [bank_logic(VERSION)].into_iter().collect(),
             };
             shard(config, domains.clone(), Arc::new(Guard))
         });

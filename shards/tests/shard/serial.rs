@@ -11,9 +11,9 @@ use super::regroup;
 use super::schedule::{self, Seen};
 use super::seeds::for_each_seed;
 
-// UnreadableInvalid, OutsideMaskInvalid, OnlyValidEventsApply, ClaimsSent, TurnOpened, StripeOpened, EntityTaken,
-// GrantSent, EventRuns, EntityReturned, TurnOver, OutcomeAssembled, StripeAssembled, ReadAnswered, NeverLentTwice,
-// SerialPerEntity, NoDeadlock.
+// UnreadableInvalid, LogicSwitched, OutsideMaskInvalid, OnlyValidEventsApply, ClaimsSent, TurnOpened, StripeOpened,
+// EntityTaken, GrantSent, EventRuns, EntityReturned, TurnOver, OutcomeAssembled, StripeAssembled, ReadAnswered,
+// NeverLentTwice, SerialPerEntity, NoDeadlock.
 #[test]
 fn d1_x1_x2_x4_w1_d4_d5_any_schedule_gives_the_serial_result() {
     let seen = Mutex::new(Seen::default());

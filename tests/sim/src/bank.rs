@@ -4,13 +4,16 @@ use assize_domain::{
     Domain, DomainId, Entities, EntityId, Event, InvalidEvent, Response, States, StreamTime, Verdict,
 };
 
-/// Accounts.
-pub struct Bank;
+/// Accounts, in a version of their logic: [`VERSION`], or [`NEXT_VERSION`], which ends the response to what it applied
+/// with a byte of its own.
+pub struct Bank(pub u16);
 
 /// Its id.
 pub const BANK: DomainId = DomainId(3);
-/// Its version.
+/// The version of its events, and of the logic with which a cluster begins.
 pub const VERSION: u16 = 1;
+/// The logic that a cluster may switch to (R5).
+pub const NEXT_VERSION: u16 = 2;
 /// Why a transfer is rejected: there is not enough.
 pub const INSUFFICIENT: u16 = 9;
 /// Why a closing is rejected: there is no such account.
@@ -114,7 +117,11 @@ impl Domain for Bank {
     }
 
     fn version(&self) -> u16 {
-        VERSION
+        self.0
+    }
+
+    fn reads(&self, version: u16) -> bool {
+        version == VERSION
     }
 
     fn state_bytes_max(&self) -> usize {
@@ -168,6 +175,9 @@ impl Domain for Bank {
             Op::PanicLate { .. } | Op::PanicEarly { .. } => panic!("bank: evaluated"),
         };
         response.extend_from_slice(&vec![extra; usize::from(extra)]);
+        if self.0 == NEXT_VERSION {
+            response.extend_from_slice(&[0xee]);
+        }
         Verdict::Applied
     }
 

@@ -9,9 +9,9 @@ use assize_domain::EngineReason;
 use assize_wire::event::Event;
 use assize_wire::outcome::{Outcome, Status};
 use assize_wire::stripe::Stripe;
-use assize_wire::{EntityId, EventKey, Hash, Position, ShardId, Slot};
+use assize_wire::{Control, EntityId, EventKey, Hash, Position, ShardId, Slot};
 
-use crate::bank::{BANK, INSUFFICIENT, NO_ACCOUNT, Op, UNREADABLE, VERSION};
+use crate::bank::{BANK, INSUFFICIENT, NEXT_VERSION, NO_ACCOUNT, Op, UNREADABLE, VERSION};
 use crate::left::LoggedSlot;
 use crate::shape::Agreed;
 
@@ -60,6 +60,8 @@ pub struct Model {
     pub snapshots: BTreeMap<Slot, Vec<Snapshot>>,
     /// The last slot that ran.
     pub through: Slot,
+    /// What evaluates the next slot (R5).
+    pub logic: u16,
     /// What was paid in, less what was taken out by closing.
     pub deposited: i128,
     /// The hash and the stream time of the last slot.
@@ -106,6 +108,7 @@ impl Model {
             ran: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             through: Slot::ZERO,
+            logic: VERSION,
             deposited: 0,
             tip: (Hash::ZERO, 0),
             warden: (0..shards).map(|_| Warden::default()).collect(),
@@ -149,8 +152,9 @@ impl Model {
         assert_eq!(manifest.slot, self.through.next(), "a gap in the log");
         assert_eq!(manifest.previous, previous, "the log is no chain");
         assert!(manifest.time.0 >= time, "stream time moved back at slot {}", manifest.slot);
-        // A slot that orders nothing is there for a checkpoint.
-        assert!(!manifest.stripes.is_empty() || manifest.checkpoint, "slot {} is for nothing", manifest.slot);
+        // A slot without events is there for a checkpoint or for control events.
+        let ordered = !manifest.stripes.is_empty() || !manifest.controls.is_empty();
+        assert!(ordered || manifest.checkpoint, "slot {} is for nothing", manifest.slot);
         assert_eq!(manifest.stripes.len(), slot.stripes.len());
         self.tip = (Hash::of(&manifest.encode()), manifest.time.0);
         assert_eq!(slot.ordered.hash, self.tip.0, "the hash of slot {} is another", manifest.slot);
@@ -161,6 +165,10 @@ impl Model {
         }
         if slot.stripes.is_empty() {
             self.snapshot(manifest.slot, ShardId(0));
+        }
+        for Control::SwitchLogic(to) in &manifest.controls {
+            assert!(to.domain == BANK && to.version > self.logic, "slot {} switches to {to}", manifest.slot);
+            self.logic = to.version;
         }
         self.through = manifest.slot;
         self.counts.push_back(self.at_home.clone());
@@ -311,6 +319,9 @@ impl Model {
             }
         };
         response.extend(std::iter::repeat_n(extra, usize::from(extra)));
+        if self.logic == NEXT_VERSION {
+            response.push(0xee);
+        }
         // D5: what counts is how many there were a window of slots ago.
         let counts = &self.counts[0];
         let no_room = changes.iter().any(|(account, state)| {

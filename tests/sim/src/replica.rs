@@ -78,6 +78,8 @@ pub struct Seen {
     pub quarantines: u64,
     /// Times that it said that too few failure domains are left.
     pub failure_domains_shared: u64,
+    /// Times that it stopped for want of the logic that the cluster switched to.
+    pub logic_missing: u64,
     /// Times that a peer was found to have computed something else.
     pub peers_diverged: u64,
     /// Times that a clock was contradicted by a majority.
@@ -453,6 +455,12 @@ impl Replica {
                     self.start_again = true;
                     self.seen.taken_over += 1;
                     self.for_peers.checkpoints.push((slot, None));
+                }
+                Output::LogicMissing { slot, .. } => {
+                    trace!("replica {} lacks what slot {slot} switches to", self.shape.replica);
+                    self.seen.logic_missing += 1;
+                    self.shape.has_next_logic = true;
+                    self.stop();
                 }
                 Output::OutcomesFull { log, slot, .. } => {
                     panic!("[outputs] no room in log {log} for slot {slot}")

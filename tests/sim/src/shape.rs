@@ -8,7 +8,7 @@ use assize_node::boot::{docket_start, restore_shard};
 use assize_node::federation::{FederationConfig, Secret};
 use assize_node::{
     ControlStart, CoordinatorStart, Core, CoreConfig, CoreStart, ElectionTimes, Greeting, Layout, LeaseUse,
-    UsherLimits,
+    LogicStart, UsherLimits,
 };
 use assize_shards::{PanicGuard, Rehearsal, ShardConfig};
 use assize_wal::memory::{MemoryDevice, Random};
@@ -16,9 +16,9 @@ use assize_wal::recovery::Recovered;
 use assize_wal::{LogConfig, LogIdentity, Superblock};
 use assize_wire::peer::PeerIdentity;
 use assize_wire::routing::Routing;
-use assize_wire::{ClusterId, CoreId, Hash, LogId, ReplicaId, ShardId};
+use assize_wire::{ClusterId, CoreId, Hash, LogId, LogicVersion, LogicVersions, ReplicaId, ShardId};
 
-use crate::bank::Bank;
+use crate::bank::{BANK, Bank, NEXT_VERSION, VERSION};
 use crate::disk::Honesty;
 use crate::seeds::silently;
 
@@ -86,6 +86,8 @@ pub struct Shape {
     pub failure_domain: Option<u64>,
     /// A fault that it commits.
     pub rehearsal: Option<Rehearsal>,
+    /// Its program has the next version of the bank's logic, too, and its operator wants it (R5).
+    pub has_next_logic: bool,
 }
 
 /// What replicas agree on and evaluation can see (D2).
@@ -132,6 +134,7 @@ impl Shape {
             honesty: Honesty::Honest,
             failure_domain: None,
             rehearsal: None,
+            has_next_logic: false,
         }
     }
 
@@ -233,8 +236,15 @@ pub fn build_core(
     superblock: &Superblock,
     device: &mut MemoryDevice,
 ) -> Core {
+    let first: LogicVersions = [bank_logic(VERSION)].into_iter().collect();
+    let part = recovered.checkpoint.as_ref().and_then(|checkpoint| checkpoint.parts.first());
+    let logic = part.map_or(first, |part| part.head.logic);
     let mut domains = DomainRegistry::new();
-    domains.register(Bank).unwrap();
+    domains.register(Bank(VERSION)).unwrap();
+    // An operator whose program a checkpoint does not suit is told so, and starts another one.
+    if shape.has_next_logic || logic != first {
+        domains.register(Bank(NEXT_VERSION)).unwrap();
+    }
     let domains = Arc::new(domains);
     let layout = Arc::new(shape.layout());
     let id = CoreId(core as u16);
@@ -251,6 +261,7 @@ pub fn build_core(
             warden_capacity: shape.warden_capacity,
             entity_capacity: shape.entity_capacity,
             copies: shape.copies,
+            logic: first,
         };
         let (domains, guard) = (Arc::clone(&domains), Arc::new(Guard));
         restore_shard(device, shape.identity(LogId(0)), recovered.checkpoint.as_ref(), config, domains, guard)
@@ -293,19 +304,26 @@ pub fn build_core(
             seed: drawn(shape, superblock).next_u64(),
             clock_skew_ns: shape.clock_skew_ns,
             leases: shape.leases,
+            logic: LogicStart { registered: domains.versions().collect(), wanted: domains.newest() },
             coordinator: CoordinatorStart {
                 superblock: superblock.clone(),
                 checkpoint_bytes: shape.checkpoint_bytes,
                 cores: shape.cores(),
             },
         }),
+        federation: federation(shape, id, &layout, superblock, domains.versions().collect()),
         domains,
         guard: Arc::new(Guard),
-        federation: federation(shape, id, &layout, superblock),
+        logic,
         quarantine: superblock.quarantine,
         rehearsal: shape.rehearsal,
         layout,
     })
+}
+
+/// A version of the bank's logic.
+fn bank_logic(version: u16) -> LogicVersion {
+    LogicVersion { domain: BANK, version }
 }
 
 /// What a start draws its timeouts and nonces from.
@@ -319,6 +337,7 @@ fn federation(
     core: CoreId,
     layout: &Arc<Layout>,
     superblock: &Superblock,
+    logic: Vec<LogicVersion>,
 ) -> FederationConfig {
     if shape.replicas == 1 {
         return FederationConfig::alone(core, Arc::clone(layout), CLUSTER);
@@ -331,6 +350,7 @@ fn federation(
         agreed: Hash::ZERO,
         failure_domain: shape.failure_domain.unwrap_or(shape.replica.0.into()),
         domains: "bank".to_owned(),
+        logic,
     };
     let mut random = drawn(shape, superblock);
     let mut entropy = [0; 32];

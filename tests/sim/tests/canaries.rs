@@ -43,6 +43,7 @@ const CAUGHT: &[Row] = &[
 
 /// The same in a cluster.
 const CAUGHT_IN_A_CLUSTER: &[(Canary, &[&str])] = &[
+    (Canary::LogicNotRestored, &["outputs", "copies", "assertion"]),
     (Canary::ActivateUncompared, &["compared"]),
     (Canary::CopyTooFew, &["copies"]),
     (Canary::ServeUnready, &["reads", "linearizable", "assertion"]),

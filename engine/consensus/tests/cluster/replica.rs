@@ -343,7 +343,7 @@ impl Replica {
     }
 
     pub fn form(&mut self, flag: CheckpointFlag) -> bool {
-        self.docket.as_mut().is_some_and(|docket| docket.form(StreamTime(1), flag))
+        self.docket.as_mut().is_some_and(|docket| docket.form(StreamTime(1), flag, &[]))
     }
 
     /// A peer's stripe came.

@@ -185,7 +185,7 @@ impl Replica {
     /// A leader forms a slot; its ballot is the time, so that no two leaders form the same value.
     pub fn form(&mut self, sent: &mut Vec<Sent>) -> bool {
         let time = StreamTime(self.docket.ballot().to_raw());
-        let formed = self.docket.form(time, CheckpointFlag::Alone);
+        let formed = self.docket.form(time, CheckpointFlag::Alone, &[]);
         self.settle(sent);
         formed
     }

@@ -42,6 +42,7 @@ pub fn value(below: LogTip, tag: u64) -> Arc<Ordered> {
         time: below.time,
         previous: below.hash,
         checkpoint: false,
+        controls: Vec::new(),
         stripes: vec![stripe(0, tag)],
     };
     let hash = Hash::of(&manifest.encode());
@@ -192,7 +193,7 @@ impl Bench {
     }
 
     pub fn form(&mut self, time: u64) -> bool {
-        self.tell(|docket| docket.form(StreamTime(time), CheckpointFlag::Lowered))
+        self.tell(|docket| docket.form(StreamTime(time), CheckpointFlag::Lowered, &[]))
     }
 
     /// What was sent to this replica since the effects were last cleared.

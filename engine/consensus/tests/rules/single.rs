@@ -154,7 +154,7 @@ fn no_slot_is_formed_beyond_the_window() {
     assert!(!bench.form(9) && !bench.docket.room());
     bench.tell(|docket| docket.handle_published(Slot(1), ShardId(0)));
     assert!(bench.form(9));
-    let alone = bench.tell(|docket| docket.form(StreamTime(9), CheckpointFlag::Alone));
+    let alone = bench.tell(|docket| docket.form(StreamTime(9), CheckpointFlag::Alone, &[]));
     assert!(!alone, "while a manifest is written");
 }
 

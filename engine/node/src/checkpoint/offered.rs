@@ -211,7 +211,7 @@ impl Sending {
 mod tests {
     use assize_wal::{LogConfig, LogIdentity, LogStart};
     use assize_wire::checkpoint::SumDigest;
-    use assize_wire::{ClusterId, Incarnation};
+    use assize_wire::{ClusterId, Incarnation, LogicVersions};
 
     use super::*;
 
@@ -233,6 +233,7 @@ mod tests {
             keys_digested_from: 2,
             entities_digest: SumDigest::EMPTY,
             keys_digest: SumDigest::EMPTY,
+            logic: LogicVersions::NONE,
         };
         let part = OfferedPart { head, entities: Vec::from([at(segment)]), keys: Vec::new() };
         Offered::new(Slot(slot), StreamTime(5), Vec::from([part]))

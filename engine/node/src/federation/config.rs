@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 
 use assize_wire::peer::PeerIdentity;
@@ -39,6 +40,7 @@ impl FederationConfig {
             agreed: Hash::ZERO,
             failure_domain: 0,
             domains: String::new(),
+            logic: Vec::new(),
         };
         let (secret, entropy) = (Secret([0; 32]), [0; 32]);
         FederationConfig { core, layout, identity, incarnation: Incarnation(0), secret, entropy }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use assize_wal::BlockBuffer;
 use assize_wire::peer::{CheckpointTold, DocketMessage, Lane, PartItem, PeerRefused};
-use assize_wire::{Hash, ReplicaId, Slot};
+use assize_wire::{Hash, LogicVersion, ReplicaId, Slot};
 
 /// What happened between this replica and its peers, in the order in which it did.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub enum FederationEvent {
         lane: Lane,
         /// What it shares with others when it fails (C1).
         failure_domain: u64,
+        /// The versions of the domains' logic that its program has (R5).
+        logic: Vec<LogicVersion>,
     },
     /// A connected lane is gone, with whatever was on its way; it is made again without being asked.
     Disconnected {

@@ -93,7 +93,7 @@ impl Federation {
         }
         let proof = PeerProof::of_dialer(secret, hello, &welcome);
         self.links.write(id, PeerKind::Proof, |out| proof.encode(out), now);
-        self.establish(id, place, hello.incarnation, welcome.identity.failure_domain);
+        self.establish(id, place, hello.incarnation, &welcome.identity);
     }
 
     /// The second frame that the acceptor reads.
@@ -113,8 +113,7 @@ impl Federation {
         };
         match proof {
             Ok(proof) if proof.matches(&PeerProof::of_dialer(&self.config.secret.0, hello, welcome)) => {
-                let domain = hello.identity.failure_domain;
-                self.establish_newest(id, place, hello.incarnation, domain, now);
+                self.establish_newest(id, place, hello, now);
             }
             Ok(_) => {
                 let refused = wrong_secret(peer, self.config.identity.replica);
@@ -164,14 +163,8 @@ impl Federation {
     /// 1. The dialer's process dies; its connection lingers here.
     /// 2. It starts again and connects.
     /// 3. What the old one still had in flight must not count any more; least of all may the old one come back.
-    fn establish_newest(
-        &mut self,
-        id: LinkId,
-        place: usize,
-        incarnation: Incarnation,
-        domain: u64,
-        now: u64,
-    ) {
+    fn establish_newest(&mut self, id: LinkId, place: usize, hello: &PeerHello, now: u64) {
+        let incarnation = hello.incarnation;
         let order = self.links.get(id).map_or(0, |link| link.order);
         if let Some(other) = self.places.get(place).established {
             if other.made > (incarnation, order) {
@@ -181,10 +174,10 @@ impl Federation {
             self.detach(other.link, Loss::Replaced, now);
             self.links.give_up(other.link);
         }
-        self.establish(id, place, incarnation, domain);
+        self.establish(id, place, incarnation, &hello.identity);
     }
 
-    fn establish(&mut self, id: LinkId, place: usize, incarnation: Incarnation, failure_domain: u64) {
+    fn establish(&mut self, id: LinkId, place: usize, incarnation: Incarnation, identity: &PeerIdentity) {
         let Some(link) = self.links.get(id) else { return };
         link.stage = Stage::Established { place };
         let made = (incarnation, link.order);
@@ -192,7 +185,8 @@ impl Federation {
         of.connect(Established { link: id, made });
         let (peer, lane) = (of.peer, of.lane);
         self.told.forget(peer);
-        self.events.push_back(FederationEvent::Connected { peer, lane, failure_domain });
+        let (failure_domain, logic) = (identity.failure_domain, identity.logic.clone());
+        self.events.push_back(FederationEvent::Connected { peer, lane, failure_domain, logic });
     }
 
     fn judge_hello(&self, hello: &PeerHello) -> Result<(), PeerRefused> {

@@ -14,7 +14,7 @@ use assize_shards::PanicGuard;
 use assize_wal::BufferPool;
 use assize_wire::message::Welcome;
 use assize_wire::routing::Routing;
-use assize_wire::{Ballot, ClusterId, CoreId, ReplicaId, ShardId, StreamTime};
+use assize_wire::{Ballot, ClusterId, CoreId, LogicVersions, ReplicaId, ShardId, StreamTime};
 
 use crate::layout::Layout;
 use crate::message::CoreMessage;
@@ -92,6 +92,9 @@ pub(crate) struct Usher {
     layout: Arc<Layout>,
     routing: Routing,
     domains: Arc<DomainRegistry>,
+    /// What evaluates, as far as this core was told (R5). What is admitted may be evaluated by what comes next: then
+    /// that has the last word.
+    pub(crate) logic: LogicVersions,
     guard: Arc<dyn PanicGuard>,
     pub(crate) limits: UsherLimits,
     /// The ballot under which stripes are sealed; [`Ballot::NONE`] while this replica does not lead.
@@ -134,6 +137,7 @@ impl Usher {
             core,
             routing,
             domains,
+            logic: LogicVersions::NONE,
             guard,
             limits,
             ballot: Ballot::NONE,

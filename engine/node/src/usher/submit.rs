@@ -7,7 +7,7 @@ use assize_wire::event::Event;
 use assize_wire::frame::{FrameKind, FrameWriter};
 use assize_wire::message::{Answer, Answers, Refused, RefusedCode, Submit};
 use assize_wire::outcome::Status;
-use assize_wire::{Position, ShardId, StreamTime};
+use assize_wire::{LogicVersion, LogicVersions, Position, ShardId, StreamTime};
 
 use super::Usher;
 use crate::connections::{ConnectionId, ConnectionRef, Connections};
@@ -120,6 +120,7 @@ impl Usher {
             let batch = &mut self.batches[usize::from(shard.0)];
             if let Err(reason) = validate(
                 &self.domains,
+                &self.logic,
                 &*self.guard,
                 &self.limits,
                 &self.routing,
@@ -210,6 +211,7 @@ impl Usher {
 #[allow(clippy::too_many_arguments, reason = "parts of an Usher of which another is borrowed")]
 fn validate(
     domains: &assize_domain::DomainRegistry,
+    logic: &LogicVersions,
     guard: &dyn assize_shards::PanicGuard,
     limits: &super::UsherLimits,
     routing: &assize_wire::routing::Routing,
@@ -218,7 +220,10 @@ fn validate(
     full_mask: u64,
     mask: &mut u64,
 ) -> Result<(), u16> {
-    let domain = domains.get(event.domain()).ok_or(EngineReason::UnknownDomain as u16)?;
+    let domain = event.domain();
+    let version = logic.get(domain).ok_or(EngineReason::UnknownDomain as u16)?;
+    let logic = LogicVersion { domain, version };
+    let domain = domains.get(logic).ok_or(EngineReason::UnknownDomain as u16)?;
     entities.clear();
     let mut named = Ok(());
     let completed = guard.run(&mut || named = domain.entities(event, entities));

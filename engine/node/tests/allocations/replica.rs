@@ -10,7 +10,7 @@ use assize_node::boot::{begin_incarnation, docket_start, restore_shard};
 use assize_node::federation::FederationConfig;
 use assize_node::{
     ConnectionId, ControlStart, CoordinatorStart, Core, CoreConfig, CoreStart, ElectionTimes, Greeting,
-    Layout, LeaseUse, Now, Output, UsherLimits,
+    Layout, LeaseUse, LogicStart, Now, Output, UsherLimits,
 };
 use assize_shards::{PanicGuard, ShardConfig};
 use assize_wal::memory::{MemoryDevice, Random};
@@ -209,6 +209,7 @@ impl Replica {
             | Output::PeerStateDiverged { .. }
             | Output::TakingOver { .. }
             | Output::StartAgain { .. }
+            | Output::LogicMissing { .. }
             | Output::Quarantined(_) => panic!("it has no peers"),
             Output::Checkpoint(_) | Output::CheckpointReported { .. } | Output::Halted { .. } => {
                 panic!("nothing asked for it")
@@ -266,6 +267,7 @@ fn core(shape: Shape, routing: Routing, id: CoreId, recovered: &Recovered, super
             warden_capacity: 1 << 20,
             entity_capacity: 1 << 17,
             copies: 1,
+            logic: domains.newest(),
         };
         let (mut device, domains) = (MemoryDevice::new(0), Arc::clone(&domains));
         restore_shard(&mut device, identity, None, config, domains, Arc::new(Guard)).expect("an empty shard")
@@ -307,12 +309,14 @@ fn core(shape: Shape, routing: Routing, id: CoreId, recovered: &Recovered, super
             seed: 1,
             clock_skew_ns: 500_000_000,
             leases: LeaseUse { reads: true, clock_rate_error_ppm: 500 },
+            logic: LogicStart { registered: domains.versions().collect(), wanted: domains.newest() },
             coordinator: CoordinatorStart {
                 superblock: superblock.clone(),
                 checkpoint_bytes: u64::MAX,
                 cores: shape.cores.into(),
             },
         }),
+        logic: domains.newest(),
         domains,
         guard: Arc::new(Guard),
         federation: FederationConfig::alone(id, Arc::clone(&layout), CLUSTER),

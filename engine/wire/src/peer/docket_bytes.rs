@@ -11,7 +11,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::{Chosen, DocketMessage, PeerKind, PeerMessageError, Promised};
 use crate::limits::{PEER_SLOTS_MAX, SHARDS_MAX};
-use crate::manifest::{MANIFEST_HEADER_BYTES, Manifest, Ordered};
+use crate::manifest::{MANIFEST_CONTROLS_BYTES_MAX, MANIFEST_HEADER_BYTES, Manifest, Ordered};
 use crate::{Ballot, Hash, Slot};
 
 /// How many bytes a message takes.
@@ -346,7 +346,7 @@ struct EntryHeader {
 
 const HEADER_BYTES: usize = size_of::<DocketHeader>();
 const ENTRY_BYTES: usize = size_of::<EntryHeader>();
-const MANIFEST_BYTES_MAX: usize = MANIFEST_HEADER_BYTES + SHARDS_MAX * 64;
+const MANIFEST_BYTES_MAX: usize = MANIFEST_HEADER_BYTES + SHARDS_MAX * 64 + MANIFEST_CONTROLS_BYTES_MAX;
 const ENTRY_ACCEPTED: u16 = 1;
 const ENTRY_CHOSEN: u16 = 2;
 const ENTRY_DAMAGED: u16 = 3;

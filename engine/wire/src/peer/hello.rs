@@ -15,8 +15,8 @@ use zerocopy::little_endian::{U16, U32, U64, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::{PeerKind, PeerMessageError};
-use crate::limits::{PEER_DOMAINS_BYTES_MAX, SHARDS_MAX, padded};
-use crate::{ClusterId, Hash, Incarnation, ReplicaId, ShardId};
+use crate::limits::{PEER_DOMAINS_BYTES_MAX, PEER_LOGIC_MAX, SHARDS_MAX, padded};
+use crate::{ClusterId, DomainId, Hash, Incarnation, LogicVersion, ReplicaId, ShardId};
 
 /// One of the connections between two replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,8 +69,10 @@ pub struct PeerIdentity {
     pub agreed: Hash,
     /// What it shares with others when it fails, as [`PeerIdentity::failure_domain_of`] its name (C1).
     pub failure_domain: u64,
-    /// The domains and their versions, for people: compared by `agreed` only.
+    /// The domains and the versions with which the cluster was formatted, for people: compared by `agreed` only.
     pub domains: String,
+    /// The versions of the domains' logic that its program has, at most [`PEER_LOGIC_MAX`], ascending (R5). May differ.
+    pub logic: Vec<LogicVersion>,
 }
 
 /// `Hello`.
@@ -232,10 +234,18 @@ impl PeerIdentity {
             shards: U16::new(self.shards),
             domains_bytes: U32::new(domains.len() as u32),
             failure_domain: U64::new(self.failure_domain),
+            logic: U16::new(self.logic.len() as u16),
+            reserved: [0; 14],
         };
+        assert!(self.logic.len() <= PEER_LOGIC_MAX, "{} versions of domains are told", self.logic.len());
         out.extend_from_slice(header.as_bytes());
+        let from = out.len();
+        for version in &self.logic {
+            out.extend_from_slice(&version.domain.0.to_le_bytes());
+            out.extend_from_slice(&version.version.to_le_bytes());
+        }
         out.extend_from_slice(domains.as_bytes());
-        out.resize(out.len() + padded(domains.len()) - domains.len(), 0);
+        out.resize(from + padded(out.len() - from), 0);
     }
 
     fn parse(kind: PeerKind, payload: &[u8]) -> Result<PeerIdentity, PeerMessageError> {
@@ -245,8 +255,18 @@ impl PeerIdentity {
         if domains_bytes > PEER_DOMAINS_BYTES_MAX {
             return Err(PeerMessageError::BadCount { found: domains_bytes, max: PEER_DOMAINS_BYTES_MAX });
         }
-        if rest.len() != padded(domains_bytes) {
+        let versions = usize::from(header.logic.get());
+        if versions > PEER_LOGIC_MAX {
+            return Err(PeerMessageError::BadCount { found: versions, max: PEER_LOGIC_MAX });
+        }
+        if rest.len() != padded(versions * LOGIC_BYTES + domains_bytes) {
             return Err(length());
+        }
+        zero("reserved", &header.reserved)?;
+        let (logic, rest) = rest.split_at(versions * LOGIC_BYTES);
+        let logic: Vec<LogicVersion> = logic.chunks_exact(LOGIC_BYTES).map(logic_version).collect();
+        if !logic.is_sorted_by(|below, above| below < above) {
+            return Err(PeerMessageError::BadValue { field: "logic", found: header.logic.get().into() });
         }
         zero("padding", &rest[domains_bytes..])?;
         let domains = core::str::from_utf8(&rest[..domains_bytes])
@@ -258,6 +278,7 @@ impl PeerIdentity {
             shards: header.shards.get(),
             agreed: Hash(header.agreed),
             failure_domain: header.failure_domain.get(),
+            logic,
             domains: domains.into(),
         })
     }
@@ -300,15 +321,28 @@ struct IdentityHeader {
     shards: U16,
     domains_bytes: U32,
     failure_domain: U64,
+    logic: U16,
+    reserved: [u8; 14],
 }
+
+fn logic_version(bytes: &[u8]) -> LogicVersion {
+    let field = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+    LogicVersion { domain: DomainId(field(0)), version: field(2) }
+}
+
+/// Bytes of a version of a domain's logic.
+const LOGIC_BYTES: usize = 4;
 
 /// The control lane's number; a shard's lane has the shard's.
 const CONTROL_LANE: u16 = 0xffff;
 
 const _: () = assert!(size_of::<HelloHeader>() == 48 && size_of::<WelcomeHeader>() == 80);
-const _: () = assert!(size_of::<IdentityHeader>() == 64);
+const _: () = assert!(size_of::<IdentityHeader>() == 80);
 const _: () = assert!(
-    size_of::<WelcomeHeader>() + size_of::<IdentityHeader>() + PEER_DOMAINS_BYTES_MAX
+    size_of::<WelcomeHeader>()
+        + size_of::<IdentityHeader>()
+        + PEER_LOGIC_MAX * LOGIC_BYTES
+        + PEER_DOMAINS_BYTES_MAX
         <= crate::limits::PEER_HANDSHAKE_BYTES_MAX,
     "the longest handshake message fits its frame"
 );

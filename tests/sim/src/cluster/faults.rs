@@ -9,6 +9,8 @@
 //!   off by a tenth of the bound. One at a time, or two of five, may be
 //!   off by more: such a replica must not lead. With more of them the cluster may hold until they are right again,
 //!   which is not done here, since then nobody could say what time it is.
+//! * Any start may be one of a program with the next version of the domain's logic: whoever has it when all who are
+//!   there do switches to it, and who was away and lacks it stops, and comes back with it.
 //! * A minority of replicas, the same ones in a run, may find blocks of their logs of stripes and accepts damaged at a
 //!   start: they repair them from the others. Of all others what a device says is durable stays readable.
 
@@ -48,6 +50,8 @@ pub struct FaultHabits {
     pub skew_ns: u64,
     /// One in so many, a leader is deposed without knowing it.
     pub depose_one_in: u64,
+    /// How often a start is one of the program with the next version of the domain's logic, which it then keeps (R5).
+    pub upgrade_percent: u64,
 }
 
 impl FaultHabits {
@@ -66,6 +70,7 @@ impl FaultHabits {
         skew_one_in: 0,
         skew_ns: 1,
         depose_one_in: 0,
+        upgrade_percent: 0,
     };
 }
 
@@ -201,6 +206,14 @@ impl ClusterWorld {
                 self.damage(at);
                 self.start(at);
             }
+        }
+    }
+
+    /// Perhaps a replica starts with the next program.
+    pub(super) fn perhaps_upgrade(&mut self, at: usize) {
+        let percent = self.faults.habits.upgrade_percent;
+        if percent > 0 && self.faults.random.below(100) < percent {
+            self.cluster.replicas[at].shape.has_next_logic = true;
         }
     }
 

@@ -133,6 +133,7 @@ impl ClusterOptions {
         for shape in &mut options.shapes {
             shape.leases = LeaseUse { reads, clock_rate_error_ppm };
         }
+        options.faults.upgrade_percent = [0, 0, 40, 100][random.below(4) as usize];
         options
     }
 }
@@ -154,6 +155,7 @@ fn draw_faults(options: &mut ClusterOptions, random: &mut Random) {
         skew_one_in: some(random, [0, 0, 0, 1500]),
         skew_ns: some(random, [1_000_000, 20_000_000, 100_000_000, 5_000_000_000]),
         depose_one_in: 0,
+        upgrade_percent: 0,
     };
     options.of_replica.in_recovery_percent = some(random, [0, 0, 20, 40]);
     if random.below(8) == 0 {

@@ -5,6 +5,7 @@ use std::fmt;
 use super::options::ClusterOptions;
 use super::scenario;
 use super::world::ClusterWorld;
+use crate::bank::VERSION;
 use crate::runner::replay_line;
 use crate::seeds::caught;
 
@@ -71,6 +72,10 @@ pub struct Summary {
     pub taken_over: u64,
     /// How often a replica said that it is quarantined.
     pub quarantines: u64,
+    /// Runs in which the cluster switched to the next version of its domain's logic.
+    pub switched: u64,
+    /// Times that a replica stopped for want of it.
+    pub logic_missing: u64,
     /// Ballots under which anything was accepted.
     pub ballots: u64,
     /// Times that the network was parted.
@@ -136,6 +141,8 @@ impl Summary {
             downs: world.downs(),
             checkpoints: world.cluster.replicas.iter().map(|replica| replica.seen.checkpoints).sum(),
             taken_over: world.cluster.replicas.iter().map(|replica| replica.seen.taken_over).sum(),
+            switched: u64::from(world.checkers.model.logic != VERSION),
+            logic_missing: world.cluster.replicas.iter().map(|replica| replica.seen.logic_missing).sum(),
             quarantines: world.cluster.replicas.iter().map(|replica| replica.seen.quarantines).sum(),
             ballots: world.checkers.ballots(),
             partitions: world.faults.partitions,
@@ -155,6 +162,8 @@ impl Summary {
             downs: self.downs + other.downs,
             checkpoints: self.checkpoints + other.checkpoints,
             taken_over: self.taken_over + other.taken_over,
+            switched: self.switched + other.switched,
+            logic_missing: self.logic_missing + other.logic_missing,
             quarantines: self.quarantines + other.quarantines,
             ballots: self.ballots + other.ballots,
             partitions: self.partitions + other.partitions,

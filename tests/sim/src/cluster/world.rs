@@ -124,6 +124,7 @@ impl ClusterWorld {
     pub fn start(&mut self, at: usize) {
         let chosen = self.checkers.log().to_vec();
         self.cluster.replicas[at].disk.recorder.note_chosen(chosen);
+        self.perhaps_upgrade(at);
         self.cluster.start(at);
         self.observe(at);
         let replica = &mut self.cluster.replicas[at];

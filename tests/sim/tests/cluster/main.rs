@@ -6,3 +6,4 @@ mod liveness;
 mod quarantine;
 mod skeleton;
 mod swarm;
+mod upgrade;

@@ -4,12 +4,14 @@ use assize_sim::cluster::ClusterWorld;
 use assize_sim::cluster::runner::{Kind, Run, STEPS, Summary};
 use assize_sim::cluster::scenario;
 
-/// P1 to P9, P12, P13, C1 to C4, C8, R1, R2, R4, L3 to L5, W1, D1: whatever the swarm draws, no checker finds anything.
+/// P1 to P9, P12, P13, C1 to C4, C8, R1, R2, R4, R5, L3 to L5, W1, D1: whatever the swarm draws, no checker finds
+/// anything.
 /// C7. CheckpointsCompared, CheckpointGivesWay, LeadershipEnds, UnnamedSentAway, CopiesAsked, HeldAtMostOnce.
 #[test]
 fn the_swarm_finds_nothing_broken() {
     let summary = run(Kind::Swarm, 0..110);
     assert!(summary.downs > 100 && summary.ballots > 200 && summary.partitions > 50, "{summary:?}");
+    assert!(summary.switched > 20 && summary.logic_missing > 0, "{summary:?}");
 }
 
 #[test]

@@ -71,6 +71,7 @@ pub fn config(replica: u8, replicas: u8, cores: &[Vec<ShardId>], core: u16) -> F
             agreed: Hash([9; 32]),
             failure_domain: 0,
             domains: "bank v1".into(),
+            logic: Vec::new(),
         },
         layout,
         incarnation: Incarnation(1),
