@@ -1,10 +1,11 @@
 //! A data directory on a disk, the configuration file beside it, and the commands that are run on them.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tempfile::TempDir;
 
@@ -83,6 +84,8 @@ impl Settings {
 pub struct Site {
     folder: TempDir,
     pub settings: Settings,
+    /// Whether it is started with the program that has the next version of the inventory's logic.
+    pub next_logic: Cell<bool>,
 }
 
 impl Site {
@@ -92,7 +95,7 @@ impl Site {
             .prefix("process-")
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
             .expect("a directory for test data");
-        Site { folder, settings }
+        Site { folder, settings, next_logic: Cell::new(false) }
     }
 
     /// One that is formatted with small tables.
@@ -126,7 +129,11 @@ impl Site {
     /// A command of `assize` with this site's configuration.
     pub fn command(&self, command: &str) -> Command {
         std::fs::write(self.config(), self.config_text()).expect("writing the configuration");
-        let mut line = assize_in(self.settings.network.as_deref());
+        let program = match self.next_logic.get() {
+            true => program_with_next_logic(),
+            false => PathBuf::from(env!("CARGO_BIN_EXE_assize")),
+        };
+        let mut line = run_in(self.settings.network.as_deref(), &program);
         line.arg(command).arg("--config").arg(self.config());
         line
     }
@@ -169,6 +176,7 @@ impl Site {
             .map(|(cpu, shards)| format!("{{ cpu = {cpu}, shards = {shards:?} }}"))
             .collect();
         let control = if *control_apart { "control = 99\n" } else { "" };
+        let logic = if self.next_logic.get() { "[logic]\ninventory = 2\n" } else { "" };
         let replica =
             peers.as_ref().map_or_else(String::new, |peers| format!("replica = {}\n", peers.replica));
         let (listen, federation) = peers.as_ref().map_or_else(Default::default, Peers::config_text);
@@ -180,7 +188,7 @@ impl Site {
              connections_max = {connections_max}\ncredit_events = {credit_events}\n\
              [log]\nsegment_bytes = {segment_bytes:?}\nbytes_max = {bytes_max:?}\nsegments_ahead = {segments_ahead}\n\
              checkpoint_bytes = {checkpoint_bytes:?}\n\
-             [rehearsal]\nallow_faults = {allow_faults}\n",
+             [rehearsal]\nallow_faults = {allow_faults}\n{logic}",
             data = self.data(),
             assignments = assignments.join(", "),
         )
@@ -202,16 +210,15 @@ pub const LOOPBACK: &str = "127.0.0.1";
 
 /// The binary under test.
 pub fn assize() -> Command {
-    assize_in(None)
+    run_in(None, Path::new(env!("CARGO_BIN_EXE_assize")))
 }
 
 /// The same in a network namespace, which does not change whose child it is.
-fn assize_in(network: Option<&str>) -> Command {
-    let binary = env!("CARGO_BIN_EXE_assize");
+fn run_in(network: Option<&str>, binary: &Path) -> Command {
     let mut command = match network {
         Some(network) => {
             let mut command = Command::new("ip");
-            command.args(["netns", "exec", network, binary]);
+            command.args(["netns", "exec", network]).arg(binary);
             command
         }
         None => Command::new(binary),
@@ -219,6 +226,25 @@ fn assize_in(network: Option<&str>) -> Command {
     // What it says is read here, not looked at.
     command.env_remove("ASSIZE_LOG").env("NO_COLOR", "1");
     command
+}
+
+/// The example that has the next version of the inventory's logic. A test of its own does not build examples.
+pub fn program_with_next_logic() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let assize = Path::new(env!("CARGO_BIN_EXE_assize"));
+        let built = assize.parent().expect("programs lie in a folder");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--locked", "--package", "assize", "--example", "inventory_next"]);
+        cargo.arg("--target-dir").arg(built.parent().expect("one for each profile"));
+        if !cfg!(debug_assertions) {
+            cargo.arg("--release");
+        }
+        let status = cargo.status().expect("running cargo");
+        assert!(status.success(), "building the example inventory_next: {status}");
+        built.join("examples/inventory_next")
+    };
+    BUILT.get_or_init(build).clone()
 }
 
 /// Both outputs and how it ended, for messages.
@@ -231,9 +257,9 @@ pub fn text(output: &Output) -> String {
     )
 }
 
-/// The first of `count` neighbouring ports on which nothing listens, and which no other test takes. Below the ports that
-/// the system gives to outgoing connections, since a client that tries again while the engine is down would else connect
-/// to itself; and below those that a demo takes.
+/// The first of `count` neighbouring ports on which nothing listens, and which no other test takes. Below the ports
+/// that the system gives to outgoing connections, since a client that tries again while the engine is down would else
+/// connect to itself; and below those that a demo takes.
 pub fn free_ports(count: u16) -> u16 {
     static BLOCK: Mutex<Option<PortBlock>> = Mutex::new(None);
     let mut block = BLOCK.lock().unwrap_or_else(PoisonError::into_inner);

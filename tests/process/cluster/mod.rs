@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `kills.rs` | kill -9 of the leader, of a follower, of two, of all, and again while they recover |
 //! | `rolling.rs` | all stopped and started in turn, and no call fails |
+//! | `upgrade.rs` | all started again with a program that has the next version of their domain's logic |
 //! | `stopped.rs` | a leader that stands still, and goes on when another one leads |
 //! | `network.rs` | bytes that are late, connections that are cut, replicas that do not hear each other |
 //! | `partitions.rs` | packets that vanish |
@@ -29,5 +30,6 @@ mod replicas;
 mod rolling;
 mod steady;
 mod stopped;
+mod upgrade;
 
 pub use replicas::{Cluster, make_secret, one_cluster_at_a_time};
