@@ -88,11 +88,6 @@ impl HeldStripes {
         self.chosen.len() as u64
     }
 
-    /// How many of those sealed here are not durable yet.
-    pub(crate) fn writing(&self) -> usize {
-        self.sealed.iter().filter(|stripe| !stripe.durable).count()
-    }
-
     /// A stripe is durable; nothing if it was not sealed here, or nobody waits for it any more.
     pub(crate) fn handle_durable(&mut self, id: StripeId, now: u64) {
         let mut all = self.sealed.iter_mut().chain(&mut self.chosen);

@@ -189,7 +189,7 @@ impl Usher {
         self.seats.iter().position(|seat| seat.shard == shard)
     }
 
-    /// Seals the next stripe of a seat, if it is time: it has events, its previous stripe is written or the next one
+    /// Seals the next stripe of a seat, if it is time: it has events, its previous stripe is published or the next one
     /// is full, and fewer than `window` are unpublished.
     pub(crate) fn seal(&mut self, seat: usize, now: u64) -> Option<Sealed> {
         if self.ballot == Ballot::NONE {

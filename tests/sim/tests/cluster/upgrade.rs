@@ -35,12 +35,12 @@ fn r5_who_was_away_and_lacks_it_stops_at_that_slot() {
         let mut world = started(seed);
         world.keep_down();
         let away = 2;
-        world.down(away, Down::Process);
         for at in [0, 1] {
-            world.down(at, Down::Process);
-            world.cluster.replicas[at].shape.has_next_logic = true;
-            world.start(at);
+            upgrade(&mut world, at);
+            world.run(200);
         }
+        assert_eq!(world.checkers.model.logic, VERSION, "one that can be reached lacks it");
+        world.down(away, Down::Process);
         world.run_until_acting("it is switched", 20_000, |world| world.checkers.model.logic == NEXT_VERSION);
         let switched = world.checkers.log().len() as u64;
         world.start(away);
