@@ -48,6 +48,7 @@ pub fn ways(root: &Path) -> io::Result<Vec<Box<dyn Way>>> {
             segment: SEGMENT,
             bytes: SEGMENT_BYTES,
             recycled: None,
+            urgent: true,
         });
         finish_one(&mut device);
     }

@@ -124,6 +124,7 @@ fn a_recycled_segment_has_one_name(harness: &mut dyn Harness) {
         segment: SegmentId(segment),
         bytes: SEGMENT_BYTES,
         recycled: Some(SegmentId(recycled)),
+        urgent: true,
     };
     assert!(matches!(perform(harness, recycle(2, 2, 0)).result, Ok(Done::Complete)));
     assert!(perform(harness, recycle(3, 3, 0)).result.is_err(), "segment 0 is there twice");
@@ -353,6 +354,7 @@ fn prepare(harness: &mut dyn Harness, segment: u64) {
         segment: SegmentId(segment),
         bytes: SEGMENT_BYTES,
         recycled: None,
+        urgent: segment.is_multiple_of(2),
     };
     let completion = perform(harness, operation);
     assert!(matches!(completion.result, Ok(Done::Complete)), "{completion:?}");

@@ -80,6 +80,8 @@ pub enum Operation {
         bytes: u64,
         /// The segment of the same log whose file it becomes.
         recycled: Option<SegmentId>,
+        /// Its log has nothing prepared to go on with. Otherwise what is appended meanwhile comes first.
+        urgent: bool,
     },
     /// Reads a record's blocks. Completes with [`Done::Read`].
     Read {

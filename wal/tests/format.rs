@@ -58,6 +58,7 @@ fn device(copies: [Option<Vec<Block>>; 2], with_log: bool) -> MemoryDevice {
             segment: SegmentId(0),
             bytes: 1 << 16,
             recycled: None,
+            urgent: true,
         });
         while device.poll().is_none() {}
     }

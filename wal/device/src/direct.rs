@@ -18,7 +18,7 @@ use io_uring::{opcode, squeue, types};
 use zerocopy::IntoBytes;
 
 use crate::directory::{Place, device_error, direct_options, hold};
-use crate::preparer::{Preparer, Wake};
+use crate::preparer::{Preparer, Request, Wake};
 use crate::trace::{DeviceOptions, DiskEvent, tell};
 
 /// The O_DIRECT device of one data directory, for use with a foreign ring.
@@ -180,12 +180,12 @@ impl DirectDevice {
                 let entry = opcode::Read::new(fd, pointer, location.bytes).offset(location.offset).build();
                 push(entry.user_data(self.user_data(slot)));
             }
-            Operation::PrepareSegment { id, segment, bytes, recycled } => {
+            Operation::PrepareSegment { id, segment, bytes, recycled, urgent } => {
                 if let Some(recycled) = recycled {
                     self.files.remove(&Place::Segment(id.log, recycled));
                 }
                 self.preparing += 1;
-                self.preparer.request(id, segment, bytes, recycled);
+                self.preparer.request(Request { id, segment, bytes, recycled, urgent });
             }
         }
         Ok(())

@@ -1,7 +1,11 @@
 //! The thread that makes segments: allocated, written with zeros and durable before a log is told (L2), because a write
 //! into blocks that were never written costs the filesystem a journal commit each time. A segment that a log has given
 //! up is recycled: it gets another name.
+//!
+//! Zeros at full speed would fill the disk's queue, and appends wait behind them. So after each piece the thread rests
+//! for several times as long as it took, unless a log has nothing else to go on with.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
@@ -9,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use assize_wal::operation::DeviceError;
@@ -36,8 +41,9 @@ impl Preparer {
         let (outbox, answers) = channel();
         let root = root.to_owned();
         let work = move || {
-            for request in inbox {
-                let result = prepare(&root, &request, tracer.as_ref());
+            let mut requests = Requests { inbox, queued: VecDeque::new() };
+            while let Some(request) = requests.next() {
+                let result = prepare(&root, &request, tracer.as_ref(), &mut requests);
                 if outbox.send(Prepared { id: request.id, segment: request.segment, result }).is_err() {
                     return;
                 }
@@ -50,10 +56,10 @@ impl Preparer {
     }
 
     /// Asks for a segment.
-    pub fn request(&self, id: OperationId, segment: SegmentId, bytes: u64, recycled: Option<SegmentId>) {
+    pub fn request(&self, request: Request) {
         let requests = self.requests.as_ref().expect("requests end only with the preparer");
         // The thread ends before its sender only by a panic, whose reason has been printed.
-        requests.send(Request { id, segment, bytes, recycled }).expect("the preparing thread has died");
+        requests.send(request).expect("the preparing thread has died");
     }
 
     /// The next answer, if there is one.
@@ -94,15 +100,51 @@ pub struct Prepared {
     pub result: Result<File, DeviceError>,
 }
 
-#[derive(Debug)]
-struct Request {
-    id: OperationId,
-    segment: SegmentId,
-    bytes: u64,
-    recycled: Option<SegmentId>,
+/// As [`assize_wal::Operation::PrepareSegment`].
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// Its name.
+    pub id: OperationId,
+    /// The segment.
+    pub segment: SegmentId,
+    /// Its size.
+    pub bytes: u64,
+    /// The segment of the same log whose file it becomes.
+    pub recycled: Option<SegmentId>,
+    /// Whether its log waits for it.
+    pub urgent: bool,
 }
 
-fn prepare(root: &Path, request: &Request, tracer: Option<&Arc<dyn Tracer>>) -> Result<File, DeviceError> {
+/// What is to be prepared, in the order in which it was asked for.
+struct Requests {
+    inbox: Receiver<Request>,
+    queued: VecDeque<Request>,
+}
+
+impl Requests {
+    /// The next one; none when there will be no more.
+    fn next(&mut self) -> Option<Request> {
+        self.queued.pop_front().or_else(|| self.inbox.recv().ok())
+    }
+
+    /// After a piece that took so long: lets appends go first, unless this or a later request is urgent.
+    fn rest(&mut self, of: &Request, took: Duration) {
+        let until = Instant::now() + RESTS * took;
+        while !of.urgent && !self.queued.iter().any(|queued| queued.urgent) {
+            match self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(request) => self.queued.push_back(request),
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+fn prepare(
+    root: &Path,
+    request: &Request,
+    tracer: Option<&Arc<dyn Tracer>>,
+    requests: &mut Requests,
+) -> Result<File, DeviceError> {
     let place = Place::Segment(request.id.log, request.segment);
     let folder = log_path(root, request.id.log);
     match request.recycled {
@@ -110,7 +152,7 @@ fn prepare(root: &Path, request: &Request, tracer: Option<&Arc<dyn Tracer>>) -> 
             let from = Place::Segment(request.id.log, recycled);
             recycle(root, &folder, from, place, request.bytes, tracer)
         }
-        None => write_zeros(root, &folder, place, request.bytes, tracer),
+        None => write_zeros(root, &folder, place, tracer, request, requests),
     }
     .map_err(|error| device_error(&error, "preparing", &place.path(root)))
 }
@@ -120,16 +162,18 @@ fn write_zeros(
     root: &Path,
     folder: &Path,
     place: Place,
-    bytes: u64,
     tracer: Option<&Arc<dyn Tracer>>,
+    request: &Request,
+    requests: &mut Requests,
 ) -> io::Result<File> {
+    let bytes = request.bytes;
     if !folder.exists() {
         std::fs::create_dir_all(folder)?;
         sync_directory(root)?;
     }
     let draft = folder.join("preparing");
     let file = direct_options().create(true).truncate(true).open(&draft)?;
-    if let Err(error) = fill(&file, bytes) {
+    if let Err(error) = fill(&file, bytes, |took| requests.rest(request, took)) {
         // What the disk gave before it was full is of use to the other logs; if it is not given back, they say so.
         let _ = std::fs::remove_file(&draft);
         return Err(error);
@@ -165,13 +209,15 @@ fn recycle(
     Ok(file)
 }
 
-fn fill(file: &File, bytes: u64) -> io::Result<()> {
+fn fill(file: &File, bytes: u64, mut rest: impl FnMut(Duration)) -> io::Result<()> {
     allocate(file, bytes)?;
     let zeros = vec![Block::ZERO; ZEROS_BYTES / BLOCK_BYTES];
     let mut done = 0;
     while done < bytes {
         let count = (bytes - done).min(ZEROS_BYTES as u64);
+        let began = Instant::now();
         file.write_all_at(&zeros.as_slice().as_bytes()[..count as usize], done)?;
+        rest(began.elapsed());
         done += count;
     }
     file.sync_all()
@@ -189,4 +235,8 @@ fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     if error.raw_os_error() == Some(libc::EOPNOTSUPP) { Ok(()) } else { Err(error) }
 }
 
-const ZEROS_BYTES: usize = 1 << 20;
+/// Of one piece.
+const ZEROS_BYTES: usize = 256 << 10;
+
+/// For how many times as long as a piece took the thread rests.
+const RESTS: u32 = 3;

@@ -78,6 +78,7 @@ fn a_flush_at_boot_waits_for_writes_of_a_process_that_was_killed() {
         segment: SegmentId(0),
         bytes: 1 << 20,
         recycled: None,
+        urgent: true,
     });
     direct.device().wait();
     assert!(direct.device().poll().expect("it is prepared").result.is_ok());

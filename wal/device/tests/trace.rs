@@ -36,7 +36,13 @@ fn heard(mode: DurabilityMode) -> Vec<DiskEvent> {
         Arc::new(buffer)
     });
     let operations = [
-        Operation::PrepareSegment { id: PREPARE, segment: SEGMENT, bytes: 1 << 20, recycled: None },
+        Operation::PrepareSegment {
+            id: PREPARE,
+            segment: SEGMENT,
+            bytes: 1 << 20,
+            recycled: None,
+            urgent: true,
+        },
         Operation::Write { id: WRITE, segment: SEGMENT, offset: 8192, buffers: group.to_vec(), flush: true },
         Operation::Flush { id: FLUSH, segment: SEGMENT },
     ];

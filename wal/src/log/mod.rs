@@ -503,7 +503,8 @@ impl Log {
         }
         let number = self.next_operation();
         let id = self.id(number);
-        Some(self.segments.prepare(id, self.identity.segment_bytes))
+        let filled = self.identity.segment_of(self.planned_through);
+        Some(self.segments.prepare(id, self.identity.segment_bytes, filled))
     }
 
     /// The segment being filled and `prepare_ahead` after it are kept prepared, or what is demanded.

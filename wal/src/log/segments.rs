@@ -88,11 +88,13 @@ impl Segments {
     }
 
     /// Prepares the next segment, from one that was given up if there is one.
-    pub(super) fn prepare(&mut self, id: OperationId, bytes: u64) -> Operation {
+    /// `filled` is the last one in which something is planned.
+    pub(super) fn prepare(&mut self, id: OperationId, bytes: u64, filled: SegmentId) -> Operation {
         assert!(self.preparing.is_none(), "one segment is prepared at a time");
         self.preparing = Some(id.number);
         let recycled = self.free.pop_front();
-        Operation::PrepareSegment { id, segment: self.prepared_end, bytes, recycled }
+        let urgent = self.prepared_end <= filled.next();
+        Operation::PrepareSegment { id, segment: self.prepared_end, bytes, recycled, urgent }
     }
 
     /// Takes in the completion of a preparation, if it is one. `Err` hands back an error that stops the log.
