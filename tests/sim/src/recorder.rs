@@ -373,7 +373,8 @@ impl Recorder {
                     );
                 }
             }
-            Entry::Outcomes { shard, .. } => {
+            Entry::Outcomes { shard, first, last, .. } => {
+                trace!("replica {} writes outcomes {shard} {first} to {last} into {log}", shape.replica);
                 let mut rest = buffer.payload();
                 while !rest.is_empty() {
                     let (stripe, after) = PublishedStripe::parse(rest).expect("a chunk of published stripes");

@@ -105,7 +105,7 @@ impl CheckpointsStart {
         CheckpointsStart {
             retention,
             live: parts.map(|part| (part.head.shard, part.head.keys_from)).collect(),
-            offered: Offered::recovered(recovered.checkpoint.as_ref(), owned),
+            offered: Offered::recovered(recovered.checkpoint.as_ref(), owned, &recovered.outcomes),
             known_keys: keys.copied().collect(),
         }
     }
@@ -260,7 +260,7 @@ impl Core {
             return;
         }
         let report = self.report();
-        self.checkpoints.keep_for_offer();
+        self.checkpoints.keep_for_offer(self.outcomes.index());
         self.checkpoints.taking = None;
         self.send(self.layout.control, CoreMessage::Checkpoint(report));
     }

@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 
 use assize_wal::recovery::{KeysRecord, RecoveredCheckpoint, cover_keys};
 use assize_wal::{
-    BlockBuffer, Log, OperationId, OutcomeIndex, ReadFault, ReadRecord, RecordLocation, SegmentId,
+    BlockBuffer, Log, OperationId, OutcomeChunk, OutcomeIndex, ReadFault, ReadRecord, RecordLocation,
+    SegmentId,
 };
 use assize_wire::checkpoint::PartHead;
 use assize_wire::peer::PartItem;
@@ -33,6 +34,17 @@ pub(super) struct OfferedPart {
     pub(super) entities: Vec<RecordLocation>,
     /// Keys that cover those of the head.
     pub(super) keys: Vec<KeysRecord>,
+    /// Outcomes of its slots, those that a duplicate may ask for among them (W2). The index of the outcome stream is no
+    /// place to look for them later:
+    ///
+    /// 1. Core 1 owns the shard today, and the outcomes of slot 45 lie in the log of core 0, which owned it before the
+    ///    last start. The checkpoint after slot 45 is active.
+    /// 2. The one after slot 60 is taken. Core 1 forgets where the outcomes of slot 45 lie, since core 0 gives them up
+    ///    once that one is active, and knows of nobody who reads there.
+    /// 3. It does not become active: too few replicas are there. A peer asks for the one after slot 45.
+    ///
+    /// A segment that is gone all the same when a peer asks for what lies there is told as gone.
+    pub(super) outcomes: Vec<OutcomeChunk>,
 }
 
 /// What a core sends to peers.
@@ -72,13 +84,18 @@ pub(super) struct Asked {
 
 impl Offered {
     /// What a start found.
-    pub(super) fn recovered(found: Option<&RecoveredCheckpoint>, owned: &[ShardId]) -> Offered {
+    pub(super) fn recovered(
+        found: Option<&RecoveredCheckpoint>,
+        owned: &[ShardId],
+        outcomes: &OutcomeIndex,
+    ) -> Offered {
         let Some(found) = found else { return Offered::default() };
         let parts = found.parts.iter().filter(|part| owned.contains(&part.head.shard));
         let parts = parts.map(|part| OfferedPart {
             head: part.head,
             entities: part.entities.clone(),
             keys: part.keys.clone(),
+            outcomes: outcomes_through(outcomes, part.head.shard, found.at.slot),
         });
         Offered { slot: found.at.slot, time: found.at.time, parts: parts.collect() }
     }
@@ -110,11 +127,10 @@ impl Offered {
 
     /// The records of a shard's part in the order in which they are sent, and first the outcomes that a duplicate may
     /// ask for (W2): those younger than the TTL.
-    fn items(&self, shard: ShardId, outcomes: &OutcomeIndex, ttl_ns: u64) -> Option<Vec<(PartItem, Source)>> {
+    fn items(&self, shard: ShardId, ttl_ns: u64) -> Option<Vec<(PartItem, Source)>> {
         let part = self.parts.iter().find(|part| part.head.shard == shard)?;
         let oldest = StreamTime(self.time.0.saturating_sub(ttl_ns));
-        let young = outcomes.iter().filter(|chunk| chunk.shard == shard);
-        let young = young.filter(|chunk| chunk.first <= self.slot && chunk.time > oldest);
+        let young = part.outcomes.iter().filter(|chunk| chunk.time > oldest);
         let young = young.map(|chunk| {
             let (first, last, time) = (chunk.first, chunk.last, chunk.time);
             (PartItem::Outcomes { first, last, time }, Source::Log(chunk.location))
@@ -132,13 +148,17 @@ impl Offered {
     }
 }
 
+/// A shard's outcomes through a slot, as far as they are durable and kept.
+pub(super) fn outcomes_through(outcomes: &OutcomeIndex, shard: ShardId, slot: Slot) -> Vec<OutcomeChunk> {
+    outcomes.iter().filter(|chunk| chunk.shard == shard && chunk.first <= slot).collect()
+}
+
 impl Sending {
     /// A peer asks for a record. It is read through `log`, wherever it lies.
     pub(super) fn handle_wanted(
         &mut self,
         asked: Asked,
         offered: &Offered,
-        outcomes: &OutcomeIndex,
         ttl_ns: u64,
         log: &mut Log,
         now: u64,
@@ -147,7 +167,7 @@ impl Sending {
         let known = |to: &SendingTo| (to.peer, to.shard, to.slot) == (peer, shard, slot);
         if !self.to.iter().any(known)
             && offered.slot == slot
-            && let Some(items) = offered.items(shard, outcomes, ttl_ns)
+            && let Some(items) = offered.items(shard, ttl_ns)
         {
             self.to.retain(|to| (to.peer, to.shard) != (peer, shard));
             self.to.push(SendingTo { peer, shard, slot, items, asked_at: now });
@@ -235,13 +255,12 @@ mod tests {
             keys_digest: SumDigest::EMPTY,
             logic: LogicVersions::NONE,
         };
-        let part = OfferedPart { head, entities: Vec::from([at(segment)]), keys: Vec::new() };
+        let part =
+            OfferedPart { head, entities: Vec::from([at(segment)]), keys: Vec::new(), outcomes: Vec::new() };
         Offered::new(Slot(slot), StreamTime(5), Vec::from([part]))
     }
 
-    /// SentPartLetGo: what is being sent stays until nobody asks for it any more, whatever became active meanwhile.
-    #[test]
-    fn l6_what_is_sent_is_kept_while_it_is_asked_for() {
+    fn log() -> Log {
         let identity = LogIdentity {
             cluster: ClusterId(1),
             record_key: 0,
@@ -249,21 +268,55 @@ mod tests {
             log: PARTS,
             segment_bytes: assize_wal::limits::SEGMENT_BYTES_MIN,
         };
-        let mut log = Log::new(identity, LogConfig::default(), LogStart::fresh(Incarnation(1)));
-        let (mut sending, outcomes) = (Sending::default(), OutcomeIndex::default());
+        Log::new(identity, LogConfig::default(), LogStart::fresh(Incarnation(1)))
+    }
+
+    /// PartOffered: the outcomes of the active checkpoint are found while it is active, though the next one is taken
+    /// and the outcome stream has forgotten those that lie in another core's log.
+    #[test]
+    fn w2_what_is_offered_keeps_its_outcomes_while_the_next_checkpoint_is_taken() {
+        const ELSEWHERE: LogId = LogId(1);
+        let mut outcomes = OutcomeIndex::default();
+        let location = RecordLocation { log: ELSEWHERE, ..at(3) };
+        let chunk = |first, last, time| {
+            let (first, last, time) = (Slot(first), Slot(last), StreamTime(time));
+            assize_wal::Entry::Outcomes { shard: SHARD, first, last, time }
+        };
+        outcomes.insert(&chunk(1, 2, 100), location);
+        outcomes.insert(&chunk(3, 5, 200), location);
+        outcomes.insert(&chunk(6, 7, 300), location);
+        let mut offered = offered(4, 3);
+        offered.time = StreamTime(200);
+        offered.parts[0].outcomes = outcomes_through(&outcomes, SHARD, Slot(4));
+        // Slot 7's is taken; it is not active.
+        outcomes.forget_elsewhere(PARTS, Slot(7), StreamTime(250));
+        assert!(outcomes.locate(SHARD, Slot(4)).is_none());
+        let (mut log, mut sending) = (log(), Sending::default());
+        let asked = Asked { peer: ReplicaId(1), shard: SHARD, slot: Slot(4), index: 0 };
+        sending.handle_wanted(asked, &offered, 100, &mut log, 10);
+        let items: Vec<_> = sending.to[0].items.iter().map(|(item, _)| *item).collect();
+        let young = PartItem::Outcomes { first: Slot(3), last: Slot(5), time: StreamTime(200) };
+        assert_eq!(items, [young, PartItem::Entities { number: 0 }, PartItem::Head { records: 1 }]);
+        assert_eq!(sending.first_of(ELSEWHERE), Some(SegmentId(3)));
+    }
+
+    /// SentPartLetGo: what is being sent stays until nobody asks for it any more, whatever became active meanwhile.
+    #[test]
+    fn l6_what_is_sent_is_kept_while_it_is_asked_for() {
+        let (mut log, mut sending) = (log(), Sending::default());
         let asked = |slot, index| Asked { peer: ReplicaId(1), shard: SHARD, slot: Slot(slot), index };
-        sending.handle_wanted(asked(4, 0), &offered(4, 3), &outcomes, 100, &mut log, 10);
+        sending.handle_wanted(asked(4, 0), &offered(4, 3), 100, &mut log, 10);
         assert_eq!(sending.first_of(PARTS), Some(SegmentId(3)));
         assert!(sending.poll_ready().is_none(), "it is read first");
         // Slot 8's is active now.
-        sending.handle_wanted(asked(4, 1), &offered(8, 5), &outcomes, 100, &mut log, 20);
+        sending.handle_wanted(asked(4, 1), &offered(8, 5), 100, &mut log, 20);
         let (_, item, buffer) = sending.poll_ready().expect("the head needs no reading");
         assert_eq!((item, buffer.is_some()), (PartItem::Head { records: 1 }, true));
         sending.handle_time(19 + SENDING_IDLE_NS);
         assert_eq!(sending.first_of(PARTS), Some(SegmentId(3)));
         sending.handle_time(20 + SENDING_IDLE_NS);
         assert_eq!(sending.first_of(PARTS), None);
-        sending.handle_wanted(asked(4, 1), &offered(8, 5), &outcomes, 100, &mut log, 30 + SENDING_IDLE_NS);
+        sending.handle_wanted(asked(4, 1), &offered(8, 5), 100, &mut log, 30 + SENDING_IDLE_NS);
         assert_eq!(sending.poll_ready().map(|(_, item, _)| item), Some(PartItem::Gone));
     }
 

@@ -8,11 +8,12 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use assize_wal::OutcomeIndex;
 use assize_wire::peer::{CheckpointRecord, Lane, PeerMessage};
 use assize_wire::{ReplicaId, ShardId, Slot, StreamTime};
 
 use super::incoming::Incoming;
-use super::offered::{Asked, Offered, OfferedPart};
+use super::offered::{Asked, Offered, OfferedPart, outcomes_through};
 use super::part::Part;
 use super::{ActiveCheckpoint, Checkpoints, Taking};
 use crate::core::Core;
@@ -20,11 +21,14 @@ use crate::federation::PartReceived;
 use crate::message::CoreMessage;
 
 impl Checkpoints {
-    /// Remembers where the parts lie that are about to be reported.
-    pub(super) fn keep_for_offer(&mut self) {
+    /// Remembers where the parts lie that are about to be reported, and the outcomes, which are durable.
+    pub(super) fn keep_for_offer(&mut self, outcomes: &OutcomeIndex) {
         let Some(taking) = self.taking.as_ref().filter(|taking| taking.failed.is_none()) else { return };
-        let part =
-            |part: &Part| OfferedPart { head: part.head(), entities: part.entities(), keys: Vec::new() };
+        let part = |part: &Part| {
+            let (head, entities, keys) = (part.head(), part.entities(), Vec::new());
+            let outcomes = outcomes_through(outcomes, head.shard, taking.slot);
+            OfferedPart { head, entities, keys, outcomes }
+        };
         self.reported = Some(Offered::new(taking.slot, taking.time, taking.parts.iter().map(part).collect()));
     }
 
@@ -50,7 +54,7 @@ impl Core {
             // What lies here is worth nothing to anybody (C5).
             *offered = Offered::default();
         }
-        sending.handle_wanted(asked, offered, self.outcomes.index(), ttl_ns, parts, now);
+        sending.handle_wanted(asked, offered, ttl_ns, parts, now);
     }
 
     /// Sends what was read for peers. What does not go out is asked for again.
