@@ -187,7 +187,7 @@ impl Core {
                 tip: Chosen { slot: start.tip.slot, hash: start.tip.hash },
                 clocks: Clocks::new(docket.replica, docket.replicas, clock_skew_ns),
                 docket: Docket::new(docket, start),
-                coordinator: Coordinator::new(coordinator, &greeting),
+                coordinator: Coordinator::new(coordinator, &greeting, domain),
                 election: Election::new(times, seed, alone),
                 lease: Lease::new(leases, docket.lease_ns, docket.replicas),
                 logic: Logic::new(logic, in_force),

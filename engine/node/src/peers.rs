@@ -111,6 +111,7 @@ impl Core {
         let (replicas, copies) = (self.greeting.replicas, self.greeting.copies);
         let own = (self.greeting.replica, self.federation.failure_domain());
         let control = self.control();
+        control.coordinator.handle_failure_domain(peer, domain);
         let before = control.failure_domains.insert(peer, domain);
         let all = control.failure_domains.len() + 1 == usize::from(replicas);
         if before == Some(domain) || !all {

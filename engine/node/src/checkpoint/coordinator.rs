@@ -122,12 +122,14 @@ enum Stage {
 }
 
 impl Coordinator {
-    pub(crate) fn new(start: CoordinatorStart, greeting: &Greeting) -> Coordinator {
+    /// `domain` is the own failure domain.
+    pub(crate) fn new(start: CoordinatorStart, greeting: &Greeting, domain: u64) -> Coordinator {
         let CoordinatorStart { superblock, checkpoint_bytes, cores } = start;
         let Greeting { replica, copies, .. } = *greeting;
         let rebuilds = superblock.quarantine.is_some_and(|quarantine| quarantine.is_rebuild());
         let ended = superblock.quarantine.is_some();
         let mut reports = Reports::new(replica, copies);
+        reports.handle_failure_domain(replica, domain);
         let active = superblock.checkpoint;
         if let Some(checkpoint) = active.filter(|_| !ended) {
             reports.note(replica, checkpoint.slot, Some(checkpoint.digest));
@@ -342,6 +344,11 @@ impl Coordinator {
         }
     }
 
+    /// A replica, perhaps this one, says what it shares with others when it fails (C1).
+    pub(crate) fn handle_failure_domain(&mut self, replica: ReplicaId, domain: u64) {
+        self.reports.handle_failure_domain(replica, domain);
+    }
+
     /// A peer hears this replica from now on, perhaps after a restart.
     pub(crate) fn handle_connected(&mut self, peer: ReplicaId) {
         self.connected.insert(peer);
@@ -415,9 +422,7 @@ impl Coordinator {
     ///    out.
     /// 2. Were replica 2 to count, it would be rebuilt from a state for which nobody but replica 1 can speak.
     fn may_rebuild_from(&self, offer: &CheckpointOffer) -> bool {
-        let seen = self.reports.seen(offer.slot);
-        let others = seen.iter().filter(|(who, digest)| *who != self.replica && *digest == offer.digest);
-        others.count() >= self.reports.copies() && offer.slot >= self.active_slot()
+        self.reports.others_agree(offer.slot, offer.digest) && offer.slot >= self.active_slot()
     }
 
     /// Whether what was evaluated here is to be replaced.

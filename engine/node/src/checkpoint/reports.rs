@@ -1,7 +1,7 @@
 //! What replicas report of checkpoints, and what follows from it: the Clerk's table, over digests of whole checkpoints
 //! (C7).
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use assize_shards::clerk::table::{Decision, Others, Own, Seen, decide};
@@ -13,17 +13,20 @@ use assize_wire::{Hash, ReplicaId, Slot};
 pub(super) struct Reports {
     replica: ReplicaId,
     copies: usize,
+    /// What replicas share with others when they fail: those in one domain count as one (C1).
+    domains: BTreeMap<ReplicaId, u64>,
     /// By flagged slot and replica: the digest, or that it has none to report. At most [`REPORTS_MAX`] of each replica.
     slots: BTreeMap<Slot, BTreeMap<ReplicaId, Option<Hash>>>,
 }
 
 impl Reports {
     pub(super) fn new(replica: ReplicaId, copies: u8) -> Reports {
-        Reports { replica, copies: copies.into(), slots: BTreeMap::new() }
+        Reports { replica, copies: copies.into(), domains: BTreeMap::new(), slots: BTreeMap::new() }
     }
 
-    pub(super) fn copies(&self) -> usize {
-        self.copies
+    /// A replica, perhaps this one, says what it shares with others when it fails. Of whom nothing was said counts alone.
+    pub(super) fn handle_failure_domain(&mut self, replica: ReplicaId, domain: u64) {
+        self.domains.insert(replica, domain);
     }
 
     /// A replica, perhaps this one, reports its digest, or that it has none.
@@ -62,7 +65,7 @@ impl Reports {
         decide(Seen {
             own: match own {
                 None => Own::Unknown,
-                Some(own) if group(&seen, own) >= self.copies => Own::Agreed,
+                Some(own) if self.group(&seen, own) >= self.copies => Own::Agreed,
                 Some(_) => Own::Short,
             },
             others: match others {
@@ -77,8 +80,15 @@ impl Reports {
     /// have not reported anything.
     pub(super) fn can_agree(&self, slot: Slot, present: impl Iterator<Item = ReplicaId>) -> bool {
         let Some(own) = self.of(self.replica, slot).flatten() else { return false };
-        let silent = present.filter(|who| self.of(*who, slot).is_none()).count();
-        group(&self.seen(slot), own) + silent >= self.copies
+        let silent = present.filter(|who| self.of(*who, slot).is_none());
+        let seen = self.seen(slot);
+        self.distinct(same(&seen, own).chain(silent)) >= self.copies
+    }
+
+    /// Whether enough replicas reported this digest, not counting this one (C7): it is to be rebuilt.
+    pub(super) fn others_agree(&self, slot: Slot, digest: Hash) -> bool {
+        let seen = self.seen(slot);
+        self.distinct(same(&seen, digest).filter(|who| *who != self.replica)) >= self.copies
     }
 
     /// A digest other than `own` that enough replicas reported.
@@ -91,12 +101,22 @@ impl Reports {
     fn agreed(&self, seen: &[(ReplicaId, Hash)]) -> impl Iterator<Item = Hash> {
         let first = |at: usize| !seen[..at].iter().any(|(_, digest)| *digest == seen[at].1);
         let firsts = (0..seen.len()).filter(move |at| first(*at)).map(|at| seen[at].1);
-        firsts.filter(move |digest| group(seen, *digest) >= self.copies)
+        firsts.filter(move |digest| self.group(seen, *digest) >= self.copies)
+    }
+
+    fn group(&self, seen: &[(ReplicaId, Hash)], digest: Hash) -> usize {
+        self.distinct(same(seen, digest))
+    }
+
+    /// In how many failure domains these replicas are.
+    fn distinct(&self, replicas: impl Iterator<Item = ReplicaId>) -> usize {
+        replicas.map(|who| self.domains.get(&who).ok_or(who)).collect::<BTreeSet<_>>().len()
     }
 }
 
-fn group(seen: &[(ReplicaId, Hash)], digest: Hash) -> usize {
-    seen.iter().filter(|(_, other)| *other == digest).count()
+/// Who reported this digest.
+fn same(seen: &[(ReplicaId, Hash)], digest: Hash) -> impl Iterator<Item = ReplicaId> {
+    seen.iter().filter(move |(_, other)| *other == digest).map(|(who, _)| *who)
 }
 
 /// Reports of one replica that are kept: whoever replays far behind the others takes the checkpoints that they took.
@@ -129,6 +149,32 @@ mod tests {
         assert_eq!(decide(2, &two), Decision::SplitBrain);
         assert_eq!(decide(1, &[(0, Some(A))]), Decision::Publish);
         assert_eq!(reports(2, &two).agreed_against(Slot(7), A), Some(B));
+    }
+
+    /// C1, CheckpointsCompared, ReplicaRebuilt: a bad host computes the same wrong digest twice.
+    #[test]
+    fn c7_reports_of_replicas_in_one_failure_domain_count_as_one() {
+        let shared = |of: &[_]| {
+            let mut reports = reports(2, of);
+            [(0, 7), (1, 7), (2, 8)]
+                .map(|(who, domain)| reports.handle_failure_domain(ReplicaId(who), domain));
+            reports
+        };
+        assert_eq!(shared(&[(0, Some(A)), (1, Some(A))]).decide(Slot(7)), Decision::Hold);
+        assert_eq!(shared(&[(0, Some(A)), (1, Some(A)), (2, Some(A))]).decide(Slot(7)), Decision::Publish);
+        assert_eq!(
+            shared(&[(0, Some(A)), (3, Some(A))]).decide(Slot(7)),
+            Decision::Publish,
+            "3 counts alone"
+        );
+        assert_eq!(shared(&[(2, Some(A)), (0, Some(B)), (1, Some(B))]).decide(Slot(7)), Decision::Hold);
+        let can = |of: &[_], present: &[u8]| {
+            shared(of).can_agree(Slot(7), present.iter().map(|who| ReplicaId(*who)))
+        };
+        assert!(!can(&[(0, Some(A))], &[1]) && can(&[(0, Some(A))], &[1, 2]));
+        assert!(!shared(&[(0, Some(A)), (1, Some(A))]).others_agree(Slot(7), A), "0 is to be rebuilt");
+        assert!(shared(&[(1, Some(A)), (2, Some(A))]).others_agree(Slot(7), A));
+        assert!(!shared(&[(1, Some(A)), (2, Some(B))]).others_agree(Slot(7), A));
     }
 
     /// CheckpointUnreported.
