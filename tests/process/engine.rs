@@ -49,22 +49,12 @@ impl Engine {
         Engine { child, lines, said, address: String::new() }
     }
 
-    /// Waits for the line that says where clients connect, if it was not read yet.
+    /// Waits for the line that says where clients connect, if it did not come yet.
     pub fn wait_until_serving(&mut self) {
-        if !self.address.is_empty() {
-            return;
-        }
         let until = Instant::now() + DEADLINE;
-        loop {
-            match self.next_line(until) {
-                Some(Line::Out(line)) => {
-                    if let Some(address) = line.strip_prefix("serving ") {
-                        self.address = address.to_owned();
-                        return;
-                    }
-                }
-                Some(Line::Error) => {}
-                None => panic!("it does not serve; it said:\n{}", self.said()),
+        while self.address.is_empty() {
+            if self.next_line(until).is_none() {
+                panic!("it does not serve; it said:\n{}", self.said());
             }
         }
     }
@@ -90,9 +80,16 @@ impl Engine {
     }
 
     /// Nothing if it has ended, and all it said was read.
-    fn next_line(&mut self, until: Instant) -> Option<Line> {
+    fn next_line(&mut self, until: Instant) -> Option<()> {
         match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(line) => Some(line),
+            Ok(Line::Out(line)) => {
+                // Whoever waits for something else reads over it.
+                if let Some(address) = line.strip_prefix("serving ") {
+                    self.address = address.to_owned();
+                }
+                Some(())
+            }
+            Ok(Line::Error) => Some(()),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => {
                 panic!("nothing more came for {DEADLINE:?}; it said:\n{}", self.said())

@@ -9,6 +9,7 @@
 //! | `stopped.rs` | a leader that stands still, and goes on when another one leads |
 //! | `network.rs` | bytes that are late, connections that are cut, replicas that do not hear each other |
 //! | `partitions.rs` | packets that vanish |
+//! | `taken_over.rs` | a checkpoint taken over from the others: by one that was gone for long, by one that was wrong |
 //! | `disks.rs` | a changed byte in a log, and disks that are full |
 //! | `replicas.rs` | the data directories of a cluster; its processes, and who of them leads |
 //! | `steady.rs` | the load, and what must hold when it is over |
@@ -30,6 +31,7 @@ mod replicas;
 mod rolling;
 mod steady;
 mod stopped;
+mod taken_over;
 mod upgrade;
 
 pub use replicas::{Cluster, make_secret, one_cluster_at_a_time};

@@ -156,8 +156,9 @@ mod tests {
     fn c7_reports_of_replicas_in_one_failure_domain_count_as_one() {
         let shared = |of: &[_]| {
             let mut reports = reports(2, of);
-            [(0, 7), (1, 7), (2, 8)]
-                .map(|(who, domain)| reports.handle_failure_domain(ReplicaId(who), domain));
+            for (who, domain) in [(0, 7), (1, 7), (2, 8)] {
+                reports.handle_failure_domain(ReplicaId(who), domain);
+            }
             reports
         };
         assert_eq!(shared(&[(0, Some(A)), (1, Some(A))]).decide(Slot(7)), Decision::Hold);
