@@ -1,5 +1,5 @@
-//! Replicas that begin again from a checkpoint of the others: one that was gone for so long that nobody has the log that
-//! it lacks, and one that computed wrongly and is rebuilt (R3).
+//! Replicas that begin again from a checkpoint of the others: one that was gone for so long that nobody has the log
+//! that it lacks, and one that computed wrongly and is rebuilt (R3).
 
 use super::replicas::{Cluster, REPLICAS, Running};
 use super::steady::{Steady, check_all, events};
@@ -9,8 +9,8 @@ use crate::site::{Settings, text};
 
 /// Of each shard: the load goes on for as long as a replica takes to come back, again and again.
 const KEYS: u64 = 512 << 10;
-/// Checkpoints that the others take meanwhile, each after the smallest segment there is. The first of them may end below
-/// what the one that is gone has.
+/// Checkpoints that the others take meanwhile, each after the smallest segment there is. The first of them may end
+/// below what the one that is gone has.
 const CHECKPOINTS: usize = 4;
 
 /// P7, C7: what it lacks is gone from the logs of the others, so it takes a checkpoint over and starts again from it;

@@ -24,7 +24,8 @@ impl Reports {
         Reports { replica, copies: copies.into(), domains: BTreeMap::new(), slots: BTreeMap::new() }
     }
 
-    /// A replica, perhaps this one, says what it shares with others when it fails. Of whom nothing was said counts alone.
+    /// A replica, perhaps this one, says what it shares with others when it fails. Of whom nothing was said counts
+    /// alone.
     pub(super) fn handle_failure_domain(&mut self, replica: ReplicaId, domain: u64) {
         self.domains.insert(replica, domain);
     }
