@@ -201,6 +201,7 @@ impl Core {
             any = true;
             docket.handle_lease_over(over);
         }
+        election.handle_ballot(docket.promised(), now);
         let outstanding = docket.is_outstanding() || self.log.has_unwritten();
         while let Some(due) = election.poll(docket.role(), docket.watermarks(), written, outstanding, now) {
             any = true;
@@ -208,7 +209,10 @@ impl Core {
                 Due::Silence => docket.handle_silence(),
                 Due::Timeout => docket.handle_election_timeout(),
                 Due::Heartbeat => docket.handle_heartbeat_due(),
-                Due::Stalled => docket.handle_stalled(),
+                Due::Stalled => {
+                    self.outputs.push_back(Output::LeaderStalled);
+                    docket.handle_stalled();
+                }
             }
         }
         // P13: a leader whose clock a majority contradicts abdicates and says so.
@@ -419,6 +423,10 @@ impl Core {
         let mut any = false;
         if leader != control.told_leader {
             control.told_leader = leader;
+            let promised = control.docket.promised();
+            if self.greeting.replicas > 1 {
+                self.outputs.push_back(Output::LeaderChanged { leader, ballot: promised });
+            }
             self.tell_cores(|| CoreMessage::Leader(leader));
             any = true;
         }

@@ -2,6 +2,7 @@
 //! progress for too long (P9). The Docket itself knows no clock.
 
 use assize_consensus::{Role, Watermarks};
+use assize_wire::Ballot;
 
 /// How long things take, in nanoseconds of the monotonic clock. What they cannot change is an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,9 @@ pub(crate) struct Election {
     told_silence: bool,
     /// Drawn anew with each reset.
     timeout_at: u64,
+    /// The last ballot that was gone by, since when, and how many came before it in quick succession.
+    ballot: (Ballot, u64),
+    quick: u32,
     heartbeat_at: u64,
     /// What counts as progress (P9), and since when it stands still.
     progress: (Watermarks, u64),
@@ -65,6 +69,8 @@ impl Election {
             heard: 0,
             told_silence: false,
             timeout_at: 0,
+            ballot: (Ballot::NONE, 0),
+            quick: 0,
             heartbeat_at: 0,
             progress: (Watermarks::default(), 0),
             progress_since: 0,
@@ -75,7 +81,31 @@ impl Election {
     pub(crate) fn reset(&mut self, now: u64) {
         self.heard = now;
         self.told_silence = false;
-        self.timeout_at = now + self.times.timeout_ns + self.next_random() % self.times.timeout_ns;
+        let timeout = self.timeout_ns();
+        self.timeout_at = now + timeout + self.next_random() % timeout;
+    }
+
+    /// The ballot that this replica goes by.
+    ///
+    /// A leader that nobody hears, or under whom nothing moves, may be slow because the machine or the disk of all is.
+    /// 1. One leads, and an fdatasync takes longer than an election timeout. It abdicates.
+    /// 2. The next one leads, on the same disk. It abdicates, and so on: each of them would have answered in a moment.
+    ///
+    /// So where ballots follow each other quickly, every second one doubles what counts as too long.
+    pub(crate) fn handle_ballot(&mut self, ballot: Ballot, now: u64) {
+        if ballot != self.ballot.0 {
+            self.quick = if self.is_calm(now) { 0 } else { (self.quick + 1).min(QUICK_MAX) };
+            self.ballot = (ballot, now);
+        }
+    }
+
+    fn is_calm(&self, now: u64) -> bool {
+        now >= self.ballot.1 + CALM_TIMEOUTS * self.timeout_ns()
+    }
+
+    /// For how long nothing may be heard of a leader, or move under one.
+    fn timeout_ns(&self) -> u64 {
+        self.times.timeout_ns << (self.quick / 2)
     }
 
     /// What is due now; each once.
@@ -95,13 +125,16 @@ impl Election {
                 return Some(Due::Timeout);
             }
         }
+        if self.is_calm(now) {
+            self.quick = 0;
+        }
         if (marks, written) != self.progress || !outstanding {
             self.progress = (marks, written);
             self.progress_since = now;
         }
         if role == Role::Leader {
             // Alone there is nobody to hand over to: a slow disk is slow, and one that fails stops the replica.
-            if !self.alone && now >= self.progress_since + self.times.timeout_ns {
+            if !self.alone && now >= self.progress_since + self.timeout_ns() {
                 self.progress_since = now;
                 return Some(Due::Stalled);
             }
@@ -111,7 +144,7 @@ impl Election {
             }
             return None;
         }
-        if !self.told_silence && now >= self.heard + self.times.timeout_ns {
+        if !self.told_silence && now >= self.heard + self.timeout_ns() {
             self.told_silence = true;
             return Some(Due::Silence);
         }
@@ -125,10 +158,10 @@ impl Election {
     /// When [`Election::poll`] has something next.
     pub(crate) fn next_due(&self, role: Role, outstanding: bool) -> u64 {
         match role {
-            Role::Leader if outstanding => self.heartbeat_at.min(self.progress_since + self.times.timeout_ns),
+            Role::Leader if outstanding => self.heartbeat_at.min(self.progress_since + self.timeout_ns()),
             Role::Leader => self.heartbeat_at,
             _ if self.told_silence => self.timeout_at,
-            _ => self.timeout_at.min(self.heard + self.times.timeout_ns),
+            _ => self.timeout_at.min(self.heard + self.timeout_ns()),
         }
     }
 
@@ -141,9 +174,16 @@ impl Election {
     }
 }
 
+/// A ballot that is gone by for so many timeouts ends the quick succession.
+const CALM_TIMEOUTS: u64 = 8;
+
+/// Timeouts grow to eight times what they are.
+const QUICK_MAX: u32 = 6;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use assize_wire::ReplicaId;
 
     const TIMES: ElectionTimes = ElectionTimes { timeout_ns: 1_000, heartbeat_ns: 100 };
 
@@ -193,5 +233,28 @@ mod tests {
             Some(Due::Heartbeat)
         );
         assert_eq!(election.poll(Role::Leader, Watermarks::default(), 0, true, 1_000_001), None);
+    }
+
+    /// SlowForAll, CalmAgain
+    #[test]
+    fn p9_where_ballots_follow_each_other_quickly_more_patience_is_had() {
+        let mut election = Election::new(TIMES, 1, false);
+        let gives_up_after = |election: &mut Election, began: u64| {
+            // What it has written tells one leadership's progress from that of the one before.
+            let mut poll = |now| election.poll(Role::Leader, Watermarks::default(), began, true, now);
+            (began..).find(|now| poll(*now) == Some(Due::Stalled)).map(|now| now - began)
+        };
+        let mut now = 20_000;
+        let mut found = alloc::vec::Vec::new();
+        for round in 1..=9 {
+            election.handle_ballot(Ballot::new(round, ReplicaId(0)), now);
+            let took = gives_up_after(&mut election, now).unwrap();
+            found.push(took / 1_000);
+            now += took;
+        }
+        assert_eq!(found, [1, 1, 2, 2, 4, 4, 8, 8, 8]);
+        // A ballot that lasted is the end of it.
+        election.handle_ballot(Ballot::new(20, ReplicaId(1)), now + 8 * 8_000);
+        assert_eq!(gives_up_after(&mut election, now + 8 * 8_000).map(|took| took / 1_000), Some(1));
     }
 }

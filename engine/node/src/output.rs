@@ -7,7 +7,7 @@ use assize_consensus::Alarm;
 use assize_shards::StateDigest;
 use assize_wal::{Operation, Quarantine};
 use assize_wire::message::Refused;
-use assize_wire::{CoreId, Hash, LogId, LogicVersion, ReplicaId, ShardId, Slot};
+use assize_wire::{Ballot, CoreId, Hash, LogId, LogicVersion, ReplicaId, ShardId, Slot};
 
 use crate::checkpoint::CheckpointEnd;
 use crate::divergence::DivergenceReport;
@@ -142,6 +142,15 @@ pub enum Output {
         /// Its slot.
         slot: Slot,
     },
+    /// The control core: another replica leads, or none that is heard; under this ballot.
+    LeaderChanged {
+        /// Who.
+        leader: Option<ReplicaId>,
+        /// The ballot.
+        ballot: Ballot,
+    },
+    /// The control core: nothing has moved under this leader for too long, and it gives up leading (P9).
+    LeaderStalled,
     /// The control core: this slot switches a domain to logic that this replica's program does not have (R5). The cores
     /// were told no slot above it, and the replica must stop; a program that has it goes on from there.
     LogicMissing {

@@ -307,6 +307,15 @@ impl Reactor {
                         "what is missing here is gone from the logs of all peers: taking over a checkpoint of one"
                     );
                 }
+                Output::LeaderChanged { leader: Some(leader), ballot } => {
+                    tracing::info!(leader = leader.0, %ballot, "a replica leads");
+                }
+                Output::LeaderChanged { leader: None, ballot } => {
+                    tracing::info!(%ballot, "no leader is heard");
+                }
+                Output::LeaderStalled => {
+                    tracing::warn!("nothing has moved for too long here: this replica gives up leading");
+                }
                 Output::LogicMissing { slot, logic } => {
                     drop(self.notices.send(Notice::LogicMissing(slot, logic)))
                 }

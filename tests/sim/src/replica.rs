@@ -421,8 +421,8 @@ impl Replica {
                     self.boot.published = slot.0;
                     self.give_slots();
                 }
-                // Nobody measures here.
-                Output::Measure => {}
+                // Nobody measures here, and who leads is looked at from outside.
+                Output::Measure | Output::LeaderChanged { .. } | Output::LeaderStalled => {}
                 Output::Listen => self.listening[core] = true,
                 Output::Serving => self.serving[core] = true,
                 Output::Alarm(alarm) => self.alarmed(&alarm),
