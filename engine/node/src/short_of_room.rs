@@ -28,6 +28,11 @@ impl Core {
     /// the checkpoint either, and nothing stands still for the Docket to notice: nothing is admitted. Others may have
     /// space, so one of them is to lead.
     pub(crate) fn take_short_of_room(&mut self, disk_full: bool) {
+        if self.quarantine.is_some() {
+            // C5: it gives nothing up before it is rebuilt, whatever checkpoint the others take. Its log is as large as
+            // it may be, and it accepts no more: those who agree on outcomes are a majority without it.
+            return;
+        }
         let (several, own, now) = (self.greeting.replicas > 1, self.greeting.replica, self.now.monotonic_ns);
         let control = self.control();
         control.coordinator.handle_short_of_room();

@@ -125,6 +125,31 @@ fn r3_a_quarantined_replica_is_rebuilt_from_the_others() {
     });
 }
 
+/// RoomAsked (C5, L6): the log of a quarantined replica is as large as it may be, and nobody takes checkpoints for it,
+/// which would make no room there.
+#[test]
+fn c5_nobody_takes_checkpoints_for_a_quarantined_replica_whose_log_is_full() {
+    each_seed("c5_nobody_takes_checkpoints", 0..3, |seed| {
+        let wrong = (seed % 3) as usize;
+        let shape = Shape { shards: 2, ..Shape::smallest() };
+        let mut options = options_of(shape, wrong, Some(Rehearsal::WrongOutcome(Slot(3))));
+        options.shapes[wrong].segments_max = 16;
+        let mut world = started(&options, seed, wrong);
+        world.run_until_acting("it is quarantined", 60_000, |world| quarantined(world, wrong));
+        world.run(60_000);
+        world.finish();
+        for replica in &world.cluster.replicas {
+            assert_eq!(
+                replica.seen.checkpoints + replica.seen.checkpoints_unreported,
+                0,
+                "{:?}",
+                replica.seen
+            );
+        }
+        world.count();
+    });
+}
+
 /// It starts again, is quarantined as before, does not lead, and the others go on without it.
 fn stays_out(world: &mut ClusterWorld, wrong: usize) {
     // It becomes durable at once, but not before it is acted on.
@@ -154,11 +179,19 @@ fn cluster(seed: u64, wrong: usize, rehearsal: Option<Rehearsal>) -> ClusterWorl
 }
 
 fn cluster_of(shape: Shape, seed: u64, wrong: usize, rehearsal: Option<Rehearsal>) -> ClusterWorld {
+    started(&options_of(shape, wrong, rehearsal), seed, wrong)
+}
+
+fn options_of(shape: Shape, wrong: usize, rehearsal: Option<Rehearsal>) -> ClusterOptions {
     let mut options = ClusterOptions::calm(3, shape);
     options.mix.read_percent = 0;
     options.clients = 2;
     options.shapes[wrong].rehearsal = rehearsal;
-    let mut world = ClusterWorld::format(&options, seed);
+    options
+}
+
+fn started(options: &ClusterOptions, seed: u64, wrong: usize) -> ClusterWorld {
+    let mut world = ClusterWorld::format(options, seed);
     for at in 0..3 {
         let diverges = Some(ReplicaId(wrong as u8)).filter(|_| at != wrong);
         world.cluster.replicas[at].expected = Expected { doubt: at == wrong, diverges };
