@@ -177,11 +177,15 @@ fn log_missing(slot: Slot, logic: LogicVersion, agreed: &Agreed) {
     );
 }
 
-/// A checkpoint of a peer was taken over: the process becomes a new one of the same program, arguments and number, and
-/// begins from it. Nothing of what it had in memory may go on, and nothing under way is of use to anybody.
-fn start_again(slot: Slot) -> Exit {
+/// A checkpoint of a peer was taken over, or what came of one is wrong: the process becomes a new one of the same
+/// program, arguments and number, and begins from what is there now. Nothing of what it had in memory may go on, and
+/// nothing under way is of use to anybody.
+fn start_again(slot: Option<Slot>) -> Exit {
     use std::os::unix::process::CommandExt;
-    tracing::warn!(slot = slot.0, "starting again from the checkpoint that was taken over");
+    match slot {
+        Some(slot) => tracing::warn!(slot = slot.0, "starting again from the checkpoint that was taken over"),
+        None => tracing::error!("starting again, to be rebuilt: nothing that is stored here counts any more"),
+    }
     let error = match std::env::current_exe() {
         Ok(program) => std::process::Command::new(program).args(std::env::args_os().skip(1)).exec(),
         Err(error) => error,

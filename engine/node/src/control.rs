@@ -175,7 +175,8 @@ impl Core {
                 Updated::Promise(ballot) => self.control().docket.handle_promise_durable(ballot),
                 // It is acted on already.
                 Updated::Quarantine => {}
-                Updated::TakenOver(slot) => self.outputs.push_back(Output::StartAgain { slot }),
+                Updated::TakenOver(slot) => self.outputs.push_back(Output::StartAgain { slot: Some(slot) }),
+                Updated::Spoiled => self.outputs.push_back(Output::StartAgain { slot: None }),
                 Updated::Checkpoint(active, end) => {
                     self.control().docket.handle_checkpoint(active.slot);
                     self.outputs.push_back(Output::Checkpoint(end));

@@ -51,7 +51,7 @@ mod usher;
 
 pub use boot::CoreStart;
 pub use checkpoint::{
-    ActiveCheckpoint, CheckpointEnd, CheckpointFailure, CheckpointReport, CoordinatorStart,
+    ActiveCheckpoint, CheckpointEnd, CheckpointFailure, CheckpointReport, CoordinatorStart, PartFailure,
 };
 pub use connections::{ConnectionId, ConnectionRef};
 pub use core::{ControlStart, Core, CoreConfig, Now};

@@ -36,6 +36,14 @@ pub(crate) const OUTCOME_CHUNK_AGE_NS: u64 = 50_000_000;
 /// A log that was silent this long writes one empty record with its mark (L5), in nanoseconds.
 pub(crate) const IDLE_MARK_NS: u64 = 5_000_000;
 
+/// A peer that was behind and is not connected any more is likely to be back within this time, in nanoseconds: it
+/// starts again.
+pub(crate) const CATCHING_UP_NS: u64 = 10_000_000_000;
+
+/// While a peer is behind, a checkpoint is flagged only after so many times as many log bytes: `log.bytes_max` is at
+/// least four times those.
+pub(crate) const FLAG_PUT_OFF: u64 = 3;
+
 /// A core that refuses events for want of room says so to the control core this often at most, in nanoseconds: each
 /// time a checkpoint is taken for it.
 pub(crate) const SHORT_OF_ROOM_NS: u64 = 5_000_000_000;

@@ -137,10 +137,11 @@ pub enum Output {
         /// Its slot.
         slot: Slot,
     },
-    /// The control core: a peer's checkpoint is active here. The replica must be started again, to begin from it.
+    /// The control core: the replica must be started again, to begin from a peer's checkpoint, which is active here; or
+    /// since what came of one is wrong, so that it is to be rebuilt (R3).
     StartAgain {
-        /// Its slot.
-        slot: Slot,
+        /// The slot of the checkpoint, if there is one to begin from.
+        slot: Option<Slot>,
     },
     /// The control core: another replica leads, or none that is heard; under this ballot.
     LeaderChanged {

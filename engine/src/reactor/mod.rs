@@ -43,8 +43,8 @@ pub enum Notice {
     Serving(CoreId),
     /// The control core: replayed slots are published through this one.
     Replayed(Slot),
-    /// The control core: a checkpoint of a peer is active, and the replica is to start again from it.
-    StartAgain(Slot),
+    /// The control core: the replica is to start again from a checkpoint of a peer, which is active, or to be rebuilt.
+    StartAgain(Option<Slot>),
     /// The control core: this slot switches to logic that the program lacks, and the replica is to stop.
     LogicMissing(Slot, LogicVersion),
     /// The control core: a checkpoint is active, or failed.

@@ -3,6 +3,8 @@
 //!
 //! It plays the shell and the boot of the engine, and nothing else: every decision is the cores' own.
 
+mod told;
+
 use std::collections::VecDeque;
 
 use assize_consensus::{Alarm, Watermarks};
@@ -42,6 +44,8 @@ pub struct Seen {
     pub checkpoints: u64,
     /// Checkpoints that failed for want of space.
     pub checkpoints_failed: u64,
+    /// Checkpoints of peers that came with something wrong in them.
+    pub sent_wrong: u64,
     /// Checkpoints that gave way to the next one, since too few replicas reported the same.
     pub checkpoints_unreported: u64,
     /// Times that it began to take over a checkpoint of a peer, and that it did.
@@ -451,10 +455,10 @@ impl Replica {
                     self.seen.taking_over += 1;
                 }
                 Output::StartAgain { slot } => {
-                    trace!("replica {} has taken over the checkpoint {slot}", self.shape.replica);
+                    trace!("replica {} has taken over the checkpoint {slot:?}", self.shape.replica);
                     self.start_again = true;
-                    self.seen.taken_over += 1;
-                    self.for_peers.checkpoints.push((slot, None));
+                    self.seen.taken_over += u64::from(slot.is_some());
+                    self.for_peers.checkpoints.extend(slot.map(|slot| (slot, None)));
                 }
                 Output::LogicMissing { slot, .. } => {
                     trace!("replica {} lacks what slot {slot} switches to", self.shape.replica);
@@ -488,77 +492,6 @@ impl Replica {
             if let Some(socket) = self.sockets.iter_mut().rev().find(|socket| is_it(socket)) {
                 socket.closing |= self.cores[core].take_bytes(id, &mut socket.answered);
             }
-        }
-    }
-
-    /// A checkpoint is active, or its predecessor stays.
-    fn checkpoint_ended(&mut self, end: CheckpointEnd) {
-        match end.result {
-            Ok(_) => {
-                self.seen.checkpoints += 1;
-                self.for_peers.checkpoints.push((end.slot, None));
-            }
-            Err(CheckpointFailure::Unreported { .. }) => self.seen.checkpoints_unreported += 1,
-            Err(reason) => {
-                let full = self.faults.segments_left.is_some();
-                assert!(full, "a checkpoint after slot {} failed: {reason}", end.slot);
-                self.seen.checkpoints_failed += 1;
-            }
-        }
-    }
-
-    /// What an operator is told: counted, and wrong only where nothing was made wrong on purpose.
-    fn told_operator(&mut self, output: Output) {
-        match output {
-            Output::Refused(_) => self.seen.refused += 1,
-            Output::ClockContradicted(contradicted) => {
-                self.seen.contradicted += u64::from(contradicted);
-            }
-            Output::CopiesMissing { .. } => self.seen.copies_missing += 1,
-            Output::CopiesGone { .. } => self.seen.copies_gone += 1,
-            Output::DiskFull(_) => self.seen.disks_full += 1,
-            Output::RecordDecayed { .. } => self.seen.decayed += 1,
-            Output::CheckpointNeeded { .. } => self.seen.checkpoints_needed += 1,
-            Output::PeerDiverged { slot, shard, replica, .. } => {
-                hold!(
-                    "outputs",
-                    self.expected.diverges == Some(replica),
-                    "C4: replica {replica} computed something else for slot {slot} of shard {shard}"
-                );
-                self.seen.peers_diverged += 1;
-            }
-            Output::FailureDomains { .. } => self.seen.failure_domains_shared += 1,
-            Output::DivergenceReport(report) => self.reports.push(report),
-            Output::PeerStateDiverged { slot, replica, .. } => {
-                hold!(
-                    "outputs",
-                    self.expected.diverges == Some(replica),
-                    "C7: replica {replica} has another state after slot {slot}"
-                );
-                self.seen.peers_diverged += 1;
-            }
-            _ => unreachable!("nothing else is told an operator"),
-        }
-    }
-
-    /// No alarm is due to anything but clocks that were set wrong.
-    fn alarmed(&mut self, alarm: &Alarm) {
-        match alarm {
-            Alarm::TimeAhead { .. } => self.seen.contradicted += 1,
-            Alarm::Conflict { .. } | Alarm::SplitLog { .. } | Alarm::Unchained { .. } => panic!("{alarm}"),
-        }
-    }
-
-    fn noticed(&mut self, notice: PeerNotice) {
-        match notice {
-            PeerNotice::Connected { .. } => self.seen.connected += 1,
-            PeerNotice::Disconnected { .. } => {}
-            // A handshake may take too long, and a newer connection may be there.
-            PeerNotice::Refused(RefusedPeer { refused, .. })
-                if matches!(refused.code, PeerRefusal::TimedOut | PeerRefusal::Superseded) => {}
-            PeerNotice::Refused(refused) => panic!("a peer is refused: {refused:?}"),
-            PeerNotice::BadEvent { peer, shard } => panic!("replica {peer} sent no event of shard {shard}"),
-            PeerNotice::BadStripe { peer, shard } => panic!("replica {peer} sent no stripe of shard {shard}"),
         }
     }
 

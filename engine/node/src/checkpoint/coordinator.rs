@@ -17,8 +17,8 @@ use assize_wire::{Ballot, Hash, ReplicaId, Slot, StreamTime};
 use super::fetching::Offers;
 use super::gathering::{CheckpointEnd, CheckpointFailure, Gathering};
 use super::reports::Reports;
-use super::{ActiveCheckpoint, CheckpointReport};
-use crate::limits::CHECKPOINT_ASK_NS;
+use super::{ActiveCheckpoint, CheckpointReport, PartFailure};
+use crate::limits::{CHECKPOINT_ASK_NS, FLAG_PUT_OFF};
 use crate::usher::Greeting;
 
 /// What the control core starts with.
@@ -63,6 +63,8 @@ pub(crate) struct Coordinator {
     take_over: Option<(ReplicaId, CheckpointOffer)>,
     /// A peer's was to be taken over since the start: reports of what was given up for it may still come.
     has_fetched: bool,
+    /// This start is over: the replica starts again, from a peer's checkpoint or since what came of one is wrong.
+    start_over: bool,
     /// Promises that are being written: the superblock's sequence that has them, ascending.
     promises: VecDeque<(u64, Ballot)>,
     /// The promise that is to be written after that one. Where the disk is slower than elections are, all that came in
@@ -82,6 +84,8 @@ pub(crate) enum Updated {
     Checkpoint(ActiveCheckpoint, CheckpointEnd),
     /// A peer's is, and this replica is to start again from it.
     TakenOver(Slot),
+    /// What came from a peer is wrong: this replica is to start again and to be rebuilt (R3).
+    Spoiled,
 }
 
 /// What is said to peers on the control lane. What is lost is said again when it is asked for, or on a new connection.
@@ -130,6 +134,7 @@ impl Coordinator {
         let ended = superblock.quarantine.is_some();
         let mut reports = Reports::new(replica, copies);
         reports.handle_failure_domain(replica, domain);
+        let offers = Offers::new(superblock.incarnation);
         let active = superblock.checkpoint;
         if let Some(checkpoint) = active.filter(|_| !ended) {
             reports.note(replica, checkpoint.slot, Some(checkpoint.digest));
@@ -155,7 +160,8 @@ impl Coordinator {
             rebuilds,
             take_over: None,
             has_fetched: false,
-            offers: Offers::default(),
+            start_over: false,
+            offers,
             promises: VecDeque::new(),
             next_promise: None,
             quarantines: VecDeque::new(),
@@ -164,7 +170,9 @@ impl Coordinator {
 
     /// Whether the next slot is to be flagged (L6: by log bytes).
     pub(crate) fn wants_flag(&self) -> bool {
-        self.may_flag() && self.bytes >= self.checkpoint_bytes
+        // Once the next one is active, the log above the one that a peer begins from is gone again.
+        let patience = if self.offers.is_any_behind(self.active_slot()) { FLAG_PUT_OFF } else { 1 };
+        self.may_flag() && self.bytes >= self.checkpoint_bytes * patience
     }
 
     /// Whether a slot is to be formed for the flag alone: a core refuses events for want of room, and only a checkpoint
@@ -266,8 +274,10 @@ impl Coordinator {
                 gathering.heads.extend(heads);
                 gathering.cuts.extend(cuts);
             }
-            Err(reason) => {
-                gathering.failed.get_or_insert(format!("core {}: {reason}", report.core));
+            Err(PartFailure { reason, sent_wrong }) => {
+                let reason = format!("core {}: {reason}", report.core);
+                let failed = gathering.failed.get_or_insert(PartFailure { reason, sent_wrong });
+                failed.sent_wrong |= sent_wrong;
             }
         }
         if gathering.reported < self.cores {
@@ -276,15 +286,16 @@ impl Coordinator {
         gathering.heads.sort_by_key(|head| head.shard);
         match core::mem::replace(&mut self.stage, Stage::None) {
             Stage::Taken(gathering) => self.gathered(gathering, now_ns),
-            Stage::Fetching { gathering, offer, .. } => self.fetched(gathering, offer, now_ns),
+            Stage::Fetching { gathering, offer, from, .. } => self.fetched(gathering, offer, from, now_ns),
             _ => unreachable!("it was looked at above"),
         }
     }
 
     fn gathered(&mut self, gathering: Gathering, now_ns: u64) {
         let slot = gathering.slot;
-        if let Some(reason) = gathering.failed {
-            self.ends.push_back(CheckpointEnd { slot, result: Err(CheckpointFailure::Part(reason)) });
+        if let Some(failed) = gathering.failed {
+            let result = Err(CheckpointFailure::Part(failed.reason));
+            self.ends.push_back(CheckpointEnd { slot, result });
             self.report_none(slot);
             return;
         }
@@ -296,19 +307,14 @@ impl Coordinator {
 
     /// Every part of a peer's checkpoint is here. C7: it is the one that was reported only if its digest, from the
     /// bytes at rest here, is.
-    fn fetched(&mut self, gathering: Gathering, offer: CheckpointOffer, now_ns: u64) {
-        let slot = gathering.slot;
-        let failed = match gathering.failed.clone() {
-            Some(reason) => Some(reason),
-            None if gathering.digest() != offer.digest => {
-                Some(format!("what came has digest {}, and {} was offered", gathering.digest(), offer.digest))
-            }
-            None => None,
+    fn fetched(&mut self, gathering: Gathering, offer: CheckpointOffer, from: ReplicaId, now_ns: u64) {
+        let wrong = || {
+            let (came, offered) = (gathering.digest(), offer.digest);
+            let reason = format!("what came has digest {came}, and {offered} was offered");
+            (came != offered).then_some(PartFailure { reason, sent_wrong: true })
         };
-        if let Some(reason) = failed {
-            let result = Err(CheckpointFailure::Part(format!("it could not be taken over: {reason}")));
-            self.ends.push_back(CheckpointEnd { slot, result });
-            self.offers.wait_again(now_ns);
+        if let Some(failed) = gathering.failed.clone().or_else(wrong) {
+            self.not_taken_over(gathering.slot, from, failed, now_ns);
             return;
         }
         // P7: whatever leads under this ballot or a higher one has no other value at the slot.
@@ -323,6 +329,10 @@ impl Coordinator {
             self.reports.note(from, active.slot, Some(active.digest));
         }
         self.offers.note(from, active);
+        // Nobody tells the digest of one that is not active there but who took it.
+        if digest.is_some() && active.is_none_or(|active| slot > active.slot) {
+            self.offers.note_taken(from, slot);
+        }
         if self.ended {
             return;
         }
@@ -383,6 +393,7 @@ impl Coordinator {
     /// Whether a peer's checkpoint must be taken over, or be taken from another peer.
     fn look_at_offers(&mut self, now_ns: u64) {
         let stranded = match &self.stage {
+            _ if self.start_over => None,
             Stage::Fetching { again_at, .. } if now_ns < *again_at => None,
             Stage::None | Stage::Fetching { .. } if self.rebuilds => {
                 self.offers.best().filter(|(_, offer)| self.may_rebuild_from(offer))

@@ -7,10 +7,11 @@
 
 use alloc::collections::BTreeMap;
 
+use assize_consensus::limits::REPLICAS_MAX;
 use assize_wire::peer::CheckpointOffer;
-use assize_wire::{ReplicaId, Slot};
+use assize_wire::{Incarnation, ReplicaId, Slot};
 
-use crate::limits::STRANDED_NS;
+use crate::limits::{CATCHING_UP_NS, STRANDED_NS};
 
 /// What peers have, and how long this replica stands still.
 #[derive(Debug, Default)]
@@ -19,35 +20,69 @@ pub(super) struct Offers {
     offers: BTreeMap<ReplicaId, Option<CheckpointOffer>>,
     published: Slot,
     since: u64,
+    /// One after this slot could not be taken over; only newer ones count.
+    newer_than: Slot,
+    /// Which peer is preferred turns with it.
+    turn: u64,
+    /// Of peers that had a checkpoint and are not connected any more, until when they are waited for.
+    left: BTreeMap<ReplicaId, u64>,
+    /// The slot of the last checkpoint that a peer took itself.
+    taken: BTreeMap<ReplicaId, Slot>,
+    now: u64,
 }
 
 impl Offers {
+    /// Of peers that have the same the next one is asked after each start, so that it is not always one whose memory is
+    /// bad.
+    pub(super) fn new(incarnation: Incarnation) -> Offers {
+        Offers { turn: incarnation.0, ..Offers::default() }
+    }
+
     /// A peer says what its active checkpoint is.
     pub(super) fn note(&mut self, peer: ReplicaId, offer: Option<CheckpointOffer>) {
+        self.left.remove(&peer);
         self.offers.insert(peer, offer);
     }
 
     /// A peer is not heard any more.
     pub(super) fn forget(&mut self, peer: ReplicaId) {
-        self.offers.remove(&peer);
+        if self.offers.remove(&peer).flatten().is_some() {
+            self.left.insert(peer, self.now + CATCHING_UP_NS);
+        }
+    }
+
+    /// A peer has taken a checkpoint of what it has executed itself.
+    pub(super) fn note_taken(&mut self, peer: ReplicaId, slot: Slot) {
+        self.taken.insert(peer, slot);
+    }
+
+    /// Whether a peer that is there, or was until just now, has a checkpoint and did not take the active one, after
+    /// this slot, itself: it is taking one over, or starts again from one, and its log begins there.
+    pub(super) fn is_any_behind(&self, active: Slot) -> bool {
+        let there = self.offers.iter().filter(|(_, offer)| offer.is_some()).map(|(peer, _)| peer);
+        let left = self.left.iter().filter(|(_, until)| self.now < **until).map(|(peer, _)| peer);
+        there.chain(left).any(|peer| self.taken.get(peer).is_none_or(|taken| *taken < active))
     }
 
     /// This replica has published through here.
     pub(super) fn note_published(&mut self, published: Slot, now: u64) {
+        self.now = now;
         if published != self.published || self.since == 0 {
             (self.published, self.since) = (published, now.max(1));
         }
     }
 
-    /// Begins to wait anew.
-    pub(super) fn wait_again(&mut self, now: u64) {
-        self.since = now.max(1);
+    /// The one after this slot could not be taken over: a newer one may. What has come of it stays in the logs, and a
+    /// start could not tell a second head of one part from the first.
+    pub(super) fn wait_for_newer(&mut self, slot: Slot, now: u64) {
+        (self.newer_than, self.since) = (slot, now.max(1));
     }
 
     /// The newest checkpoint of a peer, and whose.
     pub(super) fn best(&self) -> Option<(ReplicaId, CheckpointOffer)> {
         let offers = self.offers.iter().filter_map(|(peer, offer)| Some((*peer, (*offer)?)));
-        offers.max_by_key(|(peer, offer)| (offer.slot, *peer))
+        let newer = offers.filter(|(_, offer)| offer.slot > self.newer_than);
+        newer.max_by_key(|(peer, offer)| (offer.slot, (u64::from(peer.0) + self.turn) % REPLICAS_MAX as u64))
     }
 
     /// The newest one, if this replica has stood still below it for long.
@@ -77,6 +112,47 @@ mod tests {
             digest,
             ballot: Ballot::NONE,
         })
+    }
+
+    /// NotTakenOver.
+    #[test]
+    fn c7_what_could_not_be_taken_over_is_taken_from_another_peer_or_is_a_newer_one() {
+        let from = |incarnation| {
+            let mut offers = Offers::new(Incarnation(incarnation));
+            [1, 2].into_iter().for_each(|peer| offers.note(ReplicaId(peer), offer(9)));
+            offers.best().map(|(peer, _)| peer)
+        };
+        let asked: BTreeMap<ReplicaId, u64> =
+            (1..=5).filter_map(|start| Some((from(start)?, start))).collect();
+        assert_eq!(asked.len(), 2, "a start asks the other one: {asked:?}");
+        let mut offers = Offers::new(Incarnation(1));
+        offers.note(ReplicaId(1), offer(9));
+        offers.wait_for_newer(Slot(9), 5);
+        assert_eq!((offers.best(), offers.due()), (None, None));
+        offers.note(ReplicaId(1), offer(12));
+        assert_eq!(offers.due(), Some(5 + STRANDED_NS));
+    }
+
+    /// FlagPutOff.
+    #[test]
+    fn l6_a_peer_is_behind_until_it_takes_checkpoints_itself_or_is_gone_for_long() {
+        let mut offers = Offers::default();
+        offers.note_published(Slot(9), 10);
+        assert!(!offers.is_any_behind(Slot(9)), "nobody is there");
+        offers.note(ReplicaId(1), offer(9));
+        offers.note(ReplicaId(2), None);
+        assert!(offers.is_any_behind(Slot(9)), "it may have been taken over");
+        offers.note_taken(ReplicaId(1), Slot(9));
+        assert!(!offers.is_any_behind(Slot(9)) && offers.is_any_behind(Slot(12)));
+        offers.forget(ReplicaId(1));
+        offers.note_published(Slot(9), 9 + CATCHING_UP_NS);
+        assert!(offers.is_any_behind(Slot(12)), "it starts again");
+        offers.note_published(Slot(9), 10 + CATCHING_UP_NS);
+        assert!(!offers.is_any_behind(Slot(12)), "it is gone");
+        offers.note(ReplicaId(1), offer(12));
+        assert!(offers.is_any_behind(Slot(12)), "it is back, from what it took over");
+        offers.note_taken(ReplicaId(1), Slot(14));
+        assert!(!offers.is_any_behind(Slot(12)));
     }
 
     /// ReplicaStranded.

@@ -6,7 +6,9 @@ use core::fmt;
 
 use assize_wal::LogCut;
 use assize_wire::checkpoint::{PartHead, digest_of};
-use assize_wire::{Ballot, Hash, Slot, StreamTime};
+use assize_wire::{Ballot, Hash, ReplicaId, Slot, StreamTime};
+
+use super::PartFailure;
 
 /// How a checkpoint ended, for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +24,13 @@ pub struct CheckpointEnd {
 pub enum CheckpointFailure {
     /// A part of it failed here.
     Part(String),
+    /// What a peer sent of it is not what was reported (C7).
+    SentWrong {
+        /// The peer that sent the last of it.
+        from: ReplicaId,
+        /// What showed it.
+        reason: String,
+    },
     /// It was whole, and too few replicas had reported the same when the next one began (C7).
     Unreported {
         /// How many had reported any.
@@ -33,6 +42,11 @@ impl fmt::Display for CheckpointFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CheckpointFailure::Part(reason) => f.write_str(reason),
+            CheckpointFailure::SentWrong { from, reason } => write!(
+                f,
+                "what replica {from} sent of it is not what was reported: {reason}. Its memory or this machine's is not to \
+                 be trusted"
+            ),
             CheckpointFailure::Unreported { reports } => write!(
                 f,
                 "{reports} replicas had reported their digests of it when the next one began, too few for it to count"
@@ -50,7 +64,7 @@ pub(super) struct Gathering {
     pub(super) heads: Vec<PartHead>,
     pub(super) cuts: Vec<LogCut>,
     pub(super) reported: usize,
-    pub(super) failed: Option<String>,
+    pub(super) failed: Option<PartFailure>,
 }
 
 impl Gathering {

@@ -32,7 +32,7 @@ pub(crate) use coordinator::{Coordinator, Say, Updated};
 pub use gathering::{CheckpointEnd, CheckpointFailure};
 pub(crate) use retention::Retention;
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -58,7 +58,16 @@ pub struct CheckpointReport {
     pub core: CoreId,
     /// The heads of its shards' parts, all durable and read back, and what a start may expect of its logs once the
     /// checkpoint is active; or why its part failed.
-    pub part: Result<(Vec<PartHead>, Vec<LogCut>), String>,
+    pub part: Result<(Vec<PartHead>, Vec<LogCut>), PartFailure>,
+}
+
+/// Why a core's part of a checkpoint came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartFailure {
+    /// For the operator.
+    pub reason: String,
+    /// It came from a peer, and is not what it was to be.
+    pub sent_wrong: bool,
 }
 
 /// A checkpoint that is active: the superblock names it.
@@ -117,7 +126,7 @@ struct Taking {
     time: StreamTime,
     /// By seat.
     parts: Vec<Part>,
-    failed: Option<String>,
+    failed: Option<PartFailure>,
     /// The outcome stream was asked to make everything through the slot durable.
     outcomes_asked: bool,
     /// It comes from a peer: then it stays here once it is reported, and this replica starts again.
@@ -194,7 +203,7 @@ impl Checkpoints {
                 let Some(taking) = taking else { continue };
                 for part in &mut taking.parts {
                     if let Err(fault) = part.handle_read(id, &read) {
-                        taking.failed.get_or_insert(fault.to_string());
+                        taking.failed.get_or_insert(fault.failure(taking.incoming.is_some()));
                     }
                 }
             }
@@ -211,7 +220,7 @@ impl Checkpoints {
                 Ok(Progress::Waits | Progress::Complete) => {}
                 Ok(Progress::Moved) => return true,
                 Err(fault) => {
-                    taking.failed.get_or_insert(fault.to_string());
+                    taking.failed.get_or_insert(fault.failure(false));
                     return true;
                 }
             }

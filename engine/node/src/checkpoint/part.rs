@@ -1,5 +1,7 @@
 //! One shard's part of a checkpoint on its way to the disk and back.
 
+use alloc::format;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -15,6 +17,8 @@ use assize_wire::Slot;
 use assize_wire::canary::{self, Canary};
 use assize_wire::checkpoint::{PartHead, SAVED_KEY_BYTES, SavedEntity, SumDigest};
 use assize_wire::peer::PartItem;
+
+use super::PartFailure;
 
 /// The records of a part.
 #[derive(Debug, Default)]
@@ -203,12 +207,17 @@ impl Part {
                 }
                 (PartRecord::Keys { first, next }, Entry::Keys { shard, first, next }, &mut *keys)
             }
+            // A start wants all that the head counts, and each once.
             PartItem::Entities { number } => {
+                if number != self.entity_records() {
+                    return Err(foreign());
+                }
                 (PartRecord::Entities { number }, Entry::Entities { slot, shard, number }, &mut *parts)
             }
             PartItem::Head { records } => {
                 let head =
                     PartHead::parse(payload).ok().filter(|head| (head.slot, head.shard) == (slot, shard));
+                let head = head.filter(|head| records == self.entity_records() && self.covers_keys(head));
                 let head = head.ok_or_else(foreign)?;
                 (PartRecord::Head { head, records }, Entry::Part { slot, shard, records }, &mut *parts)
             }
@@ -236,6 +245,26 @@ impl Part {
         }
         self.note_written(Written { record, sequence, location: None }, bytes, parts, keys);
         Ok(Progress::Moved)
+    }
+
+    fn entity_records(&self) -> u64 {
+        let records = self.records.iter();
+        records.filter(|written| matches!(written.record, PartRecord::Entities { .. })).count() as u64
+    }
+
+    /// Whether the keys that came are all that this head needs.
+    fn covers_keys(&self, head: &PartHead) -> bool {
+        let ranges = self.records.iter().filter_map(|written| match written.record {
+            PartRecord::Keys { first, next } => Some((first, next)),
+            _ => None,
+        });
+        let covered = ranges.fold(
+            head.keys_from,
+            |covered, (first, next)| {
+                if first <= covered { covered.max(next) } else { covered }
+            },
+        );
+        covered >= head.keys_next
     }
 
     fn note_written(&mut self, written: Written, bytes: usize, parts: &mut Log, keys: &mut Log) {
@@ -342,6 +371,24 @@ impl Part {
         let of_parts =
             self.records.iter().filter(|written| !matches!(written.record, PartRecord::Keys { .. }));
         of_parts.filter_map(|written| written.location).map(|location| location.segment).min()
+    }
+}
+
+impl PartFault {
+    /// What follows, where the part is a peer's or an own one.
+    pub(super) fn failure(&self, of_peer: bool) -> PartFailure {
+        let sent_wrong = match self {
+            PartFault::Foreign(_) => true,
+            PartFault::Differs(_) => of_peer,
+            PartFault::Full(_) | PartFault::Read(_) => false,
+        };
+        let reason = match self {
+            PartFault::Differs(shard) if of_peer => {
+                format!("the part of shard {shard} does not come to what its head says")
+            }
+            _ => self.to_string(),
+        };
+        PartFailure { reason, sent_wrong }
     }
 }
 

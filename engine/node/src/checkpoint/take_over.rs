@@ -5,7 +5,6 @@
 //! It starts again, instead of putting the state into running shards, because a start knows how to begin from a
 //! checkpoint, and nothing else has to. What this replica promised and accepted is in its logs as before (R3).
 
-use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use assize_wal::OutcomeIndex;
@@ -122,7 +121,7 @@ impl Core {
             taken = taken.and_then(|()| part.read_back(false, of_parts, keys).map(drop));
         }
         if let Err(fault) = taken {
-            taking.failed.get_or_insert(fault.to_string());
+            taking.failed.get_or_insert(fault.failure(true));
         }
         let mut wanted = Vec::new();
         let (from, failed) = (incoming.from, taking.failed.is_some());

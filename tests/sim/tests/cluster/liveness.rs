@@ -158,21 +158,8 @@ fn c7_the_log_stays_bounded_while_a_replica_is_dead_for_ever() {
 #[test]
 fn l6_a_replica_that_was_away_for_long_takes_a_checkpoint_over() {
     each_seed("l6_a_replica_that_was_away", 0..6, |seed| {
-        let mut world = serving_with_checkpoints(seed);
-        let away = (seed % 3) as usize;
-        world.down(away, Down::Power);
+        let (mut world, away) = away_for_long(seed);
         let others: Vec<usize> = (0..3).filter(|at| *at != away).collect();
-        let recycled =
-            |world: &ClusterWorld| others.iter().all(|at| world.cluster.replicas[*at].seen.checkpoints >= 2);
-        while !recycled(&world) {
-            world.run(500);
-            assert!(world.cluster.steps < 300_000, "no checkpoint");
-        }
-        for at in &others {
-            // A restart forgets what is in memory only: manifests below the checkpoint.
-            world.down(*at, Down::Process);
-            world.start(*at);
-        }
         world.start(away);
         if seed % 2 == 1 {
             let began = |world: &ClusterWorld| world.cluster.replicas[away].seen.taking_over > 0;
@@ -192,6 +179,26 @@ fn l6_a_replica_that_was_away_for_long_takes_a_checkpoint_over() {
         world.count();
         world.stop_all();
     });
+}
+
+/// A replica is down, and what it lacks is gone from the logs of the others.
+fn away_for_long(seed: u64) -> (ClusterWorld, usize) {
+    let mut world = serving_with_checkpoints(seed);
+    let away = (seed % 3) as usize;
+    world.down(away, Down::Power);
+    let others: Vec<usize> = (0..3).filter(|at| *at != away).collect();
+    let recycled =
+        |world: &ClusterWorld| others.iter().all(|at| world.cluster.replicas[*at].seen.checkpoints >= 2);
+    while !recycled(&world) {
+        world.run(500);
+        assert!(world.cluster.steps < 300_000, "no checkpoint");
+    }
+    for at in &others {
+        // A restart forgets what is in memory only: manifests below the checkpoint.
+        world.down(*at, Down::Process);
+        world.start(*at);
+    }
+    (world, away)
 }
 
 /// What a replica's logs of stripes hold.

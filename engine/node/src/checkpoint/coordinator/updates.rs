@@ -1,10 +1,12 @@
 //! What the coordinator has the superblock say: promises, quarantine and the active checkpoint, one after the other
 //! (L7).
 
-use assize_wal::{Completion, DeviceError, Operation, Quarantine};
-use assize_wire::Ballot;
+use alloc::format;
 
-use super::{CheckpointEnd, Coordinator, Stage, Updated};
+use assize_wal::{Completion, DeviceError, Operation, Quarantine};
+use assize_wire::{Ballot, ReplicaId, Slot};
+
+use super::{CheckpointEnd, CheckpointFailure, Coordinator, PartFailure, Stage, Updated};
 
 impl Coordinator {
     /// The next write of the superblock.
@@ -33,11 +35,36 @@ impl Coordinator {
         self.quarantines.push_back(sequence);
     }
 
+    /// A peer's checkpoint could not be taken over. Where that is for want of space, a newer one may. Where what came
+    /// is wrong, it is in the logs, and nothing but its incarnation tells it from what is right:
+    ///
+    /// 1. Replica 2 sends keys with a wrong bit. They are written, and the digest of their part shows it.
+    /// 2. Replica 1 sends the same keys as they are. They are written, too, in the same incarnation.
+    /// 3. A start finds two records of the same keys.
+    ///
+    /// So this start is over. From the next one on this replica is one to be rebuilt (R3): not even its own older keys
+    /// may count before those of a whole checkpoint, which are the newest then.
+    pub(super) fn not_taken_over(&mut self, slot: Slot, from: ReplicaId, failed: PartFailure, now_ns: u64) {
+        let PartFailure { reason, sent_wrong } = failed;
+        let failure = if sent_wrong {
+            CheckpointFailure::SentWrong { from, reason }
+        } else {
+            CheckpointFailure::Part(format!("it could not be taken over: {reason}"))
+        };
+        self.ends.push_back(CheckpointEnd { slot, result: Err(failure) });
+        if sent_wrong {
+            self.write_quarantine(Quarantine::REBUILD);
+            (self.ended, self.start_over) = (true, true);
+        } else {
+            self.offers.wait_for_newer(slot, now_ns);
+        }
+    }
+
     /// The next thing that the superblock says durably.
     pub(crate) fn poll_updated(&mut self) -> Option<Updated> {
         let updated = self.superblock.poll_updated()?;
         if self.quarantines.pop_front_if(|sequence| *sequence == updated).is_some() {
-            return Some(Updated::Quarantine);
+            return Some(if self.start_over { Updated::Spoiled } else { Updated::Quarantine });
         }
         if let Some((_, ballot)) = self.promises.pop_front_if(|(sequence, _)| *sequence == updated) {
             if let Some(next) = self.next_promise.take() {
@@ -47,7 +74,7 @@ impl Coordinator {
         }
         match core::mem::replace(&mut self.stage, Stage::None) {
             Stage::Activating { sequence, active, taken_over: true, .. } if sequence == updated => {
-                self.ended = true;
+                (self.ended, self.start_over) = (true, true);
                 Some(Updated::TakenOver(active.slot))
             }
             Stage::Activating { sequence, at, active, .. } if sequence == updated => {
