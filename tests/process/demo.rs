@@ -38,6 +38,37 @@ fn a_demo_of_three_replicas_survives_the_death_of_its_leader() {
     assert_eq!(left.len(), 1, "only the report is left: {left:?}");
 }
 
+/// A fault on purpose is found out, and those who are right balance the books.
+#[test]
+fn a_demo_with_a_wrong_replica_shows_its_quarantine() {
+    let _alone = one_cluster_at_a_time();
+    let folder = tempfile::Builder::new().prefix("demo-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
+    let folder = folder.expect("a directory for test data");
+    let output = assize()
+        .args([
+            "demo",
+            "--fault",
+            "wrong-outcome@50",
+            "--seconds",
+            "2",
+            "--rate",
+            "400",
+            "--batch",
+            "1",
+            "--dir",
+        ])
+        .arg(folder.path())
+        .output()
+        .expect("running assize");
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for words in
+        ["replica 2 has computed", "quarantined: slot", "Books: balanced", "1 of 3 replicas did not tell"]
+    {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
 #[test]
 fn what_a_demo_cannot_do_is_a_usage_error() {
     for options in [&["--replicas", "2"][..], &["--replicas", "1", "--kill", "leader"], &["--kill", "any"]] {

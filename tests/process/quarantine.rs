@@ -10,10 +10,13 @@ use crate::engine::{DEADLINE, Engine};
 use crate::load::adjust;
 use crate::site::{Settings, Site, text};
 
+/// So many that each shard has some of them.
+const ITEMS: u64 = 50;
+
 /// Submits one event after the other, each of which must take effect.
 fn submit(client: &mut Client, events: u64) {
     for event in 0..events {
-        let answers = client.submit(&[adjust(event % 7, 1)]).expect("it is answered");
+        let answers = client.submit(&[adjust(event % ITEMS, 1)]).expect("it is answered");
         assert!(answers[0].took_effect(), "{answers:?}");
     }
 }
@@ -40,9 +43,7 @@ fn c5_a_follower_that_computes_wrongly_is_named_and_quarantined_and_the_others_g
     // It may have been elected: it is started again with its fault, and does not lead then.
     engines.remove(WRONG).kill();
     submit(&mut client, 5);
-    let mut command = cluster.sites[WRONG].command("serve");
-    command.args(["--fault", "wrong-outcome@40"]);
-    let mut wrong = Engine::spawn(command);
+    let mut wrong = with_fault(&cluster, WRONG, "wrong-outcome@40");
     wrong.wait_until_said("going to be wrong on purpose", 1);
     // Those who are right answer all of it.
     submit(&mut client, 200);
@@ -74,6 +75,59 @@ fn c5_a_follower_that_computes_wrongly_is_named_and_quarantined_and_the_others_g
     assert!(wrong.is_running() && !wrong.said().contains("serving 127"), "{}", wrong.said());
     wrong.stop();
     engines.into_iter().for_each(Engine::kill);
+}
+
+/// One that a fault on purpose is about to befall, at a slot that is not reached soon.
+fn with_fault(cluster: &Cluster, replica: usize, fault: &str) -> Engine {
+    let mut command = cluster.sites[replica].command("serve");
+    command.args(["--fault", fault]);
+    Engine::spawn(command)
+}
+
+/// C4: what decays in memory shows with the next event that touches it.
+#[test]
+fn c5_a_bit_that_flips_in_a_follower_is_found_with_the_next_event_that_meets_it() {
+    let cluster = Cluster::of(&Settings { allow_faults: true, ..Settings::small() }, 16 << 10, |_| {});
+    const WRONG: usize = 1;
+    let mut engines: Vec<Engine> = [0, 2].map(|at| cluster.sites[at].spawn()).into();
+    let mut client = cluster.client();
+    submit(&mut client, 20);
+    let mut wrong = with_fault(&cluster, WRONG, "flip-bit@40");
+    wrong.wait_until_said("going to be wrong on purpose", 1);
+    let until = Instant::now() + DEADLINE;
+    while !wrong.said().contains("quarantined: slot") {
+        assert!(Instant::now() < until, "it is not found out:\n{}", wrong.said());
+        submit(&mut client, ITEMS);
+    }
+    engines.push(wrong);
+    engines.into_iter().for_each(Engine::kill);
+}
+
+/// P9: a leader whose cores stand still gives up leading, and the others answer what it could not.
+#[test]
+fn p9_a_leader_that_stalls_gives_up_and_the_others_go_on() {
+    let cluster = Cluster::of(&Settings { allow_faults: true, ..Settings::small() }, 16 << 10, |_| {});
+    const STALLS: usize = 2;
+    let mut engines: Vec<Option<Engine>> = (0..STALLS).map(|at| Some(cluster.sites[at].spawn())).collect();
+    engines.push(Some(with_fault(&cluster, STALLS, "stall@400")));
+    let mut client = cluster.client();
+    let until = Instant::now() + DEADLINE;
+    loop {
+        submit(&mut client, 1);
+        let leads = usize::from(leader(&mut client, |_| true).0);
+        if leads == STALLS {
+            break;
+        }
+        assert!(Instant::now() < until, "it never leads");
+        // Another one is elected, by chance.
+        engines[leads].take().expect("it runs").kill();
+        submit(&mut client, 1);
+        engines[leads] = Some(cluster.sites[leads].spawn());
+    }
+    submit(&mut client, 500);
+    engines[STALLS].as_mut().expect("it runs").wait_until_said("this replica gives up leading", 1);
+    leader(&mut client, |leader| usize::from(leader.0) != STALLS);
+    engines.into_iter().flatten().for_each(Engine::kill);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use assize_inventory::item_id;
 
@@ -9,6 +10,7 @@ use super::namespaces::{SmallDisk, in_namespaces};
 use super::replicas::{Cluster, REPLICAS, Running};
 use super::steady::{Steady, check_all, events};
 use crate::damage::flip;
+use crate::engine::DEADLINE;
 use crate::load::{WAREHOUSE, adjust};
 use crate::rng::Rng;
 
@@ -74,6 +76,11 @@ fn survive_full_disk(test: &str, of_leader: bool) {
         running.engine(replica).wait_until_said("the disk has no space", 1);
         // More than what was prepared can take, so that the others must do without it.
         load.wait_for(100, &mut rng);
+        let until = Instant::now() + DEADLINE;
+        while of_leader && cluster.leader() == replica {
+            assert!(Instant::now() < until, "it leads on with a full disk");
+            load.wait_for(5, &mut rng);
+        }
         disks[replica].relieve();
         if !running.engine(replica).is_running() {
             running.forget(replica);
