@@ -49,6 +49,11 @@ pub struct FormatCommand {
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
 
+    /// The replica's disk was lost, and this is the next one: without a vote until the other replicas have told it
+    /// what it may have promised and accepted. Takes what the first format printed for the other replicas
+    #[arg(long)]
+    pub rejoin: bool,
+
     /// What all replicas agree on.
     #[command(flatten)]
     pub agreed: FormatArgs,
@@ -318,6 +323,16 @@ mod tests {
         assert!(parse("assize serve").is_err());
         assert!(parse("assize doctor --config a --dir b").is_err());
         assert!(parse("assize config").is_err());
+    }
+
+    #[test]
+    fn a_rejoining_disk_is_asked_for_by_name() {
+        let rejoins = |line: &str| match parse(line) {
+            Ok(Command::Format(format)) => format.rejoin,
+            other => panic!("{other:?}"),
+        };
+        assert!(!rejoins("assize format --config r0.toml"));
+        assert!(rejoins("assize format --config r0.toml --rejoin --replicas 3"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use assize_domain::DomainRegistry;
 use clap::Parser;
 
-use crate::boot;
+use crate::boot::{self, NewDisk};
 use crate::cli::{Cli, Command, FormatCommand, RebuildCommand};
 use crate::config::{self, Agreed, ConfigFile};
 use crate::demo;
@@ -62,7 +62,7 @@ fn print(text: &str) -> Exit {
 fn format(command: &FormatCommand, domains: &DomainRegistry) -> Exit {
     let formatted = ConfigFile::load(&command.config)
         .map_err(boot::BootError::Config)
-        .and_then(|config| Ok((boot::format(&config, &command.agreed, domains)?, config)));
+        .and_then(|config| Ok((boot::format(&config, &command.agreed, new_disk(command), domains)?, config)));
     match formatted {
         Ok((formatted, config)) => {
             for warning in &formatted.warnings {
@@ -78,10 +78,18 @@ fn format(command: &FormatCommand, domains: &DomainRegistry) -> Exit {
                 agreed.shard_count,
                 agreed.copies
             );
-            print(&(formatted + &for_the_others(agreed)))
+            let then = match new_disk(command) {
+                NewDisk::First => for_the_others(agreed),
+                NewDisk::Rejoins => REJOINS.to_owned(),
+            };
+            print(&(formatted + &then))
         }
         Err(error) => complain(&error, error.exit()),
     }
+}
+
+fn new_disk(command: &FormatCommand) -> NewDisk {
+    if command.rejoin { NewDisk::Rejoins } else { NewDisk::First }
 }
 
 fn rebuild(command: &RebuildCommand) -> Exit {
@@ -110,3 +118,8 @@ fn for_the_others(agreed: &Agreed) -> String {
         agreed.cluster, agreed.routing_seed, agreed.body_seed
     )
 }
+
+/// What comes of a disk that replaces a lost one.
+const REJOINS: &str = "started with `assize serve`, it has no vote until a majority of the cluster, all of them other \
+     replicas that have one, have told it what it may have promised and accepted. The disk that it replaces must never be \
+     used again\n";

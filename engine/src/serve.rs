@@ -100,6 +100,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
                     tracing::warn!("this host's clock agrees with a majority again");
                 }
                 Ok(Notice::Quarantined(quarantine)) => log_quarantine(&quarantine),
+                Ok(Notice::Rejoin(notice)) => tracing::warn!("{notice}"),
                 Ok(Notice::Halted { stages: of_core, digests: of_shards }) => {
                     halted += 1;
                     stages.add(&of_core);

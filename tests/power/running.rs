@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use assize::boot::{format_on, start_on};
+use assize::boot::{NewDisk, format_on, start_on};
 use assize::config::{ConfigFile, FormatArgs};
 use assize::reactor::Notice;
 use assize_device::{DeviceOptions, DurabilityMode};
@@ -71,7 +71,8 @@ impl Site {
     pub fn try_format(&self, recorder: &Arc<Recorder>) -> Result<(), String> {
         let args = FormatArgs { warden_capacity: 1 << 16, entity_capacity: 1 << 12, ..FormatArgs::default() };
         let device = options(recorder, DurabilityMode::default());
-        format_on(&self.config(), &args, &domains(), &device).map_err(|error| error.to_string())?;
+        format_on(&self.config(), &args, NewDisk::First, &domains(), &device)
+            .map_err(|error| error.to_string())?;
         recorder.note(Entry::Formatted);
         Ok(())
     }
@@ -150,6 +151,7 @@ fn run(
                 | Notice::ClockContradicted(_)
                 | Notice::Quarantined(_)
                 | Notice::StartAgain(_)
+                | Notice::Rejoin(_)
                 | Notice::LogicMissing(..) => panic!("it has no peers"),
                 Notice::Halted { .. } => halted += 1,
                 Notice::Failed(core, failure) => {

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use assize_wire::peer::Generations;
 use assize_wire::{Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StripeId};
 use zerocopy::IntoBytes;
 
@@ -320,6 +321,8 @@ fn first_superblock() -> Superblock {
         incarnation: Incarnation(0),
         promised: Ballot::NONE,
         quarantine: None,
+        generations: Generations::default(),
+        rejoins: false,
         accepted: Remembered::default(),
         certain: Remembered::default(),
         segment_bytes: SEGMENT_BYTES,

@@ -45,7 +45,7 @@ const _: () = assert!(RECORD_BYTES_MAX < u32::MAX as usize, "a payload's length 
 const _: () = assert!(GROUP_RECORDS_MAX <= 1024, "Linux takes at most 1024 buffers in one vectored write");
 const _: () = assert!(SUPERBLOCK_COPY_BYTES.is_multiple_of(BLOCK_BYTES), "a copy is whole blocks");
 const _: () = assert!(
-    512 + LOGS_MAX * 32 + PARAMETERS_BYTES_MAX <= SUPERBLOCK_COPY_BYTES,
+    576 + LOGS_MAX * 32 + PARAMETERS_BYTES_MAX <= SUPERBLOCK_COPY_BYTES,
     "a superblock's fixed part, its logs and its parameters fit one copy"
 );
 const _: () = assert!(SCAN_CHUNK_BYTES.is_multiple_of(BLOCK_BYTES), "reads are whole blocks");

@@ -5,7 +5,7 @@
 //! | bytes | field | meaning |
 //! |---|---|---|
 //! | 0..4 | magic | `ASZS` |
-//! | 4..6 | version | 3 |
+//! | 4..6 | version | 4 |
 //! | 6 | quarantine | 0, or its kind (C5): 1 outcomes, 2 split brain, 3 replay, 4 state, 5 to be rebuilt (R3) |
 //! | 7 | replica | replica id |
 //! | 8..12 | checksum | crc32c over the whole copy with this field zero |
@@ -26,8 +26,11 @@
 //! | 296..424 | certain | the same of what is certain |
 //! | 424..504 | quarantine | slot u64, shard u16 (65535: none), 0, digest expected, digest found; all 0 if there is
 //! none |
-//! | 504..512 | | 0 |
-//! | 512.. | cuts | 32 bytes each: log u16, u16 0, first previous u32, incarnation u64, offset u64, first segment u64 |
+//! | 504 | rejoins | 1 if it has no vote yet (R3), else 0 |
+//! | 505..512 | | 0 |
+//! | 512..552 | generations | u64 for each of 5 replicas: the last disk that was met of it, its own among them |
+//! | 552..576 | | 0 |
+//! | 576.. | cuts | 32 bytes each: log u16, u16 0, first previous u32, incarnation u64, offset u64, first segment u64 |
 //! | then | parameters | the engine's own bytes, then zeros |
 
 mod error;
@@ -44,6 +47,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use assize_wire::canary::{self, Canary};
+use assize_wire::peer::{Generation, Generations};
 use assize_wire::{Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, Slot, StreamTime};
 use zerocopy::IntoBytes;
 
@@ -73,6 +77,11 @@ pub struct Superblock {
     pub promised: Ballot,
     /// Quarantine is durable and ends only by rebuilding (C5, R3).
     pub quarantine: Option<Quarantine>,
+    /// The disks of all replicas, as far as they were met; at its own number this one (R3).
+    pub generations: Generations,
+    /// This disk is in place of one that was lost, with all that was promised and accepted there: until the others have
+    /// told enough this replica has no vote (R3).
+    pub rejoins: bool,
     /// Size of every segment.
     pub segment_bytes: u64,
     /// The active checkpoint: what a start begins from (L6).
@@ -141,6 +150,8 @@ impl Superblock {
         if let Some(quarantine) = self.quarantine {
             put(424, &quarantine.to_bytes());
         }
+        put(REJOINS_AT, &[self.rejoins.into()]);
+        put(GENERATIONS_AT, &self.generations.to_bytes());
         put(12, &(self.cuts.len() as u16).to_le_bytes());
         put(14, &(self.parameters.len() as u16).to_le_bytes());
         put(16, &self.cluster.0.to_le_bytes());
@@ -192,6 +203,12 @@ impl Superblock {
         if quarantine.is_none() && bytes[6] != 0 {
             return Err(SuperblockFault::NotASuperblock);
         }
+        let rejoins = match bytes[REJOINS_AT] {
+            0 => false,
+            1 => true,
+            _ => return Err(SuperblockFault::NotASuperblock),
+        };
+        let generations = bytes[GENERATIONS_AT..].first_chunk().expect("the copy is longer");
         let (cuts, parameters) = (usize::from(u16_at(bytes, 12)), usize::from(u16_at(bytes, 14)));
         if cuts > LOGS_MAX || parameters > PARAMETERS_BYTES_MAX {
             return Err(SuperblockFault::NotASuperblock);
@@ -222,6 +239,8 @@ impl Superblock {
             incarnation: Incarnation(u64_at(bytes, 40)),
             promised: Ballot::from_raw(u64_at(bytes, 48)),
             quarantine,
+            generations: Generations::from_bytes(generations),
+            rejoins,
             segment_bytes: u64_at(bytes, 56),
             checkpoint: (checkpoint.slot > Slot::ZERO).then_some(checkpoint),
             accepted: Remembered::decode(&bytes[168..296]),
@@ -229,6 +248,12 @@ impl Superblock {
             cuts: (0..cuts).map(cut_at).collect(),
             parameters: bytes[parameters_at..parameters_at + parameters].to_vec(),
         })
+    }
+
+    /// This disk.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generations.of(self.replica)
     }
 
     /// The cut of a log, if it was ever opened.
@@ -347,9 +372,11 @@ pub fn decide(copies: [CopyState; 2], relation: Relation) -> Decision {
 }
 
 const MAGIC: &[u8; 4] = b"ASZS";
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
 const CHECKSUM_AT: usize = 8;
-const FIXED_BYTES: usize = 512;
+const REJOINS_AT: usize = 504;
+const GENERATIONS_AT: usize = 512;
+const FIXED_BYTES: usize = 576;
 const CUT_BYTES: usize = 32;
 
 fn matches(row: &Row, copies: [CopyState; 2], relation: Relation) -> bool {
@@ -425,6 +452,8 @@ mod tests {
                 expected: Hash([7; 32]),
                 found: Hash([8; 32]),
             }),
+            generations: Generations::from_bytes(&[3; Generations::BYTES]),
+            rejoins: true,
             segment_bytes: 1 << 20,
             checkpoint: Some(CheckpointRef {
                 slot: Slot(70),

@@ -11,6 +11,7 @@ use assize_wal::{
     Operation, RecordHeader, RecordLocation, SegmentId, Superblock,
 };
 use assize_wire::checkpoint::{PartHead, SumDigest, digest_of};
+use assize_wire::peer::Generations;
 use assize_wire::{
     Ballot, ClusterId, Hash, Incarnation, LogId, LogicVersions, ReplicaId, ShardId, Slot, StreamTime,
 };
@@ -42,6 +43,8 @@ impl Logs {
             incarnation: Incarnation(1),
             promised: Ballot::NONE,
             quarantine: None,
+            generations: Generations::default(),
+            rejoins: false,
             accepted: Remembered::default(),
             certain: Remembered::default(),
             segment_bytes: SEGMENT_BYTES,

@@ -5,6 +5,7 @@ use assize_wal::memory::MemoryDevice;
 use assize_wal::operation::{Device, Operation, OperationId};
 use assize_wal::superblock::{Remembered, Superblock, SuperblockError};
 use assize_wal::{Block, SegmentId};
+use assize_wire::peer::Generations;
 use assize_wire::{Ballot, ClusterId, Incarnation, LogId, ReplicaId};
 use zerocopy::IntoBytes;
 
@@ -17,6 +18,8 @@ fn first(sequence: u64) -> Vec<Block> {
         incarnation: Incarnation(0),
         promised: Ballot::NONE,
         quarantine: None,
+        generations: Generations::default(),
+        rejoins: false,
         accepted: Remembered::default(),
         certain: Remembered::default(),
         segment_bytes: 1 << 20,

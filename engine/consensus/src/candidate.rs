@@ -22,6 +22,8 @@ pub(crate) struct Preparing {
     /// See [`DocketMessage::Prepare`].
     released: Ballot,
     votes: Vec<Vote>,
+    /// Who rejoins, and so has nothing to say (R3).
+    voteless: Replicas,
 }
 
 /// What one replica has.
@@ -154,7 +156,8 @@ impl Docket {
         self.write_promise();
         self.effects.push_back(Effect::ResetElectionTimer);
         let from = self.intake_tip().slot.next();
-        self.state = State::Preparing(Preparing { from, released, votes: Vec::new() });
+        self.state =
+            State::Preparing(Preparing { from, released, votes: Vec::new(), voteless: Replicas::default() });
     }
 
     /// The own promise is durable: asks for those of others.
@@ -181,7 +184,7 @@ impl Docket {
         if let State::Preparing(preparing) = &mut self.state
             && let Some(vote) = Vote::of_promise(from, preparing.from, entries)
         {
-            preparing.votes.retain(|known| known.of != from);
+            preparing.forget(from);
             preparing.votes.push(vote);
             // The order in which promises come must not matter.
             preparing.votes.sort_unstable_by_key(|vote| vote.of);
@@ -189,7 +192,7 @@ impl Docket {
         }
     }
 
-    fn lead_when_promised(&mut self) {
+    pub(crate) fn lead_when_promised(&mut self) {
         if self.promised_durable < self.promised {
             return;
         }
@@ -208,7 +211,8 @@ impl Docket {
     /// until there is none, or none that chains.
     fn walk(&self, preparing: &Preparing) -> Walk {
         let own = self.own_vote();
-        let everybody = preparing.votes.len() + 1 == usize::from(self.config.replicas);
+        let said = preparing.votes.len() + preparing.voteless.count();
+        let everybody = said + 1 == usize::from(self.config.replicas);
         let mut tip: LogTip = self.intake_tip();
         let mut inherited = Vec::new();
         loop {
@@ -279,6 +283,17 @@ impl Docket {
 impl Preparing {
     pub(crate) fn ask(&self, ballot: Ballot) -> DocketMessage {
         DocketMessage::Prepare { ballot, from: self.from, released: self.released }
+    }
+
+    /// What a replica answered does not count any more.
+    pub(crate) fn forget(&mut self, peer: ReplicaId) {
+        self.votes.retain(|vote| vote.of != peer);
+        self.voteless.remove(peer);
+    }
+
+    pub(crate) fn note_voteless(&mut self, peer: ReplicaId) {
+        self.forget(peer);
+        self.voteless.insert(peer);
     }
 }
 

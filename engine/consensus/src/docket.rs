@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use assize_wire::manifest::Ordered;
-use assize_wire::peer::{Chosen, DocketMessage};
+use assize_wire::peer::{Chosen, DocketMessage, Generation, Generations};
 use assize_wire::{Ballot, Hash, ReplicaId, ShardId, Slot, StreamTime, StripeId};
 
 use crate::accept::Writing;
@@ -20,6 +20,7 @@ use crate::lease::Leases;
 use crate::log::{Chain, Held, LogTip};
 use crate::offers::{Offer, Offers};
 use crate::quorum::Replicas;
+use crate::rejoin::Disks;
 use crate::stripes::Stripes;
 
 /// What the Docket is told at its start.
@@ -57,6 +58,10 @@ pub struct DocketStart {
     pub promised: Ballot,
     /// Stripes in the logs that no accepted slot names.
     pub stored: Vec<StripeId>,
+    /// The disks of all replicas, as far as the superblock knows them, this one's among them (R3).
+    pub generations: Generations,
+    /// This disk is in place of one that was lost, and has no vote yet.
+    pub rejoins: bool,
 }
 
 /// What a replica does for the log at present.
@@ -174,6 +179,7 @@ pub struct Docket {
     /// The ballot of the last [`Effect::Release`].
     pub(crate) released: Ballot,
     pub(crate) quarantined: bool,
+    pub(crate) disks: Disks,
     /// Whether the leader is to be told how far this replica has accepted.
     pub(crate) report_due: bool,
     pub(crate) effects: VecDeque<Effect>,
@@ -190,6 +196,7 @@ impl Docket {
         assert!(config.replica.0 < config.replicas, "replica {} of {}", config.replica, config.replicas);
         assert!(config.window >= 1, "a window of no slots");
         let is_whole = start.damaged.is_empty() && start.doubtful.is_empty();
+        assert!(config.replicas > 1 || !start.rejoins, "it rejoins, and there are no others");
         assert!(config.replicas > 1 || is_whole, "damaged slots and nobody to repair them");
         assert!(start.chosen >= start.tip.slot, "chosen {} is below the checkpoint", start.chosen);
         let mut chain = Chain::new(start.tip);
@@ -249,6 +256,7 @@ impl Docket {
             offers: Offers::new(config.shards),
             released: Ballot::NONE,
             quarantined: false,
+            disks: Disks::new(config.replica, start.generations, start.rejoins),
             report_due: false,
             effects: VecDeque::new(),
             chain,
@@ -256,11 +264,14 @@ impl Docket {
         }
     }
 
-    /// A message of a peer. `time_max` is this replica's clock with the skew bound added: freshly formed slots must not
-    /// be beyond it (P13).
+    /// A message of a peer; what it knew of disks is told before ([`Docket::handle_generations`]). `time_max` is this
+    /// replica's clock with the skew bound added: freshly formed slots must not be beyond it (P13).
     pub fn handle_message(&mut self, from: ReplicaId, message: DocketMessage, time_max: StreamTime) {
         let is_peer = from != self.config.replica && from.0 < self.config.replicas;
         assert!(is_peer, "a message from replica {from}, which is no peer");
+        if !self.takes_from(from) {
+            return;
+        }
         match message {
             DocketMessage::Canvass { ballot, chosen } => self.take_canvass(from, ballot, chosen),
             DocketMessage::CanvassAnswer { ballot, granted, promised, chosen } => {
@@ -289,13 +300,23 @@ impl Docket {
                 self.take_fetched(from, ballot, slots, chosen);
             }
             DocketMessage::Handover { ballot } => self.take_handover(from, ballot),
+            DocketMessage::Rejoin { generation } => self.take_rejoin(from, generation),
+            DocketMessage::Told { generation, promised, accepted, chosen } => {
+                self.take_told(from, generation, promised, accepted);
+                self.hear_chosen(from, chosen, promised);
+            }
+            DocketMessage::Voteless { ballot } => self.take_voteless(from, ballot),
         }
         self.advance();
     }
 
-    /// Messages reach this peer from now on.
-    pub fn handle_connected(&mut self, peer: ReplicaId) {
+    /// Messages reach this peer from now on, which has this disk. If it is not the last one that was met, nothing is
+    /// sent there, and nothing taken from there (R3).
+    pub fn handle_connected(&mut self, peer: ReplicaId, generation: Generation) {
         assert!(peer != self.config.replica && peer.0 < self.config.replicas, "replica {peer} is no peer");
+        if !self.link(peer, generation) {
+            return;
+        }
         self.connected.insert(peer);
         match &self.state {
             State::Following => {}
@@ -311,6 +332,7 @@ impl Docket {
             }
             State::Leading(_) => self.greet(peer),
         }
+        self.ask_one(peer);
         self.want_fetch();
     }
 
@@ -337,6 +359,7 @@ impl Docket {
             return;
         }
         self.handle_silence();
+        self.ask_to_be_told();
         self.fetch = None;
         self.want_fetch();
         self.canvass_again = false;
@@ -507,6 +530,7 @@ impl Docket {
             self.chosen = chosen;
         }
         self.accepted = self.accepted.max(self.chosen);
+        self.end_rejoining_when_told();
         if self.quarantined {
             (self.told, self.published) = (self.chosen, self.chosen);
         }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use assize_wire::manifest::{Ordered, StripeRef};
-use assize_wire::peer::DocketMessage;
+use assize_wire::peer::{DocketMessage, Generations};
 use assize_wire::{Ballot, Hash, ReplicaId, Slot, StreamTime, StripeId};
 
 /// One thing to do. They are polled in the order in which they are to be done.
@@ -21,6 +21,12 @@ pub enum Effect {
     },
     /// Write the promise into the superblock; answered with [`crate::Docket::handle_promise_durable`].
     WritePromise(Ballot),
+    /// Write into the superblock what is known of disks (R3); answered with
+    /// [`crate::Docket::handle_generations_durable`].
+    WriteGenerations(Generations),
+    /// Write into the superblock that this replica has its vote again (R3), after all that was to be written there
+    /// before; answered with [`crate::Docket::handle_rejoin_ended`].
+    EndRejoin,
     /// Append an accept record; answered with [`crate::Docket::handle_accept_durable`], in the same order.
     WriteAccept(Proposal),
     /// A stripe that is named is not stored here: get it, by identity (P8). Told once while it is needed; answered with

@@ -38,9 +38,11 @@ impl Docket {
     pub(crate) fn take_canvass(&mut self, from: ReplicaId, ballot: Ballot, chosen: Slot) {
         let leads = matches!(self.state, State::Leading(_));
         let granted = ballot > self.promised && !leads && !self.hears_leader && self.can_inform(chosen);
+        let granted = granted && self.has_vote();
         let granted = granted && self.may_promise(Ballot::NONE);
         let (promised, chosen) = (self.promised, self.known_chosen());
         self.send(from, DocketMessage::CanvassAnswer { ballot, granted, promised, chosen });
+        self.say_voteless(from, ballot);
     }
 
     /// Whether a promise can bring what an asker lacks that knows this much chosen.
@@ -56,6 +58,10 @@ impl Docket {
         }
         if ballot < self.promised {
             self.send(from, DocketMessage::Refused { ballot, promised: self.promised });
+            return;
+        }
+        if !self.has_vote() {
+            self.say_voteless(from, ballot);
             return;
         }
         if !self.can_inform(Slot(slot.0 - 1)) || !self.may_promise(released) {
@@ -220,10 +226,15 @@ impl Docket {
         if chosen.slot <= self.heard.chosen.slot {
             // It says nothing new, so it was sent for the time that has passed.
             self.age_fetch();
+            self.ask_to_be_told();
         }
         self.hear_chosen(from, chosen, ballot);
         self.advance();
         let counts = self.count_progress(chosen.slot, formed == chosen.slot && !self.is_outstanding());
+        if !self.has_vote() {
+            // Nobody may count on it: neither on what it has accepted, nor on what it does not promise.
+            return;
+        }
         // A leader under whom nothing moves on gets no lease: somebody else must be able to win (P9). What its accepts
         // said since the last heartbeat counts.
         let lease_ns = if counts || self.counted > self.leased { self.leases.give(ballot) } else { 0 };
@@ -263,7 +274,7 @@ impl Docket {
     pub(crate) fn flush_report(&mut self) {
         // Whether it is heard or not: what it waits for may be just this.
         let leader = self.promised.replica();
-        if core::mem::take(&mut self.report_due) && leader != self.config.replica {
+        if self.has_vote() && core::mem::take(&mut self.report_due) && leader != self.config.replica {
             let (ballot, slot) = (self.promised, self.accepted);
             self.send(leader, DocketMessage::Accepted { ballot, slot });
         }

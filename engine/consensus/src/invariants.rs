@@ -41,6 +41,7 @@ impl Docket {
         if let State::Leading(_) | State::Preparing(_) = &self.state {
             assert_eq!(self.promised.replica(), self.config.replica, "another replica's ballot");
             assert!(!self.quarantined, "a quarantined replica leads");
+            assert!(self.has_vote(), "replica {} leads, and has no vote (R3)", self.config.replica);
         }
         if let State::Leading(leading) = &self.state {
             leading.check_invariants(self.intake_tip().slot);

@@ -59,6 +59,11 @@ struct Peer {
 }
 
 impl Leading {
+    /// What a replica answered does not count any more.
+    pub(crate) fn forget(&mut self, peer: ReplicaId, chosen: Slot) {
+        self.peers[usize::from(peer.0)] = Peer { sent: chosen, ..Peer::default() };
+    }
+
     pub(crate) fn check_invariants(&self, proposed: Slot) {
         for peer in &self.peers {
             assert!(peer.acked <= proposed && peer.sent <= proposed, "{peer:?} beyond {proposed}");

@@ -1,7 +1,7 @@
 //! The Docket's limits, and how they depend on each other.
 
 /// The most voting replicas.
-pub const REPLICAS_MAX: usize = 5;
+pub use assize_wire::limits::REPLICAS_MAX;
 /// Slots below the published one that stay in memory for peers that fetch them; older ones are read from the log.
 pub const RETAINED_SLOTS: u64 = 4096;
 /// The most slots above the published one that a replica takes: what it cannot execute it does not pile up.

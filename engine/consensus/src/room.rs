@@ -20,9 +20,9 @@ impl Docket {
         self.short_of_room = short;
     }
 
-    /// Whether it could accept what it would propose.
+    /// Whether it could accept what it would propose, and anybody could count that.
     pub(crate) fn can_lead(&self) -> bool {
-        self.accept_room > 0
+        self.accept_room > 0 && self.has_vote()
     }
 
     /// Whether it stands for election now. Who lacks room lets others go first.

@@ -22,7 +22,7 @@ use std::panic::catch_unwind;
 use assize_wire::canary::{self, Canary};
 
 /// The faults that this crate has.
-const FAULTS: [Canary; 9] = [
+const FAULTS: [Canary; 10] = [
     Canary::BallotAgain,
     Canary::PromiseUnwritten,
     Canary::AcceptUnwritten,
@@ -32,6 +32,7 @@ const FAULTS: [Canary; 9] = [
     Canary::DamageHidden,
     Canary::ChosenWithoutHash,
     Canary::VoteUncounted,
+    Canary::VoteAfterEmptyDisk,
 ];
 
 /// Seeds within which each is found.

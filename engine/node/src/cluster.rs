@@ -23,7 +23,8 @@ impl Core {
     /// What a peer says. Federation lets only those messages through that belong to the lane.
     pub(crate) fn take_peer(&mut self, from: ReplicaId, lane: Lane, message: FromPeer) {
         let shard = match (lane, message) {
-            (Lane::Control, FromPeer::Docket { clock_ns, message }) => {
+            (Lane::Control, FromPeer::Docket { clock_ns, generations, message }) => {
+                self.docket().handle_generations(&generations);
                 self.take_docket_message(from, clock_ns, message);
                 return;
             }

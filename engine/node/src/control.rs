@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use assize_consensus::limits::FETCH_SLOTS_MAX;
-use assize_consensus::{CheckpointFlag, Docket, Effect, Proposal, Role};
+use assize_consensus::{CheckpointFlag, Docket, Effect, Proposal, RejoinStatus, Role};
 use assize_wal::{BlockBuffer, Entry, Mark, RecordLocation};
 use assize_wire::accept::{ACCEPT_HEADER_BYTES, Accept};
 use assize_wire::canary::{self, Canary};
@@ -66,6 +66,8 @@ pub(crate) struct Control {
     pub(crate) doubted: bool,
     /// What peers share with others when they fail, as they said last (C1).
     pub(crate) failure_domains: BTreeMap<ReplicaId, u64>,
+    /// How far this replica was, as it was last told that it rejoins (R3).
+    pub(crate) told_rejoin: Option<RejoinStatus>,
     /// While stopping: another replica has until then to take over.
     pub(crate) hand_over_until: Option<u64>,
 }
@@ -121,6 +123,7 @@ impl Control {
             short_at: None,
             doubted: false,
             failure_domains: BTreeMap::new(),
+            told_rejoin: None,
             hand_over_until: None,
         }
     }
@@ -152,6 +155,7 @@ impl Core {
         progress |= self.tell_chosen_slots();
         progress |= self.tell_published();
         progress |= self.step_coordinator();
+        progress |= self.tell_rejoin();
         progress | self.tell_leading()
     }
 
@@ -159,6 +163,9 @@ impl Core {
     pub(crate) fn take_docket_message(&mut self, from: ReplicaId, clock_ns: u64, message: DocketMessage) {
         let Now { wall_ns, monotonic_ns } = self.now;
         let control = self.control();
+        if !control.docket.takes_from(from) {
+            return;
+        }
         control.clocks.handle_clock(from, clock_ns, monotonic_ns);
         let time_max = control.clocks.time_max(wall_ns);
         if let DocketMessage::HeartbeatAnswer { ballot, sequence, lease_ns, .. } = message {
@@ -173,6 +180,8 @@ impl Core {
             any = true;
             match updated {
                 Updated::Promise(ballot) => self.control().docket.handle_promise_durable(ballot),
+                Updated::Generations(known) => self.control().docket.handle_generations_durable(known),
+                Updated::Rejoined => self.control().docket.handle_rejoin_ended(),
                 // It is acted on already.
                 Updated::Quarantine => {}
                 Updated::TakenOver(slot) => self.outputs.push_back(Output::StartAgain { slot: Some(slot) }),
@@ -279,11 +288,13 @@ impl Core {
                     if let DocketMessage::Heartbeat { ballot, sequence, .. } = message {
                         self.control().lease.handle_sent(ballot, sequence);
                     }
-                    let message = PeerMessage::Docket { clock_ns: self.now.wall_ns, message };
+                    let message = self.of_docket(message);
                     // What is lost is said again with the next heartbeat, or after the next election timeout.
                     self.send_peer(to, Lane::Control, &message);
                 }
                 Effect::WritePromise(ballot) => self.control().coordinator.write_promise(ballot),
+                Effect::WriteGenerations(known) => self.write_generations(known),
+                Effect::EndRejoin => self.control().coordinator.write_rejoined(),
                 Effect::WriteAccept(proposal) => self.write_accept(proposal),
                 Effect::WantStripe { stripe, from } => {
                     let owner = self.layout.owner(stripe.id.shard);
@@ -548,8 +559,14 @@ impl Core {
         let control = self.control();
         let (ballot, chosen) = (control.docket.promised(), control.told_chosen);
         let message = DocketMessage::Fetched { ballot, slots, chosen };
-        let message = PeerMessage::Docket { clock_ns: self.now.wall_ns, message };
+        let message = self.of_docket(message);
         self.send_peer(to, Lane::Control, &message);
+    }
+
+    /// A message of the Docket, with what is said with each: the clock, and what is known of disks.
+    fn of_docket(&mut self, message: DocketMessage) -> PeerMessage<'static> {
+        let (clock_ns, generations) = (self.now.wall_ns, self.docket().generations());
+        PeerMessage::Docket { clock_ns, generations, message }
     }
 
     pub(crate) fn control(&mut self) -> &mut Control {

@@ -484,6 +484,7 @@ impl Core {
             CoreMessage::Unlead { named } => self.take_unlead(&named),
             CoreMessage::Ready => self.tell_serving(),
             CoreMessage::Leader(leader) => self.take_leader(leader),
+            CoreMessage::Generations(known) => self.take_generations(&known),
             CoreMessage::Voided(ids) => self.take_voided(&ids),
             CoreMessage::Release { below } => {
                 let lost = self.stripes.release(below);

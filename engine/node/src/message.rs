@@ -7,6 +7,7 @@ use assize_consensus::Offer;
 use assize_shards::{Exchange, ReadEntity, StripeBytes};
 use assize_wal::{Mark, Quarantine};
 use assize_wire::manifest::Ordered;
+use assize_wire::peer::Generations;
 use assize_wire::{Ballot, CoreId, Hash, ReplicaId, ShardId, Slot, StreamTime, StripeId};
 
 use crate::checkpoint::{ActiveCheckpoint, CheckpointReport};
@@ -15,6 +16,8 @@ use crate::connections::ConnectionRef;
 /// One message. Between two cores they arrive in the order they were sent.
 #[derive(Clone)]
 pub enum CoreMessage {
+    /// Control core to all: more is known of the disks of replicas (R3).
+    Generations(Generations),
     /// Usher to Usher: events whose key another core's shard owns.
     Forward {
         /// The shard, owned by the receiver.

@@ -13,6 +13,7 @@ use crate::checkpoint::CheckpointEnd;
 use crate::divergence::DivergenceReport;
 use crate::message::CoreMessage;
 use crate::peers::PeerNotice;
+use crate::rejoin::RejoinNotice;
 use crate::stages::StripeStages;
 
 /// What a core wants done.
@@ -112,6 +113,8 @@ pub enum Output {
     /// The control core: this replica is quarantined, since just now or from its start (C5). It publishes nothing and
     /// answers nobody; it must be rebuilt.
     Quarantined(Quarantine),
+    /// The control core: this replica has an empty disk in place of one that was lost (R3), and is so far.
+    Rejoin(RejoinNotice),
     /// The control core: this replica's checkpoint is whole and waits for reports of others (C7).
     CheckpointReported {
         /// Its slot.

@@ -133,10 +133,10 @@ impl Core {
 
     fn handle_federation_event(&mut self, event: FederationEvent) {
         let notice = match event {
-            FederationEvent::Connected { peer, lane, failure_domain, logic } => {
+            FederationEvent::Connected { peer, lane, generation, failure_domain, logic } => {
                 match lane {
                     Lane::Control => {
-                        self.docket().handle_connected(peer);
+                        self.docket().handle_connected(peer, generation);
                         self.control().coordinator.handle_connected(peer);
                         self.control().logic.handle_connected(peer, logic);
                         self.take_failure_domain(peer, failure_domain);

@@ -158,7 +158,7 @@ impl CorePlan {
                     window: config.limits.window,
                     lease_ns: ElectionTimes::DEFAULT.lease_ns(),
                 },
-                start: docket_start(&recovered)?,
+                start: docket_start(&recovered, &self.superblock)?,
                 times: ElectionTimes::DEFAULT,
                 // Differs between replicas by their number, and between starts.
                 seed: self.superblock.incarnation.0 << 8 | u64::from(config.replica),

@@ -29,6 +29,10 @@ pub enum BootError {
     FormatUnfinished(PathBuf),
     /// A single replica has nobody to be rebuilt from.
     NobodyToRebuildFrom(PathBuf),
+    /// A single replica has nobody to tell it what it promised and accepted.
+    NobodyToRejoin,
+    /// An option is missing that says which cluster is rejoined.
+    RejoinWithout(&'static str),
     /// Its superblock cannot be used.
     Superblock(PathBuf, SuperblockError),
     /// The cluster is at domains, or at versions of their logic, that this program does not have; or has fewer domains.
@@ -60,7 +64,11 @@ impl BootError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            BootError::Config(_) | BootError::Agreed(_) | BootError::Listen { .. } => Exit::Usage,
+            BootError::Config(_)
+            | BootError::Agreed(_)
+            | BootError::Listen { .. }
+            | BootError::NobodyToRejoin
+            | BootError::RejoinWithout(_) => Exit::Usage,
             BootError::Host(_) | BootError::Io(..) => Exit::Host,
             BootError::Directory(_)
             | BootError::AlreadyFormatted(_)
@@ -108,6 +116,15 @@ impl fmt::Display for BootError {
                 f,
                 "{} holds the only replica of its cluster: nobody has another state to rebuild it from. Restore a backup",
                 path.display()
+            ),
+            BootError::NobodyToRejoin => f.write_str(
+                "the only replica of its cluster has nobody to tell it what it promised and accepted: restore a backup as a \
+                 new cluster, or format without --rejoin",
+            ),
+            BootError::RejoinWithout(option) => write!(
+                f,
+                "{option} is missing: a replica rejoins the cluster that its lost disk belonged to, so give --cluster, \
+                 --routing-seed, --body-seed and all other options as they were given to the other replicas"
             ),
             BootError::Superblock(path, error) => write!(f, "{}: {error}", path.display()),
             BootError::Domains { needed, registered } => write!(

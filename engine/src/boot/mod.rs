@@ -24,7 +24,7 @@ mod shared;
 mod start;
 
 pub use error::BootError;
-pub use format::{FormatReport, format, format_on};
+pub use format::{FormatReport, NewDisk, format, format_on};
 pub use rebuild::rebuild;
 pub use start::{Replica, start, start_on};
 

@@ -72,11 +72,13 @@ impl Peers {
                 replicas: agreed.replicas,
                 shards: agreed.shard_count,
                 agreed: agreed.hash(),
+                generation: superblock.generation(),
                 failure_domain: PeerIdentity::failure_domain_of(&config.failure_domain_name()),
                 domains: domains.join(", "),
                 logic: registry.versions().collect(),
             },
             incarnation: superblock.incarnation,
+            generations: superblock.generations,
             secret: secret.clone(),
             entropy: *entropy,
         }

@@ -164,7 +164,8 @@ fn format(
             body_seed: Some(entropy.body_seed),
             ..FormatArgs::default()
         };
-        boot::format(&file, &agreed, domains).map_err(|error| (error.to_string(), error.exit()))?;
+        boot::format(&file, &agreed, boot::NewDisk::First, domains)
+            .map_err(|error| (error.to_string(), error.exit()))?;
         files.push((path, sizing.directory.join(format!("stages-{}.json", config.replica))));
     }
     Ok(files)

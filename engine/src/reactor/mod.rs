@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use assize_device::DirectDevice;
 use assize_node::boot::ReadError;
-use assize_node::{CheckpointEnd, Core, CoreMessage, Now, Output, PeerNotice};
+use assize_node::{CheckpointEnd, Core, CoreMessage, Now, Output, PeerNotice, RejoinNotice};
 use assize_shards::StateDigest;
 use assize_wal::{LogFailure, Quarantine};
 use assize_wire::message::Refused;
@@ -57,6 +57,8 @@ pub enum Notice {
     ClockContradicted(bool),
     /// The replica is quarantined, since just now or from its start (C5).
     Quarantined(Quarantine),
+    /// The replica rejoins with an empty disk, or has its vote again (R3).
+    Rejoin(RejoinNotice),
     /// A core has ended in good order.
     Halted {
         /// Its latencies.
@@ -319,6 +321,7 @@ impl Reactor {
                 Output::LogicMissing { slot, logic } => {
                     drop(self.notices.send(Notice::LogicMissing(slot, logic)))
                 }
+                Output::Rejoin(notice) => drop(self.notices.send(Notice::Rejoin(notice))),
                 Output::StartAgain { slot } => drop(self.notices.send(Notice::StartAgain(slot))),
                 Output::CheckpointReported { slot, digest } => {
                     tracing::info!(slot = slot.0, %digest, "a checkpoint is whole and is compared with those of others");

@@ -114,6 +114,8 @@ pub enum Canary {
     ChainIgnored,
     /// P5: what a replica lacks or cannot read is repaired from what a peer has accepted, chosen or not.
     RepairedByAccept,
+    /// R3: a replica with an empty disk has its vote at once.
+    VoteAfterEmptyDisk,
 }
 
 impl Canary {
@@ -172,6 +174,7 @@ impl Canary {
         Canary::VoteUncounted,
         Canary::ChainIgnored,
         Canary::RepairedByAccept,
+        Canary::VoteAfterEmptyDisk,
     ];
 }
 

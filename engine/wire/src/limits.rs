@@ -6,6 +6,9 @@ pub const SHARDS_MAX: usize = 64;
 /// Domains of a cluster, and control events of one manifest.
 pub const DOMAINS_MAX: usize = 8;
 
+/// Voting replicas of a cluster.
+pub const REPLICAS_MAX: usize = 5;
+
 /// Entities that one event may touch (X6).
 pub const EVENT_ENTITIES_MAX: usize = 16;
 

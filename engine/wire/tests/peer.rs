@@ -9,9 +9,10 @@ use assize_wire::limits::{
 };
 use assize_wire::manifest::{Manifest, Ordered, StripeRef};
 use assize_wire::peer::{
-    CheckpointOffer, CheckpointRecord, CheckpointTold, Chosen, DocketMessage, Lane, PEER_FRAME_HEADER_BYTES,
-    PartItem, PeerFrame, PeerFrameError, PeerHello, PeerIdentity, PeerKind, PeerMessage, PeerMessageError,
-    PeerParsed, PeerProof, PeerRedirect, PeerRefusal, PeerRefused, PeerWelcome, Promised, write_peer_frame,
+    CheckpointOffer, CheckpointRecord, CheckpointTold, Chosen, DocketMessage, Generation, Generations, Lane,
+    PEER_FRAME_HEADER_BYTES, PartItem, PeerFrame, PeerFrameError, PeerHello, PeerIdentity, PeerKind,
+    PeerMessage, PeerMessageError, PeerParsed, PeerProof, PeerRedirect, PeerRefusal, PeerRefused,
+    PeerWelcome, Promised, write_peer_frame,
 };
 use assize_wire::{
     Ballot, ClusterId, CoreId, DomainId, Hash, Incarnation, LogicVersion, ReplicaId, ShardId, Slot,
@@ -77,11 +78,16 @@ fn docket_messages() -> Vec<DocketMessage> {
         DocketMessage::Fetched { ballot, slots: vec![ordered(2), ordered(3)], chosen },
         DocketMessage::Fetched { ballot, slots: Vec::new(), chosen },
         DocketMessage::Handover { ballot },
+        DocketMessage::Rejoin { generation: Generation::rejoined(55) },
+        DocketMessage::Told { generation: Generation::rejoined(55), promised, accepted: Slot(5), chosen },
+        DocketMessage::Voteless { ballot },
     ]
 }
 
 fn messages() -> Vec<PeerMessage<'static>> {
-    let docket = |message| PeerMessage::Docket { clock_ns: 1234, message };
+    let mut generations = Generations::default();
+    generations.learn(ReplicaId(1), Generation::rejoined(55));
+    let docket = |message| PeerMessage::Docket { clock_ns: 1234, generations, message };
     let mut messages: Vec<_> = docket_messages().into_iter().map(docket).collect();
     messages.extend([
         PeerMessage::Checkpoint(CheckpointTold {
@@ -133,6 +139,7 @@ fn identity() -> PeerIdentity {
         replicas: 3,
         shards: 4,
         agreed: Hash([5; 32]),
+        generation: Generation::first(54),
         failure_domain: PeerIdentity::failure_domain_of("rack 7"),
         domains: "inventory v1".into(),
         logic: vec![
@@ -319,7 +326,11 @@ fn the_largest_messages_between_replicas_fit_a_frame() {
         PeerMessage::Copies(copies),
         PeerMessage::EventDigests { slot: Slot(1), digests: vec![Hash([1; 32]); STRIPE_EVENTS_MAX] },
         PeerMessage::EventDiffers { slot: Slot(1), index: 0, piece: vec![1; EVENT_PIECE_BYTES_MAX] },
-        PeerMessage::Docket { clock_ns: 0, message: DocketMessage::Fetched { ballot, slots, chosen } },
+        PeerMessage::Docket {
+            clock_ns: 0,
+            generations: Generations::default(),
+            message: DocketMessage::Fetched { ballot, slots, chosen },
+        },
     ] {
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
@@ -341,7 +352,7 @@ fn absurd_counts_between_replicas_are_refused_before_anything_is_allocated() {
         chosen: Chosen { slot: Slot(0), hash: Hash::ZERO },
         entries: Vec::new(),
     };
-    PeerMessage::Docket { clock_ns: 0, message }.encode(&mut bytes);
+    PeerMessage::Docket { clock_ns: 0, generations: Generations::default(), message }.encode(&mut bytes);
     for (count, refused) in [(512_u32, "Length"), (513, "BadCount"), (u32::MAX, "BadCount")] {
         let mut payload = whole(&bytes).payload.to_vec();
         payload[12..16].copy_from_slice(&count.to_le_bytes());

@@ -67,6 +67,10 @@ impl Replica {
             }
             self.seen.superblocks_halved += 1;
         };
+        if std::mem::replace(&mut self.rejoins, superblock.rejoins) && !self.rejoins {
+            // It was written that it has its vote again, and it went down before it said so.
+            self.seen.rejoined += 1;
+        }
         let mut reader = SlotReader::new(self.shape.identity(LogId(0)), recovered.outcomes.clone());
         let slots: VecDeque<_> =
             recovered.accepted.iter().map(|slot| self.replayed(slot, &mut reader)).collect();

@@ -151,6 +151,11 @@ impl Disk {
         Some(completion)
     }
 
+    /// What it makes of its promises.
+    pub fn honesty(&self) -> Honesty {
+        self.honesty
+    }
+
     /// Operations that cores wait for.
     pub fn under_way(&self) -> usize {
         self.under_way

@@ -13,6 +13,7 @@ pub mod frames;
 pub mod history;
 pub mod left;
 pub mod model;
+mod operator;
 pub mod options;
 mod power;
 pub mod recorder;

@@ -14,19 +14,20 @@ use assize_node::{
 };
 use assize_shards::StateDigest;
 use assize_wal::memory::Random;
-use assize_wal::superblock::{Remembered, Superblock, SuperblockStore};
+use assize_wal::superblock::SuperblockStore;
 use assize_wal::{Completion, OperationId, Quarantine};
-use assize_wire::peer::PeerRefusal;
+use assize_wire::peer::{Generation, PeerRefusal};
 use assize_wire::routing::Routing;
-use assize_wire::{Ballot, Hash, Incarnation, ReplicaId, Slot};
+use assize_wire::{Hash, ReplicaId, Slot};
 
 use crate::boot::Boot;
 use crate::checkers::{Budget, hold};
 use crate::disk::{Disk, Down};
 use crate::left::LeftCheckpoint;
+use crate::operator::first_superblock;
 use crate::options::{ClockHabits, Faults, Options, Schedule};
 use crate::seeds::trace;
-use crate::shape::{CLUSTER, EPOCH_NS, Shape};
+use crate::shape::{EPOCH_NS, Shape};
 use crate::socket::Socket;
 
 /// What a run came to, so that a test can ask whether it meant something.
@@ -48,6 +49,8 @@ pub struct Seen {
     pub sent_wrong: u64,
     /// Checkpoints that gave way to the next one, since too few replicas reported the same.
     pub checkpoints_unreported: u64,
+    /// Times that it had its vote again after its disk was lost.
+    pub rejoined: u64,
     /// Times that it began to take over a checkpoint of a peer, and that it did.
     pub taking_over: u64,
     /// Of these, those that were completed.
@@ -99,6 +102,8 @@ pub struct Expected {
     pub doubt: bool,
     /// This peer is to be found out by this replica.
     pub diverges: Option<ReplicaId>,
+    /// Disks of peers are lost.
+    pub lost_disks: bool,
 }
 
 /// What a replica wants of the network, for the cluster to carry out.
@@ -169,6 +174,8 @@ pub struct Replica {
     pub expected: Expected,
     /// Why it is quarantined, as it said last.
     pub quarantined: Option<Quarantine>,
+    /// Its disk is in place of one that was lost, and it has not said that it has its vote again (R3).
+    pub rejoins: bool,
     /// What it said of where a replica differs (C6).
     pub reports: Vec<DivergenceReport>,
     /// What its shards' entities came to when it halted.
@@ -181,21 +188,7 @@ impl Replica {
         let Options { shape, schedule, disk, clock, faults, .. } = *options;
         let mut disk = Disk::new(seed, shape.honesty, disk);
         disk.device.set_segments_left(faults.segments_left.unwrap_or(u64::MAX));
-        let first = Superblock {
-            cluster: CLUSTER,
-            replica: shape.replica,
-            sequence: 0,
-            record_key: shape.record_key(),
-            incarnation: Incarnation(0),
-            promised: Ballot::NONE,
-            quarantine: None,
-            accepted: Remembered::default(),
-            certain: Remembered::default(),
-            segment_bytes: shape.segment_bytes,
-            checkpoint: None,
-            cuts: Vec::new(),
-            parameters: Vec::new(),
-        };
+        let first = first_superblock(&shape, Generation::first(EPOCH_NS), false);
         let device = &mut disk.device;
         SuperblockStore::format(first).drive(|copy, blocks| device.write_superblock(copy, blocks)).unwrap();
         Replica {
@@ -229,23 +222,10 @@ impl Replica {
             starts: 0,
             expected: Expected::default(),
             quarantined: None,
+            rejoins: false,
             reports: Vec::new(),
             digests: Vec::new(),
         }
-    }
-
-    /// An operator has its state rebuilt from the next start on, as `assize rebuild` does.
-    ///
-    /// # Panics
-    /// While it runs.
-    pub fn rebuild(&mut self) {
-        use assize_wal::SegmentReader;
-        assert!(self.cores.is_empty(), "it runs");
-        let device = &mut self.disk.device;
-        let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
-        let mut store = SuperblockStore::new(assize_wal::superblock::find(copies).unwrap());
-        store.handle_update(|superblock| superblock.quarantine = Some(Quarantine::REBUILD));
-        store.drive(|copy, blocks| device.write_superblock(copy, blocks)).unwrap();
     }
 
     /// A formatted replica of this shape that serves, with nothing out of the ordinary.
@@ -447,6 +427,7 @@ impl Replica {
                     self.quarantined = Some(quarantine);
                     self.seen.quarantines += 1;
                 }
+                Output::Rejoin(notice) => self.told_rejoin(&notice),
                 Output::CheckpointReported { slot, digest } => {
                     self.for_peers.checkpoints.push((slot, Some(digest)));
                 }

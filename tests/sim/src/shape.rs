@@ -299,7 +299,7 @@ pub fn build_core(
         start: CoreStart::new(id, &layout, shape.identity(LogId(0)), log_tuning(shape), recovered),
         control: (layout.control == id).then(|| ControlStart {
             docket,
-            start: docket_start(recovered).unwrap(),
+            start: docket_start(recovered, superblock).unwrap(),
             times: shape.election,
             seed: drawn(shape, superblock).next_u64(),
             clock_skew_ns: shape.clock_skew_ns,
@@ -348,6 +348,7 @@ fn federation(
         replicas: shape.replicas,
         shards: shape.shards,
         agreed: Hash::ZERO,
+        generation: superblock.generation(),
         failure_domain: shape.failure_domain.unwrap_or(shape.replica.0.into()),
         domains: "bank".to_owned(),
         logic,
@@ -360,6 +361,7 @@ fn federation(
         layout: Arc::clone(layout),
         identity,
         incarnation: superblock.incarnation,
+        generations: superblock.generations,
         secret: Secret([9; 32]),
         entropy,
     }

@@ -61,6 +61,7 @@ const CAUGHT_IN_A_CLUSTER: &[(Canary, &[&str])] = &[
     (Canary::VoteUncounted, &["agreement", "assertion"]),
     (Canary::ChainIgnored, &["agreement", "assertion"]),
     (Canary::RepairedByAccept, &["agreement", "assertion"]),
+    (Canary::VoteAfterEmptyDisk, &["agreement", "assertion", "durability", "reads"]),
     (Canary::KeysByWallClock, &["copies", "outputs", "assertion", "liveness"]),
 ];
 
@@ -99,6 +100,7 @@ fn each_canary_of_clusters_is_found_out() {
     for (canary, checkers) in CAUGHT_IN_A_CLUSTER.iter().filter(|(canary, _)| is_wanted(*canary)) {
         let kind = match canary {
             Canary::ActivateUncompared => cluster::Kind::Checkpoints,
+            Canary::VoteAfterEmptyDisk => cluster::Kind::Rejoin,
             _ => cluster::Kind::Swarm,
         };
         arm(Some(*canary));

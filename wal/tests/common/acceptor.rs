@@ -9,6 +9,7 @@ use assize_wal::memory::{MemoryDevice, Random};
 use assize_wal::recovery::{Damage, Peers, Recovered, RecoveredSlot, recover};
 use assize_wal::superblock::{Remembered, Superblock, SuperblockStore, find};
 use assize_wal::{Device, Entry, Log, LogConfig, Mark, RecordSequence, SegmentReader};
+use assize_wire::peer::Generations;
 use assize_wire::{Ballot, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StripeId};
 
 use crate::common::{self, LOGS, SEGMENT_BYTES, accept_head, read_accept, read_payload};
@@ -446,6 +447,8 @@ fn first_superblock() -> Superblock {
         incarnation: Incarnation(0),
         promised: Ballot::NONE,
         quarantine: None,
+        generations: Generations::default(),
+        rejoins: false,
         accepted: Remembered::default(),
         certain: Remembered::default(),
         segment_bytes: SEGMENT_BYTES,

@@ -12,6 +12,7 @@ use assize_wal::{
     BLOCK_BYTES, Block, Device, Entry, Log, LogConfig, LogIdentity, Mark, RecordLocation, RecordSequence,
     SegmentReader,
 };
+use assize_wire::peer::Generations;
 use assize_wire::{
     Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StreamTime, StripeId,
 };
@@ -62,6 +63,8 @@ impl Replica {
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
             quarantine: None,
+            generations: Generations::default(),
+            rejoins: false,
             accepted: Remembered::default(),
             certain: Remembered::default(),
             segment_bytes: SEGMENT_BYTES,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use assize_consensus::{DocketStart, LogTip, Proposal};
 use assize_wire::manifest::Ordered;
+use assize_wire::peer::Generations;
 use assize_wire::{Ballot, Hash, Slot, StripeId};
 
 /// A record of the Docket's log.
@@ -46,6 +47,10 @@ pub struct Disk {
     /// Stripes, in all logs.
     pub stripes: BTreeSet<StripeId>,
     pub incarnation: u32,
+    /// The superblock's: the disks of all that were met.
+    pub generations: Generations,
+    /// It is in place of a lost one, and its replica has no vote yet (R3).
+    pub rejoins: bool,
     /// Garbled records that a start has found: the superblock remembers what may have been accepted there.
     doubted: BTreeSet<usize>,
 }
@@ -83,6 +88,8 @@ impl Disk {
             log: Vec::new(),
             stripes: BTreeSet::new(),
             incarnation: 0,
+            generations: Generations::default(),
+            rejoins: false,
             doubted: BTreeSet::new(),
         }
     }
@@ -182,6 +189,8 @@ impl Disk {
             chosen: self.checkpoint.slot,
             promised: self.promised(),
             stored: Vec::new(),
+            generations: self.generations,
+            rejoins: self.rejoins,
         };
         start.accepted.extend(everything.accepted.into_iter().map(|(ordered, ballot, _)| (ordered, ballot)));
         if !start.damaged.is_empty() && !torn.is_empty() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use assize_consensus::{CheckpointFlag, Docket, DocketConfig, Effect, LogTip, Offer, Watermarks};
 use assize_wire::manifest::StripeRef;
-use assize_wire::peer::DocketMessage;
+use assize_wire::peer::{DocketMessage, Generation, Generations};
 use assize_wire::{Ballot, Hash, ReplicaId, ShardId, Slot, StreamTime, StripeId};
 
 use crate::disk::{Block, Disk, Record, names};
@@ -15,11 +15,20 @@ pub const SHARDS: u16 = 2;
 
 /// What a replica wants of the others.
 pub enum Outgoing {
-    Message(ReplicaId, DocketMessage),
+    /// With what its sender knew of disks.
+    Message(ReplicaId, Generations, DocketMessage),
     /// A stripe was sealed: its shard pushes it to every peer.
     Push(StripeId),
     /// The peer's log does not reach back: take over this one's checkpoint.
     WantCheckpoint(ReplicaId),
+}
+
+/// What the superblock is to hold, in the order in which it was asked for.
+#[derive(Clone, Copy, Debug)]
+enum Update {
+    Promise(Ballot),
+    Generations(Generations),
+    Rejoined,
 }
 
 pub struct Replica {
@@ -29,7 +38,7 @@ pub struct Replica {
     pub docket: Option<Docket>,
     /// Records of the Docket's log on their way.
     log: VecDeque<Record>,
-    promises: VecDeque<Ballot>,
+    superblock: VecDeque<Update>,
     /// Stripes on their way into other logs.
     stripes: Vec<StripeId>,
     /// Stripes asked for.
@@ -56,7 +65,7 @@ impl Replica {
             disk: Disk::new(),
             docket: None,
             log: VecDeque::new(),
-            promises: VecDeque::new(),
+            superblock: VecDeque::new(),
             stripes: Vec::new(),
             wanted: BTreeMap::new(),
             owed: Vec::new(),
@@ -69,8 +78,24 @@ impl Replica {
             quarantined: false,
             decayed: false,
         };
+        replica.disk.generations.learn(replica.id(), Generation::first(1));
         replica.start(truth);
         replica
+    }
+
+    /// The disk that it has.
+    pub fn generation(&self) -> Generation {
+        self.disk.generations.of(self.id())
+    }
+
+    /// One that is down has lost its disk, and is given another one.
+    pub fn lose_disk(&mut self, truth: &mut Truth) {
+        let formatted = self.generation().formatted_ns() + 1;
+        self.disk = Disk::new();
+        self.disk.generations.learn(self.id(), Generation::rejoined(formatted));
+        self.disk.rejoins = true;
+        self.decayed = false;
+        truth.note_lost(self.id());
     }
 
     pub fn id(&self) -> ReplicaId {
@@ -123,9 +148,9 @@ impl Replica {
             }
             self.disk.append(record);
         }
-        let kept = rng.below(self.promises.len() + 1);
-        for ballot in std::mem::take(&mut self.promises).into_iter().take(kept) {
-            self.disk.promised = self.disk.promised.max(ballot);
+        let kept = rng.below(self.superblock.len() + 1);
+        for update in std::mem::take(&mut self.superblock).into_iter().take(kept) {
+            self.update(update, truth);
         }
         for id in std::mem::take(&mut self.stripes) {
             if rng.per_mille(500) {
@@ -225,9 +250,11 @@ impl Replica {
         match effect {
             Effect::Send { to, message } => {
                 self.check_sent(&message, truth);
-                self.outgoing.push(Outgoing::Message(to, message));
+                self.outgoing.push(Outgoing::Message(to, docket.generations(), message));
             }
-            Effect::WritePromise(ballot) => self.promises.push_back(ballot),
+            Effect::WritePromise(ballot) => self.superblock.push_back(Update::Promise(ballot)),
+            Effect::WriteGenerations(known) => self.superblock.push_back(Update::Generations(known)),
+            Effect::EndRejoin => self.superblock.push_back(Update::Rejoined),
             Effect::WriteAccept(proposal) => {
                 let slot = proposal.slot;
                 match self.held.get(&slot) {
@@ -265,6 +292,15 @@ impl Replica {
     /// P1, P2, P3, P6: what a message promises is durable.
     fn check_sent(&self, message: &DocketMessage, truth: &mut Truth) {
         let durable = self.disk.promised();
+        let votes = matches!(
+            message,
+            DocketMessage::Prepare { .. }
+                | DocketMessage::Promise { .. }
+                | DocketMessage::Accepted { .. }
+                | DocketMessage::HeartbeatAnswer { .. }
+                | DocketMessage::Told { .. }
+        );
+        assert!(!votes || !self.disk.rejoins, "{message:?} of one that has no vote (R3)");
         match message {
             DocketMessage::Handover { .. } => truth.events.handovers += 1,
             DocketMessage::Prepare { ballot, .. } | DocketMessage::Promise { ballot, .. } => {
@@ -319,7 +355,8 @@ impl Replica {
         }
         let hash = self.held.get(&chosen).map_or(self.disk.checkpoint.hash, |(hash, _)| *hash);
         let chosen = assize_wire::peer::Chosen { slot: chosen, hash };
-        self.outgoing.push(Outgoing::Message(to, DocketMessage::Fetched { ballot, slots, chosen }));
+        let message = DocketMessage::Fetched { ballot, slots, chosen };
+        self.outgoing.push(Outgoing::Message(to, docket.generations(), message));
     }
 
     /// A shard of this replica seals a stripe, if it leads.
@@ -382,7 +419,7 @@ impl Replica {
         if self.docket.is_none() {
             return false;
         }
-        let [logs, promises, stripes] = [self.log.len(), self.promises.len(), self.stripes.len()];
+        let [logs, promises, stripes] = [self.log.len(), self.superblock.len(), self.stripes.len()];
         let choices: Vec<u8> = [(0, logs), (1, promises), (2, stripes)]
             .iter()
             .filter(|(_, n)| *n > 0)
@@ -404,10 +441,14 @@ impl Replica {
                 }
             }
             1 => {
-                let Some(ballot) = self.promises.pop_front() else { return false };
-                self.disk.promised = self.disk.promised.max(ballot);
+                let Some(update) = self.superblock.pop_front() else { return false };
+                self.update(update, truth);
                 if let Some(docket) = &mut self.docket {
-                    docket.handle_promise_durable(ballot);
+                    match update {
+                        Update::Promise(ballot) => docket.handle_promise_durable(ballot),
+                        Update::Generations(known) => docket.handle_generations_durable(known),
+                        Update::Rejoined => docket.handle_rejoin_ended(),
+                    }
                 }
             }
             _ => {
@@ -419,6 +460,18 @@ impl Replica {
             }
         }
         true
+    }
+
+    /// The superblock holds it.
+    fn update(&mut self, update: Update, truth: &mut Truth) {
+        match update {
+            Update::Promise(ballot) => self.disk.promised = self.disk.promised.max(ballot),
+            Update::Generations(known) => self.disk.generations = known,
+            Update::Rejoined => {
+                self.disk.rejoins = false;
+                truth.events.rejoined += 1;
+            }
+        }
     }
 
     fn make_durable(&mut self, record: Record, truth: &mut Truth) {

@@ -20,12 +20,15 @@ pub struct Events {
     pub checkpoints_installed: u64,
     pub handovers: u64,
     pub released: u64,
+    pub lost_disks: u64,
+    pub rejoined: u64,
 }
 
 impl Events {
-    fn each(&mut self) -> [&mut u64; 10] {
+    fn each(&mut self) -> [&mut u64; 12] {
         let Events { led, chosen, accepted_again, replaced, fetched, .. } = self;
         let Events { damaged_starts, doubtful_starts, checkpoints_installed, handovers, released, .. } = self;
+        let Events { lost_disks, rejoined, .. } = self;
         [
             led,
             chosen,
@@ -37,6 +40,8 @@ impl Events {
             checkpoints_installed,
             handovers,
             released,
+            lost_disks,
+            rejoined,
         ]
     }
 
@@ -58,6 +63,8 @@ pub struct Truth {
     replicas: u8,
     /// Who has a durable accept record, by slot and ballot.
     accepts: BTreeMap<(Slot, Ballot), u8>,
+    /// Who ever had one, those included whose disks are lost: what was answered may count until that is known.
+    ever: BTreeMap<(Slot, Ballot), u8>,
     /// The value that a ballot gave a slot (P6).
     proposed: BTreeMap<(Slot, Ballot), Hash>,
     /// What a majority accepted under one ballot.
@@ -72,6 +79,7 @@ impl Truth {
             events: Events::default(),
             replicas,
             accepts: BTreeMap::new(),
+            ever: BTreeMap::new(),
             proposed: BTreeMap::new(),
             chosen: BTreeMap::new(),
             led: BTreeMap::new(),
@@ -101,21 +109,43 @@ impl Truth {
             return;
         }
         self.note_proposed(slot, ballot, hash);
+        *self.ever.entry((slot, ballot)).or_default() |= 1 << at.0;
         let who = self.accepts.entry((slot, ballot)).or_default();
         *who |= 1 << at.0;
         if who.count_ones() as usize > usize::from(self.replicas) / 2 {
-            self.events.chosen += u64::from(!self.chosen.contains_key(&slot));
-            let known = *self.chosen.entry(slot).or_insert(hash);
-            assert_eq!(known, hash, "slot {slot} is chosen twice, last under {ballot}");
+            self.choose(slot, hash);
         }
     }
 
+    fn choose(&mut self, slot: Slot, hash: Hash) {
+        self.events.chosen += u64::from(!self.chosen.contains_key(&slot));
+        let known = *self.chosen.entry(slot).or_insert(hash);
+        assert_eq!(known, hash, "slot {slot} is chosen twice");
+    }
+
+    /// A disk is lost: it holds nothing any more. What is chosen stays so.
+    pub fn note_lost(&mut self, at: ReplicaId) {
+        self.events.lost_disks += 1;
+        self.accepts.values_mut().for_each(|who| *who &= !(1 << at.0));
+    }
+
     /// A replica holds this slot as chosen.
-    pub fn check_chosen(&self, at: ReplicaId, slot: Slot, hash: Hash) {
+    pub fn check_chosen(&mut self, at: ReplicaId, slot: Slot, hash: Hash) {
+        if !self.chosen.contains_key(&slot) && self.may_be_chosen(slot, hash) {
+            self.choose(slot, hash);
+        }
         match self.chosen.get(&slot) {
             Some(known) => assert_eq!(*known, hash, "replica {at} has another slot {slot} than was chosen"),
             None => panic!("replica {at} takes slot {slot} as chosen, and no majority accepted it"),
         }
+    }
+
+    /// Whether a majority ever accepted it under one ballot, on whatever disks: a leader that has heard of no other
+    /// disk counts so. That it is right where it does is what the rules of R3 are for.
+    fn may_be_chosen(&self, slot: Slot, hash: Hash) -> bool {
+        let under = self.ever.range((slot, Ballot::NONE)..).take_while(|((of, _), _)| *of == slot);
+        let majority = |who: &u8| who.count_ones() as usize > usize::from(self.replicas) / 2;
+        under.into_iter().any(|(at, who)| majority(who) && self.proposed.get(at) == Some(&hash))
     }
 
     pub fn is_chosen(&self, slot: Slot, hash: Hash) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use assize_consensus::{CheckpointFlag, DocketConfig, Role};
-use assize_wire::peer::DocketMessage;
+use assize_wire::peer::{DocketMessage, Generations};
 use assize_wire::{ReplicaId, Slot, StreamTime, StripeId};
 
 use crate::replica::{Outgoing, Replica, SHARDS};
@@ -23,6 +23,7 @@ pub struct Faults {
     pub election: u64,
     pub quarantine: u64,
     pub checkpoint: u64,
+    pub lost_disk: u64,
 }
 
 impl Faults {
@@ -39,6 +40,7 @@ impl Faults {
             election: often(&[3, 10, 40]),
             quarantine: often(&[0, 0, 0, 1]),
             checkpoint: often(&[0, 5, 20]),
+            lost_disk: often(&[0, 0, 100, 300]),
         }
     }
 }
@@ -47,7 +49,7 @@ pub struct World {
     pub rng: Rng,
     pub truth: Truth,
     pub replicas: Vec<Replica>,
-    links: BTreeMap<(u8, u8), VecDeque<DocketMessage>>,
+    links: BTreeMap<(u8, u8), VecDeque<(Generations, DocketMessage)>>,
     /// Pairs that are connected, the lower id first.
     connected: Vec<(u8, u8)>,
     /// Stripes pushed: to whom.
@@ -183,7 +185,14 @@ impl World {
         }
         let Self { replicas, rng, truth, .. } = self;
         replicas[at].crash(rng, truth);
-        // What must be survivable: one damaged log at a time.
+        // What must be survivable: the disks of a minority, always the same, are lost; or one damaged log at a time.
+        let of_minority = at < (replicas.len() - 1) / 2;
+        if faults.lost_disk > 0 {
+            if of_minority && rng.per_mille(faults.lost_disk) {
+                replicas[at].lose_disk(truth);
+            }
+            return;
+        }
         let others_whole = replicas.iter().all(|replica| !replica.is_damaged());
         if others_whole && replicas.len() > 1 && rng.per_mille(faults.damage) {
             replicas[at].damage(rng);
@@ -219,8 +228,9 @@ impl World {
         }
         self.connected.push(pair(a, b));
         for (at, peer) in [(a, b), (b, a)] {
+            let disk = self.replicas[peer].generation();
             if let Some(docket) = &mut self.replicas[at].docket {
-                docket.handle_connected(ReplicaId(peer as u8));
+                docket.handle_connected(ReplicaId(peer as u8), disk);
             }
             self.settle(at);
         }
@@ -247,9 +257,9 @@ impl World {
         replicas[at].settle(truth);
         for outgoing in std::mem::take(&mut self.replicas[at].outgoing) {
             match outgoing {
-                Outgoing::Message(to, message) => {
+                Outgoing::Message(to, known, message) => {
                     if self.connected.contains(&pair(at, usize::from(to.0))) {
-                        self.links.entry((at as u8, to.0)).or_default().push_back(message);
+                        self.links.entry((at as u8, to.0)).or_default().push_back((known, message));
                     }
                 }
                 Outgoing::Push(id) => {
@@ -296,8 +306,9 @@ impl World {
         }
     }
 
-    fn deliver(&mut self, (from, to): (u8, u8), message: DocketMessage) {
+    fn deliver(&mut self, (from, to): (u8, u8), (known, message): (Generations, DocketMessage)) {
         if let Some(docket) = &mut self.replicas[usize::from(to)].docket {
+            docket.handle_generations(&known);
             docket.handle_message(ReplicaId(from), message, StreamTime(u64::MAX));
         }
         self.settle(usize::from(to));
@@ -366,6 +377,7 @@ impl World {
             let all_there = self.replicas.iter().all(|replica| {
                 let marks = replica.marks();
                 marks.chosen >= target
+                    && !replica.disk.rejoins
                     && marks.published == marks.chosen
                     && marks.chosen == self.replicas[0].marks().chosen
             });

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use assize_consensus::{CheckpointFlag, Docket, DocketConfig, Effect, LeaseOver, Proposal, Role};
-use assize_wire::peer::{Chosen, DocketMessage};
+use assize_wire::peer::{Chosen, DocketMessage, Generation};
 use assize_wire::{Ballot, Hash as Blake3, ReplicaId, Slot, StreamTime};
 
 use crate::disk::{Block, Disk, Record};
@@ -278,7 +278,7 @@ fn start(id: ReplicaId, leases: bool, disk: &Disk) -> Docket {
         DocketConfig { replica: id, replicas: REPLICAS, shards: 1, window: 8, lease_ns: leases.into() };
     let mut docket = Docket::new(config, disk.recover());
     for peer in (0..REPLICAS).map(ReplicaId).filter(|peer| *peer != id) {
-        docket.handle_connected(peer);
+        docket.handle_connected(peer, Generation::NONE);
     }
     docket
 }

@@ -7,7 +7,7 @@ use assize_consensus::{
     Alarm, CheckpointFlag, Docket, DocketConfig, DocketStart, Effect, LogTip, Offer, Proposal, Role,
 };
 use assize_wire::manifest::{Manifest, Ordered, StripeRef};
-use assize_wire::peer::{Chosen, DocketMessage, Promised};
+use assize_wire::peer::{Chosen, DocketMessage, Generation, Generations, Promised};
 use assize_wire::{Ballot, Hash, ReplicaId, ShardId, Slot, StreamTime, StripeId};
 
 pub const SHARDS: u16 = 3;
@@ -27,6 +27,8 @@ pub fn start() -> DocketStart {
         chosen: Slot::ZERO,
         promised: Ballot::NONE,
         stored: Vec::new(),
+        generations: Generations::default(),
+        rejoins: false,
     }
 }
 
@@ -104,8 +106,8 @@ impl Bench {
     pub fn of_three(start: DocketStart) -> Bench {
         let mut bench = Bench::new(0, 3, 8, start);
         bench.tell(|docket| {
-            docket.handle_connected(ReplicaId(1));
-            docket.handle_connected(ReplicaId(2));
+            docket.handle_connected(ReplicaId(1), Generation::NONE);
+            docket.handle_connected(ReplicaId(2), Generation::NONE);
         });
         bench
     }

@@ -1,7 +1,7 @@
 //! A candidate: what it asks, what it counts, and what it takes over.
 
 use assize_consensus::{Alarm, Docket, DocketStart, Effect, Role};
-use assize_wire::peer::{DocketMessage, Promised};
+use assize_wire::peer::{DocketMessage, Generation, Promised};
 use assize_wire::{Ballot, ReplicaId, Slot};
 
 use crate::bench::{Bench, NOTHING_CHOSEN, ballot, chosen, start, tip, value, values};
@@ -49,7 +49,7 @@ fn p1_a_ballot_is_durable_before_anybody_is_asked_to_promise_it() {
     bench.hear(2, answer((ballot(5, 0), true, ballot(4, 2), NOTHING_CHOSEN)));
     assert_eq!(bench.promises, [ballot(9, 0)], "above what replica 1 told");
     bench.effects.clear();
-    bench.tell(|docket| docket.handle_connected(ReplicaId(1)));
+    bench.tell(|docket| docket.handle_connected(ReplicaId(1), Generation::NONE));
     assert_eq!(bench.sent_to(1), [], "not before it is durable");
     bench.sync();
     assert_eq!(

@@ -1,7 +1,7 @@
 //! A leader: it proposes, counts who has accepted, tells what is chosen, and gives up.
 
 use assize_consensus::{Docket, Effect, Role};
-use assize_wire::peer::{DocketMessage, Promised};
+use assize_wire::peer::{DocketMessage, Generation, Promised};
 use assize_wire::{ReplicaId, ShardId, Slot, StripeId};
 
 use crate::bench::{Bench, NOTHING_CHOSEN, ballot, chosen, start, stripe, values};
@@ -69,7 +69,7 @@ fn what_is_not_answered_is_sent_again() {
     form(&mut bench, 3);
     bench.effects.clear();
     bench.tell(|docket| docket.handle_disconnected(ReplicaId(2)));
-    bench.tell(|docket| docket.handle_connected(ReplicaId(2)));
+    bench.tell(|docket| docket.handle_connected(ReplicaId(2), Generation::NONE));
     let accepts = |bench: &Bench, peer| {
         let sent = bench.sent_to(peer).into_iter();
         let slots = sent.filter_map(|message| match message {

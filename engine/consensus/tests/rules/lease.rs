@@ -1,7 +1,7 @@
 //! Leases: who answered a heartbeat promises no other ballot until its lease is over.
 
 use assize_consensus::{Docket, DocketStart, LeaseOver, Role};
-use assize_wire::peer::DocketMessage;
+use assize_wire::peer::{DocketMessage, Generation};
 use assize_wire::{Ballot, ReplicaId, Slot};
 
 use crate::bench::{Bench, NOTHING_CHOSEN, ballot, chosen, start, values};
@@ -18,7 +18,7 @@ fn follower() -> Bench {
 fn started() -> Bench {
     let mut bench = Bench::with_leases(LEASE_NS, start());
     for peer in [1, 2] {
-        bench.tell(|docket| docket.handle_connected(ReplicaId(peer)));
+        bench.tell(|docket| docket.handle_connected(ReplicaId(peer), Generation::NONE));
     }
     bench
 }
@@ -115,7 +115,7 @@ fn p11_a_handover_releases_the_lease() {
     let asked = DocketMessage::Prepare { ballot: ballot(3, 0), from: Slot(1), released: ballot(2, 1) };
     assert_eq!((heir.sent_to(1), heir.sent_to(2)), (vec![asked.clone()], vec![asked]));
     heir.effects.clear();
-    heir.tell(|docket| docket.handle_connected(ReplicaId(2)));
+    heir.tell(|docket| docket.handle_connected(ReplicaId(2), Generation::NONE));
     assert_eq!(heir.sent_to(2).len(), 1, "also of who connects later: {:?}", heir.effects);
 
     let mut other = follower();
@@ -169,6 +169,6 @@ fn p11_a_candidate_that_one_lease_refuses_still_wins_with_others() {
 fn p11_a_lease_of_before_is_kept_whatever_was_promised() {
     let found = DocketStart { promised: ballot(2, 1), ..start() };
     let mut bench = Bench::with_leases(LEASE_NS, found);
-    bench.tell(|docket| docket.handle_connected(ReplicaId(2)));
+    bench.tell(|docket| docket.handle_connected(ReplicaId(2), Generation::NONE));
     assert!(!prepare(&mut bench, ballot(3, 2), ballot(2, 1)));
 }

@@ -6,4 +6,5 @@ mod catch_up;
 mod follower;
 mod leader;
 mod lease;
+mod rejoin;
 mod single;

@@ -94,7 +94,7 @@ impl CoreStart {
 ///
 /// # Errors
 /// [`ReadError`] when an accept record cannot be read: recovery has read it before.
-pub fn docket_start(recovered: &Recovered) -> Result<DocketStart, ReadError> {
+pub fn docket_start(recovered: &Recovered, superblock: &Superblock) -> Result<DocketStart, ReadError> {
     let accepted = recovered.accepted.iter().map(|slot| {
         let accept = Accept::parse(&slot.payload).map_err(|_| ReadError::Changed(slot.location))?;
         Ok((Arc::new(Ordered { manifest: accept.manifest, hash: slot.manifest }), slot.ballot))
@@ -109,6 +109,8 @@ pub fn docket_start(recovered: &Recovered) -> Result<DocketStart, ReadError> {
         // Stripes that no slot accepted here names are as good as gone. Whoever accepted a slot that names one has it,
         // and may be asked; to keep it here it would have to be known when it may go (P8).
         stored: Vec::new(),
+        generations: superblock.generations,
+        rejoins: superblock.rejoins,
     })
 }
 

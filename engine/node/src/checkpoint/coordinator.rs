@@ -11,7 +11,7 @@ use assize_shards::Finding;
 use assize_shards::clerk::table::Decision;
 use assize_wal::superblock::CheckpointRef;
 use assize_wal::{Superblock, SuperblockStore};
-use assize_wire::peer::{CheckpointOffer, CheckpointTold};
+use assize_wire::peer::{CheckpointOffer, CheckpointTold, Generations};
 use assize_wire::{Ballot, Hash, ReplicaId, Slot, StreamTime};
 
 use super::fetching::Offers;
@@ -72,12 +72,20 @@ pub(crate) struct Coordinator {
     next_promise: Option<Ballot>,
     /// Quarantines that are being written, likewise.
     quarantines: VecDeque<u64>,
+    /// What is known of disks, and is being written; likewise.
+    generations: VecDeque<(u64, Generations)>,
+    /// That this replica has its vote again, likewise.
+    rejoined: Option<u64>,
 }
 
 /// What the superblock says from now on.
 pub(crate) enum Updated {
     /// This ballot is promised.
     Promise(Ballot),
+    /// This is known of disks (R3).
+    Generations(Generations),
+    /// This replica has its vote again (R3).
+    Rejoined,
     /// This replica is quarantined.
     Quarantine,
     /// This checkpoint is active.
@@ -165,6 +173,8 @@ impl Coordinator {
             promises: VecDeque::new(),
             next_promise: None,
             quarantines: VecDeque::new(),
+            generations: VecDeque::new(),
+            rejoined: None,
         }
     }
 

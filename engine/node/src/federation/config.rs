@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use assize_wire::peer::PeerIdentity;
+use assize_wire::peer::{Generation, Generations, PeerIdentity};
 use assize_wire::{ClusterId, CoreId, Hash, Incarnation, ReplicaId};
 
 use crate::layout::Layout;
@@ -22,6 +22,8 @@ pub struct FederationConfig {
     pub identity: PeerIdentity,
     /// Raised at every start.
     pub incarnation: Incarnation,
+    /// The disks of all replicas, as far as they were met (R3).
+    pub generations: Generations,
     /// What every replica of the cluster has and nobody else.
     pub secret: Secret,
     /// Random bytes, drawn for this start: nonces and the jitter of pauses come from them.
@@ -38,12 +40,14 @@ impl FederationConfig {
             replicas: 1,
             shards: layout.shards(),
             agreed: Hash::ZERO,
+            generation: Generation::NONE,
             failure_domain: 0,
             domains: String::new(),
             logic: Vec::new(),
         };
         let (secret, entropy) = (Secret([0; 32]), [0; 32]);
-        FederationConfig { core, layout, identity, incarnation: Incarnation(0), secret, entropy }
+        let (incarnation, generations) = (Incarnation(0), Generations::default());
+        FederationConfig { core, layout, identity, incarnation, generations, secret, entropy }
     }
 }
 

@@ -3,7 +3,9 @@
 use alloc::vec::Vec;
 
 use assize_wal::BlockBuffer;
-use assize_wire::peer::{CheckpointTold, DocketMessage, Lane, PartItem, PeerRefused};
+use assize_wire::peer::{
+    CheckpointTold, DocketMessage, Generation, Generations, Lane, PartItem, PeerRefused,
+};
 use assize_wire::{Hash, LogicVersion, ReplicaId, Slot};
 
 /// What happened between this replica and its peers, in the order in which it did.
@@ -15,6 +17,8 @@ pub enum FederationEvent {
         peer: ReplicaId,
         /// The lane.
         lane: Lane,
+        /// Its disk, the last one that was met (R3).
+        generation: Generation,
         /// What it shares with others when it fails (C1).
         failure_domain: u64,
         /// The versions of the domains' logic that its program has (R5).
@@ -82,6 +86,8 @@ pub enum FromPeer {
     Docket {
         /// Its wall clock as it sent this (P13).
         clock_ns: u64,
+        /// What it knew of the disks of all replicas (R3).
+        generations: Generations,
         /// The message.
         message: DocketMessage,
     },

@@ -93,7 +93,7 @@ impl Federation {
         }
         let proof = PeerProof::of_dialer(secret, hello, &welcome);
         self.links.write(id, PeerKind::Proof, |out| proof.encode(out), now);
-        self.establish(id, place, hello.incarnation, &welcome.identity);
+        self.establish(id, place, hello.incarnation, &welcome.identity, now);
     }
 
     /// The second frame that the acceptor reads.
@@ -163,30 +163,45 @@ impl Federation {
     /// 1. The dialer's process dies; its connection lingers here.
     /// 2. It starts again and connects.
     /// 3. What the old one still had in flight must not count any more; least of all may the old one come back.
+    ///
+    /// A disk that replaces another begins with its first incarnation: what was made from a later disk is later.
     fn establish_newest(&mut self, id: LinkId, place: usize, hello: &PeerHello, now: u64) {
-        let incarnation = hello.incarnation;
+        let (identity, incarnation) = (&hello.identity, hello.incarnation);
+        if let Err(refused) = self.judge_disk(identity.replica, identity.generation) {
+            // Another disk of it has proved itself since the hello came.
+            return self.refuse(id, refused, Some(identity.replica), Some(hello.lane), now);
+        }
         let order = self.links.get(id).map_or(0, |link| link.order);
         if let Some(other) = self.places.get(place).established {
-            if other.made > (incarnation, order) {
+            if other.generation == identity.generation && other.made > (incarnation, order) {
                 let text = "a newer connection of this replica for this lane is there".into();
                 return self.links.refuse(id, &PeerRefused { code: PeerRefusal::Superseded, text }, now);
             }
             self.detach(other.link, Loss::Replaced, now);
             self.links.give_up(other.link);
         }
-        self.establish(id, place, incarnation, &hello.identity);
+        self.establish(id, place, incarnation, identity, now);
     }
 
-    fn establish(&mut self, id: LinkId, place: usize, incarnation: Incarnation, identity: &PeerIdentity) {
+    fn establish(
+        &mut self,
+        id: LinkId,
+        place: usize,
+        incarnation: Incarnation,
+        identity: &PeerIdentity,
+        now: u64,
+    ) {
+        let PeerIdentity { replica, generation, failure_domain, .. } = *identity;
+        self.learn_disk(replica, generation, now);
         let Some(link) = self.links.get(id) else { return };
         link.stage = Stage::Established { place };
         let made = (incarnation, link.order);
         let of = self.places.get(place);
-        of.connect(Established { link: id, made });
+        of.connect(Established { link: id, generation, made });
         let (peer, lane) = (of.peer, of.lane);
         self.told.forget(peer);
-        let (failure_domain, logic) = (identity.failure_domain, identity.logic.clone());
-        self.events.push_back(FederationEvent::Connected { peer, lane, failure_domain, logic });
+        let logic = identity.logic.clone();
+        self.events.push_back(FederationEvent::Connected { peer, lane, generation, failure_domain, logic });
     }
 
     fn judge_hello(&self, hello: &PeerHello) -> Result<(), PeerRefused> {
@@ -266,7 +281,7 @@ impl Federation {
                 format!("replica {a} met a replica with {what}{b}: each of the {} has its own", own.replicas),
             );
         }
-        Ok(())
+        self.judge_disk(b, peer.generation)
     }
 
     /// Which core of this replica owns a lane.

@@ -9,12 +9,14 @@
 //! |---|---|
 //! | `mod.rs` | [`Federation`]: inputs, outputs, messages |
 //! | `handshake.rs` | who may talk on which lane, and why not |
+//! | `disks.rs` | which disk of a replica is talked to (R3) |
 //! | `link.rs` | one connection, and the table of them |
 //! | `places.rs` | the lanes to every peer: which link serves each, when it is dialed |
 //! | `told.rs` | how often an operator is told the same |
 //! | `entropy.rs` | nonces and jitter |
 
 mod config;
+mod disks;
 mod entropy;
 mod event;
 mod handshake;
@@ -483,7 +485,9 @@ fn belongs(kind: PeerKind, lane: Lane) -> bool {
 /// What was received, out of the buffer that it was received in.
 fn owned(message: PeerMessage<'_>) -> FromPeer {
     match message {
-        PeerMessage::Docket { clock_ns, message } => FromPeer::Docket { clock_ns, message },
+        PeerMessage::Docket { clock_ns, generations, message } => {
+            FromPeer::Docket { clock_ns, generations, message }
+        }
         PeerMessage::Checkpoint(told) => FromPeer::Checkpoint(told),
         PeerMessage::CheckpointWanted(slot) => FromPeer::CheckpointWanted(slot),
         PeerMessage::ShortOfRoom => FromPeer::ShortOfRoom,

@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use assize_wire::peer::Lane;
+use assize_wire::peer::{Generation, Lane};
 use assize_wire::{Incarnation, ReplicaId};
 
 use super::link::LinkId;
@@ -30,6 +30,8 @@ pub(super) enum Dialing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Established {
     pub(super) link: LinkId,
+    /// The peer's disk.
+    pub(super) generation: Generation,
     /// Orders the connections that a dialer made: its start, then as they were made.
     pub(super) made: (Incarnation, u64),
 }

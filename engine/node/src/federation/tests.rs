@@ -9,7 +9,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use assize_wire::peer::{DocketMessage, Lane, PeerKind, PeerMessage, PeerRefusal, PeerRefused};
+use assize_wire::peer::{DocketMessage, Generations, Lane, PeerKind, PeerMessage, PeerRefusal, PeerRefused};
 use assize_wire::{Ballot, Hash, Incarnation, ReplicaId, ShardId, Slot};
 
 use super::{FederationConfig, FederationEvent, FromPeer, LinkId, Loss, Secret, Sent};
@@ -87,7 +87,11 @@ fn messages_arrive_in_order_on_their_lane_and_stripes_as_records() {
     let stripe: Vec<u8> = (0..5000).map(|byte| byte as u8).collect();
     let now = net.now;
     let ballot = Ballot::new(3, ONE);
-    let docket = PeerMessage::Docket { clock_ns: 77, message: DocketMessage::Handover { ballot } };
+    let docket = PeerMessage::Docket {
+        clock_ns: 77,
+        generations: Generations::default(),
+        message: DocketMessage::Handover { ballot },
+    };
     let from = net.federation(1);
     assert_eq!(from.send(ZERO, Lane::Control, &docket, now), Sent::Queued);
     for message in [
@@ -111,7 +115,11 @@ fn messages_arrive_in_order_on_their_lane_and_stripes_as_records() {
                 assert_eq!(buffer.payload(), stripe);
                 "Stripe".into()
             }
-            FederationEvent::Message { peer: ONE, lane, message: FromPeer::Docket { clock_ns, message } } => {
+            FederationEvent::Message {
+                peer: ONE,
+                lane,
+                message: FromPeer::Docket { clock_ns, message, .. },
+            } => {
                 assert_eq!((lane, clock_ns), (Lane::Control, 77));
                 assert_eq!(message, DocketMessage::Handover { ballot });
                 "Docket".into()
@@ -339,7 +347,14 @@ fn garbage_closes_the_connection_with_a_reason() {
 fn what_is_not_of_the_lane_is_refused() {
     for (lane, message) in [
         (Lane::Control, copies(1)),
-        (SHARD, PeerMessage::Docket { clock_ns: 1, message: DocketMessage::Fetch { from: Slot(1) } }),
+        (
+            SHARD,
+            PeerMessage::Docket {
+                clock_ns: 1,
+                generations: Generations::default(),
+                message: DocketMessage::Fetch { from: Slot(1) },
+            },
+        ),
     ] {
         let mut net = Net::pair();
         net.settle();

@@ -21,6 +21,7 @@ use assize_wire::event::encode_event;
 use assize_wire::frame::{Frame, FrameKind, FrameWriter, Parsed};
 use assize_wire::message::{Answers, Hello, Submit};
 use assize_wire::outcome::Status;
+use assize_wire::peer::Generations;
 use assize_wire::routing::Routing;
 use assize_wire::{
     Ballot, ClusterId, CoreId, EntityId, EventKey, Incarnation, LogId, ReplicaId, ShardId, StreamTime,
@@ -60,6 +61,8 @@ impl Replica {
             incarnation: Incarnation(0),
             promised: Ballot::NONE,
             quarantine: None,
+            generations: Generations::default(),
+            rejoins: false,
             accepted: Remembered::default(),
             certain: Remembered::default(),
             segment_bytes: SEGMENT_BYTES,
@@ -211,6 +214,7 @@ impl Replica {
             | Output::TakingOver { .. }
             | Output::StartAgain { .. }
             | Output::LogicMissing { .. }
+            | Output::Rejoin(_)
             | Output::Quarantined(_) => panic!("it has no peers"),
             Output::Checkpoint(_) | Output::CheckpointReported { .. } | Output::Halted { .. } => {
                 panic!("nothing asked for it")
@@ -305,7 +309,7 @@ fn core(shape: Shape, routing: Routing, id: CoreId, recovered: &Recovered, super
                 window: 8,
                 lease_ns: 0,
             },
-            start: docket_start(recovered).expect("an empty log"),
+            start: docket_start(recovered, superblock).expect("an empty log"),
             times: ElectionTimes::DEFAULT,
             seed: 1,
             clock_skew_ns: 500_000_000,

@@ -6,6 +6,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::Generation;
 use crate::manifest::Ordered;
 use crate::{Ballot, Hash, Slot};
 
@@ -160,6 +161,28 @@ pub enum DocketMessage {
     /// The leader hands over: begin an election at once. Inert when it comes late (P12).
     Handover {
         /// The leader's ballot.
+        ballot: Ballot,
+    },
+    /// The sender's disk was lost, and this is the next one: tell me what you have promised and accepted (R3).
+    Rejoin {
+        /// The sender's disk.
+        generation: Generation,
+    },
+    /// The answer. That the asker has another disk is durable at the sender, which counts nothing any more that came
+    /// from one before it.
+    Told {
+        /// The asker's disk.
+        generation: Generation,
+        /// The highest ballot that the sender has promised.
+        promised: Ballot,
+        /// The last slot that it has accepted or may have accepted; no slot above it.
+        accepted: Slot,
+        /// What it knows chosen: one that rejoins asks nobody else for that.
+        chosen: Chosen,
+    },
+    /// The answer of one that rejoins to a prepare: it has no vote, and nothing to say of any slot.
+    Voteless {
+        /// The ballot asked about.
         ballot: Ballot,
     },
 }

@@ -1,4 +1,4 @@
-//! The layout of the Dockets' messages: one header of 80 bytes for all of them, then one entry for each slot.
+//! The layout of the Dockets' messages: one header of 128 bytes for all of them, then one entry for each slot.
 //!
 //! Which fields a message uses is one table, below; what it does not use is zero, so that every message has one way to
 //! be written. A message holds at most [`PEER_SLOTS_MAX`] entries; who has more to tell sends several.
@@ -9,7 +9,9 @@ use alloc::vec::Vec;
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{Chosen, DocketMessage, PeerKind, PeerMessageError, Promised};
+use super::generation::GenerationsBytes;
+use super::hello::zero;
+use super::{Chosen, DocketMessage, Generation, Generations, PeerKind, PeerMessageError, Promised};
 use crate::limits::{PEER_SLOTS_MAX, SHARDS_MAX};
 use crate::manifest::{MANIFEST_CONTROLS_BYTES_MAX, MANIFEST_HEADER_BYTES, Manifest, Ordered};
 use crate::{Ballot, Hash, Slot};
@@ -33,7 +35,12 @@ pub(super) fn docket_bytes(message: &DocketMessage) -> usize {
 }
 
 /// Appends a message's payload.
-pub(super) fn encode_docket(clock_ns: u64, message: &DocketMessage, out: &mut Vec<u8>) {
+pub(super) fn encode_docket(
+    clock_ns: u64,
+    generations: &Generations,
+    message: &DocketMessage,
+    out: &mut Vec<u8>,
+) {
     let (fields, entries) = fields_of(message);
     assert!(entries.len() <= PEER_SLOTS_MAX, "{} slots in one message of the Docket", entries.len());
     let header = DocketHeader {
@@ -46,13 +53,18 @@ pub(super) fn encode_docket(clock_ns: u64, message: &DocketMessage, out: &mut Ve
         slot: U64::new(fields.chosen.slot.0),
         second: U64::new(fields.second.0),
         hash: fields.chosen.hash.0,
+        generations: GenerationsBytes::of(generations),
+        reserved: [0; 8],
     };
     out.extend_from_slice(header.as_bytes());
     entries.iter().for_each(|entry| encode_entry(entry, out));
 }
 
-/// Reads a message's payload: the sender's clock, and the message.
-pub(super) fn parse_docket(payload: &[u8]) -> Result<(u64, DocketMessage), PeerMessageError> {
+/// A message with what comes with each: the sender's clock, and what it knew of disks.
+pub(super) type ParsedDocket = (u64, Generations, DocketMessage);
+
+/// Reads a message's payload.
+pub(super) fn parse_docket(payload: &[u8]) -> Result<ParsedDocket, PeerMessageError> {
     let length = PeerMessageError::Length { kind: PeerKind::Docket, bytes: payload.len() };
     let (header, mut rest) = DocketHeader::ref_from_prefix(payload).map_err(|_| length)?;
     let (number, flags) = (header.kind.get(), header.flags.get());
@@ -60,6 +72,7 @@ pub(super) fn parse_docket(payload: &[u8]) -> Result<(u64, DocketMessage), PeerM
         .into_iter()
         .find(|kind| *kind as u16 == number)
         .ok_or(PeerMessageError::BadValue { field: "message", found: number.into() })?;
+    zero("reserved", &header.reserved)?;
     if flags > 1 {
         return Err(PeerMessageError::BadValue { field: "flags", found: flags.into() });
     }
@@ -94,7 +107,7 @@ pub(super) fn parse_docket(payload: &[u8]) -> Result<(u64, DocketMessage), PeerM
     if again != fields || entries_again.len() != entries.len() {
         return Err(PeerMessageError::BadValue { field: "a field unused here", found: number.into() });
     }
-    Ok((header.clock_ns.get(), message))
+    Ok((header.clock_ns.get(), header.generations.read(), message))
 }
 
 /// The header's fields, one meaning or another for each message.
@@ -123,10 +136,13 @@ enum Kind {
     Fetch = 10,
     Fetched = 11,
     Handover = 12,
+    Rejoin = 13,
+    Told = 14,
+    Voteless = 15,
 }
 
 impl Kind {
-    const ALL: [Kind; 12] = [
+    const ALL: [Kind; 15] = [
         Kind::Canvass,
         Kind::CanvassAnswer,
         Kind::Prepare,
@@ -139,6 +155,9 @@ impl Kind {
         Kind::Fetch,
         Kind::Fetched,
         Kind::Handover,
+        Kind::Rejoin,
+        Kind::Told,
+        Kind::Voteless,
     ];
 }
 
@@ -195,6 +214,16 @@ fn fields_of(message: &DocketMessage) -> (Fields, Vec<Promised>) {
             (Fields { chosen: *chosen, ..fields(Kind::Fetched, *ballot) }, entries.collect())
         }
         DocketMessage::Handover { ballot } => bare(fields(Kind::Handover, *ballot)),
+        DocketMessage::Rejoin { generation } => {
+            bare(Fields { number: generation.to_raw(), ..fields(Kind::Rejoin, Ballot::NONE) })
+        }
+        DocketMessage::Told { generation, promised, accepted, chosen } => bare(Fields {
+            number: generation.to_raw(),
+            chosen: *chosen,
+            second: *accepted,
+            ..fields(Kind::Told, *promised)
+        }),
+        DocketMessage::Voteless { ballot } => bare(fields(Kind::Voteless, *ballot)),
     }
 }
 
@@ -233,6 +262,12 @@ fn message_of(fields: &Fields, entries: &[Promised]) -> Result<DocketMessage, Pe
             DocketMessage::Fetched { ballot, slots, chosen }
         }
         Kind::Handover => DocketMessage::Handover { ballot },
+        Kind::Rejoin => DocketMessage::Rejoin { generation: Generation::from_raw(number) },
+        Kind::Told => {
+            let generation = Generation::from_raw(number);
+            DocketMessage::Told { generation, promised: ballot, accepted: second, chosen }
+        }
+        Kind::Voteless => DocketMessage::Voteless { ballot },
     })
 }
 
@@ -330,6 +365,8 @@ struct DocketHeader {
     slot: U64,
     second: U64,
     hash: [u8; 32],
+    generations: GenerationsBytes,
+    reserved: [u8; 8],
 }
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -352,7 +389,7 @@ const ENTRY_CHOSEN: u16 = 2;
 const ENTRY_DAMAGED: u16 = 3;
 const ENTRY_DOUBTFUL: u16 = 4;
 
-const _: () = assert!(HEADER_BYTES == 80 && ENTRY_BYTES == 64);
+const _: () = assert!(HEADER_BYTES == 128 && ENTRY_BYTES == 64);
 const _: () = assert!(
     HEADER_BYTES + PEER_SLOTS_MAX * (ENTRY_BYTES + MANIFEST_BYTES_MAX)
         <= crate::limits::PEER_PAYLOAD_BYTES_MAX,

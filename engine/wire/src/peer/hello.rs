@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use zerocopy::little_endian::{U16, U32, U64, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{PeerKind, PeerMessageError};
+use super::{Generation, PeerKind, PeerMessageError};
 use crate::limits::{PEER_DOMAINS_BYTES_MAX, PEER_LOGIC_MAX, SHARDS_MAX, padded};
 use crate::{ClusterId, DomainId, Hash, Incarnation, LogicVersion, ReplicaId, ShardId};
 
@@ -53,8 +53,8 @@ impl core::fmt::Display for Lane {
     }
 }
 
-/// What a replica says of itself. Everything but the replica's number and its failure domain must be the same on all
-/// (D2).
+/// What a replica says of itself. Everything but the replica's number, its disk and its failure domain must be the same
+/// on all (D2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerIdentity {
     /// The cluster.
@@ -67,6 +67,8 @@ pub struct PeerIdentity {
     pub shards: u16,
     /// Hash of everything that is agreed, domain versions included.
     pub agreed: Hash,
+    /// Its disk (R3).
+    pub generation: Generation,
     /// What it shares with others when it fails, as [`PeerIdentity::failure_domain_of`] its name (C1).
     pub failure_domain: u64,
     /// The domains and the versions with which the cluster was formatted, for people: compared by `agreed` only.
@@ -234,8 +236,9 @@ impl PeerIdentity {
             shards: U16::new(self.shards),
             domains_bytes: U32::new(domains.len() as u32),
             failure_domain: U64::new(self.failure_domain),
+            generation: U64::new(self.generation.to_raw()),
             logic: U16::new(self.logic.len() as u16),
-            reserved: [0; 14],
+            reserved: [0; 6],
         };
         assert!(self.logic.len() <= PEER_LOGIC_MAX, "{} versions of domains are told", self.logic.len());
         out.extend_from_slice(header.as_bytes());
@@ -251,6 +254,7 @@ impl PeerIdentity {
     fn parse(kind: PeerKind, payload: &[u8]) -> Result<PeerIdentity, PeerMessageError> {
         let length = || PeerMessageError::Length { kind, bytes: payload.len() };
         let (header, rest) = IdentityHeader::ref_from_prefix(payload).map_err(|_| length())?;
+        zero("reserved", &header.reserved)?;
         let domains_bytes = header.domains_bytes.get() as usize;
         if domains_bytes > PEER_DOMAINS_BYTES_MAX {
             return Err(PeerMessageError::BadCount { found: domains_bytes, max: PEER_DOMAINS_BYTES_MAX });
@@ -279,6 +283,7 @@ impl PeerIdentity {
             agreed: Hash(header.agreed),
             failure_domain: header.failure_domain.get(),
             logic,
+            generation: Generation::from_raw(header.generation.get()),
             domains: domains.into(),
         })
     }
@@ -321,8 +326,9 @@ struct IdentityHeader {
     shards: U16,
     domains_bytes: U32,
     failure_domain: U64,
+    generation: U64,
     logic: U16,
-    reserved: [u8; 14],
+    reserved: [u8; 6],
 }
 
 fn logic_version(bytes: &[u8]) -> LogicVersion {

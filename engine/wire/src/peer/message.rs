@@ -7,7 +7,7 @@ use super::checkpoint::{CHECKPOINT_BYTES, CheckpointRecord, CheckpointTold};
 use super::docket_bytes::{docket_bytes, encode_docket, parse_docket};
 use super::frame::write_peer_frame;
 use super::hello::zero;
-use super::{DocketMessage, PEER_FRAME_HEADER_BYTES, PeerFrame, PeerKind, PeerMessageError};
+use super::{DocketMessage, Generations, PEER_FRAME_HEADER_BYTES, PeerFrame, PeerKind, PeerMessageError};
 use crate::limits::{EVENT_PIECE_BYTES_MAX, PEER_COPIES_MAX, STRIPE_BYTES_MAX, STRIPE_EVENTS_MAX, padded};
 use crate::{Hash, Slot};
 
@@ -18,6 +18,8 @@ pub enum PeerMessage<'a> {
     Docket {
         /// The sender's wall clock as it sent this, in nanoseconds since the Unix epoch (P13).
         clock_ns: u64,
+        /// What the sender knew of the disks of all replicas (R3).
+        generations: Generations,
         /// The message.
         message: DocketMessage,
     },
@@ -127,7 +129,9 @@ impl<'a> PeerMessage<'a> {
     /// When it is over a bound of its kind: the caller's own broken promise.
     pub fn encode(&self, out: &mut Vec<u8>) {
         write_peer_frame(out, self.kind(), |out| match self {
-            PeerMessage::Docket { clock_ns, message } => encode_docket(*clock_ns, message, out),
+            PeerMessage::Docket { clock_ns, generations, message } => {
+                encode_docket(*clock_ns, generations, message, out)
+            }
             PeerMessage::Checkpoint(told) => told.encode(out),
             PeerMessage::CheckpointWanted(slot) => {
                 out.extend_from_slice(&u128::from(slot.0).to_le_bytes());
@@ -184,8 +188,8 @@ impl<'a> PeerMessage<'a> {
         let length = PeerMessageError::Length { kind, bytes: payload.len() };
         match kind {
             PeerKind::Docket => {
-                let (clock_ns, message) = parse_docket(payload)?;
-                Ok(PeerMessage::Docket { clock_ns, message })
+                let (clock_ns, generations, message) = parse_docket(payload)?;
+                Ok(PeerMessage::Docket { clock_ns, generations, message })
             }
             PeerKind::Checkpoint => {
                 let bytes = <[u8; CHECKPOINT_BYTES]>::try_from(payload).map_err(|_| length)?;

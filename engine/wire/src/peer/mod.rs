@@ -6,6 +6,7 @@ mod docket;
 mod docket_bytes;
 mod error;
 mod frame;
+mod generation;
 mod hello;
 mod message;
 mod refused;
@@ -17,6 +18,7 @@ pub use frame::{
     PEER_FRAME_HEADER_BYTES, PEER_PROTOCOL_VERSION, PeerFrame, PeerFrameError, PeerKind, PeerParsed,
     write_peer_frame,
 };
+pub use generation::{Generation, Generations};
 pub use hello::{Lane, PeerHello, PeerIdentity, PeerProof, PeerWelcome};
 pub use message::PeerMessage;
 pub use refused::{PeerRedirect, PeerRefusal, PeerRefused};

@@ -40,11 +40,13 @@ pub enum PeerRefusal {
     Superseded = 13,
     /// Too many connections that have not proved anything.
     TooMany = 14,
+    /// A disk of that replica that is not the last one, or that was not said to replace the one before (R3).
+    OtherDisk = 15,
 }
 
 impl PeerRefusal {
     /// All of them.
-    pub const ALL: [PeerRefusal; 14] = [
+    pub const ALL: [PeerRefusal; 15] = [
         PeerRefusal::BadFrame,
         PeerRefusal::OtherVersion,
         PeerRefusal::BadMessage,
@@ -59,6 +61,7 @@ impl PeerRefusal {
         PeerRefusal::WrongSecret,
         PeerRefusal::Superseded,
         PeerRefusal::TooMany,
+        PeerRefusal::OtherDisk,
     ];
 }
 

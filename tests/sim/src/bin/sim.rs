@@ -74,9 +74,10 @@ fn main() -> ExitCode {
         Kind::Cluster(_) => {
             let cluster::Summary { steps, slots, events, downs, ballots, partitions, resets, .. } =
                 totals.cluster;
+            let cluster::Summary { lost_disks, rejoined, .. } = totals.cluster;
             println!(
                 "{steps} steps ({:.0}/s), {slots} slots, {events} events, {downs} times down, {ballots} ballots, \
-                 {partitions} partitions, {resets} connections cut",
+                 {partitions} partitions, {resets} connections cut, {lost_disks} disks lost, {rejoined} times a vote came back",
                 steps as f64 / seconds
             );
             totals.cluster.statuses
@@ -161,5 +162,6 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
 }
 
 const USAGE: &str = "usage: sim [--seeds A..B | --seed N] \
-                     [--scenario swarm|load|crash|stop|cluster|cluster-load|cluster-checkpoints|cluster-wrong] \
+                     [--scenario swarm|load|crash|stop|cluster|cluster-load|cluster-checkpoints|cluster-wrong|\
+                     cluster-rejoin|cluster-rejoin-checkpoints] \
                      [--steps N] [--threads N]";

@@ -16,6 +16,11 @@ pub(super) struct Agreement {
     majority: u32,
     /// Which replicas, as bits, hold which manifest of a slot under which ballot.
     accepted: HashMap<(Slot, Ballot, Hash), u32>,
+    /// The same of disks that are lost, too, and the slots: where replicas lose disks a leader counts what one answered
+    /// until it hears of the next one.
+    ever: HashMap<(Slot, Ballot, Hash), u32>,
+    held: HashMap<(Slot, Hash), Arc<LoggedSlot>>,
+    any_lost: bool,
     /// What a majority holds, above the log.
     ahead: BTreeMap<Slot, Arc<LoggedSlot>>,
     /// What is chosen, from slot 1, without a gap.
@@ -29,6 +34,9 @@ impl Agreement {
         Agreement {
             majority: u32::from(replicas) / 2 + 1,
             accepted: HashMap::new(),
+            ever: HashMap::new(),
+            held: HashMap::new(),
+            any_lost: false,
             ahead: BTreeMap::new(),
             log: Vec::new(),
             given: 0,
@@ -52,6 +60,7 @@ impl Agreement {
         let AcceptDurable { ballot, fetched, logged } = accept;
         let (slot, hash) = (logged.ordered.manifest.slot, logged.ordered.hash);
         if *fetched {
+            self.claim(slot, hash);
             let chosen = self.chosen(slot).map(|chosen| chosen.ordered.hash);
             hold!(
                 "agreement",
@@ -60,6 +69,8 @@ impl Agreement {
             );
             return;
         }
+        *self.ever.entry((slot, *ballot, hash)).or_default() |= 1 << replica;
+        self.held.entry((slot, hash)).or_insert_with(|| Arc::clone(logged));
         let holders = self.accepted.entry((slot, *ballot, hash)).or_default();
         *holders |= 1 << replica;
         if holders.count_ones() < self.majority {
@@ -74,12 +85,46 @@ impl Agreement {
             ),
             None => drop(self.ahead.insert(slot, Arc::clone(logged))),
         }
+        self.append();
+    }
+
+    /// What is chosen right above the log goes into it.
+    fn append(&mut self) {
         while let Some(next) = self.ahead.remove(&Slot(self.log.len() as u64 + 1)) {
             let previous = self.log.last().map_or(Hash::ZERO, |last| last.ordered.hash);
             let chained = next.ordered.manifest.previous == previous;
             hold!("agreement", chained, "P4: chosen slot {} does not chain", next.ordered.manifest.slot);
             self.log.push(next);
         }
+    }
+
+    /// A replica takes everything through its mark for chosen.
+    pub(super) fn claim_through(&mut self, marks: Watermarks, own: &[Arc<LoggedSlot>]) {
+        let through = (marks.chosen.0 as usize).min(own.len());
+        for held in own.get(self.log.len()..through).unwrap_or_default() {
+            self.claim(held.ordered.manifest.slot, held.ordered.hash);
+        }
+    }
+
+    /// Somebody takes a slot for chosen. It is, if a majority ever accepted it under one ballot on whatever disks;
+    /// whether it was right to count them so shows when something else is chosen there.
+    fn claim(&mut self, slot: Slot, hash: Hash) {
+        if !self.any_lost || self.chosen(slot).is_some() {
+            return;
+        }
+        let mut of_slot = self.ever.iter().filter(|((of, _, value), _)| *of == slot && *value == hash);
+        if of_slot.any(|(_, holders)| holders.count_ones() >= self.majority)
+            && let Some(logged) = self.held.get(&(slot, hash))
+        {
+            self.ahead.insert(slot, Arc::clone(logged));
+            self.append();
+        }
+    }
+
+    /// The disk of a replica is lost: it holds nothing any more. What is chosen stays so.
+    pub(super) fn lost(&mut self, replica: usize) {
+        self.any_lost = true;
+        self.accepted.values_mut().for_each(|holders| *holders &= !(1 << replica));
     }
 
     /// What a replica says is chosen must be, and it must have that itself (P7).
@@ -98,7 +143,8 @@ impl Agreement {
     }
 
     /// A core was told that a slot is chosen.
-    pub(super) fn told(&self, replica: usize, slot: Slot, hash: Hash) {
+    pub(super) fn told(&mut self, replica: usize, slot: Slot, hash: Hash) {
+        self.claim(slot, hash);
         let chosen = self.chosen(slot).map(|chosen| chosen.ordered.hash);
         hold!(
             "agreement",

@@ -107,6 +107,7 @@ impl Checkers {
         while let Some(durable) = recorder.poll_durable() {
             self.agreement.durable(replica, &durable);
         }
+        self.agreement.claim_through(marks, recorder.slots());
         self.copies.step(replica, marks.chosen);
         while let Some(slot) = self.agreement.poll_chosen() {
             self.clock.chosen(&slot);
@@ -127,7 +128,7 @@ impl Checkers {
     }
 
     /// A core of a replica was told that a slot is chosen.
-    pub fn told_chosen(&self, replica: usize, slot: Slot, hash: Hash) {
+    pub fn told_chosen(&mut self, replica: usize, slot: Slot, hash: Hash) {
         self.agreement.told(replica, slot, hash);
     }
 
@@ -154,6 +155,11 @@ impl Checkers {
     /// A replica went down: its marks begin again (R2).
     pub fn down(&mut self, replica: usize) {
         self.marks[replica] = Watermarks::default();
+    }
+
+    /// The disk of a replica that is down is lost.
+    pub fn lost_disk(&mut self, replica: usize) {
+        self.agreement.lost(replica);
     }
 
     /// What a start found, or would find.

@@ -13,6 +13,8 @@
 //!   there do switches to it, and who was away and lacks it stops, and comes back with it.
 //! * A minority of replicas, the same ones in a run, may find blocks of their logs of stripes and accepts damaged at a
 //!   start: they repair them from the others. Of all others what a device says is durable stays readable.
+//! * The same minority may lose their disks, and rejoin with empty ones. Until they have their votes again they are as
+//!   good as down, and all others must come back for them.
 
 use assize_wal::memory::Random;
 
@@ -20,6 +22,7 @@ use super::depose::Deposing;
 use super::world::ClusterWorld;
 use crate::disk::Down;
 use crate::seeds::trace;
+use crate::shape::EPOCH_NS;
 
 /// How often what goes wrong. Numbers are of steps; 0 means never.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +47,8 @@ pub struct FaultHabits {
     pub freeze_ns: u64,
     /// How often a start of one of the minority finds its log damaged.
     pub damage_percent: u64,
+    /// How often a start of one of the minority finds an empty disk, which an operator has formatted to rejoin.
+    pub lost_disk_percent: u64,
     /// One in so many, a clock is set.
     pub skew_one_in: u64,
     /// By at most so much from what is right.
@@ -67,6 +72,7 @@ impl FaultHabits {
         freeze_one_in: 0,
         freeze_ns: 1,
         damage_percent: 0,
+        lost_disk_percent: 0,
         skew_one_in: 0,
         skew_ns: 1,
         depose_one_in: 0,
@@ -87,6 +93,7 @@ pub(super) struct Faults {
     pub(super) keep_down: bool,
     pub(super) downs: u64,
     pub(super) partitions: u64,
+    pub(super) lost_disks: u64,
 }
 
 impl Faults {
@@ -105,6 +112,7 @@ impl Faults {
             keep_down: false,
             downs: 0,
             partitions: 0,
+            lost_disks: 0,
         }
     }
 
@@ -203,7 +211,9 @@ impl ClusterWorld {
         while let Some(place) = self.faults.restarts.iter().position(|(due, _)| *due <= now) {
             let (_, at) = self.faults.restarts.swap_remove(place);
             if !self.cluster.replicas[at].is_up() {
-                self.damage(at);
+                if !self.lose_disk(at) {
+                    self.damage(at);
+                }
                 self.start(at);
             }
         }
@@ -223,13 +233,32 @@ impl ClusterWorld {
 
     /// Perhaps a bit of a replica's log of stripes and accepts has turned over.
     fn damage(&mut self, at: usize) {
-        let replicas = self.cluster.replicas.len();
         let percent = self.faults.habits.damage_percent;
-        let may = (at + self.faults.first_damaged) % replicas < (replicas - 1) / 2;
-        if !may || self.faults.random.below(100) >= percent {
+        if !self.is_of_the_minority(at) || self.faults.random.below(100) >= percent {
             return;
         }
         self.cluster.replicas[at].disk.damage_any(&mut self.faults.random);
+    }
+
+    /// Perhaps a replica's disk is lost.
+    fn lose_disk(&mut self, at: usize) -> bool {
+        let percent = self.faults.habits.lost_disk_percent;
+        if percent == 0 || !self.is_of_the_minority(at) || self.cluster.replicas[at].starts == 0 {
+            return false;
+        }
+        let lost = self.faults.random.below(100) < percent;
+        if lost {
+            self.faults.lost_disks += 1;
+            self.cluster.replicas[at].lose_disk(EPOCH_NS + self.cluster.now_ns);
+            self.checkers.lost_disk(at);
+        }
+        lost
+    }
+
+    /// Whether what a replica's disk holds may be damaged or lost.
+    fn is_of_the_minority(&self, at: usize) -> bool {
+        let replicas = self.cluster.replicas.len();
+        (at + self.faults.first_damaged) % replicas < (replicas - 1) / 2
     }
 
     /// Parts the network in a way that is drawn, or mends it.

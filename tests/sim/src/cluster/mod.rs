@@ -89,6 +89,7 @@ impl Cluster {
                 let wrong = options.shapes.iter().find(|shape| shape.rehearsal.is_some());
                 replica.expected = Expected {
                     doubt: of_one.shape.rehearsal.is_some(),
+                    lost_disks: options.faults.lost_disk_percent > 0,
                     diverges: wrong.map(|shape| shape.replica).filter(|wrong| *wrong != of_one.shape.replica),
                 };
                 replica

@@ -84,12 +84,32 @@ impl ClusterOptions {
     /// One replica, of three or five, computes one wrong outcome; it is found out where a majority must agree (C1).
     #[must_use]
     pub fn with_a_wrong_replica(mut self, random: &mut Random) -> ClusterOptions {
-        self.replicas = self.replicas.max(3);
+        self = self.at_least_three();
         for shape in &mut self.shapes {
-            (shape.replicas, shape.copies) = (self.replicas, self.replicas / 2 + 1);
+            shape.copies = self.replicas / 2 + 1;
         }
         let wrong = random.below(self.replicas.into()) as usize;
         self.shapes[wrong].rehearsal = Some(Rehearsal::WrongOutcome(Slot(1 + random.below(20))));
+        self
+    }
+
+    /// Replicas of a minority lose their disks, and rejoin.
+    #[must_use]
+    pub fn with_lost_disks(mut self, random: &mut Random) -> ClusterOptions {
+        self.faults.lost_disk_percent = [10, 30, 60][random.below(3) as usize];
+        if self.faults.down_one_in == 0 {
+            self.faults.down_one_in = 1200;
+        }
+        self.at_least_three()
+    }
+
+    fn at_least_three(mut self) -> ClusterOptions {
+        if self.replicas < 3 {
+            self.replicas = 3;
+            for shape in &mut self.shapes {
+                (shape.replicas, shape.copies) = (3, 2);
+            }
+        }
         self
     }
 
@@ -152,6 +172,7 @@ fn draw_faults(options: &mut ClusterOptions, random: &mut Random) {
         freeze_one_in: some(random, [0, 0, 2000, 500]),
         freeze_ns: some(random, [1_000_000, 20_000_000, 300_000_000, 1_000_000_000]),
         damage_percent: some(random, [0, 0, 30, 80]),
+        lost_disk_percent: 0,
         skew_one_in: some(random, [0, 0, 0, 1500]),
         skew_ns: some(random, [1_000_000, 20_000_000, 100_000_000, 5_000_000_000]),
         depose_one_in: 0,

@@ -20,11 +20,16 @@ pub enum Kind {
     Checkpoints,
     /// The swarm with a replica that computes one wrong outcome.
     Wrong,
+    /// The swarm with replicas that lose their disks.
+    Rejoin,
+    /// The same with checkpoints.
+    RejoinCheckpoints,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 4] = [Kind::Swarm, Kind::Load, Kind::Checkpoints, Kind::Wrong];
+    pub const ALL: [Kind; 6] =
+        [Kind::Swarm, Kind::Load, Kind::Checkpoints, Kind::Wrong, Kind::Rejoin, Kind::RejoinCheckpoints];
 
     /// As it is named on the command line.
     #[must_use]
@@ -34,6 +39,8 @@ impl Kind {
             Kind::Load => "cluster-load",
             Kind::Checkpoints => "cluster-checkpoints",
             Kind::Wrong => "cluster-wrong",
+            Kind::Rejoin => "cluster-rejoin",
+            Kind::RejoinCheckpoints => "cluster-rejoin-checkpoints",
         }
     }
 
@@ -76,6 +83,10 @@ pub struct Summary {
     pub switched: u64,
     /// Times that a replica stopped for want of it.
     pub logic_missing: u64,
+    /// Disks that were lost.
+    pub lost_disks: u64,
+    /// How often a replica had its vote again after that.
+    pub rejoined: u64,
     /// Ballots under which anything was accepted.
     pub ballots: u64,
     /// Times that the network was parted.
@@ -144,6 +155,8 @@ impl Summary {
             switched: u64::from(world.checkers.model.logic != VERSION),
             logic_missing: world.cluster.replicas.iter().map(|replica| replica.seen.logic_missing).sum(),
             quarantines: world.cluster.replicas.iter().map(|replica| replica.seen.quarantines).sum(),
+            lost_disks: world.faults.lost_disks,
+            rejoined: world.cluster.replicas.iter().map(|replica| replica.seen.rejoined).sum(),
             ballots: world.checkers.ballots(),
             partitions: world.faults.partitions,
             resets: world.cluster.network.resets,
@@ -165,6 +178,8 @@ impl Summary {
             switched: self.switched + other.switched,
             logic_missing: self.logic_missing + other.logic_missing,
             quarantines: self.quarantines + other.quarantines,
+            lost_disks: self.lost_disks + other.lost_disks,
+            rejoined: self.rejoined + other.rejoined,
             ballots: self.ballots + other.ballots,
             partitions: self.partitions + other.partitions,
             resets: self.resets + other.resets,

@@ -19,6 +19,16 @@ pub fn options(seed: u64, kind: Kind) -> ClusterOptions {
         Kind::Load => (options.faults, options.of_replica) = (FaultHabits::NONE, Faults::NONE),
         Kind::Checkpoints => options = options.with_checkpoints(&mut random),
         Kind::Wrong => options = options.with_a_wrong_replica(&mut random),
+        Kind::Rejoin => options = options.with_lost_disks(&mut random),
+        Kind::RejoinCheckpoints => {
+            options = options.with_checkpoints(&mut random).with_lost_disks(&mut random)
+        }
+    }
+    // Drawn apart, so that what a seed drew before stays what it was.
+    let mut apart = Random(seed ^ 0x105f_d15c);
+    let everything = matches!(kind, Kind::Swarm | Kind::Checkpoints);
+    if everything && options.faults.down_one_in > 0 && apart.below(4) == 0 {
+        options = options.with_lost_disks(&mut apart);
     }
     options
 }

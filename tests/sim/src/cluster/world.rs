@@ -189,12 +189,9 @@ impl ClusterWorld {
         loop {
             let open = !self.clients.again.is_empty() || self.clients.unanswered() > 0;
             let chosen = self.checkers.log().len() as u64;
-            let behind = self
-                .cluster
-                .replicas
-                .iter()
-                .enumerate()
-                .any(|(at, replica)| replica.watermarks().published.0 < chosen && out != Some(at));
+            let behind = self.cluster.replicas.iter().enumerate().any(|(at, replica)| {
+                (replica.watermarks().published.0 < chosen || replica.rejoins) && out != Some(at)
+            });
             if !open && !behind {
                 return;
             }
@@ -272,9 +269,10 @@ impl ClusterWorld {
     fn state(&self) -> String {
         let replicas = self.cluster.replicas.iter().map(|replica| {
             let (up, leads, marks) = (replica.is_up(), replica.leads(), replica.watermarks());
+            let rejoins = replica.rejoins;
             let (serving, overdue, steps) = (&replica.serving, replica.seen.overdue, replica.steps);
             format!(
-                "up {up}, leads {leads:?}, serving {serving:?}, {marks:?}, {overdue} of {steps} steps overdue"
+                "up {up}, leads {leads:?}, rejoins {rejoins}, serving {serving:?}, {marks:?}, {overdue} of {steps} steps overdue"
             )
         });
         let replicas: Vec<String> = replicas.collect();

@@ -69,6 +69,9 @@ impl Replica {
             // A handshake may take too long, and a newer connection may be there.
             PeerNotice::Refused(RefusedPeer { refused, .. })
                 if matches!(refused.code, PeerRefusal::TimedOut | PeerRefusal::Superseded) => {}
+            // What a replica had under way when its disk was lost comes late.
+            PeerNotice::Refused(RefusedPeer { refused, .. })
+                if refused.code == PeerRefusal::OtherDisk && self.expected.lost_disks => {}
             PeerNotice::Refused(refused) => panic!("a peer is refused: {refused:?}"),
             PeerNotice::BadEvent { peer, shard } => panic!("replica {peer} sent no event of shard {shard}"),
             PeerNotice::BadStripe { peer, shard } => panic!("replica {peer} sent no stripe of shard {shard}"),

@@ -194,7 +194,7 @@ fn started(options: &ClusterOptions, seed: u64, wrong: usize) -> ClusterWorld {
     let mut world = ClusterWorld::format(options, seed);
     for at in 0..3 {
         let diverges = Some(ReplicaId(wrong as u8)).filter(|_| at != wrong);
-        world.cluster.replicas[at].expected = Expected { doubt: at == wrong, diverges };
+        world.cluster.replicas[at].expected = Expected { doubt: at == wrong, diverges, lost_disks: false };
         world.start(at);
     }
     world.keep_down();

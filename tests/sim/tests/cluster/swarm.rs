@@ -36,6 +36,14 @@ fn with_checkpoints_nothing_is_found_broken() {
     assert!(summary.checkpoints > 100 && summary.taken_over > 5, "{summary:?}");
 }
 
+/// R3: disks of a minority are lost, and their replicas rejoin with empty ones, whatever else goes wrong: in the end
+/// all have their votes again. RejoinBegun, RejoinTold, LostDiskForgotten, VoteRegained.
+#[test]
+fn with_lost_disks_nothing_is_found_broken() {
+    let summary = run(Kind::Rejoin, 0..60).and(run(Kind::RejoinCheckpoints, 0..30));
+    assert!(summary.lost_disks > 50 && summary.rejoined > 30, "{summary:?}");
+}
+
 /// A seed is the whole story: whatever happened happens again, to the last byte.
 #[test]
 fn a_seed_does_the_same_again() {

@@ -1,9 +1,10 @@
-//! What the coordinator has the superblock say: promises, quarantine and the active checkpoint, one after the other
-//! (L7).
+//! What the coordinator has the superblock say: promises, disks, quarantine and the active checkpoint, one after the
+//! other (L7).
 
 use alloc::format;
 
 use assize_wal::{Completion, DeviceError, Operation, Quarantine};
+use assize_wire::peer::Generations;
 use assize_wire::{Ballot, ReplicaId, Slot};
 
 use super::{CheckpointEnd, CheckpointFailure, Coordinator, PartFailure, Stage, Updated};
@@ -60,11 +61,28 @@ impl Coordinator {
         }
     }
 
+    /// What is known of disks is to be durable before a replica that rejoins is told anything (R3).
+    pub(crate) fn write_generations(&mut self, known: Generations) {
+        let sequence = self.superblock.handle_update(|superblock| superblock.generations = known);
+        self.generations.push_back((sequence, known));
+    }
+
+    /// This replica has its vote again, from a start on, too (R3).
+    pub(crate) fn write_rejoined(&mut self) {
+        self.rejoined = Some(self.superblock.handle_update(|superblock| superblock.rejoins = false));
+    }
+
     /// The next thing that the superblock says durably.
     pub(crate) fn poll_updated(&mut self) -> Option<Updated> {
         let updated = self.superblock.poll_updated()?;
         if self.quarantines.pop_front_if(|sequence| *sequence == updated).is_some() {
             return Some(if self.start_over { Updated::Spoiled } else { Updated::Quarantine });
+        }
+        if let Some((_, known)) = self.generations.pop_front_if(|(sequence, _)| *sequence == updated) {
+            return Some(Updated::Generations(known));
+        }
+        if self.rejoined.take_if(|sequence| *sequence == updated).is_some() {
+            return Some(Updated::Rejoined);
         }
         if let Some((_, ballot)) = self.promises.pop_front_if(|(sequence, _)| *sequence == updated) {
             if let Some(next) = self.next_promise.take() {

@@ -6,8 +6,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use assize_wire::peer::{
-    Lane, PeerFrame, PeerHello, PeerKind, PeerParsed, PeerProof, PeerRefusal, PeerRefused, PeerWelcome,
-    write_peer_frame,
+    Generation, Generations, Lane, PeerFrame, PeerHello, PeerKind, PeerParsed, PeerProof, PeerRefusal,
+    PeerRefused, PeerWelcome, write_peer_frame,
 };
 use assize_wire::{ClusterId, Hash, Incarnation, ReplicaId, ShardId};
 
@@ -197,4 +197,48 @@ fn another_replica_than_the_one_meant_is_refused() {
     net.federation(0).handle_received(link, &framed(PeerKind::Welcome, &payload), now);
     net.settle();
     assert!(net.refusals(0)[0].2.starts_with("OtherReplica"));
+}
+
+/// OldDiskRefused (R3): a disk that another one has replaced, and one that was formatted as if it were the first.
+#[test]
+fn r3_a_disk_that_may_have_forgotten_something_is_refused_with_what_to_do() {
+    let (first, rejoined) = (Generation::first, Generation::rejoined);
+    for (known, found, part) in [
+        (first(5), first(9), "knows another disk of replica 1"),
+        (rejoined(5), first(9), "knows another disk of replica 1"),
+        (Generation::CONTRADICTED, first(9), "knows another disk of replica 1"),
+        (rejoined(9), first(5), "replica 1 was given a new disk; this is an old one"),
+        (rejoined(9), rejoined(5), "its clock was behind"),
+    ] {
+        let (mut here, mut there) = (simple(0, 3), simple(1, 3));
+        here.generations.learn(ONE, known);
+        there.identity.generation = found;
+        let mut net = Net::new(vec![here, there]);
+        net.settle();
+        let told = [net.refusals(0), net.refusals(1)];
+        assert!(net.serving().is_empty(), "a connection stays open");
+        both_say(&told, 1, PeerRefusal::OtherDisk, part);
+        both_say(&told, 1, PeerRefusal::OtherDisk, "`assize format --rejoin`");
+    }
+}
+
+/// LaneEstablished, ReplacedDiskClosed (R3): a disk in place of the one that was met is taken; and where it is heard of
+/// later, connections to the old one end.
+#[test]
+fn r3_a_disk_in_place_of_a_lost_one_is_taken_and_the_lost_one_is_dropped() {
+    let (mut here, mut there) = (simple(0, 3), simple(1, 3));
+    here.generations.learn(ONE, Generation::first(5));
+    there.identity.generation = Generation::rejoined(9);
+    let mut net = Net::new(vec![here, there]);
+    net.settle();
+    assert!(net.nodes[0].federation.is_connected(ONE, SHARD));
+
+    let mut next = Generations::default();
+    next.learn(ONE, Generation::rejoined(11));
+    let now = net.now;
+    net.nodes[0].federation.handle_generations(&next, now);
+    assert!(!net.nodes[0].federation.is_connected(ONE, SHARD));
+    net.settle();
+    assert!(net.serving().is_empty(), "a connection stays open");
+    assert!(net.refusals(0).is_empty(), "what lingers is nobody's fault");
 }

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use assize_wire::peer::{Lane, PeerIdentity};
+use assize_wire::peer::{Generation, Generations, Lane, PeerIdentity};
 use assize_wire::{ClusterId, CoreId, Hash, Incarnation, ReplicaId, ShardId};
 
 use crate::federation::{Dial, Federation, FederationConfig, FederationEvent, LinkId, Secret};
@@ -69,12 +69,14 @@ pub fn config(replica: u8, replicas: u8, cores: &[Vec<ShardId>], core: u16) -> F
             replicas,
             shards: layout.shards(),
             agreed: Hash([9; 32]),
+            generation: Generation::first(1 + u64::from(replica)),
             failure_domain: 0,
             domains: "bank v1".into(),
             logic: Vec::new(),
         },
         layout,
         incarnation: Incarnation(1),
+        generations: Generations::default(),
         secret: SECRET,
         entropy: [replica; 32],
     }

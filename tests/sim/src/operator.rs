@@ -1,0 +1,77 @@
+//! What an operator does to a replica that is down.
+
+use assize_node::RejoinNotice;
+use assize_wal::superblock::{Remembered, Superblock, SuperblockStore, find};
+use assize_wal::{Quarantine, SegmentReader};
+use assize_wire::peer::{Generation, Generations};
+use assize_wire::{Ballot, Incarnation};
+
+use crate::checkers::hold;
+use crate::disk::Disk;
+use crate::replica::Replica;
+use crate::seeds::trace;
+use crate::shape::{CLUSTER, Shape};
+
+impl Replica {
+    /// An operator has its state rebuilt from the next start on, as `assize rebuild` does.
+    ///
+    /// # Panics
+    /// While it runs.
+    pub fn rebuild(&mut self) {
+        assert!(self.cores.is_empty(), "it runs");
+        let device = &mut self.disk.device;
+        let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
+        let mut store = SuperblockStore::new(find(copies).unwrap());
+        store.handle_update(|superblock| superblock.quarantine = Some(Quarantine::REBUILD));
+        store.drive(|copy, blocks| device.write_superblock(copy, blocks)).unwrap();
+    }
+
+    /// Its disk is lost with all that was on it, and an operator gives it another one, formatted then, as
+    /// `assize format --rejoin` does.
+    ///
+    /// # Panics
+    /// While it runs.
+    pub fn lose_disk(&mut self, formatted_ns: u64) {
+        assert!(self.cores.is_empty(), "it runs");
+        trace!("replica {} has lost its disk", self.shape.replica);
+        self.disk = Disk::new(self.random.next_u64(), self.disk.honesty(), self.disk.habits);
+        self.disk.device.set_segments_left(self.faults.segments_left.unwrap_or(u64::MAX));
+        let first = first_superblock(&self.shape, Generation::rejoined(formatted_ns), true);
+        let device = &mut self.disk.device;
+        SuperblockStore::format(first).drive(|copy, blocks| device.write_superblock(copy, blocks)).unwrap();
+        self.rejoins = true;
+    }
+
+    /// It says how far it is with an empty disk.
+    pub(crate) fn told_rejoin(&mut self, notice: &RejoinNotice) {
+        hold!("outputs", self.rejoins, "R3: replica {} rejoins: {notice}", self.shape.replica);
+        trace!("replica {}: {notice}", self.shape.replica);
+        if *notice == RejoinNotice::Ended {
+            self.rejoins = false;
+            self.seen.rejoined += 1;
+        }
+    }
+}
+
+/// What `format` writes.
+pub(crate) fn first_superblock(shape: &Shape, disk: Generation, rejoins: bool) -> Superblock {
+    let mut generations = Generations::default();
+    generations.learn(shape.replica, disk);
+    Superblock {
+        cluster: CLUSTER,
+        replica: shape.replica,
+        sequence: 0,
+        record_key: shape.record_key(),
+        incarnation: Incarnation(0),
+        promised: Ballot::NONE,
+        quarantine: None,
+        generations,
+        rejoins,
+        accepted: Remembered::default(),
+        certain: Remembered::default(),
+        segment_bytes: shape.segment_bytes,
+        checkpoint: None,
+        cuts: Vec::new(),
+        parameters: Vec::new(),
+    }
+}
