@@ -11,6 +11,7 @@
 //! | `partitions.rs` | packets that vanish |
 //! | `taken_over.rs` | a checkpoint taken over from the others: by one that was gone for long, by one that was wrong |
 //! | `disks.rs` | a changed byte in a log, and disks that are full |
+//! | `lost_disk.rs` | a data directory that is gone, and what brings its replica back |
 //! | `replicas.rs` | the data directories of a cluster; its processes, and who of them leads |
 //! | `steady.rs` | the load, and what must hold when it is over |
 //! | `model.rs` | transfers between items, one after the other, with nothing but a map |
@@ -22,6 +23,7 @@
 
 mod disks;
 mod kills;
+mod lost_disk;
 mod model;
 mod namespaces;
 mod network;

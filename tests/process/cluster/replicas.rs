@@ -16,6 +16,8 @@ use crate::site::{LOOPBACK, Peers, Settings, Site, assize, free_ports, text};
 pub struct Cluster {
     pub sites: Vec<Site>,
     pub secret: PathBuf,
+    /// What all were formatted with.
+    agreed: Vec<String>,
     _folder: TempDir,
     _alone: MutexGuard<'static, ()>,
 }
@@ -59,12 +61,23 @@ impl Cluster {
             let site =
                 Site::new(Settings { cores, control_apart, port, peers: Some(peers), ..settings.clone() });
             prepare(&site.data());
-            let agreed = ["--cluster", "c1", "--routing-seed", "5", "--body-seed", "6", "--replicas", "3"];
-            let keys = warden_capacity.to_string();
-            site.format(&[&agreed[..], &["--warden-capacity", &keys, "--entity-capacity", "4Ki"]].concat());
             site
         });
-        Cluster { sites: sites.collect(), secret, _folder: folder, _alone: alone }
+        let sites: Vec<Site> = sites.collect();
+        let agreed = format!(
+            "--cluster c1 --routing-seed 5 --body-seed 6 --replicas 3 --warden-capacity {warden_capacity} \
+             --entity-capacity 4Ki"
+        );
+        let agreed = agreed.split_whitespace().map(str::to_owned).collect();
+        let cluster = Cluster { sites, secret, agreed, _folder: folder, _alone: alone };
+        (0..REPLICAS).for_each(|replica| cluster.format(replica, &[]));
+        cluster
+    }
+
+    /// Formats a replica as all are, with these options beside.
+    pub fn format(&self, replica: usize, options: &[&str]) {
+        let agreed = self.agreed.iter().map(String::as_str);
+        self.sites[replica].format(&agreed.chain(options.iter().copied()).collect::<Vec<_>>());
     }
 
     /// Where clients connect.
