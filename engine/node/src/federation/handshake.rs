@@ -3,6 +3,7 @@
 //! What an operator mixed up is told before the secret is looked at, so that he reads what it is; a connection replaces
 //! another, and anything is believed of a peer, only after its proof.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::string::ToString;
@@ -50,7 +51,7 @@ impl Federation {
         };
         welcome.proof = PeerProof::of_acceptor(&self.config.secret.0, &hello, &welcome);
         self.links.write(id, PeerKind::Welcome, |out| welcome.encode(out), now);
-        self.set_stage(id, Stage::Welcomed { place, hello, welcome });
+        self.set_stage(id, Stage::Welcomed { place, hello, welcome: Box::new(welcome) });
     }
 
     /// The first frame that the dialer reads.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a link that is established belongs to exactly one place of [`super::places::Places`], which names it.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use assize_wire::peer::{PeerHello, PeerKind, PeerRefused, PeerWelcome, write_peer_frame};
@@ -25,7 +26,7 @@ pub(super) enum Stage {
     /// Dialer: a `Welcome` is to come.
     Greeted { place: usize, hello: PeerHello },
     /// Acceptor: a `Proof` is to come.
-    Welcomed { place: usize, hello: PeerHello, welcome: PeerWelcome },
+    Welcomed { place: usize, hello: PeerHello, welcome: Box<PeerWelcome> },
     /// Both have proved themselves.
     Established { place: usize },
     /// Nothing more is read; it is closed once what waits is sent.
