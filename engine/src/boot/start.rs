@@ -1,8 +1,10 @@
 //! From a formatted data directory to running cores.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use assize_device::{DataDirectory, DeviceOptions};
 use assize_domain::DomainRegistry;
@@ -338,6 +340,25 @@ fn run(
     })
 }
 
+/// A process that was killed keeps its ports for a moment after its end: the kernel takes its rings apart later, and
+/// they hold the sockets. Whoever starts it again at once, as a supervisor does, need not know.
+fn bind_patiently(address: SocketAddr) -> std::io::Result<Listener> {
+    let until = Instant::now() + PORT_RELEASED_WITHIN;
+    loop {
+        match Listener::bind(address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < until => {
+                std::thread::sleep(PORT_LOOKED_AT_EVERY);
+            }
+            bound => return bound,
+        }
+    }
+}
+
+/// How long a port in use is taken for one that is about to be released.
+const PORT_RELEASED_WITHIN: Duration = Duration::from_secs(3);
+
+const PORT_LOOKED_AT_EVERY: Duration = Duration::from_millis(10);
+
 /// A listener for each core, on the ports from the address's on.
 pub(super) fn bind(key: &'static str, address: &Address, cores: usize) -> Result<Vec<Listener>, BootError> {
     (0..cores)
@@ -352,7 +373,7 @@ pub(super) fn bind(key: &'static str, address: &Address, cores: usize) -> Result
             resolved.sort_by_key(SocketAddr::is_ipv6);
             let address = resolved.first().copied();
             let address = address.ok_or_else(|| refuse(std::io::Error::other("the name has no address")))?;
-            Listener::bind(address).map_err(|error| BootError::Listen {
+            bind_patiently(address).map_err(|error| BootError::Listen {
                 key,
                 address: address.to_string(),
                 error,
