@@ -32,7 +32,7 @@ const CAUGHT: &[Row] = &[
     (Canary::PublishOutOfOrder, Scenario::Load, "assertion"),
     (Canary::ReadBeforePublished, Scenario::Load, "reads"),
     (Canary::NoPreImage, Scenario::Crash, "checkpoint"),
-    (Canary::RoomNotRestored, Scenario::Crash, "assertion"),
+    (Canary::RoomNotRestored, Scenario::Crash, "outputs"),
     (Canary::PartGarbled, Scenario::Load, "assertion"),
     (Canary::ActivateUnflushed, Scenario::Crash, "assertion"),
     (Canary::OutcomesNotAwaited, Scenario::Crash, "checkpoint"),
