@@ -267,10 +267,10 @@ impl Core {
             return false;
         }
         let alone = coordinator.wants_slot() && self.usher.room.takes_flag(promised);
-        let controls = match self.usher.room.takes_flag(promised) {
-            true => logic.to_order(),
-            false => Vec::new(),
-        };
+        let mut controls = logic.to_order();
+        if !controls.is_empty() && !self.usher.room.takes_flag(promised) {
+            controls.clear();
+        }
         let flag = match (coordinator.wants_flag(), alone) {
             (_, true) => CheckpointFlag::Alone,
             (true, false) => CheckpointFlag::Raised,

@@ -181,8 +181,10 @@ impl Coordinator {
     /// Whether the next slot is to be flagged (L6: by log bytes).
     pub(crate) fn wants_flag(&self) -> bool {
         // Once the next one is active, the log above the one that a peer begins from is gone again.
-        let patience = if self.offers.is_any_behind(self.active_slot()) { FLAG_PUT_OFF } else { 1 };
-        self.may_flag() && self.bytes >= self.checkpoint_bytes.saturating_mul(patience)
+        let put_off = || self.offers.is_any_behind(self.active_slot());
+        self.bytes >= self.checkpoint_bytes
+            && self.may_flag()
+            && (self.bytes >= self.checkpoint_bytes.saturating_mul(FLAG_PUT_OFF) || !put_off())
     }
 
     /// Whether a slot is to be formed for the flag alone: a core refuses events for want of room, and only a checkpoint
