@@ -108,8 +108,8 @@ impl Docket {
 
     /// On a leader: forms the next slot from every offer that may be named, if it is time: one slot per completed
     /// manifest write, and no more than the window between formed and published. `clock` is this replica's wall clock
-    /// (P13); stream time never moves back. `controls` take effect at the slot after it, and are reason enough for a slot
-    /// (P12). Says whether it did.
+    /// (P13); stream time never moves back. `controls` take effect at the slot after it, and are reason enough for a
+    /// slot (P12). Says whether it did.
     pub fn form(&mut self, clock: StreamTime, flag: CheckpointFlag, controls: &[Control]) -> bool {
         let something = self.offers.has_ready() || flag == CheckpointFlag::Alone || !controls.is_empty();
         let State::Leading(leading) = &self.state else { return false };
