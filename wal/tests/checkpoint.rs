@@ -5,7 +5,7 @@ mod common;
 use assize_wal::limits::RECORD_HEADER_BYTES;
 use assize_wal::memory::MemoryDevice;
 use assize_wal::recovery::{Loss, Peers, Recovered, RecoveryError, recover};
-use assize_wal::superblock::{CheckpointRef, Remembered};
+use assize_wal::superblock::{CheckpointRef, Quarantine, Remembered};
 use assize_wal::{
     BLOCK_BYTES, BlockBuffer, Device, Entry, FlushPolicy, Log, LogConfig, LogIdentity, LogStart, Mark,
     Operation, RecordHeader, RecordLocation, SegmentId, Superblock,
@@ -56,20 +56,25 @@ impl Logs {
     }
 
     fn write(&mut self, entry: Entry, payload: &[u8]) -> RecordLocation {
-        let log = &mut self.logs[usize::from(matches!(entry, Entry::Keys { .. }))];
+        let at = usize::from(matches!(entry, Entry::Keys { .. }));
         let mut buffer = BlockBuffer::for_record(payload.len());
         buffer.extend_from_slice(payload);
-        log.append(entry, buffer).unwrap();
+        self.logs[at].append(entry, buffer).unwrap();
         loop {
-            while let Some(operation) = log.poll_operation() {
+            while let Some(operation) = self.logs[at].poll_operation() {
                 self.device.submit(operation);
             }
-            if let Some(durable) = log.poll_durable() {
+            if let Some(durable) = self.logs[at].poll_durable() {
                 return durable.location;
             }
-            while let Some(completion) = self.device.poll() {
-                log.handle_completion(completion).unwrap();
-            }
+            self.complete();
+        }
+    }
+
+    fn complete(&mut self) {
+        while let Some(completion) = self.device.poll() {
+            let of = self.logs.iter_mut().find(|log| log.identity().log == completion.id.log);
+            of.unwrap().handle_completion(completion).unwrap();
         }
     }
 
@@ -110,7 +115,23 @@ impl Logs {
     }
 
     fn recover(&mut self) -> Result<Recovered, RecoveryError> {
-        recover(&mut self.device, &self.superblock, &mut |_| None, Peers::None)
+        self.recover_among(Peers::None)
+    }
+
+    fn recover_among(&mut self, peers: Peers) -> Result<Recovered, RecoveryError> {
+        // What was under way ends, one way or the other, before anything is read.
+        self.complete();
+        recover(&mut self.device, &self.superblock, &mut |_| None, peers)
+    }
+
+    /// Goes on from what was recovered.
+    fn start(&mut self, recovered: &Recovered) {
+        self.superblock.incarnation = recovered.incarnation;
+        self.superblock.cuts = recovered.cuts(&[PARTS, KEYS]);
+        self.logs = [PARTS, KEYS].map(|log| {
+            let config = LogConfig { reserve_bytes: 0, ..LogConfig::default() };
+            Log::new(common::identity(log), config, recovered.start(log))
+        });
     }
 }
 
@@ -162,18 +183,53 @@ fn l6_the_part_of_the_last_incarnation_counts() {
     let mut logs = Logs::new();
     let (_, old) = logs.part(0, 1);
     let recovered = logs.recover().unwrap();
-    logs.superblock.incarnation = recovered.incarnation;
-    logs.superblock.cuts = recovered.cuts(&[PARTS, KEYS]);
-    logs.logs = [PARTS, KEYS].map(|log| {
-        let config = LogConfig { reserve_bytes: 0, ..LogConfig::default() };
-        Log::new(common::identity(log), config, recovered.start(log))
-    });
+    logs.start(&recovered);
     let (head, new) = logs.part(0, 2);
     logs.name(&[head]);
     let checkpoint = logs.recover().unwrap().checkpoint.unwrap();
     assert_eq!(checkpoint.parts[0].entities, new[3..5]);
     assert!(!checkpoint.parts[0].entities.contains(&old[3]));
     assert_eq!(checkpoint.parts[0].keys.len(), 3);
+}
+
+/// RebuildAsked, RebuildBeginsAnew: a gap in a log that peers do not repair refuses the start, until the replica is to be
+/// rebuilt. Then the log goes on in a segment of its own, so that the start after the rebuild finds nothing missing; nor
+/// does one while it is under way.
+#[test]
+fn r3_a_rebuild_leaves_torn_logs_behind() {
+    let peers = Peers::Some { repairable: |_| false };
+    let mut logs = Logs::new();
+    let (_, lost) = logs.part(0, 1);
+    let (_, kept) = logs.part(0, 1);
+    for location in [lost[1], lost[3]] {
+        logs.device.flip_bit(location.log, location.segment, location.offset + 200, 3);
+    }
+    let refused = logs.recover_among(peers);
+    assert!(matches!(refused, Err(RecoveryError::Rebuild { .. })), "{refused:?}");
+
+    logs.superblock.quarantine = Some(Quarantine::REBUILD);
+    for incarnation in 2..4 {
+        let recovered = logs.recover_among(peers).unwrap();
+        logs.start(&recovered);
+        for log in &recovered.logs {
+            let used =
+                kept.iter().filter(|location| location.log == log.log).map(|location| location.segment);
+            assert!(used.max() < Some(log.first_segment) && !log.free.is_empty(), "{log:?}");
+        }
+        // Each is cut off before it is whole.
+        let keys = Entry::Keys { shard: ShardId(0), first: 0, next: 8 };
+        logs.write(keys, &[incarnation; 100]);
+        logs.write(Entry::Entities { slot: SLOT, shard: ShardId(0), number: 0 }, &[incarnation; 5000]);
+    }
+    let recovered = logs.recover_among(peers).unwrap();
+    logs.start(&recovered);
+    let (head, new) = logs.part(0, 4);
+    logs.name(&[head]);
+    logs.superblock.quarantine = None;
+    let recovered = logs.recover_among(peers).unwrap();
+    let part = &recovered.checkpoint.as_ref().unwrap().parts[0];
+    assert_eq!((&part.entities[..], part.keys.len()), (&new[3..5], 3));
+    assert!(recovered.keys.iter().all(|keys| new.contains(&keys.location)), "{:?}", recovered.keys);
 }
 
 /// SegmentReleased, SegmentRecycled, KeptSegmentsRead: what is given up becomes the next segment; a start reads from

@@ -68,6 +68,12 @@ pub enum Peers {
     },
 }
 
+impl Peers {
+    fn repair(self, log: LogId) -> bool {
+        matches!(self, Peers::Some { repairable } if repairable(log))
+    }
+}
+
 /// What a start may take for having happened, where a crash and a decayed block look the same (`gap.rs`).
 ///
 /// 1. Slots 15 and 16 are accepted again under ballot 3, by two writes under way at once. Then the power is cut.
@@ -228,12 +234,13 @@ pub fn recover(
     peers: Peers,
 ) -> Result<Recovered, RecoveryError> {
     let has_peers = matches!(peers, Peers::Some { .. });
-    // R3: nothing that was evaluated here is relied upon any more, so nothing of it can be lost.
+    // R3: nothing that was evaluated here is relied upon any more, so nothing of it can be lost. Its logs begin anew,
+    // lest what is damaged in them be found by the start after this one. Their marks still tell what was accepted.
     let rebuilds = has_peers && superblock.quarantine.is_some_and(|quarantine| quarantine.is_rebuild());
-    let peers = if rebuilds { Peers::Some { repairable: |_| true } } else { peers };
+    let begins_anew = |scan: &LogScan| rebuilds && !peers.repair(scan.identity.log);
     let mut losses = Vec::new();
-    let scans = scan_all(reader, superblock, peers)?;
-    losses.extend(scans.iter().filter_map(report::log_loss));
+    let scans = scan_all(reader, superblock, |log| rebuilds || peers.repair(log))?;
+    losses.extend(scans.iter().filter(|scan| !begins_anew(scan)).filter_map(report::log_loss));
     let keys = if rebuilds { Vec::new() } else { checkpoint::keys_records(&scans) };
     let at = superblock.checkpoint;
     let checkpoint = at.and_then(|at| match rebuilds {
@@ -269,7 +276,7 @@ pub fn recover(
         });
     }
     let mut outcomes = OutcomeIndex::default();
-    for record in scans.iter().flat_map(|scan| &scan.records) {
+    for record in scans.iter().filter(|scan| !begins_anew(scan)).flat_map(|scan| &scan.records) {
         outcomes.insert(&record.header.entry, record.location);
     }
     let below = at.map_or(Slot::ZERO, |at| at.slot);
@@ -280,7 +287,10 @@ pub fn recover(
     let known = walked.accepted.iter().rev().find(|slot| slot.chosen).map_or(below, |slot| slot.slot);
     Ok(Recovered {
         incarnation: Incarnation(superblock.incarnation.0 + 1),
-        logs: scans.iter().map(LogScan::summary).collect(),
+        logs: scans
+            .iter()
+            .map(|scan| if begins_anew(scan) { scan.summary_anew() } else { scan.summary() })
+            .collect(),
         checkpoint,
         keys,
         mark,
@@ -301,7 +311,7 @@ pub fn recover(
 fn scan_all(
     reader: &mut dyn SegmentReader,
     superblock: &Superblock,
-    peers: Peers,
+    goes_on_behind_gaps: impl Fn(LogId) -> bool,
 ) -> Result<Vec<LogScan>, RecoveryError> {
     let mut logs: BTreeSet<LogId> = reader.logs()?.into_iter().collect();
     for log in logs.iter().filter(|_| !canary::armed(Canary::SkipRecoveryFlush)) {
@@ -317,8 +327,7 @@ fn scan_all(
             log,
             segment_bytes: superblock.segment_bytes,
         };
-        let repairable = matches!(peers, Peers::Some { repairable } if repairable(log));
-        scans.push(scan::scan(reader, identity, superblock.cut(log), repairable)?);
+        scans.push(scan::scan(reader, identity, superblock.cut(log), goes_on_behind_gaps(log))?);
     }
     Ok(scans)
 }

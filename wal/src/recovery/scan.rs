@@ -51,8 +51,8 @@ pub struct LogScan {
     pub first_previous: u32,
     /// The first segment after those that follow it without a gap.
     pub prepared_end: SegmentId,
-    /// Segments below the first one: given up.
-    pub free: Vec<SegmentId>,
+    /// Every segment that is there, ascending.
+    pub found: Vec<SegmentId>,
     /// Accepts of which one copy is damaged.
     pub twins_damaged: u64,
 }
@@ -114,10 +114,28 @@ impl LogScan {
             first_segment: self.first_segment,
             first_previous: self.first_previous,
             prepared_end: self.prepared_end,
-            free: self.free.clone(),
+            free: self.found.iter().copied().filter(|found| *found < self.first_segment).collect(),
             previous: self.previous(),
             records: self.records.len() as u64,
             twins_damaged: self.twins_damaged,
+        }
+    }
+
+    /// The log is to begin anew, in a segment that it never had: nothing is kept of it.
+    pub(super) fn summary_anew(&self) -> RecoveredLog {
+        let used = self.end.offset.max(self.resume_at).max(self.cut.map_or(0, |cut| cut.offset));
+        let of_used = used.div_ceil(self.identity.segment_bytes);
+        let of_found = self.found.last().map_or(0, |last| last.next().0);
+        let first = SegmentId(of_used.max(of_found));
+        RecoveredLog {
+            end: LogEnd { offset: self.identity.start_of(first), checksum: 0 },
+            gaps: Vec::new(),
+            first_segment: first,
+            first_previous: 0,
+            prepared_end: first,
+            free: self.found.clone(),
+            previous: Vec::new(),
+            ..self.summary()
         }
     }
 }
@@ -144,7 +162,7 @@ pub(super) fn scan(
         None => found.first().copied().unwrap_or_default(),
     };
     let first_previous = cut.map_or(0, |cut| cut.first_previous);
-    let (free, segments): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| *found < first_segment);
+    let segments: Vec<_> = found.iter().copied().filter(|found| *found >= first_segment).collect();
     let mut prepared_end = first_segment;
     while segments.binary_search(&prepared_end).is_ok() {
         prepared_end = prepared_end.next();
@@ -165,7 +183,7 @@ pub(super) fn scan(
         first_segment,
         first_previous,
         prepared_end,
-        free,
+        found,
         twins_damaged: 0,
     };
     scan.resume_at = scan.end.offset;
