@@ -19,11 +19,19 @@ pub fn each_seed(name: &str, seeds: std::ops::Range<u64>, mut test: impl FnMut(u
     };
     for seed in seeds {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(seed))) {
-            let command = format!("ASSIZE_SEED={seed} cargo test -p assize-sim --test replica {name}");
+            let target = test_target();
+            let command = format!("ASSIZE_SEED={seed} cargo test -p assize-sim --test {target} {name}");
             eprintln!("{}", replay_line(&command));
             resume_unwind(panic);
         }
     }
+}
+
+/// The name of the test target that runs: its file's, without the hash that Cargo appends.
+fn test_target() -> String {
+    let file = std::env::current_exe().ok();
+    let stem = file.as_ref().and_then(|file| file.file_stem()?.to_str()).unwrap_or("cluster");
+    stem.rsplit_once('-').map_or(stem, |(target, _hash)| target).to_owned()
 }
 
 /// Whether all seeds run, so that what only many of them reach may be asked for.
