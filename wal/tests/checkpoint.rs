@@ -192,9 +192,9 @@ fn l6_the_part_of_the_last_incarnation_counts() {
     assert_eq!(checkpoint.parts[0].keys.len(), 3);
 }
 
-/// RebuildAsked, RebuildBeginsAnew: a gap in a log that peers do not repair refuses the start, until the replica is to be
-/// rebuilt. Then the log goes on in a segment of its own, so that the start after the rebuild finds nothing missing; nor
-/// does one while it is under way.
+/// RebuildAsked, RebuildBeginsAnew: a gap in a log that peers do not repair refuses the start, until the replica is to
+/// be rebuilt. Then the log goes on in a segment of its own, so that the start after the rebuild finds nothing missing;
+/// nor does one while it is under way.
 #[test]
 fn r3_a_rebuild_leaves_torn_logs_behind() {
     let peers = Peers::Some { repairable: |_| false };

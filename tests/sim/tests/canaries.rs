@@ -99,7 +99,7 @@ fn each_canary_of_clusters_is_found_out() {
     let mut wrong = Vec::new();
     for (canary, checkers) in CAUGHT_IN_A_CLUSTER.iter().filter(|(canary, _)| is_wanted(*canary)) {
         let kind = match canary {
-            Canary::ActivateUncompared => cluster::Kind::Checkpoints,
+            Canary::ActivateUncompared | Canary::LogicNotRestored => cluster::Kind::Checkpoints,
             Canary::VoteAfterEmptyDisk => cluster::Kind::Rejoin,
             _ => cluster::Kind::Swarm,
         };
