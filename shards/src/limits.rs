@@ -48,6 +48,10 @@ const _: () = assert!(
 /// Digests of published stripes that a shard keeps in memory for peers that are late: 40 bytes each.
 pub const SETTLED_DIGESTS: usize = 1 << 16;
 
+/// Slots of which a shard remembers that others computed something else than was published: whoever does so is
+/// quarantined soon after, so there are few.
+pub const OUTSIDE_SLOTS_MAX: usize = 256;
+
 /// Of the stripes that it published last a shard keeps event by event what they came to, for a peer that differs (C6):
 /// in so many bytes of memory, and of so many stripes, at most.
 pub const PIECES_BYTES_MAX: usize = 8 << 20;

@@ -44,7 +44,7 @@ use alloc::vec::Vec;
 use assize_domain::{DomainRegistry, Entities as EntityList};
 use assize_wire::canary::{self, Canary};
 use assize_wire::routing::Routing;
-use assize_wire::{Control, LogicVersions, ReplicaId, ShardId, Slot};
+use assize_wire::{Control, Hash, LogicVersions, ReplicaId, ShardId, Slot};
 
 use crate::arbiter::{Arbiter, Loans, PanicGuard, Plan, Rules};
 use crate::checkpoint::Taking;
@@ -306,6 +306,11 @@ impl Shard {
     /// Another replica's digest of this shard's stripe in `slot`.
     pub fn handle_copy(&mut self, from: ReplicaId, slot: Slot, digest: assize_wire::Hash) -> CopyFate {
         self.clerk.handle_copy(from, slot, digest)
+    }
+
+    /// Another replica's digest of a slot that this shard has published under another one.
+    pub fn handle_outside(&mut self, from: ReplicaId, slot: Slot, agreed: Hash, found: Hash) {
+        self.clerk.handle_outside(from, slot, agreed, found);
     }
 
     /// The next message to another shard. What the inputs since the last call set free is put together here, so that it

@@ -10,7 +10,6 @@ use assize_wire::{Hash, ReplicaId, ShardId, Slot};
 
 use crate::core::Core;
 use crate::limits::OLD_DIGESTS_WANTED_MAX;
-use crate::output::Output;
 
 /// What peers want to know of one shard's old slots.
 ///
@@ -75,14 +74,7 @@ impl Core {
             match self.known_digest(seat, slot) {
                 Known::Digest(published) => {
                     if let Some(found) = question.found.filter(|found| *found != published) {
-                        let replica = peer;
-                        self.outputs.push_back(Output::PeerDiverged {
-                            slot,
-                            shard,
-                            replica,
-                            published,
-                            found,
-                        });
+                        self.shards[seat].handle_outside(peer, slot, published, found);
                     }
                     if question.tell {
                         answers.entry(peer).or_default().push((slot, published));

@@ -7,7 +7,8 @@
 //!
 //! Invariants:
 //! * slots are published in ascending order, each at most once;
-//! * what is held lies above the last published slot and, for other replicas' copies, not far above it (C4).
+//! * what is held lies above the last published slot and, for other replicas' copies, not far above it (C4);
+//! * what is kept of slots published otherwise lies at or below it, and is bounded.
 
 pub mod table;
 #[cfg(test)]
@@ -19,7 +20,9 @@ use alloc::vec::Vec;
 use assize_wire::canary::{self, Canary};
 use assize_wire::{Hash, ReplicaId, Slot};
 
-use crate::limits::{COPIES_AHEAD_MAX, PIECES_BYTES_MAX, SETTLED_DIGESTS, STRIPES_IN_PIECES_MAX};
+use crate::limits::{
+    COPIES_AHEAD_MAX, OUTSIDE_SLOTS_MAX, PIECES_BYTES_MAX, SETTLED_DIGESTS, STRIPES_IN_PIECES_MAX,
+};
 use crate::{Evaluated, Published};
 use table::{Decision, Others, Own, Seen};
 
@@ -29,6 +32,9 @@ pub struct Clerk {
     copies: usize,
     published: Slot,
     held: BTreeMap<Slot, Held>,
+    /// Other digests than those that were published, of the slots for which any came last. `copies` that are equal are
+    /// a second truth, which mostly shows late: whoever publishes waits for the first group only.
+    outside: BTreeMap<Slot, Held>,
     ready: VecDeque<Published>,
     findings: VecDeque<Finding>,
     stopped: bool,
@@ -106,6 +112,7 @@ impl Clerk {
             copies: copies.into(),
             published,
             held: BTreeMap::new(),
+            outside: BTreeMap::new(),
             ready: VecDeque::new(),
             findings: VecDeque::new(),
             stopped: false,
@@ -161,6 +168,26 @@ impl Clerk {
         self.held.entry(slot).or_default().digests.insert(from, digest);
         self.settle();
         CopyFate::Held
+    }
+
+    /// Another replica's digest of a slot that was published under another one, `agreed`.
+    pub fn handle_outside(&mut self, replica: ReplicaId, slot: Slot, agreed: Hash, found: Hash) {
+        assert!(
+            slot <= self.published && found != agreed,
+            "{replica} agrees, or slot {slot} is not published"
+        );
+        self.findings.push_back(Finding::Diverged { slot, replica, agreed, found });
+        let outside = self.outside.entry(slot).or_default();
+        outside.digests.insert(replica, found);
+        if outside.reached(self.copies, &self.domains).next().is_some() && !self.stopped {
+            let seen = outside.digests.iter().map(|(who, digest)| (*who, *digest));
+            let seen = core::iter::once((self.replica, agreed)).chain(seen).collect();
+            self.findings.push_back(Finding::SplitBrain { slot, seen });
+            self.stopped = true;
+        }
+        while self.outside.len() > OUTSIDE_SLOTS_MAX {
+            self.outside.pop_first();
+        }
     }
 
     /// The next copy for the peers: the digest of a stripe that has run here.
@@ -238,6 +265,9 @@ impl Clerk {
             "slot {lowest:?} is held, {} is published",
             self.published
         );
+        let highest = self.outside.keys().next_back();
+        assert!(highest <= Some(&self.published), "slot {highest:?} was published otherwise");
+        assert!(self.outside.len() <= OUTSIDE_SLOTS_MAX, "{} slots", self.outside.len());
     }
 
     /// Decides slot by slot, as far as it goes.
@@ -271,12 +301,12 @@ impl Clerk {
     fn publish(&mut self, slot: Slot) {
         let held = self.held.remove(&slot).expect("it is held");
         let mut own = held.own.expect("own is among those published");
+        self.published = slot;
         for (replica, found) in held.digests {
             if found != own.digest {
-                self.findings.push_back(Finding::Diverged { slot, replica, agreed: own.digest, found });
+                self.handle_outside(replica, slot, own.digest, found);
             }
         }
-        self.published = slot;
         self.settle_digest(slot, own.digest);
         self.keep_pieces(&mut own);
         self.ready.push_back(own);

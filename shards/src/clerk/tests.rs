@@ -71,6 +71,35 @@ fn the_odd_one_out_is_named_and_quarantines_itself() {
     assert!(!split.0 && matches!(split.1, Some(Finding::SplitBrain { .. })));
 }
 
+// SecondTruthShowsLate, LateCopyHandedBack.
+#[test]
+fn c5_a_second_group_that_comes_after_publishing_is_split_brain() {
+    let mut clerk = Clerk::new(ReplicaId(0), 5, 2, Slot::ZERO);
+    clerk.handle_failure_domain(ReplicaId(3), 9);
+    clerk.handle_failure_domain(ReplicaId(4), 9);
+    clerk.handle_own(own(1, 1));
+    assert_eq!(clerk.handle_copy(ReplicaId(1), Slot(1), Hash([1; 32])), CopyFate::Held);
+    assert!(clerk.poll_published().is_some());
+    let diverges = |clerk: &mut Clerk, replica: u8, digest: u8| {
+        let (replica, found) = (ReplicaId(replica), Hash([digest; 32]));
+        assert_eq!(clerk.handle_copy(replica, Slot(1), found), CopyFate::Late);
+        clerk.handle_outside(replica, Slot(1), Hash([1; 32]), found);
+        clerk.check_invariants();
+        assert!(matches!(clerk.poll_finding(), Some(Finding::Diverged { .. })));
+        clerk.poll_finding()
+    };
+    assert_eq!(diverges(&mut clerk, 3, 2), None);
+    assert_eq!(diverges(&mut clerk, 4, 2), None, "both fail together");
+    assert_eq!(diverges(&mut clerk, 1, 3), None, "each has another");
+    let split = diverges(&mut clerk, 2, 2);
+    let Some(Finding::SplitBrain { slot: Slot(1), seen }) = split else { panic!("{split:?}") };
+    assert_eq!(seen.len(), 5);
+    // It publishes nothing any more.
+    clerk.handle_own(own(2, 1));
+    let _ = clerk.handle_copy(ReplicaId(1), Slot(2), Hash([1; 32]));
+    assert_eq!(clerk.poll_published(), None);
+}
+
 // PublishedInOrder.
 #[test]
 fn c3_a_later_slot_waits_for_an_earlier_one() {

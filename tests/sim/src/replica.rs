@@ -7,6 +7,7 @@ mod told;
 
 use std::collections::VecDeque;
 
+use assize_consensus::limits::REPLICAS_MAX;
 use assize_consensus::{Alarm, Watermarks};
 use assize_node::federation::{Dial, LinkId, RefusedPeer};
 use assize_node::{
@@ -18,7 +19,7 @@ use assize_wal::superblock::SuperblockStore;
 use assize_wal::{Completion, OperationId, Quarantine};
 use assize_wire::peer::{Generation, PeerRefusal};
 use assize_wire::routing::Routing;
-use assize_wire::{Hash, ReplicaId, Slot};
+use assize_wire::{Hash, Slot};
 
 use crate::boot::Boot;
 use crate::checkers::{Budget, hold};
@@ -100,8 +101,8 @@ pub struct Seen {
 pub struct Expected {
     /// This replica is to find itself in doubt (C5).
     pub doubt: bool,
-    /// This peer is to be found out by this replica.
-    pub diverges: Option<ReplicaId>,
+    /// By replica: this peer is to be found out by this replica.
+    pub diverges: [bool; REPLICAS_MAX],
     /// Disks of peers are lost.
     pub lost_disks: bool,
 }
@@ -153,6 +154,8 @@ pub struct Replica {
     pub(crate) found: Option<LeftCheckpoint>,
     /// Digests are given to replay with a bit flipped.
     pub falsify_digests: bool,
+    /// What it sends of a checkpoint has a wrong bit.
+    pub spoils_parts: bool,
     pub(crate) invariants_every_steps: u64,
     /// A write or flush failed: it does nothing more until it went down (L3).
     pub failed: bool,
@@ -210,6 +213,7 @@ impl Replica {
             lose_one_in: 0,
             found: None,
             falsify_digests: false,
+            spoils_parts: false,
             invariants_every_steps: options.invariants_every_steps,
             failed: false,
             start_again: false,

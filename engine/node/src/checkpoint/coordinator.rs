@@ -1,11 +1,12 @@
 //! The control core's part of checkpoints: when one is taken, that every core has taken its part, that enough replicas
 //! have the same (C7), and that the superblock names it before anybody relies on it (L6).
 
+#[cfg(test)]
+mod tests;
 mod updates;
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::format;
-use alloc::sync::Arc;
 
 use assize_shards::Finding;
 use assize_shards::clerk::table::Decision;
@@ -350,10 +351,14 @@ impl Coordinator {
         }
         if slot > self.active_slot() {
             self.compare();
-        } else if let (Some(Some(agreed)), Some(found)) = (self.reports.of(self.replica, slot), digest)
-            && agreed != found
-        {
-            self.findings.push_back(Finding::Diverged { slot, replica: from, agreed, found });
+        } else if let (Some(Some(agreed)), Some(found)) = (self.reports.of(self.replica, slot), digest) {
+            if agreed != found {
+                self.findings.push_back(Finding::Diverged { slot, replica: from, agreed, found });
+            }
+            // Whoever takes one waits for the first group only.
+            if self.reports.decide(slot) == Decision::SplitBrain {
+                self.doubt_all(slot);
+            }
         }
     }
 
@@ -556,39 +561,17 @@ impl Coordinator {
                 let agreed = self.reports.agreed_against(slot, own).expect("a group agreed");
                 self.doubt(Finding::Quarantine { slot, agreed, found: own });
             }
-            Decision::SplitBrain => {
-                let seen = self.reports.seen(slot);
-                self.doubt(Finding::SplitBrain { slot, seen });
-            }
+            Decision::SplitBrain => self.doubt_all(slot),
         }
+    }
+
+    fn doubt_all(&mut self, slot: Slot) {
+        self.doubt(Finding::SplitBrain { slot, seen: self.reports.seen(slot) });
     }
 
     fn doubt(&mut self, finding: Finding) {
         self.findings.push_back(finding);
-        self.stage = Stage::None;
-        self.ended = true;
-    }
-
-    /// `taken_over` from a peer that had promised this ballot.
-    fn activate(&mut self, gathering: Gathering, digest: Hash, taken_over: Option<Ballot>) {
-        let Gathering { slot, time, ballot, manifest, heads, cuts, .. } = gathering;
-        let mut at = CheckpointRef { slot, time, ballot, manifest, digest };
-        let sequence = self.superblock.handle_update(|superblock| {
-            if let Some(ballot) = taken_over {
-                superblock.promised = superblock.promised.max(ballot);
-                // R3: it ends by rebuilding, and only so.
-                superblock.quarantine = superblock.quarantine.filter(|quarantine| !quarantine.is_rebuild());
-                at.ballot = superblock.promised;
-            }
-            superblock.checkpoint = Some(at);
-            for cut in &cuts {
-                superblock.cuts.retain(|known| known.log != cut.log);
-            }
-            superblock.cuts.extend(&cuts);
-            superblock.cuts.sort_by_key(|cut| cut.log);
-        });
-        let active = ActiveCheckpoint { slot, heads: Arc::new(heads), cuts: Arc::new(cuts) };
-        self.stage = Stage::Activating { sequence, at, active, taken_over: taken_over.is_some() };
+        self.handle_quarantine();
     }
 }
 

@@ -9,8 +9,8 @@ use super::hold;
 
 pub(super) struct Compared {
     pub(super) needed: usize,
-    /// By slot and replica.
-    reported: BTreeMap<Slot, BTreeMap<usize, Hash>>,
+    /// By slot and replica; with whether it is made wrong on purpose.
+    reported: BTreeMap<Slot, BTreeMap<usize, (Hash, bool)>>,
 }
 
 impl Compared {
@@ -19,15 +19,16 @@ impl Compared {
     }
 
     /// A replica's own checkpoint is whole, and it tells its peers the digest.
-    pub(super) fn reported(&mut self, replica: usize, slot: Slot, digest: Hash) {
+    pub(super) fn reported(&mut self, replica: usize, slot: Slot, digest: Hash, wrong: bool) {
         let of_slot = self.reported.entry(slot).or_default();
-        let other = of_slot.iter().find(|(_, other)| **other != digest);
+        let differs = |(other, of_wrong): &(Hash, bool)| !wrong && !of_wrong && *other != digest;
+        let other = of_slot.iter().find(|(_, other)| differs(other));
         hold!(
             "compared",
             other.is_none(),
             "D1: after slot {slot} replica {replica} has {digest}, and {other:?} another"
         );
-        of_slot.insert(replica, digest);
+        of_slot.insert(replica, (digest, wrong));
     }
 
     /// A replica relies on the checkpoint after this slot from now on.

@@ -62,6 +62,8 @@ pub struct Checkers {
     compared: Compared,
     /// By replica.
     marks: Vec<Watermarks>,
+    /// By replica: what it computes is made wrong on purpose, so only what leaves the cluster may not be.
+    wrong: Vec<bool>,
     ttl_ns: u64,
 }
 
@@ -82,6 +84,7 @@ impl Checkers {
             copies: Copies::new(replicas),
             compared: Compared::new(),
             marks: vec![Watermarks::default(); replicas.into()],
+            wrong: vec![false; replicas.into()],
         }
     }
 
@@ -92,6 +95,11 @@ impl Checkers {
         self.compared.needed = usize::from(copies);
         self.clock.skew_ns = Some(clock_skew_ns);
         self
+    }
+
+    /// What a replica computes is made wrong on purpose.
+    pub fn expect_wrong(&mut self, replica: usize) {
+        self.wrong[replica] = true;
     }
 
     /// What time it is, whatever clocks show.
@@ -118,7 +126,9 @@ impl Checkers {
         while let Some(stored) = recorder.poll_stored() {
             durability::published(stored.slot, &self.model);
             self.copies.published(stored.slot);
-            self.outputs.stored(&stored, &self.model);
+            if !self.wrong[replica] {
+                self.outputs.stored(&stored, &self.model);
+            }
             self.exactly_once.stored(&stored);
         }
         let alone = self.marks.len() == 1;
@@ -135,7 +145,7 @@ impl Checkers {
     /// What a replica says of a checkpoint: it is whole and has this digest, or it is relied upon from now on.
     pub fn checkpoint(&mut self, replica: usize, slot: Slot, digest: Option<Hash>) {
         match digest {
-            Some(digest) => self.compared.reported(replica, slot, digest),
+            Some(digest) => self.compared.reported(replica, slot, digest, self.wrong[replica]),
             None => self.compared.active(replica, slot),
         }
     }

@@ -5,6 +5,7 @@
 //! | `mod.rs` | [`Cluster`]: replicas, clocks, what happens next |
 //! | `network.rs` | connections between cores: delays, splits, resets, partitions |
 //! | `peers.rs` | what a replica's cores want of the network, and what it brings them |
+//! | `spoil.rs` | a replica that sends wrong bits of a checkpoint |
 //! | `clients.rs` | clients that look for the leader |
 //! | `world.rs` | all of it with the checkers: [`ClusterWorld`] |
 //! | `faults.rs` | what goes wrong, and what must be survivable |
@@ -21,6 +22,7 @@ pub mod options;
 mod peers;
 pub mod runner;
 pub mod scenario;
+mod spoil;
 pub mod world;
 
 use assize_wal::memory::Random;
@@ -86,11 +88,11 @@ impl Cluster {
                 };
                 let mut replica = Replica::format(&of_one, seed ^ (at as u64 + 1).wrapping_mul(0x51ed_270b));
                 replica.driven = true;
-                let wrong = options.shapes.iter().find(|shape| shape.rehearsal.is_some());
+                let goes_wrong = |wrong: usize| wrong != at && options.shapes[wrong].rehearsal.is_some();
                 replica.expected = Expected {
                     doubt: of_one.shape.rehearsal.is_some(),
                     lost_disks: options.faults.lost_disk_percent > 0,
-                    diverges: wrong.map(|shape| shape.replica).filter(|wrong| *wrong != of_one.shape.replica),
+                    diverges: std::array::from_fn(goes_wrong),
                 };
                 replica
             })

@@ -7,6 +7,7 @@ use assize_wire::{Ballot, ReplicaId};
 
 use super::Cluster;
 use super::network::{Dialing, Event};
+use super::spoil::spoil_parts;
 use crate::replica::{ForPeers, Replica};
 use crate::seeds::trace;
 
@@ -80,6 +81,9 @@ impl Cluster {
             }
             let mut bytes = Vec::new();
             closing = self.replicas[replica].peer_bytes(core, link, &mut bytes);
+            if self.replicas[replica].spoils_parts {
+                bytes = spoil_parts(&bytes, &mut self.network.random);
+            }
             self.network.send(place, at, bytes, self.now_ns);
         }
         if closing {

@@ -35,7 +35,7 @@ impl Replica {
             Output::PeerDiverged { slot, shard, replica, .. } => {
                 hold!(
                     "outputs",
-                    self.expected.diverges == Some(replica),
+                    self.expected.diverges[usize::from(replica.0)],
                     "C4: replica {replica} computed something else for slot {slot} of shard {shard}"
                 );
                 self.seen.peers_diverged += 1;
@@ -45,7 +45,7 @@ impl Replica {
             Output::PeerStateDiverged { slot, replica, .. } => {
                 hold!(
                     "outputs",
-                    self.expected.diverges == Some(replica),
+                    self.expected.diverges[usize::from(replica.0)],
                     "C7: replica {replica} has another state after slot {slot}"
                 );
                 self.seen.peers_diverged += 1;

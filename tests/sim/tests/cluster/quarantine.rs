@@ -1,11 +1,12 @@
 //! A replica that goes wrong is found out, by itself and by the others, before anything of it leaves (C5).
 
+use assize_consensus::limits::REPLICAS_MAX;
 use assize_shards::Rehearsal;
 use assize_sim::cluster::ClusterWorld;
 use assize_sim::cluster::options::ClusterOptions;
 use assize_sim::disk::Down;
 use assize_sim::replica::Expected;
-use assize_sim::seeds::each_seed;
+use assize_sim::seeds::{all_seeds, each_seed};
 use assize_sim::shape::Shape;
 use assize_wal::{Quarantine, QuarantineKind};
 use assize_wire::{ReplicaId, Slot};
@@ -96,6 +97,45 @@ fn c1_two_that_fail_together_publish_nothing_by_themselves() {
     });
 }
 
+/// TwoTruths, SecondTruthShowsLate, ReplicaDoubted: of five replicas, whose operator asked for no more than two copies,
+/// two compute the same wrong outcome. Both groups are large enough, so nobody can tell who is right: all five stop for
+/// good and say so. No client was told anything wrong by the leader, which is one of the three.
+#[test]
+fn c5_two_groups_that_agree_stop_every_replica() {
+    each_seed("c5_two_groups_that_agree", 0..8, |seed| {
+        let mut options = ClusterOptions::calm(5, Shape { shards: 2, ..Shape::smallest() });
+        options.mix.read_percent = 0;
+        options.shapes.iter_mut().for_each(|shape| shape.copies = 2);
+        let fault = Rehearsal::WrongOutcome(Slot(8));
+        options.shapes[3..].iter_mut().for_each(|shape| shape.rehearsal = Some(fault));
+        let mut world = ClusterWorld::format(&options, seed);
+        world.keep_down();
+        let everyone = Expected { doubt: true, diverges: [true; REPLICAS_MAX], lost_disks: false };
+        world.cluster.replicas.iter_mut().for_each(|replica| replica.expected = everyone);
+        (3..5).for_each(|at| world.checkers.expect_wrong(at));
+        (0..3).for_each(|at| world.start(at));
+        world.run_until("somebody leads", 100_000, |world| world.cluster.leader().is_some());
+        (3..5).for_each(|at| world.start(at));
+        world.run_until_acting("all are quarantined", 400_000, |world| {
+            (0..5).all(|at| quarantined(world, at))
+        });
+        // It is acted on at once, and durable a little later.
+        world.run(500);
+        for at in 0..5 {
+            world.down(at, Down::Power);
+            world.cluster.replicas[at].shape.rehearsal = None;
+        }
+        (0..5).for_each(|at| world.start(at));
+        let found =
+            world.cluster.replicas.iter().map(|replica| replica.quarantined.expect("it is quarantined"));
+        let kinds: Vec<QuarantineKind> = found.map(|found| found.kind).collect();
+        // Whoever was not decided yet when the other group had reached two takes itself for the odd one out.
+        assert!(kinds.contains(&QuarantineKind::SplitBrain), "{kinds:?}");
+        world.run(2000);
+        assert_eq!(world.cluster.leader(), None);
+    });
+}
+
 /// ReplicaRebuilt: a quarantined replica is rebuilt from the others, and is one of them again. Its
 /// promises and what it accepted stay, so it is needed for the majority all the time.
 #[test]
@@ -123,6 +163,36 @@ fn r3_a_quarantined_replica_is_rebuilt_from_the_others() {
         world.count();
         world.stop_all();
     });
+}
+
+/// NotTakenOver (C7): what comes of a peer's checkpoint has a wrong bit. It is not taken over, the start ends, and
+/// a later one takes the same from another peer, although what was wrong lies in the logs.
+#[test]
+fn c7_a_checkpoint_that_comes_with_a_wrong_bit_is_not_taken_over() {
+    let mut sent_wrong = 0;
+    each_seed("c7_a_checkpoint_that_comes_with_a_wrong_bit", 0..8, |seed| {
+        let [behind, bad] = [seed % 3, (seed + 1 + seed / 3 % 2) % 3].map(|at| at as usize);
+        let (checkpoint_bytes, segment_bytes) = (200 << 10, 64 << 10);
+        let shape = Shape { shards: 2, checkpoint_bytes, segment_bytes, ..Shape::smallest() };
+        let mut world = cluster_of(shape, seed, behind, None);
+        world.down(behind, Down::Power);
+        world.cluster.replicas[bad].spoils_parts = true;
+        world.run_until_acting("the others' logs begin above its own", 400_000, |world| {
+            world.cluster.replicas[bad].seen.checkpoints > 2
+        });
+        world.restart_again();
+        world.start(behind);
+        world.run_until_acting("it has taken one over", 400_000, |world| {
+            world.cluster.replicas[behind].seen.taken_over > 0
+        });
+        world.run(2000);
+        assert_eq!(world.cluster.replicas[behind].quarantined, None, "it is to be rebuilt still");
+        world.finish();
+        sent_wrong += world.cluster.replicas[behind].seen.sent_wrong;
+        world.count();
+        world.stop_all();
+    });
+    assert!(sent_wrong > 2 || !all_seeds(), "only {sent_wrong} were sent wrong");
 }
 
 /// RoomAsked (C5, L6): the log of a quarantined replica is as large as it may be, and nobody takes checkpoints for it,
@@ -193,7 +263,7 @@ fn options_of(shape: Shape, wrong: usize, rehearsal: Option<Rehearsal>) -> Clust
 fn started(options: &ClusterOptions, seed: u64, wrong: usize) -> ClusterWorld {
     let mut world = ClusterWorld::format(options, seed);
     for at in 0..3 {
-        let diverges = Some(ReplicaId(wrong as u8)).filter(|_| at != wrong);
+        let diverges = std::array::from_fn(|peer| peer == wrong && at != wrong);
         world.cluster.replicas[at].expected = Expected { doubt: at == wrong, diverges, lost_disks: false };
         world.start(at);
     }

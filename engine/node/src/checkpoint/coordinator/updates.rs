@@ -2,12 +2,16 @@
 //! other (L7).
 
 use alloc::format;
+use alloc::sync::Arc;
 
+use assize_wal::superblock::CheckpointRef;
 use assize_wal::{Completion, DeviceError, Operation, Quarantine};
 use assize_wire::peer::Generations;
-use assize_wire::{Ballot, ReplicaId, Slot};
+use assize_wire::{Ballot, Hash, ReplicaId, Slot};
 
-use super::{CheckpointEnd, CheckpointFailure, Coordinator, PartFailure, Stage, Updated};
+use super::{
+    ActiveCheckpoint, CheckpointEnd, CheckpointFailure, Coordinator, Gathering, PartFailure, Stage, Updated,
+};
 
 impl Coordinator {
     /// The next write of the superblock.
@@ -59,6 +63,28 @@ impl Coordinator {
         } else {
             self.offers.wait_for_newer(slot, now_ns);
         }
+    }
+
+    /// `taken_over` from a peer that had promised this ballot.
+    pub(super) fn activate(&mut self, gathering: Gathering, digest: Hash, taken_over: Option<Ballot>) {
+        let Gathering { slot, time, ballot, manifest, heads, cuts, .. } = gathering;
+        let mut at = CheckpointRef { slot, time, ballot, manifest, digest };
+        let sequence = self.superblock.handle_update(|superblock| {
+            if let Some(ballot) = taken_over {
+                superblock.promised = superblock.promised.max(ballot);
+                // R3: it ends by rebuilding, and only so.
+                superblock.quarantine = superblock.quarantine.filter(|quarantine| !quarantine.is_rebuild());
+                at.ballot = superblock.promised;
+            }
+            superblock.checkpoint = Some(at);
+            for cut in &cuts {
+                superblock.cuts.retain(|known| known.log != cut.log);
+            }
+            superblock.cuts.extend(&cuts);
+            superblock.cuts.sort_by_key(|cut| cut.log);
+        });
+        let active = ActiveCheckpoint { slot, heads: Arc::new(heads), cuts: Arc::new(cuts) };
+        self.stage = Stage::Activating { sequence, at, active, taken_over: taken_over.is_some() };
     }
 
     /// What is known of disks is to be durable before a replica that rejoins is told anything (R3).

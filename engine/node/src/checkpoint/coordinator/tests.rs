@@ -1,0 +1,96 @@
+//! What the coordinator makes of what it is told, without any core.
+
+use alloc::vec::Vec;
+
+use assize_wal::superblock::{Remembered, Superblock};
+use assize_wire::{ClusterId, Incarnation};
+
+use super::*;
+
+const SLOT: Slot = Slot(9);
+const A: Hash = Hash([1; 32]);
+const B: Hash = Hash([2; 32]);
+
+/// Of five replicas, which has a checkpoint with digest [`A`].
+fn coordinator(copies: u8) -> Coordinator {
+    let active = CheckpointRef {
+        slot: SLOT,
+        time: StreamTime(3),
+        ballot: Ballot::new(2, ReplicaId(0)),
+        manifest: Hash([4; 32]),
+        digest: A,
+    };
+    let superblock = Superblock {
+        cluster: ClusterId(42),
+        replica: ReplicaId(0),
+        sequence: 1,
+        record_key: 7,
+        incarnation: Incarnation(2),
+        promised: Ballot::NONE,
+        quarantine: None,
+        generations: Generations::default(),
+        rejoins: false,
+        accepted: Remembered::default(),
+        certain: Remembered::default(),
+        segment_bytes: 1 << 20,
+        checkpoint: Some(active),
+        cuts: Vec::new(),
+        parameters: Vec::new(),
+    };
+    let greeting = Greeting {
+        cluster: ClusterId(42),
+        replica: ReplicaId(0),
+        warden_ttl_ns: 1,
+        replicas: 5,
+        copies,
+        durable: true,
+        ports: Vec::new(),
+    };
+    Coordinator::new(CoordinatorStart { superblock, checkpoint_bytes: 1, cores: 1 }, &greeting, 0)
+}
+
+fn told(digest: Hash) -> CheckpointTold {
+    CheckpointTold { slot: SLOT, digest: Some(digest), active: None }
+}
+
+/// CheckpointSplitShowsLate: a checkpoint is active, and one peer after the other says that it had another state there.
+/// The first is named; with the second they are as many as agreed, and this replica is in doubt, too.
+#[test]
+fn c7_a_second_group_that_reports_late_is_split_brain() {
+    let mut coordinator = coordinator(2);
+    let findings = |coordinator: &mut Coordinator| {
+        core::iter::from_fn(|| coordinator.poll_finding()).collect::<Vec<_>>()
+    };
+    for (peer, domain) in [(1, 1), (2, 2), (3, 3)] {
+        coordinator.handle_failure_domain(ReplicaId(peer), domain);
+    }
+    coordinator.handle_told(ReplicaId(1), told(A));
+    assert_eq!(findings(&mut coordinator), []);
+    let diverged =
+        |replica| Finding::Diverged { slot: SLOT, replica: ReplicaId(replica), agreed: A, found: B };
+    coordinator.handle_told(ReplicaId(2), told(B));
+    assert_eq!(findings(&mut coordinator), [diverged(2)]);
+    coordinator.handle_told(ReplicaId(3), told(B));
+    let found = findings(&mut coordinator);
+    assert!(
+        matches!(&found[..], [first, Finding::SplitBrain { seen, .. }] if *first == diverged(3) && seen.len() == 4)
+    );
+    // It takes and offers none any more.
+    coordinator.handle_told(ReplicaId(4), told(B));
+    assert_eq!(findings(&mut coordinator), []);
+}
+
+/// With `copies` of a majority there is no second group; the one that comes late is only named.
+#[test]
+fn c7_who_reports_late_and_alone_is_named() {
+    let mut coordinator = coordinator(3);
+    for peer in 1..3 {
+        coordinator.handle_told(ReplicaId(peer), told(A));
+    }
+    for peer in 3..5 {
+        coordinator.handle_told(ReplicaId(peer), told(B));
+        let found = coordinator.poll_finding();
+        assert!(matches!(found, Some(Finding::Diverged { .. })), "{found:?}");
+        assert_eq!(coordinator.poll_finding(), None);
+    }
+}
