@@ -105,6 +105,8 @@ pub struct Expected {
     pub diverges: [bool; REPLICAS_MAX],
     /// Disks of peers are lost.
     pub lost_disks: bool,
+    /// A peer sends wrong bits of its checkpoints.
+    pub spoiled: bool,
 }
 
 /// What a replica wants of the network, for the cluster to carry out.
@@ -427,7 +429,8 @@ impl Replica {
                 | Output::FailureDomains { .. }
                 | Output::DivergenceReport(_)) => self.told_operator(other),
                 Output::Quarantined(quarantine) => {
-                    hold!("outputs", self.expected.doubt, "C5: replica {}: {quarantine}", self.shape.replica);
+                    let expected = self.expected.doubt || self.expected.spoiled && quarantine.is_rebuild();
+                    hold!("outputs", expected, "C5: replica {}: {quarantine}", self.shape.replica);
                     self.quarantined = Some(quarantine);
                     self.seen.quarantines += 1;
                 }

@@ -93,7 +93,9 @@ impl Cluster {
                     doubt: of_one.shape.rehearsal.is_some(),
                     lost_disks: options.faults.lost_disk_percent > 0,
                     diverges: std::array::from_fn(goes_wrong),
+                    spoiled: options.spoiler.is_some(),
                 };
+                replica.spoils_parts = options.spoiler == Some(at as u8);
                 replica
             })
             .collect();

@@ -32,6 +32,8 @@ pub struct ClusterOptions {
     pub of_replica: Faults,
     /// What goes wrong else.
     pub faults: FaultHabits,
+    /// Which replica sends wrong bits of its checkpoints, if one does.
+    pub spoiler: Option<u8>,
     /// How many clients.
     pub clients: usize,
     /// How long a client waits for an answer.
@@ -66,6 +68,7 @@ impl ClusterOptions {
             },
             of_replica: Faults::NONE,
             faults: FaultHabits::NONE,
+            spoiler: None,
             clients: 1,
             patience_ns: 2_000_000_000,
             mix: Mix::CALM,
@@ -90,6 +93,18 @@ impl ClusterOptions {
         }
         let wrong = random.below(self.replicas.into()) as usize;
         self.shapes[wrong].rehearsal = Some(Rehearsal::WrongOutcome(Slot(1 + random.below(20))));
+        self
+    }
+
+    /// One replica, of three or five, sends wrong bits of its checkpoints. Whoever has some in its logs is rebuilt,
+    /// from one that as many others as `copies` have reported (C7).
+    #[must_use]
+    pub fn with_a_spoiler(mut self, random: &mut Random) -> ClusterOptions {
+        self = self.at_least_three();
+        for shape in &mut self.shapes {
+            shape.copies = self.replicas / 2 + 1;
+        }
+        self.spoiler = Some(random.below(self.replicas.into()) as u8);
         self
     }
 

@@ -20,6 +20,8 @@ pub enum Kind {
     Checkpoints,
     /// The swarm with a replica that computes one wrong outcome.
     Wrong,
+    /// The swarm with checkpoints, of which one replica sends wrong bits.
+    Spoiled,
     /// The swarm with replicas that lose their disks.
     Rejoin,
     /// The same with checkpoints.
@@ -28,8 +30,15 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 6] =
-        [Kind::Swarm, Kind::Load, Kind::Checkpoints, Kind::Wrong, Kind::Rejoin, Kind::RejoinCheckpoints];
+    pub const ALL: [Kind; 7] = [
+        Kind::Swarm,
+        Kind::Load,
+        Kind::Checkpoints,
+        Kind::Wrong,
+        Kind::Spoiled,
+        Kind::Rejoin,
+        Kind::RejoinCheckpoints,
+    ];
 
     /// As it is named on the command line.
     #[must_use]
@@ -39,6 +48,7 @@ impl Kind {
             Kind::Load => "cluster-load",
             Kind::Checkpoints => "cluster-checkpoints",
             Kind::Wrong => "cluster-wrong",
+            Kind::Spoiled => "cluster-spoiled",
             Kind::Rejoin => "cluster-rejoin",
             Kind::RejoinCheckpoints => "cluster-rejoin-checkpoints",
         }
@@ -77,6 +87,8 @@ pub struct Summary {
     pub checkpoints: u64,
     /// Checkpoints that were taken over from a peer.
     pub taken_over: u64,
+    /// Checkpoints of a peer that came with something wrong in them.
+    pub sent_wrong: u64,
     /// How often a replica said that it is quarantined.
     pub quarantines: u64,
     /// Runs in which the cluster switched to the next version of its domain's logic.
@@ -152,6 +164,7 @@ impl Summary {
             downs: world.downs(),
             checkpoints: world.cluster.replicas.iter().map(|replica| replica.seen.checkpoints).sum(),
             taken_over: world.cluster.replicas.iter().map(|replica| replica.seen.taken_over).sum(),
+            sent_wrong: world.cluster.replicas.iter().map(|replica| replica.seen.sent_wrong).sum(),
             switched: u64::from(world.checkers.model.logic != VERSION),
             logic_missing: world.cluster.replicas.iter().map(|replica| replica.seen.logic_missing).sum(),
             quarantines: world.cluster.replicas.iter().map(|replica| replica.seen.quarantines).sum(),
@@ -175,6 +188,7 @@ impl Summary {
             downs: self.downs + other.downs,
             checkpoints: self.checkpoints + other.checkpoints,
             taken_over: self.taken_over + other.taken_over,
+            sent_wrong: self.sent_wrong + other.sent_wrong,
             switched: self.switched + other.switched,
             logic_missing: self.logic_missing + other.logic_missing,
             quarantines: self.quarantines + other.quarantines,

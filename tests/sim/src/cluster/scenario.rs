@@ -19,6 +19,7 @@ pub fn options(seed: u64, kind: Kind) -> ClusterOptions {
         Kind::Load => (options.faults, options.of_replica) = (FaultHabits::NONE, Faults::NONE),
         Kind::Checkpoints => options = options.with_checkpoints(&mut random),
         Kind::Wrong => options = options.with_a_wrong_replica(&mut random),
+        Kind::Spoiled => options = options.with_checkpoints(&mut random).with_a_spoiler(&mut random),
         Kind::Rejoin => options = options.with_lost_disks(&mut random),
         Kind::RejoinCheckpoints => {
             options = options.with_checkpoints(&mut random).with_lost_disks(&mut random)

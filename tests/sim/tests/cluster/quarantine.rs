@@ -110,7 +110,7 @@ fn c5_two_groups_that_agree_stop_every_replica() {
         options.shapes[3..].iter_mut().for_each(|shape| shape.rehearsal = Some(fault));
         let mut world = ClusterWorld::format(&options, seed);
         world.keep_down();
-        let everyone = Expected { doubt: true, diverges: [true; REPLICAS_MAX], lost_disks: false };
+        let everyone = Expected { doubt: true, diverges: [true; REPLICAS_MAX], ..Expected::default() };
         world.cluster.replicas.iter_mut().for_each(|replica| replica.expected = everyone);
         (3..5).for_each(|at| world.checkers.expect_wrong(at));
         (0..3).for_each(|at| world.start(at));
@@ -264,7 +264,8 @@ fn started(options: &ClusterOptions, seed: u64, wrong: usize) -> ClusterWorld {
     let mut world = ClusterWorld::format(options, seed);
     for at in 0..3 {
         let diverges = std::array::from_fn(|peer| peer == wrong && at != wrong);
-        world.cluster.replicas[at].expected = Expected { doubt: at == wrong, diverges, lost_disks: false };
+        world.cluster.replicas[at].expected =
+            Expected { doubt: at == wrong, diverges, ..Expected::default() };
         world.start(at);
     }
     world.keep_down();

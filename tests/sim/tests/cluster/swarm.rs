@@ -36,6 +36,14 @@ fn with_checkpoints_nothing_is_found_broken() {
     assert!(summary.checkpoints > 100 && summary.taken_over > 5, "{summary:?}");
 }
 
+/// C7, R3, NotTakenOver, RebuildBeginsAnew: what one replica sends of its checkpoints is wrong, whatever else goes
+/// wrong. Nobody relies on it, and whoever has it in its logs gets the right one in the end.
+#[test]
+fn what_comes_of_a_checkpoint_with_wrong_bits_is_never_relied_upon() {
+    let summary = run(Kind::Spoiled, 0..60);
+    assert!(summary.sent_wrong > 5 && summary.taken_over > 5, "{summary:?}");
+}
+
 /// R3: disks of a minority are lost, and their replicas rejoin with empty ones, whatever else goes wrong: in the end
 /// all have their votes again. RejoinBegun, RejoinTold, LostDiskForgotten, VoteRegained.
 #[test]
