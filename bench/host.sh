@@ -10,12 +10,19 @@ need_commands() {
     done
 }
 
+# commit: what is measured. Records that are being written do not make it another.
+commit() {
+    local dirty=
+    git diff --quiet HEAD -- ':(top)' ':(top,exclude)bench/results' || dirty=-dirty
+    echo "$(git rev-parse --short=12 HEAD)$dirty"
+}
+
 # describe_host DIRECTORY: one JSON object. The disk is the one below the directory.
 describe_host() {
     local device
     device=$(stat -c '%Hd:%Ld' "$1")
     jq -n \
-        --arg commit "$(git describe --always --dirty --abbrev=12 --exclude='*')" \
+        --arg commit "$(commit)" \
         --arg cpu "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" \
         --argjson cpus "$(nproc)" \
         --arg kernel "$(uname -r)" \

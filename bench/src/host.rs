@@ -15,7 +15,7 @@ pub fn describe(directory: Option<&Path>) -> Map<String, Value> {
     let mut put = |name: &str, value: Value| drop(record.insert(name.to_owned(), value));
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     put("unix_time", json!(seconds));
-    put("commit", json!(command("git", &["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])));
+    put("commit", json!(commit()));
     put("cpu", json!(cpu_model()));
     put("cpus", json!(std::thread::available_parallelism().map_or(0, usize::from)));
     put("kernel", json!(line("/proc/sys/kernel/osrelease")));
@@ -26,6 +26,14 @@ pub fn describe(directory: Option<&Path>) -> Map<String, Value> {
         put("write_cache", json!(line(&format!("/sys/dev/block/{}/queue/write_cache", mount.device))));
     }
     record
+}
+
+/// What is measured. Records that are being written do not make it another.
+fn commit() -> String {
+    let changes = ["diff", "--quiet", "HEAD", "--", ":(top)", ":(top,exclude)bench/results"];
+    let clean = Command::new("git").args(changes).status().is_ok_and(|status| status.success());
+    let head = command("git", &["rev-parse", "--short=12", "HEAD"]);
+    if clean { head } else { format!("{head}-dirty") }
 }
 
 /// The load average of the last minute: how much else ran.
