@@ -1,8 +1,7 @@
 //! One replica of the model: the Docket itself, what it has durable, and what is on its way there.
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::hash::Hash;
 
 use assize_consensus::{CheckpointFlag, Docket, DocketConfig, Effect, LeaseOver, Proposal, Role};
 use assize_wire::peer::{Chosen, DocketMessage, Generation};
@@ -285,21 +284,35 @@ fn start(id: ReplicaId, leases: bool, disk: &Disk) -> Docket {
 
 /// The same in every run.
 pub fn digest(of: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    of.hash(&mut hasher);
-    hasher.finish()
+    ahash::RandomState::with_seeds(1, 2, 3, 4).hash_one(of)
 }
 
-/// A replica with its digest, shared between states.
-#[derive(Clone, Debug)]
+/// A durable accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vote {
+    pub slot: Slot,
+    pub ballot: Ballot,
+    pub hash: Blake3,
+}
+
+/// A replica with what is asked of it in every state. States share it; it stays for as long as the test runs.
+#[derive(Debug)]
 pub struct Shared {
-    pub replica: Arc<Replica>,
+    pub replica: Replica,
     pub digest: u64,
+    /// What was fetched is no vote.
+    pub votes: Vec<Vote>,
 }
 
 impl Shared {
-    pub fn new(replica: Replica) -> Shared {
-        let digest = replica.digest();
-        Shared { replica: Arc::new(replica), digest }
+    pub fn new(replica: Replica) -> &'static Shared {
+        let mut votes: Vec<Vote> = Vec::new();
+        for accept in replica.accepts().filter(|accept| accept.chosen < accept.slot) {
+            let vote = Vote { slot: accept.slot, ballot: accept.ballot, hash: accept.ordered.hash };
+            if !votes.contains(&vote) {
+                votes.push(vote);
+            }
+        }
+        Box::leak(Box::new(Shared { digest: replica.digest(), votes, replica }))
     }
 }
