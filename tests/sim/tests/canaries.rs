@@ -28,6 +28,7 @@ const CAUGHT: &[Row] = &[
     (Canary::ConflictAsDuplicate, Scenario::Load, "outputs"),
     (Canary::WrongFirstResponse, Scenario::Load, "outputs"),
     (Canary::EvictLive, Scenario::Load, "outputs"),
+    (Canary::GrantOutOfOrder, Scenario::Load, "reads"),
     (Canary::RoomFromNow, Scenario::Load, "outputs"),
     (Canary::PublishOutOfOrder, Scenario::Load, "assertion"),
     (Canary::ReadBeforePublished, Scenario::Load, "reads"),

@@ -292,7 +292,7 @@ impl State {
     fn leased(&self) -> impl Iterator<Item = Ballot> {
         self.ballots_led().filter(|ballot| {
             let gave = self.replicas.iter().filter(|shared| shared.replica.gave(*ballot));
-            1 + gave.count() > usize::from(REPLICAS) / 2
+            1 + gave.count() >= MAJORITY
         })
     }
 
@@ -313,7 +313,7 @@ impl State {
             let before = self.replicas[..at].iter().filter(|shared| has(shared)).count();
             let after = self.replicas[at + 1..].iter().filter(|shared| has(shared)).count();
             // Each once, at the first who has it.
-            if before > 0 || 1 + after <= usize::from(REPLICAS) / 2 {
+            if before > 0 || 1 + after < MAJORITY {
                 continue;
             }
             match chosen.iter_mut().find(|choice| choice.slot == vote.slot) {
@@ -325,3 +325,5 @@ impl State {
         Some(chosen)
     }
 }
+
+const MAJORITY: usize = REPLICAS as usize / 2 + 1;
