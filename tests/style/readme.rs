@@ -1,6 +1,7 @@
 //! The README's two tables: which component lives where, and where a task begins. Every path in them exists.
 
 use std::fs;
+use std::process::Command;
 
 use crate::{report, tree};
 
@@ -24,6 +25,16 @@ fn every_path_in_the_tables_exists() {
         }
     }
     report(findings);
+}
+
+/// `cargo run`, with which the README begins, means the engine, of all binaries of the workspace.
+#[test]
+fn cargo_run_runs_the_engine() {
+    let run = ["run", "--offline", "--quiet", "--", "--help"];
+    let output = Command::new(env!("CARGO")).args(run).current_dir(tree::top()).output().expect("cargo runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("demo"), "{said}{complained}");
 }
 
 /// The rows of every table whose first column has this heading.
