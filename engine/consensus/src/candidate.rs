@@ -11,6 +11,7 @@ use assize_wire::{Ballot, ReplicaId, Slot};
 
 use crate::docket::{Docket, State};
 use crate::effect::{Alarm, Effect};
+use crate::limits::{LAG_WINDOWS, PASSED_BY_MAX};
 use crate::log::LogTip;
 use crate::quorum::{Replicas, majority};
 
@@ -83,6 +84,31 @@ impl Docket {
         self.prepare_when_granted();
     }
 
+    /// Whether it stands for election now. Who lacks room, or lags, lets others go first.
+    ///
+    /// 1. The logs of replica 0 are full. It wins an election, for a promise brings what it lacks.
+    /// 2. It proposes what it inherits, accepts none of it, and gives up after an election timeout.
+    /// 3. Its election timeout passes first again: nobody else ever leads.
+    ///
+    /// But where all are like that somebody has to lead, so that a checkpoint is taken, and all is executed.
+    pub(crate) fn stands_for_election(&mut self) -> bool {
+        let waits = (self.short_of_room || self.lags()) && self.passed_by < PASSED_BY_MAX;
+        self.passed_by += u8::from(waits);
+        self.can_lead() && !waits
+    }
+
+    /// Whether it has much more to execute than what is under way, which it would have to before it could admit
+    /// anything (R2).
+    ///
+    /// 1. Replica 2 starts again under load, and the others let it have what it lacks: its log is soon as long as theirs.
+    /// 2. The leader gives up, and the election timeout of 2 passes first.
+    /// 3. It leads, and nobody is answered until it has executed seconds of load. Any other could go on at once.
+    fn lags(&self) -> bool {
+        let others_wait = self.config.replicas > 1;
+        let end = self.tip().slot.max(self.heard.chosen.slot);
+        others_wait && end.0 > self.published.0 + LAG_WINDOWS * u64::from(self.config.window)
+    }
+
     /// P1: above every ballot heard of, so above every one used before.
     fn next_ballot(&self) -> Ballot {
         let highest = self.promised.max(self.seen);
@@ -137,7 +163,7 @@ impl Docket {
         if self.canvass_again && self.fact >= self.heard.chosen.slot && self.chosen == self.fact {
             self.canvass_again = false;
             let may = matches!(self.state, State::Following | State::Canvassing { .. });
-            if may && !self.hears_leader && !self.quarantined && self.can_lead() {
+            if may && !self.hears_leader && !self.quarantined && self.can_lead() && !self.lags() {
                 self.start_canvass();
             }
         }

@@ -12,8 +12,10 @@ pub const PROMISE_SLOTS_MAX: u64 = 256;
 pub const FETCH_SLOTS_MAX: u64 = 256;
 /// The most accepts that a follower keeps while it lacks a slot below them.
 pub const EARLY_SLOTS_MAX: usize = 4096;
-/// Election timeouts for which a replica that lacks room lets others stand.
+/// Election timeouts for which a replica that lacks room, or lags, lets others stand.
 pub const PASSED_BY_MAX: u8 = 4;
+/// A replica lags that has more than so many windows of slots left to execute.
+pub const LAG_WINDOWS: u64 = 2;
 /// Heartbeats that tell nothing new after which a fetch that brought nothing is sent again.
 pub const FETCH_HEARTBEATS_MAX: u8 = 3;
 

@@ -1,7 +1,6 @@
 //! What a replica does whose logs are short of room: it accepts what fits, and lets others lead.
 
 use crate::docket::Docket;
-use crate::limits::PASSED_BY_MAX;
 
 impl Docket {
     /// So many accept records the log surely takes from now on. What does not fit waits: a follower whose log is full
@@ -23,18 +22,5 @@ impl Docket {
     /// Whether it could accept what it would propose, and anybody could count that.
     pub(crate) fn can_lead(&self) -> bool {
         self.accept_room > 0 && self.has_vote()
-    }
-
-    /// Whether it stands for election now. Who lacks room lets others go first.
-    ///
-    /// 1. The logs of replica 0 are full. It wins an election, for a promise brings what it lacks.
-    /// 2. It proposes what it inherits, accepts none of it, and gives up after an election timeout.
-    /// 3. Its election timeout passes first again: nobody else ever leads.
-    ///
-    /// But where all lack room somebody has to lead, so that a checkpoint is taken.
-    pub(crate) fn stands_for_election(&mut self) -> bool {
-        let waits = self.short_of_room && self.passed_by < PASSED_BY_MAX;
-        self.passed_by += u8::from(waits);
-        self.can_lead() && !waits
     }
 }

@@ -1,5 +1,6 @@
 //! A candidate: what it asks, what it counts, and what it takes over.
 
+use assize_consensus::limits::PASSED_BY_MAX;
 use assize_consensus::{Alarm, Docket, DocketStart, Effect, Role};
 use assize_wire::peer::{DocketMessage, Generation, Promised};
 use assize_wire::{Ballot, ReplicaId, Slot};
@@ -56,6 +57,33 @@ fn p1_a_ballot_is_durable_before_anybody_is_asked_to_promise_it() {
         bench.sent_to(2),
         [DocketMessage::Prepare { ballot: ballot(9, 0), from: Slot(1), released: Ballot::NONE }]
     );
+}
+
+/// CanvassPutOff (P9, R2): who has much left to execute lets others stand first, but not for ever; who has executed all
+/// but what may be under way stands at once.
+#[test]
+fn r2_who_lags_lets_others_stand_first() {
+    let stands = |bench: &mut Bench| {
+        bench.effects.clear();
+        bench.tell(Docket::handle_election_timeout);
+        !bench.sent_to(1).is_empty()
+    };
+    // With a window of 8, as all of these have.
+    let tags: Vec<u64> = (1..=17).collect();
+    let accepted =
+        |slots: usize| values(&tags[..slots]).into_iter().map(|slot| (slot, ballot(2, 1))).collect();
+    let found = |slots| DocketStart { accepted: accepted(slots), promised: ballot(2, 1), ..start() };
+    assert!(stands(&mut Bench::of_three(found(16))), "two windows are left");
+    let mut bench = Bench::of_three(found(17));
+    for _ in 0..PASSED_BY_MAX {
+        assert!(!stands(&mut bench), "more is left");
+    }
+    assert!(stands(&mut bench), "nobody else did");
+    let mut bench = Bench::of_three(start());
+    bench.tell(|docket| docket.handle_short_of_room(true));
+    assert!(!stands(&mut bench), "it lacks room");
+    bench.tell(|docket| docket.handle_short_of_room(false));
+    assert!(stands(&mut bench), "there is room again");
 }
 
 /// SlotInherited (P5): of each slot the value with the highest ballot; the first that does not chain ends the log.
