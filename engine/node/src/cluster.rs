@@ -47,7 +47,7 @@ impl Core {
             (shard, FromPeer::Stripe(buffer)) => self.take_stripe(from, shard, buffer),
             (shard, FromPeer::StripeWanted(hash)) => self.give_stripe(from, StripeId { shard, hash }),
             (shard, FromPeer::StripeMissing(hash)) => {
-                self.stripes.handle_missing(StripeId { shard, hash }, self.now.monotonic_ns);
+                self.stripes.wanted.handle_missing(StripeId { shard, hash }, self.now.monotonic_ns);
             }
             (shard, FromPeer::Copies(copies)) => self.take_copies(from, shard, &copies),
             (shard, FromPeer::CopiesWanted { from: first, through }) => {
@@ -82,10 +82,10 @@ impl Core {
         };
         let id = StripeId { shard, hash: Hash::of(buffer.payload()) };
         if self.stripes.is_too_late(head.ballot) {
-            self.stripes.forget_wanted(id);
+            self.stripes.wanted.forget(id);
             return;
         }
-        let wanted = self.stripes.is_wanted(id);
+        let wanted = self.stripes.wanted.contains(id);
         if self.stripes.contains(id) || !(wanted || self.stripes.takes_unasked(shard)) {
             return;
         }
@@ -117,6 +117,8 @@ impl Core {
         };
         match (buffer, location) {
             (Some(buffer), _) => self.send_stripe(to, id, buffer.payload()),
+            // It asks again before it has come, if the disk is slow.
+            (None, Some(_)) if self.pending.is_reading(ReadFor::Peer(to, id)) => {}
             (None, Some(location)) => {
                 let read = self.log.read(location);
                 self.pending.note_read(read, ReadFor::Peer(to, id));
@@ -131,7 +133,7 @@ impl Core {
     }
 
     /// The Docket lacks a stripe.
-    pub(crate) fn take_want(&mut self, id: StripeId, from: ReplicaId) {
+    pub(crate) fn take_want(&mut self, id: StripeId, bytes: u32, from: ReplicaId) {
         if let Some(stripe) = self.stripes.get(id) {
             if stripe.location.is_some() {
                 self.send(self.layout.control, CoreMessage::StripeStored(id));
@@ -139,21 +141,23 @@ impl Core {
             // Else it is being written, and told when it is durable.
             return;
         }
-        self.stripes.want(id, from, self.now.monotonic_ns + STRIPE_PUSH_NS);
+        self.stripes.wanted.want(id, bytes, from, self.now.monotonic_ns + STRIPE_PUSH_NS);
     }
 
     /// Asks peers for stripes that are due.
     pub(crate) fn ask_stripes(&mut self) {
         let (own, replicas) = (self.greeting.replica, self.greeting.replicas);
         let now = self.now.monotonic_ns;
-        if self.stripes.next_due().is_some_and(|due| due <= now) && !self.usher.room.takes_stripe(&self.log) {
+        if self.stripes.wanted.next_due().is_some_and(|due| due <= now)
+            && !self.usher.room.takes_stripe(&self.log)
+        {
             // What cannot be kept would be read and sent for nothing, again and again, and keep a peer's disk from
             // better.
             self.usher.room.want();
-            self.stripes.ask_later(now);
+            self.stripes.wanted.ask_later(now);
             return;
         }
-        while let Some((id, from)) = self.stripes.poll_wanted(own, replicas, self.now.monotonic_ns) {
+        while let Some((id, from)) = self.stripes.wanted.poll(own, replicas, now) {
             self.send_peer(from, Lane::Shard(id.shard), &PeerMessage::StripeWanted(id.hash));
         }
     }

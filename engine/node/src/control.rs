@@ -299,7 +299,7 @@ impl Core {
                 Effect::WantStripe { stripe, from } => {
                     let owner = self.layout.owner(stripe.id.shard);
                     let from = from.unwrap_or(self.greeting.replica);
-                    self.send(owner, CoreMessage::WantStripe { id: stripe.id, from });
+                    self.send(owner, CoreMessage::WantStripe { id: stripe.id, bytes: stripe.bytes, from });
                 }
                 Effect::ResetElectionTimer => {
                     let now = self.now.monotonic_ns;

@@ -372,7 +372,7 @@ impl Core {
             Some(_) => self.take_over_due(),
         };
         let own = [idle, stalled, self.outcomes.next_due(), checkpoint];
-        let of_peers = [self.federation.next_deadline(), self.stripes.next_due(), self.copies_due()];
+        let of_peers = [self.federation.next_deadline(), self.stripes.wanted.next_due(), self.copies_due()];
         own.into_iter().chain(of_peers).chain([self.election_due()]).flatten().min()
     }
 
@@ -442,7 +442,7 @@ impl Core {
             }
             CoreMessage::Offer(offer) => self.docket().handle_offer(offer),
             CoreMessage::StripeStored(id) => self.docket().handle_stripe_stored(id),
-            CoreMessage::WantStripe { id, from } => self.take_want(id, from),
+            CoreMessage::WantStripe { id, bytes, from } => self.take_want(id, bytes, from),
             CoreMessage::Chosen { ordered, stripes, digests, checkpoint, mark } => {
                 for ControlEvent::SwitchLogic(version) in &ordered.manifest.controls {
                     self.usher.logic.set(*version);

@@ -57,6 +57,11 @@ impl Pending {
         self.reading.insert(id, what);
     }
 
+    /// Whether something is read back for this already.
+    pub(crate) fn is_reading(&self, what: ReadFor) -> bool {
+        self.reading.values().any(|reading| *reading == what)
+    }
+
     /// Nothing of what waits here is run any more.
     pub(crate) fn give_up(&mut self) {
         self.slots.clear();

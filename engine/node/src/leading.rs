@@ -52,7 +52,7 @@ impl Core {
             runs.extend(gone.into_iter().flat_map(|stripe| stripe.runs));
         }
         for id in ids {
-            self.stripes.forget_wanted(*id);
+            self.stripes.wanted.forget(*id);
         }
         self.refuse_runs(&runs);
     }

@@ -49,6 +49,7 @@ mod stages;
 mod stop;
 mod stripes;
 mod usher;
+mod wanted;
 
 pub use boot::CoreStart;
 pub use checkpoint::{

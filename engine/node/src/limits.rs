@@ -107,6 +107,11 @@ pub(crate) const CLOCK_PERIOD_NS: u64 = 1_000_000_000;
 /// A stripe that was asked for and did not come is asked for again, of the next peer, after this long, in nanoseconds.
 pub(crate) const STRIPE_ASK_AGAIN_NS: u64 = 40_000_000;
 
+/// Stripes that one core has asked its peers for and that have not come: so many, with so many bytes, at most. What a
+/// lane holds for a slow peer has room for them beside what is new.
+pub(crate) const STRIPES_ASKED_MAX: usize = 64;
+pub(crate) const STRIPES_ASKED_BYTES_MAX: u64 = 4 << 20;
+
 /// Stripes of one shard that no chosen slot names and that a replica takes from its peers unasked. What it does not
 /// take it asks for when a manifest names it.
 pub(crate) const UNNAMED_STRIPES_MAX: usize = 64;
@@ -135,6 +140,7 @@ pub(crate) const SENDING_IDLE_NS: u64 = 5_000_000_000;
 /// How long a leader that stops waits for another replica to take over, in nanoseconds.
 pub(crate) const HAND_OVER_NS: u64 = 1_000_000_000;
 
+const _: () = assert!(2 * STRIPES_ASKED_BYTES_MAX <= LINK_UNSENT_BYTES_MAX as u64, "asked for, and new");
 const _: () =
     assert!(OLD_DIGESTS_WANTED_MAX <= PEER_COPIES_MAX, "one message answers all that one peer asked");
 const _: () =

@@ -69,6 +69,8 @@ pub enum CoreMessage {
     WantStripe {
         /// The stripe, of one of the receiver's shards.
         id: StripeId,
+        /// Its size.
+        bytes: u32,
         /// Whom to ask first; this replica itself where nobody in particular.
         from: ReplicaId,
     },

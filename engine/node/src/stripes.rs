@@ -11,7 +11,8 @@ use alloc::vec::Vec;
 use assize_wal::{BlockBuffer, RecordLocation};
 use assize_wire::{Ballot, LogId, ReplicaId, ShardId, Slot, StripeId};
 
-use crate::limits::{STRIPE_ASK_AGAIN_NS, UNNAMED_STRIPES_MAX};
+use crate::limits::UNNAMED_STRIPES_MAX;
+use crate::wanted::WantedStripes;
 
 /// Stripes of one core's shards.
 ///
@@ -22,7 +23,8 @@ pub(crate) struct Stripes {
     held: BTreeMap<StripeId, Stripe>,
     /// Those of `held` that no chosen slot names: few, while `held` goes back to the last checkpoint.
     unnamed: BTreeSet<StripeId>,
-    wanted: BTreeMap<StripeId, Wanted>,
+    /// Those that manifests name and that are not here.
+    pub(crate) wanted: WantedStripes,
     /// Stripes whose records have decayed, with the slots that name them: they are fetched again from peers.
     decayed: BTreeMap<StripeId, Option<Slot>>,
     /// Stripes of lower ballots than this are named by nothing that is still to come (P8).
@@ -44,15 +46,6 @@ pub(crate) struct Stripe {
     asked_by: Vec<ReplicaId>,
 }
 
-/// A stripe that a manifest names and that is not here.
-#[derive(Debug)]
-struct Wanted {
-    /// Whom to ask next.
-    from: ReplicaId,
-    /// When to ask.
-    due: u64,
-}
-
 impl Stripes {
     /// What recovery found in the logs, of this core's shards.
     pub(crate) fn recovered(&mut self, id: StripeId, ballot: Ballot, location: RecordLocation) {
@@ -71,15 +64,16 @@ impl Stripes {
         if slot.is_none() {
             self.unnamed.insert(id);
         }
-        self.wanted.remove(&id);
+        self.wanted.forget(id);
     }
 
     /// Its record cannot be read back any more: it is asked for, and written again.
     pub(crate) fn handle_decayed(&mut self, id: StripeId, from: ReplicaId, now: u64) {
         let Some(stripe) = self.held.remove(&id) else { return };
+        let bytes = stripe.location.map_or(0, |location| location.bytes);
         self.unnamed.remove(&id);
         self.decayed.insert(id, stripe.slot);
-        self.want(id, from, now);
+        self.wanted.want(id, bytes, from, now);
     }
 
     /// Its record is durable. Returns the peers that wait for it.
@@ -158,7 +152,7 @@ impl Stripes {
         self.held.retain(|_, stripe| stripe.slot.is_none_or(|slot| slot > through));
         let covered = self.decayed.extract_if(.., |_, slot| slot.is_some_and(|slot| slot <= through));
         for (id, _) in covered {
-            self.wanted.remove(&id);
+            self.wanted.forget(id);
         }
     }
 
@@ -168,51 +162,10 @@ impl Stripes {
         unnamed.filter(move |location| location.log == log)
     }
 
-    /// A manifest names it and it is not here: to be asked for if it does not come, first of `from`.
-    pub(crate) fn want(&mut self, id: StripeId, from: ReplicaId, due: u64) {
-        self.wanted.entry(id).or_insert(Wanted { from, due });
-    }
-
     /// Whether a stripe of this ballot comes too late to be of use to anybody: nothing would ever release it again,
     /// and the log could not give up its segment.
     pub(crate) fn is_too_late(&self, ballot: Ballot) -> bool {
         ballot < self.released
-    }
-
-    /// Whether it was asked for.
-    pub(crate) fn is_wanted(&self, id: StripeId) -> bool {
-        self.wanted.contains_key(&id)
-    }
-
-    /// Nothing names it any more.
-    pub(crate) fn forget_wanted(&mut self, id: StripeId) {
-        self.wanted.remove(&id);
-    }
-
-    /// A peer does not have it: the next one is asked at once.
-    pub(crate) fn handle_missing(&mut self, id: StripeId, now: u64) {
-        if let Some(wanted) = self.wanted.get_mut(&id) {
-            // Not in the same turn, so that peers that lack it are not asked in a circle without a pause.
-            wanted.due = wanted.due.min(now + STRIPE_ASK_AGAIN_NS / 8);
-        }
-    }
-
-    /// The next stripe that is to be asked for, and of whom: each peer in turn, this replica never.
-    pub(crate) fn poll_wanted(
-        &mut self,
-        own: ReplicaId,
-        replicas: u8,
-        now: u64,
-    ) -> Option<(StripeId, ReplicaId)> {
-        let (id, wanted) = self.wanted.iter_mut().find(|(_, wanted)| wanted.due <= now)?;
-        let after = |from: ReplicaId| {
-            let next = ReplicaId((from.0 + 1) % replicas);
-            if next == own { ReplicaId((next.0 + 1) % replicas) } else { next }
-        };
-        let from = if wanted.from == own { after(own) } else { wanted.from };
-        wanted.from = after(from);
-        wanted.due = now + STRIPE_ASK_AGAIN_NS;
-        Some((*id, from))
     }
 
     /// Panics, with the values, when a promise at the head of this type is broken.
@@ -226,19 +179,8 @@ impl Stripes {
             );
         }
         assert!(self.unnamed.iter().all(|id| self.held.contains_key(id)), "unnamed and not held");
-        assert!(self.wanted.keys().all(|id| !self.held.contains_key(id)), "asked for and held");
-    }
-
-    /// What is due is asked for later.
-    pub(crate) fn ask_later(&mut self, now: u64) {
-        for wanted in self.wanted.values_mut().filter(|wanted| wanted.due <= now) {
-            wanted.due = now + STRIPE_ASK_AGAIN_NS;
-        }
-    }
-
-    /// When [`Stripes::poll_wanted`] has something next.
-    pub(crate) fn next_due(&self) -> Option<u64> {
-        self.wanted.values().map(|wanted| wanted.due).min()
+        assert!(self.held.keys().all(|id| !self.wanted.contains(*id)), "asked for and held");
+        self.wanted.check_invariants();
     }
 }
 
@@ -298,26 +240,6 @@ mod tests {
         stripes.handle_durable(id(0), buffer(), at(0));
         stripes.handle_chosen(id(0), Slot(1));
         assert!(stripes.takes_unasked(ShardId(0)));
-    }
-
-    /// Each peer is asked in turn, and none twice without a pause.
-    #[test]
-    fn p8_a_stripe_is_asked_of_every_peer_and_never_of_oneself() {
-        let mut stripes = Stripes::default();
-        let own = ReplicaId(1);
-        stripes.want(id(9), own, 5);
-        let mut asked = Vec::new();
-        let mut now = 5;
-        for _ in 0..4 {
-            let (stripe, from) = stripes.poll_wanted(own, 3, now).expect("it is due");
-            assert_eq!(stripe, id(9));
-            assert_eq!(stripes.poll_wanted(own, 3, now), None, "not twice at once");
-            asked.push(from.0);
-            now = stripes.next_due().expect("it is asked for again");
-        }
-        assert_eq!(asked, [2, 0, 2, 0]);
-        stripes.handle_appended(id(9), new());
-        assert_eq!(stripes.next_due(), None);
     }
 
     #[test]
