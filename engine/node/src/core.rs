@@ -181,8 +181,9 @@ impl Core {
         let control = control.map(|control| {
             let ControlStart { docket, start, coordinator, times, seed, clock_skew_ns, leases, logic } =
                 control;
-            let replay =
-                Replay::through(start.accepted.last().map_or(Slot::ZERO, |(last, _)| last.manifest.slot));
+            let accepted = start.accepted.iter().map(|(ordered, _)| &ordered.manifest);
+            let logic = Logic::new(logic, in_force, accepted.clone());
+            let replay = Replay::through(accepted.last().map_or(Slot::ZERO, |last| last.slot));
             Control::new(ControlParts {
                 tip: Chosen { slot: start.tip.slot, hash: start.tip.hash },
                 clocks: Clocks::new(docket.replica, docket.replicas, clock_skew_ns),
@@ -190,7 +191,7 @@ impl Core {
                 coordinator: Coordinator::new(coordinator, &greeting, domain),
                 election: Election::new(times, seed, alone),
                 lease: Lease::new(leases, docket.lease_ns, docket.replicas),
-                logic: Logic::new(logic, in_force),
+                logic,
                 replay,
                 mark,
                 accepts,

@@ -35,10 +35,18 @@ pub(crate) struct Logic {
 }
 
 impl Logic {
-    /// With `in_force` before the first slot that the cores are told.
-    pub(crate) fn new(start: LogicStart, in_force: LogicVersions) -> Logic {
+    /// With `in_force` before the first slot that the cores are told; `accepted` are the slots from there on that the
+    /// start found, of which none was told.
+    pub(crate) fn new<'a>(
+        start: LogicStart,
+        in_force: LogicVersions,
+        accepted: impl Iterator<Item = &'a Manifest>,
+    ) -> Logic {
         let LogicStart { registered, wanted } = start;
-        Logic { registered, wanted, in_force, peers: BTreeMap::new(), formed: None, missing: None }
+        let (peers, formed, missing) = (BTreeMap::new(), None, None);
+        let mut logic = Logic { registered, wanted, in_force, peers, formed, missing };
+        accepted.for_each(|manifest| logic.handle_formed(manifest));
+        logic
     }
 
     pub(crate) fn handle_connected(&mut self, peer: ReplicaId, has: Vec<LogicVersion>) {
@@ -106,7 +114,22 @@ mod tests {
 
     fn logic(registered: Vec<LogicVersion>) -> Logic {
         let [wanted, in_force] = [2, 1].map(|version| [of(version)].into_iter().collect());
-        Logic::new(LogicStart { registered, wanted }, in_force)
+        Logic::new(LogicStart { registered, wanted }, in_force, core::iter::empty())
+    }
+
+    /// SwitchOrdered: what an earlier start ordered is not ordered again before it is known whether it was chosen.
+    #[test]
+    fn r5_what_was_ordered_before_a_restart_is_not_ordered_again() {
+        let order = vec![Control::SwitchLogic(of(2))];
+        let found = [slot(1, Vec::new()), slot(2, order.clone()), slot(3, Vec::new())];
+        let [wanted, in_force] = [2, 1].map(|version| [of(version)].into_iter().collect());
+        let start = LogicStart { registered: vec![of(1), of(2)], wanted };
+        let mut logic = Logic::new(start, in_force, found.iter());
+        assert_eq!(logic.to_order(), []);
+        assert_eq!(logic.handle_chosen(&found[0]), None);
+        assert_eq!(logic.to_order(), []);
+        assert_eq!(logic.handle_chosen(&found[1]), None);
+        assert_eq!(logic.to_order(), [], "it is in force");
     }
 
     /// SwitchOrdered
