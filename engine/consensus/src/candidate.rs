@@ -100,7 +100,7 @@ impl Docket {
     /// Whether it has much more to execute than what is under way, which it would have to before it could admit
     /// anything (R2).
     ///
-    /// 1. Replica 2 starts again under load, and the others let it have what it lacks: its log is soon as long as theirs.
+    /// 1. Replica 2 starts again under load, and gets what it lacks: its log is soon as long as that of the others.
     /// 2. The leader gives up, and the election timeout of 2 passes first.
     /// 3. It leads, and nobody is answered until it has executed seconds of load. Any other could go on at once.
     fn lags(&self) -> bool {
