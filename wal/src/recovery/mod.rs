@@ -1,6 +1,6 @@
 //! What a start may rely on: every log read to its end, judged by tables, never silently truncated (L5).
 //!
-//! Order of a start:
+//! Order of a start, after which a replica is a voter (R1):
 //! 1. [`crate::superblock::find`] the superblock.
 //! 2. [`recover`]: every log is flushed, then scanned; the tables decide; a loss refuses the start.
 //! 3. The new incarnation and [`Recovered::cuts`] go into the superblock by one update. Only then
