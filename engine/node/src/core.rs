@@ -181,9 +181,9 @@ impl Core {
         let control = control.map(|control| {
             let ControlStart { docket, start, coordinator, times, seed, clock_skew_ns, leases, logic } =
                 control;
-            let accepted = start.accepted.iter().map(|(ordered, _)| &ordered.manifest);
-            let logic = Logic::new(logic, in_force, accepted.clone());
-            let replay = Replay::through(accepted.last().map_or(Slot::ZERO, |last| last.slot));
+            let accepted = || start.accepted.iter().map(|(ordered, _)| &ordered.manifest);
+            let logic = Logic::new(logic, in_force, accepted());
+            let replay = Replay::through(accepted().next_back().map_or(Slot::ZERO, |last| last.slot));
             Control::new(ControlParts {
                 tip: Chosen { slot: start.tip.slot, hash: start.tip.hash },
                 clocks: Clocks::new(docket.replica, docket.replicas, clock_skew_ns),
