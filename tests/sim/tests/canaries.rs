@@ -95,7 +95,11 @@ fn each_canary_is_found_out_by_its_checker() {
 
 /// Of the same test: a fault is armed for the whole process.
 fn each_canary_of_clusters_is_found_out() {
-    let sound = (0..20).filter_map(|seed| run_cluster(seed).err()).collect::<Vec<_>>();
+    let swarm = cluster::Kind::Swarm;
+    let damaged = |seed| provoke(Canary::DamageHidden, swarm.options(seed));
+    let sound = (0..20).filter_map(|seed| run_cluster_with(swarm, seed, swarm.options(seed)).err());
+    let sound_damaged = (0..60).filter_map(|seed| run_cluster_with(swarm, seed, damaged(seed)).err());
+    let sound = sound.chain(sound_damaged).collect::<Vec<_>>();
     assert!(sound.is_empty(), "nothing is armed, and a run fails: {sound:?}");
     let mut wrong = Vec::new();
     for (canary, checkers) in CAUGHT_IN_A_CLUSTER.iter().filter(|(canary, _)| is_wanted(*canary)) {
@@ -105,7 +109,9 @@ fn each_canary_of_clusters_is_found_out() {
             _ => cluster::Kind::Swarm,
         };
         arm(Some(*canary));
-        let caught = (0..CLUSTER_SEEDS).find_map(|seed| Some((seed, run_cluster_of(kind, seed).err()?)));
+        let provoked = |seed| provoke(*canary, kind.options(seed));
+        let run = |seed| run_cluster_with(kind, seed, provoked(seed)).err();
+        let caught = (0..CLUSTER_SEEDS).find_map(|seed| Some((seed, run(seed)?)));
         arm(None);
         let (seed, by) = caught.map_or((CLUSTER_SEEDS, "nobody".to_owned()), |(seed, by)| (seed, by));
         println!("{:<24}{:<10}{seed:<8}{by}", format!("{canary:?}"), "cluster");
@@ -122,13 +128,18 @@ fn is_wanted(canary: Canary) -> bool {
     names.split(',').any(|name| name == format!("{canary:?}"))
 }
 
-fn run_cluster(seed: u64) -> Result<(), String> {
-    run_cluster_of(cluster::Kind::Swarm, seed)
+/// What a fault needs to show is made likely.
+fn provoke(canary: Canary, mut options: ClusterOptions) -> ClusterOptions {
+    if canary == Canary::DamageHidden {
+        options.faults.damage_percent = 100;
+        options.faults.down_one_in = 500;
+    }
+    options
 }
 
-fn run_cluster_of(kind: cluster::Kind, seed: u64) -> Result<(), String> {
+fn run_cluster_with(kind: cluster::Kind, seed: u64, options: ClusterOptions) -> Result<(), String> {
     let run = cluster::Run { kind, seed, steps: cluster::STEPS };
-    let options = ClusterOptions { invariants_every_steps: 0, ..run.kind.options(seed) };
+    let options = ClusterOptions { invariants_every_steps: 0, ..options };
     run.run_with(options).map(|_| ()).map_err(|failure| said(failure.caught_by(), &failure.said))
 }
 
