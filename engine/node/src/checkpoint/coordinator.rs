@@ -271,10 +271,9 @@ impl Coordinator {
     /// A core has taken its part. With the last one this replica reports its digest, or that it has none.
     pub(crate) fn handle_report(&mut self, report: CheckpointReport, now_ns: u64) {
         let gathering = match &mut self.stage {
-            Stage::Taken(gathering) | Stage::Fetching { gathering, .. } if gathering.slot == report.slot => {
-                gathering
-            }
-            // It was given up for a peer's.
+            Stage::Taken(gathering) if gathering.slot == report.slot && !report.of_peer => gathering,
+            Stage::Fetching { gathering, .. } if gathering.slot == report.slot && report.of_peer => gathering,
+            // It was given up for a peer's, perhaps after the same slot.
             _ if self.has_fetched => return,
             _ => panic!(
                 "core {} reports a checkpoint after slot {} that is not taken",

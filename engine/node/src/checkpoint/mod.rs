@@ -56,6 +56,9 @@ pub struct CheckpointReport {
     pub slot: Slot,
     /// Who reports.
     pub core: CoreId,
+    /// Whether it came from a peer. One that this replica began to take itself after the same slot may be reported
+    /// although it was given up for that.
+    pub of_peer: bool,
     /// The heads of its shards' parts, all durable and read back, and what a start may expect of its logs once the
     /// checkpoint is active; or why its part failed.
     pub part: Result<(Vec<PartHead>, Vec<LogCut>), PartFailure>,
@@ -306,9 +309,9 @@ impl Core {
         let Some(taking) = taking else {
             panic!("core {} reports a checkpoint that it does not take", self.id)
         };
-        let (slot, core) = (taking.slot, self.id);
+        let (slot, core, of_peer) = (taking.slot, self.id, taking.incoming.is_some());
         if let Some(failed) = &taking.failed {
-            return CheckpointReport { slot, core, part: Err(failed.clone()) };
+            return CheckpointReport { slot, core, of_peer, part: Err(failed.clone()) };
         }
         let heads: Vec<PartHead> = taking.parts.iter().map(Part::head).collect();
         // Of other shards whose keys lie here the last active checkpoint told.
@@ -332,7 +335,7 @@ impl Core {
             cut(parts, first_of_part),
             cut(keys, retention.first_of_keys(&live)),
         ]);
-        CheckpointReport { slot, core, part: Ok((heads, cuts)) }
+        CheckpointReport { slot, core, of_peer, part: Ok((heads, cuts)) }
     }
 }
 

@@ -10,7 +10,10 @@ impl Replica {
                 self.seen.checkpoints += 1;
                 self.for_peers.checkpoints.push((end.slot, None));
             }
-            Err(CheckpointFailure::SentWrong { .. }) => self.seen.sent_wrong += 1,
+            Err(reason @ CheckpointFailure::SentWrong { .. }) => {
+                trace!("replica {}, checkpoint {}: {reason}", self.shape.replica, end.slot);
+                self.seen.sent_wrong += 1;
+            }
             Err(CheckpointFailure::Unreported { .. }) => self.seen.checkpoints_unreported += 1,
             Err(reason) => {
                 let full = self.faults.segments_left.is_some();
