@@ -7,7 +7,6 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use assize_wire::peer::Generations;
 use assize_wire::{Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StripeId};
 use zerocopy::IntoBytes;
 
@@ -19,7 +18,7 @@ use crate::operation::{
     Completion, Device, DeviceError, Done, Operation, OperationId, SegmentId, SegmentReader,
 };
 use crate::recovery::{AcceptRead, Peers, recover};
-use crate::superblock::{Remembered, Superblock, SuperblockStore, find};
+use crate::superblock::{Superblock, SuperblockStore, find};
 
 /// A device under test.
 pub trait Harness {
@@ -314,21 +313,8 @@ fn drive(harness: &mut dyn Harness, log: &mut Log, flush: bool) -> Vec<(Entry, R
 
 fn first_superblock() -> Superblock {
     Superblock {
-        cluster: ClusterId(1),
-        replica: ReplicaId(0),
-        sequence: 0,
-        record_key: RECORD_KEY,
-        incarnation: Incarnation(0),
-        promised: Ballot::NONE,
-        quarantine: None,
-        generations: Generations::default(),
-        rejoins: false,
-        accepted: Remembered::default(),
-        certain: Remembered::default(),
-        segment_bytes: SEGMENT_BYTES,
-        checkpoint: None,
-        cuts: vec![],
         parameters: vec![1, 2, 3],
+        ..Superblock::first(ClusterId(1), ReplicaId(0), RECORD_KEY, SEGMENT_BYTES)
     }
 }
 

@@ -132,6 +132,28 @@ pub struct LogCut {
 }
 
 impl Superblock {
+    /// What `format` writes first: nothing is promised, accepted or opened. What it leaves out, its caller adds.
+    #[must_use]
+    pub fn first(cluster: ClusterId, replica: ReplicaId, record_key: u128, segment_bytes: u64) -> Superblock {
+        Superblock {
+            cluster,
+            replica,
+            sequence: 0,
+            record_key,
+            incarnation: Incarnation(0),
+            promised: Ballot::NONE,
+            quarantine: None,
+            generations: Generations::default(),
+            rejoins: false,
+            segment_bytes,
+            checkpoint: None,
+            accepted: Remembered::default(),
+            certain: Remembered::default(),
+            cuts: Vec::new(),
+            parameters: Vec::new(),
+        }
+    }
+
     /// The bytes of one copy.
     #[must_use]
     pub fn encode(&self) -> Vec<Block> {

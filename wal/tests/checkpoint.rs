@@ -5,13 +5,12 @@ mod common;
 use assize_wal::limits::RECORD_HEADER_BYTES;
 use assize_wal::memory::MemoryDevice;
 use assize_wal::recovery::{Loss, Peers, Recovered, RecoveryError, recover};
-use assize_wal::superblock::{CheckpointRef, Quarantine, Remembered};
+use assize_wal::superblock::{CheckpointRef, Quarantine};
 use assize_wal::{
     BLOCK_BYTES, BlockBuffer, Device, Entry, FlushPolicy, Log, LogConfig, LogIdentity, LogStart, Mark,
     Operation, RecordHeader, RecordLocation, SegmentId, Superblock,
 };
 use assize_wire::checkpoint::{PartHead, SumDigest, digest_of};
-use assize_wire::peer::Generations;
 use assize_wire::{
     Ballot, ClusterId, Hash, Incarnation, LogId, LogicVersions, ReplicaId, ShardId, Slot, StreamTime,
 };
@@ -36,21 +35,9 @@ impl Logs {
             Log::new(common::identity(log), config, LogStart::fresh(Incarnation(1)))
         };
         let superblock = Superblock {
-            cluster: ClusterId(42),
-            replica: ReplicaId(0),
             sequence: 1,
-            record_key: RECORD_KEY,
             incarnation: Incarnation(1),
-            promised: Ballot::NONE,
-            quarantine: None,
-            generations: Generations::default(),
-            rejoins: false,
-            accepted: Remembered::default(),
-            certain: Remembered::default(),
-            segment_bytes: SEGMENT_BYTES,
-            checkpoint: None,
-            cuts: Vec::new(),
-            parameters: Vec::new(),
+            ..Superblock::first(ClusterId(42), ReplicaId(0), RECORD_KEY, SEGMENT_BYTES)
         };
         Logs { device: MemoryDevice::new(1), logs: [PARTS, KEYS].map(open), superblock }
     }

@@ -3,29 +3,16 @@
 use assize_wal::formatted::{Formatted, formatted};
 use assize_wal::memory::MemoryDevice;
 use assize_wal::operation::{Device, Operation, OperationId};
-use assize_wal::superblock::{Remembered, Superblock, SuperblockError};
+use assize_wal::superblock::{Superblock, SuperblockError};
 use assize_wal::{Block, SegmentId};
-use assize_wire::peer::Generations;
-use assize_wire::{Ballot, ClusterId, Incarnation, LogId, ReplicaId};
+use assize_wire::{ClusterId, LogId, ReplicaId};
 use zerocopy::IntoBytes;
 
 fn first(sequence: u64) -> Vec<Block> {
     let first = Superblock {
-        cluster: ClusterId(42),
-        replica: ReplicaId(0),
         sequence,
-        record_key: 9,
-        incarnation: Incarnation(0),
-        promised: Ballot::NONE,
-        quarantine: None,
-        generations: Generations::default(),
-        rejoins: false,
-        accepted: Remembered::default(),
-        certain: Remembered::default(),
-        segment_bytes: 1 << 20,
-        checkpoint: None,
-        cuts: vec![],
         parameters: vec![7; 90],
+        ..Superblock::first(ClusterId(42), ReplicaId(0), 9, 1 << 20)
     };
     first.encode()
 }

@@ -5,9 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use assize_device::{DataDirectory, DeviceOptions};
 use assize_domain::DomainRegistry;
 use assize_wal::formatted::{Formatted, formatted};
-use assize_wal::superblock::{Remembered, Superblock, SuperblockStore};
+use assize_wal::superblock::{Superblock, SuperblockStore};
 use assize_wire::peer::{Generation, Generations};
-use assize_wire::{Ballot, Incarnation};
 
 use super::{BootError, domain_versions};
 use crate::config::{Agreed, ConfigFile, Entropy, FormatArgs};
@@ -74,21 +73,15 @@ pub fn format_on(
     let mut generations = Generations::default();
     generations.learn(config.config.replica_id(), generation_now(disk)?);
     let first = Superblock {
-        cluster: agreed.cluster,
-        replica: config.config.replica_id(),
-        sequence: 0,
-        record_key: entropy.record_key,
-        incarnation: Incarnation(0),
-        promised: Ballot::NONE,
-        quarantine: None,
         generations,
         rejoins: disk == NewDisk::Rejoins,
-        accepted: Remembered::default(),
-        certain: Remembered::default(),
-        segment_bytes: config.config.log.segment_bytes,
-        checkpoint: None,
-        cuts: Vec::new(),
         parameters: agreed.encode(),
+        ..Superblock::first(
+            agreed.cluster,
+            config.config.replica_id(),
+            entropy.record_key,
+            config.config.log.segment_bytes,
+        )
     };
     SuperblockStore::format(first).drive(|copy, blocks| directory.write_superblock(copy, blocks))?;
     let warnings = agreed.warnings();

@@ -1,10 +1,9 @@
 //! What an operator does to a replica that is down.
 
 use assize_node::RejoinNotice;
-use assize_wal::superblock::{Remembered, Superblock, SuperblockStore, find};
+use assize_wal::superblock::{Superblock, SuperblockStore, find};
 use assize_wal::{Quarantine, SegmentReader};
 use assize_wire::peer::{Generation, Generations};
-use assize_wire::{Ballot, Incarnation};
 
 use crate::checkers::hold;
 use crate::disk::Disk;
@@ -58,20 +57,8 @@ pub(crate) fn first_superblock(shape: &Shape, disk: Generation, rejoins: bool) -
     let mut generations = Generations::default();
     generations.learn(shape.replica, disk);
     Superblock {
-        cluster: CLUSTER,
-        replica: shape.replica,
-        sequence: 0,
-        record_key: shape.record_key(),
-        incarnation: Incarnation(0),
-        promised: Ballot::NONE,
-        quarantine: None,
         generations,
         rejoins,
-        accepted: Remembered::default(),
-        certain: Remembered::default(),
-        segment_bytes: shape.segment_bytes,
-        checkpoint: None,
-        cuts: Vec::new(),
-        parameters: Vec::new(),
+        ..Superblock::first(CLUSTER, shape.replica, shape.record_key(), shape.segment_bytes)
     }
 }

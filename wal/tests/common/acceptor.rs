@@ -7,10 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use assize_wal::block::BlockBuffer;
 use assize_wal::memory::{MemoryDevice, Random};
 use assize_wal::recovery::{Damage, Peers, Recovered, RecoveredSlot, recover};
-use assize_wal::superblock::{Remembered, Superblock, SuperblockStore, find};
+use assize_wal::superblock::{Superblock, SuperblockStore, find};
 use assize_wal::{Device, Entry, Log, LogConfig, Mark, RecordSequence, SegmentReader};
-use assize_wire::peer::Generations;
-use assize_wire::{Ballot, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StripeId};
+use assize_wire::{Ballot, Hash, LogId, ReplicaId, ShardId, Slot, StripeId};
 
 use crate::common::{self, LOGS, SEGMENT_BYTES, accept_head, read_accept, read_payload};
 
@@ -439,23 +438,7 @@ fn hash_of(value: &Value) -> Hash {
 }
 
 fn first_superblock() -> Superblock {
-    Superblock {
-        cluster: common::identity(LOGS[0]).cluster,
-        replica: ReplicaId(0),
-        sequence: 0,
-        record_key: common::RECORD_KEY,
-        incarnation: Incarnation(0),
-        promised: Ballot::NONE,
-        quarantine: None,
-        generations: Generations::default(),
-        rejoins: false,
-        accepted: Remembered::default(),
-        certain: Remembered::default(),
-        segment_bytes: SEGMENT_BYTES,
-        checkpoint: None,
-        cuts: vec![],
-        parameters: vec![],
-    }
+    Superblock::first(common::identity(LOGS[0]).cluster, ReplicaId(0), common::RECORD_KEY, SEGMENT_BYTES)
 }
 
 fn config() -> LogConfig {

@@ -7,12 +7,11 @@ use assize_wal::block::BlockBuffer;
 use assize_wal::log::{FlushPolicy, LogFailure, check_record};
 use assize_wal::memory::{MemoryDevice, Random};
 use assize_wal::recovery::{AcceptRead, Peers, Recovered, RecoveryError, recover};
-use assize_wal::superblock::{Remembered, Superblock, SuperblockStore, find};
+use assize_wal::superblock::{Superblock, SuperblockStore, find};
 use assize_wal::{
     BLOCK_BYTES, Block, Device, Entry, Log, LogConfig, LogIdentity, Mark, RecordLocation, RecordSequence,
     SegmentReader,
 };
-use assize_wire::peer::Generations;
 use assize_wire::{
     Ballot, ClusterId, Hash, Incarnation, LogId, ReplicaId, ShardId, Slot, StreamTime, StripeId,
 };
@@ -55,23 +54,7 @@ impl Replica {
     /// Formats a device and starts on it.
     pub fn format(seed: u64) -> Replica {
         let mut device = MemoryDevice::new(seed);
-        let first = Superblock {
-            cluster: ClusterId(42),
-            replica: ReplicaId(0),
-            sequence: 0,
-            record_key: RECORD_KEY,
-            incarnation: Incarnation(0),
-            promised: Ballot::NONE,
-            quarantine: None,
-            generations: Generations::default(),
-            rejoins: false,
-            accepted: Remembered::default(),
-            certain: Remembered::default(),
-            segment_bytes: SEGMENT_BYTES,
-            checkpoint: None,
-            cuts: vec![],
-            parameters: vec![],
-        };
+        let first = Superblock::first(ClusterId(42), ReplicaId(0), RECORD_KEY, SEGMENT_BYTES);
         let mut store = SuperblockStore::format(first);
         store.drive(|copy, blocks| device.write_superblock(copy, blocks)).unwrap();
         let mut replica = Replica {

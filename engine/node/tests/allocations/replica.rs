@@ -15,17 +15,13 @@ use assize_node::{
 use assize_shards::{PanicGuard, ShardConfig};
 use assize_wal::memory::{MemoryDevice, Random};
 use assize_wal::recovery::{Peers, Recovered, recover};
-use assize_wal::superblock::Remembered;
 use assize_wal::{Completion, Done, LogConfig, LogIdentity, Superblock};
 use assize_wire::event::encode_event;
 use assize_wire::frame::{Frame, FrameKind, FrameWriter, Parsed};
 use assize_wire::message::{Answers, Hello, Submit};
 use assize_wire::outcome::Status;
-use assize_wire::peer::Generations;
 use assize_wire::routing::Routing;
-use assize_wire::{
-    Ballot, ClusterId, CoreId, EntityId, EventKey, Incarnation, LogId, ReplicaId, ShardId, StreamTime,
-};
+use assize_wire::{ClusterId, CoreId, EntityId, EventKey, LogId, ReplicaId, ShardId, StreamTime};
 
 use crate::counting::allocations;
 
@@ -53,23 +49,7 @@ impl Replica {
     /// One that serves and has every item in stock.
     pub fn serving(shape: Shape) -> Replica {
         let routing = Routing { seed: 5, shards: shape.shards };
-        let mut superblock = Superblock {
-            cluster: CLUSTER,
-            replica: ReplicaId(0),
-            sequence: 0,
-            record_key: 0,
-            incarnation: Incarnation(0),
-            promised: Ballot::NONE,
-            quarantine: None,
-            generations: Generations::default(),
-            rejoins: false,
-            accepted: Remembered::default(),
-            certain: Remembered::default(),
-            segment_bytes: SEGMENT_BYTES,
-            checkpoint: None,
-            cuts: Vec::new(),
-            parameters: Vec::new(),
-        };
+        let mut superblock = Superblock::first(CLUSTER, ReplicaId(0), 0, SEGMENT_BYTES);
         let recovered = recover(&mut MemoryDevice::new(0), &superblock, &mut |_| None, Peers::None);
         let recovered = recovered.expect("an empty disk has lost nothing");
         let ids = (0..shape.cores).map(CoreId);

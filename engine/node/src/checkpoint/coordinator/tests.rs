@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use assize_wal::superblock::{Remembered, Superblock};
+use assize_wal::superblock::Superblock;
 use assize_wire::{ClusterId, Incarnation};
 
 use super::*;
@@ -21,21 +21,10 @@ fn coordinator(copies: u8) -> Coordinator {
         digest: A,
     };
     let superblock = Superblock {
-        cluster: ClusterId(42),
-        replica: ReplicaId(0),
         sequence: 1,
-        record_key: 7,
         incarnation: Incarnation(2),
-        promised: Ballot::NONE,
-        quarantine: None,
-        generations: Generations::default(),
-        rejoins: false,
-        accepted: Remembered::default(),
-        certain: Remembered::default(),
-        segment_bytes: 1 << 20,
         checkpoint: Some(active),
-        cuts: Vec::new(),
-        parameters: Vec::new(),
+        ..Superblock::first(ClusterId(42), ReplicaId(0), 7, 1 << 20)
     };
     let greeting = Greeting {
         cluster: ClusterId(42),
