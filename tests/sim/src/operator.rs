@@ -1,7 +1,7 @@
 //! What an operator does to a replica that is down.
 
 use assize_node::RejoinNotice;
-use assize_wal::superblock::{Superblock, SuperblockStore, find};
+use assize_wal::superblock::{FoundSuperblock, Superblock, SuperblockStore, find};
 use assize_wal::{Quarantine, SegmentReader};
 use assize_wire::peer::{Generation, Generations};
 
@@ -18,11 +18,20 @@ impl Replica {
     /// While it runs.
     pub fn rebuild(&mut self) {
         assert!(self.cores.is_empty(), "it runs");
+        let mut store = SuperblockStore::new(self.find_superblock());
         let device = &mut self.disk.device;
-        let copies = [0, 1].map(|copy| device.read_superblock(copy).unwrap());
-        let mut store = SuperblockStore::new(find(copies).unwrap());
         store.handle_update(|superblock| superblock.quarantine = Some(Quarantine::REBUILD));
         store.drive(|copy, blocks| device.write_superblock(copy, blocks)).unwrap();
+    }
+
+    /// What its superblock says.
+    pub(crate) fn superblock(&mut self) -> Superblock {
+        self.find_superblock().superblock
+    }
+
+    fn find_superblock(&mut self) -> FoundSuperblock {
+        let device = &mut self.disk.device;
+        find([0, 1].map(|copy| device.read_superblock(copy).unwrap())).unwrap()
     }
 
     /// Its disk is lost with all that was on it, and an operator gives it another one, formatted then, as

@@ -21,6 +21,15 @@ pub(super) struct Agreement {
     ever: HashMap<(Slot, Ballot, Hash), u32>,
     held: HashMap<(Slot, Hash), Arc<LoggedSlot>>,
     any_lost: bool,
+    /// By replica: the ballot from which on its accepts count; none while it has no vote.
+    ///
+    /// 1. Replicas 0 and 1 chose slot 1 under ballot 2. The disk of 0 is lost, and its next one has no vote.
+    /// 2. Replica 2 was away and still leads under ballot 1. It has 0 accept something else at slot 1.
+    /// 3. Replica 0 tells nobody so, and has its vote again only once it has promised ballot 2, as 1 told it: what it
+    ///    accepted below never counts (R3).
+    counts_from: Vec<Option<Ballot>>,
+    /// By replica: what it accepted while it had no vote.
+    voteless: Vec<Vec<AcceptDurable>>,
     /// What a majority holds, above the log.
     ahead: BTreeMap<Slot, Arc<LoggedSlot>>,
     /// What is chosen, from slot 1, without a gap.
@@ -37,6 +46,8 @@ impl Agreement {
             ever: HashMap::new(),
             held: HashMap::new(),
             any_lost: false,
+            counts_from: vec![Some(Ballot::NONE); replicas.into()],
+            voteless: (0..replicas).map(|_| Vec::new()).collect(),
             ahead: BTreeMap::new(),
             log: Vec::new(),
             given: 0,
@@ -56,8 +67,8 @@ impl Agreement {
     }
 
     /// A replica has an accept, durably.
-    pub(super) fn durable(&mut self, replica: usize, accept: &AcceptDurable) {
-        let AcceptDurable { ballot, fetched, logged } = accept;
+    pub(super) fn durable(&mut self, replica: usize, accept: AcceptDurable) {
+        let AcceptDurable { ballot, fetched, logged } = &accept;
         let (slot, hash) = (logged.ordered.manifest.slot, logged.ordered.hash);
         if *fetched {
             self.claim(slot, hash);
@@ -71,7 +82,17 @@ impl Agreement {
         }
         *self.ever.entry((slot, *ballot, hash)).or_default() |= 1 << replica;
         self.held.entry((slot, hash)).or_insert_with(|| Arc::clone(logged));
-        let holders = self.accepted.entry((slot, *ballot, hash)).or_default();
+        match self.counts_from[replica] {
+            None => self.voteless[replica].push(accept),
+            Some(from) if *ballot >= from => self.count(replica, *ballot, logged),
+            Some(_) => {}
+        }
+    }
+
+    /// It counts.
+    fn count(&mut self, replica: usize, ballot: Ballot, logged: &Arc<LoggedSlot>) {
+        let (slot, hash) = (logged.ordered.manifest.slot, logged.ordered.hash);
+        let holders = self.accepted.entry((slot, ballot, hash)).or_default();
         *holders |= 1 << replica;
         if holders.count_ones() < self.majority {
             return;
@@ -125,6 +146,23 @@ impl Agreement {
     pub(super) fn lost(&mut self, replica: usize) {
         self.any_lost = true;
         self.accepted.values_mut().for_each(|holders| *holders &= !(1 << replica));
+        self.counts_from[replica] = None;
+        self.voteless[replica].clear();
+    }
+
+    /// Whether the disk of a replica was lost, and it has no vote since.
+    pub(super) fn is_voteless(&self, replica: usize) -> bool {
+        self.counts_from[replica].is_none()
+    }
+
+    /// It has its vote again, and has promised this ballot.
+    pub(super) fn vote_regained(&mut self, replica: usize, promised: Ballot) {
+        self.counts_from[replica] = Some(promised);
+        for accept in std::mem::take(&mut self.voteless[replica]) {
+            if accept.ballot >= promised {
+                self.count(replica, accept.ballot, &accept.logged);
+            }
+        }
     }
 
     /// What a replica says is chosen must be, and it must have that itself (P7).

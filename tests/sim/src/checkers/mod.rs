@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use assize_consensus::Watermarks;
 use assize_wire::event::Event;
-use assize_wire::{Hash, Slot};
+use assize_wire::{Ballot, Hash, Slot};
 
 pub use liveness::Budget;
 pub use reads::Asked;
@@ -113,7 +113,7 @@ impl Checkers {
             self.ballots.accept(&accept);
         }
         while let Some(durable) = recorder.poll_durable() {
-            self.agreement.durable(replica, &durable);
+            self.agreement.durable(replica, durable);
         }
         self.agreement.claim_through(marks, recorder.slots());
         self.copies.step(replica, marks.chosen);
@@ -170,6 +170,17 @@ impl Checkers {
     /// The disk of a replica that is down is lost.
     pub fn lost_disk(&mut self, replica: usize) {
         self.agreement.lost(replica);
+    }
+
+    /// Whether a replica has no vote since its disk was lost (R3), as far as [`Checkers::vote_regained`] told.
+    #[must_use]
+    pub fn is_voteless(&self, replica: usize) -> bool {
+        self.agreement.is_voteless(replica)
+    }
+
+    /// It has its vote again, and has promised this ballot.
+    pub fn vote_regained(&mut self, replica: usize, promised: Ballot) {
+        self.agreement.vote_regained(replica, promised);
     }
 
     /// What a start found, or would find.

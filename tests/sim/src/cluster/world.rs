@@ -141,6 +141,9 @@ impl ClusterWorld {
             trace!("replica {at}: {marks:?}");
         }
         self.marks[at] = marks;
+        if self.checkers.is_voteless(at) && !replica.rejoins {
+            self.checkers.vote_regained(at, replica.superblock().promised);
+        }
         self.checkers.step(at, &mut replica.disk.recorder, marks);
         for (slot, hash) in replica.for_peers.told.drain(..) {
             self.checkers.told_chosen(at, slot, hash);
