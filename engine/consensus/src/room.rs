@@ -1,4 +1,5 @@
-//! What a replica does whose logs are short of room: it accepts what fits, and lets others lead.
+//! What a replica does whose logs are short of room: it accepts what fits. That it lets others lead is said where it
+//! stands for election ([`Docket::stands_for_election`]).
 
 use crate::docket::Docket;
 
