@@ -44,6 +44,9 @@ pub(crate) const CATCHING_UP_NS: u64 = 10_000_000_000;
 /// least four times those.
 pub(crate) const FLAG_PUT_OFF: u64 = 3;
 
+/// So often at most that is doubled, one checkpoint after the other: the room of the log is the bound that counts.
+pub(crate) const FLAG_DOUBLED_MAX: u32 = 20;
+
 /// A core that refuses events for want of room says so to the control core this often at most, in nanoseconds: each
 /// time a checkpoint is taken for it.
 pub(crate) const SHORT_OF_ROOM_NS: u64 = 5_000_000_000;

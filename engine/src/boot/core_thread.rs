@@ -171,6 +171,7 @@ impl CorePlan {
                 coordinator: CoordinatorStart {
                     superblock: self.superblock,
                     checkpoint_bytes: config.log.checkpoint_bytes,
+                    put_off_bytes_max: config.log.bytes_max / 4 * 3,
                     cores: layout.cores().count(),
                 },
             })

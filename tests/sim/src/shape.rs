@@ -308,6 +308,7 @@ pub fn build_core(
             coordinator: CoordinatorStart {
                 superblock: superblock.clone(),
                 checkpoint_bytes: shape.checkpoint_bytes,
+                put_off_bytes_max: shape.segment_bytes * shape.segments_max / 4 * 3,
                 cores: shape.cores(),
             },
         }),

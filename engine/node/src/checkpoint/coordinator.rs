@@ -19,7 +19,7 @@ use super::fetching::Offers;
 use super::gathering::{CheckpointEnd, CheckpointFailure, Gathering};
 use super::reports::Reports;
 use super::{ActiveCheckpoint, CheckpointReport, PartFailure};
-use crate::limits::{CHECKPOINT_ASK_NS, FLAG_PUT_OFF};
+use crate::limits::{CHECKPOINT_ASK_NS, FLAG_DOUBLED_MAX, FLAG_PUT_OFF};
 use crate::usher::Greeting;
 
 /// What the control core starts with.
@@ -28,6 +28,8 @@ pub struct CoordinatorStart {
     pub superblock: Superblock,
     /// Log bytes after which a checkpoint is taken.
     pub checkpoint_bytes: u64,
+    /// Log bytes for which one is put off at most.
+    pub put_off_bytes_max: u64,
     /// Cores of this replica.
     pub cores: usize,
 }
@@ -36,10 +38,13 @@ pub struct CoordinatorStart {
 pub(crate) struct Coordinator {
     superblock: SuperblockStore,
     checkpoint_bytes: u64,
+    put_off_bytes_max: u64,
     cores: usize,
     replica: ReplicaId,
     /// Log bytes since the last slot that was flagged.
     bytes: u64,
+    /// Slots flagged one after the other while a peer was behind.
+    flagged_behind: u32,
     /// A core has no room for more events.
     short_of_room: bool,
     /// A slot is flagged and not chosen yet.
@@ -137,7 +142,7 @@ enum Stage {
 impl Coordinator {
     /// `domain` is the own failure domain.
     pub(crate) fn new(start: CoordinatorStart, greeting: &Greeting, domain: u64) -> Coordinator {
-        let CoordinatorStart { superblock, checkpoint_bytes, cores } = start;
+        let CoordinatorStart { superblock, checkpoint_bytes, put_off_bytes_max, cores } = start;
         let Greeting { replica, copies, .. } = *greeting;
         let rebuilds = superblock.quarantine.is_some_and(|quarantine| quarantine.is_rebuild());
         let ended = superblock.quarantine.is_some();
@@ -152,9 +157,11 @@ impl Coordinator {
         Coordinator {
             superblock: SuperblockStore::new(found),
             checkpoint_bytes,
+            put_off_bytes_max,
             cores,
             replica,
             bytes: 0,
+            flagged_behind: 0,
             short_of_room: false,
             flagged: None,
             stage: Stage::None,
@@ -181,11 +188,22 @@ impl Coordinator {
 
     /// Whether the next slot is to be flagged (L6: by log bytes).
     pub(crate) fn wants_flag(&self) -> bool {
-        // Once the next one is active, the log above the one that a peer begins from is gone again.
-        let put_off = || self.offers.is_any_behind(self.active_slot());
         self.bytes >= self.checkpoint_bytes
             && self.may_flag()
-            && (self.bytes >= self.checkpoint_bytes.saturating_mul(FLAG_PUT_OFF) || !put_off())
+            && (self.bytes >= self.put_off_bytes() || !self.is_peer_behind())
+    }
+
+    /// Whether a peer begins from the active checkpoint or an older one. Once the next one is active, the log above
+    /// that is gone again.
+    fn is_peer_behind(&self) -> bool {
+        self.offers.is_any_behind(self.active_slot())
+    }
+
+    /// Log bytes for which the next flag is put off while a peer is behind: twice as many each time it is not there by
+    /// then, so that however long it takes to begin it once has the log above its beginning.
+    fn put_off_bytes(&self) -> u64 {
+        let times = FLAG_PUT_OFF << self.flagged_behind.min(FLAG_DOUBLED_MAX);
+        self.checkpoint_bytes.saturating_mul(times).min(self.put_off_bytes_max)
     }
 
     /// Whether a slot is to be formed for the flag alone: a core refuses events for want of room, and only a checkpoint
@@ -217,6 +235,7 @@ impl Coordinator {
     pub(crate) fn handle_formed(&mut self, slot: Slot, bytes: u64, flagged: bool) {
         self.bytes += bytes;
         if flagged {
+            self.flagged_behind = if self.is_peer_behind() { self.flagged_behind + 1 } else { 0 };
             self.flagged = Some(slot);
             self.bytes = 0;
             self.short_of_room = false;

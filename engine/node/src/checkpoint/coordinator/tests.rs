@@ -35,7 +35,8 @@ fn coordinator(copies: u8) -> Coordinator {
         durable: true,
         ports: Vec::new(),
     };
-    Coordinator::new(CoordinatorStart { superblock, checkpoint_bytes: 1, cores: 1 }, &greeting, 0)
+    let start = CoordinatorStart { superblock, checkpoint_bytes: 10, put_off_bytes_max: 100, cores: 1 };
+    Coordinator::new(start, &greeting, 0)
 }
 
 fn told(digest: Hash) -> CheckpointTold {
@@ -82,4 +83,42 @@ fn c7_who_reports_late_and_alone_is_named() {
         assert!(matches!(found, Some(Finding::Diverged { .. })), "{found:?}");
         assert_eq!(coordinator.poll_finding(), None);
     }
+}
+
+/// FlagPutOff: twice as long each time that the peer was not there by then, as far as the log has room; and as ever once
+/// it is.
+#[test]
+fn l6_a_checkpoint_is_put_off_until_a_peer_that_begins_again_has_the_time_for_it() {
+    let mut coordinator = coordinator(2);
+    let offer = |slot| CheckpointOffer {
+        slot,
+        time: StreamTime(3),
+        manifest: Hash([4; 32]),
+        digest: A,
+        ballot: Ballot::NONE,
+    };
+    let behind = CheckpointTold { slot: SLOT, digest: None, active: Some(offer(SLOT)) };
+    coordinator.handle_told(ReplicaId(1), behind);
+    let mut slot = SLOT;
+    let mut flagged_after = |coordinator: &mut Coordinator| {
+        let mut bytes = 0;
+        while !coordinator.wants_flag() {
+            slot = slot.next();
+            bytes += 10;
+            coordinator.handle_formed(slot, 10, false);
+        }
+        slot = slot.next();
+        coordinator.handle_formed(slot, 0, true);
+        // It was void, so the next one may be flagged at once.
+        coordinator.handle_chosen(slot, false, StreamTime(4), Hash([4; 32]), Ballot::NONE);
+        bytes
+    };
+    let after: Vec<u64> = (0..4).map(|_| flagged_after(&mut coordinator)).collect();
+    assert_eq!(after, [30, 60, 100, 100]);
+    let there = CheckpointTold { slot: SLOT.next(), digest: Some(A), active: Some(offer(SLOT)) };
+    coordinator.handle_told(ReplicaId(1), there);
+    assert_eq!((0..2).map(|_| flagged_after(&mut coordinator)).collect::<Vec<_>>(), [10, 10]);
+    let later = CheckpointTold { slot: SLOT, digest: None, active: Some(offer(SLOT)) };
+    coordinator.handle_told(ReplicaId(2), later);
+    assert_eq!(flagged_after(&mut coordinator), 30);
 }
