@@ -57,9 +57,22 @@ impl Index {
         self.slots[self.home(hash)]
     }
 
-    /// Like [`Index::touch`], giving the position that is probably the one looked for, if there is one.
+    /// The position that is probably the one looked for, if there is one: the first with the same bits of the hash.
     pub(crate) fn guess(&self, hash: u64) -> Option<u32> {
-        (self.touch(hash) & self.position_mask).checked_sub(1)
+        match self.probe(hash, |_| true) {
+            Probe::Found { position, .. } => Some(position),
+            Probe::Vacant { .. } => None,
+        }
+    }
+
+    /// Every position from the home slot of `hash` to the next empty slot: what taking one out of there looks at.
+    pub(crate) fn neighbours(&self, hash: u64) -> impl Iterator<Item = u32> {
+        let mut slot = self.home(hash);
+        core::iter::from_fn(move || {
+            let position = (self.slots[slot] & self.position_mask).checked_sub(1)?;
+            slot = self.after(slot);
+            Some(position)
+        })
     }
 
     /// Looks for the position for which `is_it` holds.

@@ -93,7 +93,14 @@ impl Arbiter {
         let bytes: &[u8] = (**bytes).as_ref();
         let mut bench = Bench { rules, ordered, bytes, logic, ids, refs, loans, stock };
         self.compose(rules, ordered, bytes, steps, warden, |arbiter, index, out| {
-            arbiter.run_event(&mut bench, &steps[index as usize], index, out)
+            let step = &steps[index as usize];
+            if index.is_multiple_of(RECORDS_TOUCHED) {
+                // A stripe's records are more than the cache keeps since they were looked up.
+                let from = step.entities_from as usize;
+                let next = refs[from..].iter().take(RECORDS_TOUCHED as usize * step.entities as usize);
+                bench.stock.entities.touch_records(next.filter_map(|entity| entity.place().ok()));
+            }
+            arbiter.run_event(&mut bench, step, index, out)
         })
     }
 
@@ -351,3 +358,6 @@ fn change_outcome(piece: &mut [u8]) {
     Outcome { reason: outcome.reason ^ 1, ..outcome }.encode(&mut changed);
     piece[..changed.len()].copy_from_slice(&changed);
 }
+
+/// Events whose records are brought into the cache together.
+const RECORDS_TOUCHED: u32 = 16;

@@ -67,6 +67,7 @@ impl Rules {
             // All look-ups of the block begin here before the first ends below, so their cache misses overlap.
             let hashes = block[..count].iter().flatten().map(|read| read.hash);
             black_box(hashes.fold(0, |all, hash| all ^ warden.touch(hash)));
+            warden.touch_oldest(count);
             for read in &block[..count] {
                 let step = match read {
                     Some(read) => self.decide(read, plan, warden, entities, named.home_mask),

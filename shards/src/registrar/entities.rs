@@ -1,7 +1,8 @@
 //! The records of a shard's entities: an index by (domain, id) over a slab of records of one fixed size.
 //!
-//! A record is id 16, domain 2, length 1, flags 1, queue 4, then the state: one cache line for a small state. The slab
-//! grows by chunks, so that growing never copies. What a checkpoint takes of them is in `saving.rs`.
+//! A record is id 16, domain 2, length 1, flags 1, queue 4, then the state: one cache line for a small state, and never
+//! more of them than its size needs. The slab grows by chunks, so that growing never copies. What a checkpoint takes of
+//! them is in `saving.rs`.
 //!
 //! Invariants:
 //! * `present` records are present;
@@ -11,16 +12,18 @@
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::hint::black_box;
 
 use ahash::RandomState;
 use assize_wire::{DomainId, EntityId};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::saving::Saving;
 use crate::index::{Index, Probe};
 
 /// The records.
 pub(crate) struct Entities {
-    chunks: Vec<Box<[u8]>>,
+    chunks: Vec<Box<[CacheLine]>>,
     stride: usize,
     index: Index,
     hasher: RandomState,
@@ -40,7 +43,7 @@ impl Entities {
     pub(crate) fn new(capacity: u32, state_bytes_max: usize, seed: u64) -> Entities {
         Entities {
             chunks: Vec::new(),
-            stride: (STATE + state_bytes_max).next_multiple_of(8),
+            stride: stride(STATE + state_bytes_max),
             index: Index::new(capacity),
             hasher: RandomState::with_seeds(seed, !seed, seed.rotate_left(16), 0x52),
             free: Vec::new(),
@@ -65,12 +68,16 @@ impl Entities {
         self.hasher.hash_one((domain.0, id.0))
     }
 
-    /// Brings what a look-up of this hash needs into the cache, as far as one can tell.
-    pub(crate) fn touch(&self, hash: u64) -> u32 {
-        match self.index.guess(hash) {
-            Some(at) if at < self.fresh => u32::from(self.record(at)[FLAGS]),
-            _ => 0,
-        }
+    /// Brings what look-ups of these hashes need into the cache, as far as one can tell: all begin before the first one
+    /// ends, so that their misses overlap.
+    pub(crate) fn touch_all(&self, hashes: &[u64]) {
+        black_box(hashes.iter().fold(0, |all, hash| all ^ self.index.touch(*hash)));
+        self.touch_records(hashes.iter().filter_map(|hash| self.index.guess(*hash)));
+    }
+
+    /// Brings these records into the cache.
+    pub(crate) fn touch_records(&self, records: impl Iterator<Item = u32>) {
+        black_box({ records }.fold(0, |all, at| all ^ self.record(at)[FLAGS]));
     }
 
     /// The record of an entity, if it has one.
@@ -212,7 +219,8 @@ impl Entities {
     fn add_fresh(&mut self) -> u32 {
         let at = self.fresh;
         if at as usize == self.chunks.len() * CHUNK_RECORDS {
-            self.chunks.push(vec![0; CHUNK_RECORDS * self.stride].into_boxed_slice());
+            let lines = CHUNK_RECORDS * self.stride / CACHE_LINE_BYTES;
+            self.chunks.push(vec![CacheLine([0; CACHE_LINE_BYTES]); lines].into_boxed_slice());
         }
         self.fresh += 1;
         at
@@ -240,14 +248,30 @@ impl Entities {
 
     pub(super) fn record_mut(&mut self, at: u32) -> &mut [u8] {
         let from = at as usize % CHUNK_RECORDS * self.stride;
-        &mut self.chunks[at as usize / CHUNK_RECORDS][from..from + self.stride]
+        &mut self.chunks[at as usize / CHUNK_RECORDS].as_mut_bytes()[from..from + self.stride]
     }
 }
 
-fn record_in(chunks: &[Box<[u8]>], stride: usize, at: u32) -> &[u8] {
+fn record_in(chunks: &[Box<[CacheLine]>], stride: usize, at: u32) -> &[u8] {
     let from = at as usize % CHUNK_RECORDS * stride;
-    &chunks[at as usize / CHUNK_RECORDS][from..from + stride]
+    &chunks[at as usize / CHUNK_RECORDS].as_bytes()[from..from + stride]
 }
+
+/// Bytes from one record to the next: a part of a cache line or whole ones, so that none begins in the middle of one
+/// and ends in the next.
+fn stride(record_bytes: usize) -> usize {
+    match record_bytes <= CACHE_LINE_BYTES {
+        true => record_bytes.next_power_of_two(),
+        false => record_bytes.next_multiple_of(CACHE_LINE_BYTES),
+    }
+}
+
+/// What the processor reads at once.
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C, align(64))]
+struct CacheLine([u8; CACHE_LINE_BYTES]);
+
+const CACHE_LINE_BYTES: usize = 64;
 
 fn name_in(record: &[u8]) -> (DomainId, EntityId) {
     let id = u128::from_le_bytes(record[ID..DOMAIN].try_into().expect("sixteen bytes"));

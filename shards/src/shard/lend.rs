@@ -6,6 +6,7 @@ use assize_wire::canary::{self, Canary};
 use assize_wire::{ShardId, Slot};
 
 use super::Shard;
+use super::own::LOOKUPS_BEGUN;
 use crate::exchange::{Claim, Exchange, Grant, Return, StateList, StateOf};
 use crate::registrar::Holder;
 
@@ -25,10 +26,14 @@ impl Shard {
         self.work_of(slot).turns_open += 1;
         self.counters.entities_lent += claim.entities.len() as u64;
         let turn = self.turns.open(slot, Holder::Claimant(claimant));
-        for (domain, id) in claim.entities {
-            let hash = self.entities.hash(domain, id);
-            let at = self.entities.find_or_add(hash, domain, id);
-            self.turns.join(&mut self.entities, turn, at);
+        for names in claim.entities.chunks(LOOKUPS_BEGUN) {
+            self.hashes.clear();
+            self.hashes.extend(names.iter().map(|(domain, id)| self.entities.hash(*domain, *id)));
+            self.entities.touch_all(&self.hashes);
+            for ((domain, id), hash) in names.iter().zip(&self.hashes) {
+                let at = self.entities.find_or_add(*hash, *domain, *id);
+                self.turns.join(&mut self.entities, turn, at);
+            }
         }
     }
 
@@ -66,7 +71,11 @@ impl Shard {
         );
         let mut change = 0;
         let mut over = false;
-        for (position, state) in returned.positions.iter().zip(&returned.states) {
+        for (index, (position, state)) in returned.positions.iter().zip(&returned.states).enumerate() {
+            if index.is_multiple_of(LOOKUPS_BEGUN) {
+                let next = returned.positions[index..].iter().take(LOOKUPS_BEGUN);
+                self.entities.touch_records(next.filter_map(|position| self.turns.granted(turn, *position)));
+            }
             let at = self.turns.granted(turn, *position).unwrap_or_else(|| {
                 panic!("shard {from} returns entity {position} of slot {slot}, which it does not have")
             });

@@ -1,6 +1,5 @@
 //! The own stripes: their turns, and running their events as the entities come.
 
-use core::hint::black_box;
 use core::iter::repeat_n;
 
 use assize_wire::{DomainId, EntityId, ShardId, Slot};
@@ -55,9 +54,7 @@ impl Shard {
             self.hashes.clear();
             let local = local_entities(steps, &plan.ids, &mut plan.refs);
             self.hashes.extend(local.map(|(domain, id, _)| self.entities.hash(domain, id)));
-            // All look-ups of the block begin here before the first ends below, so their cache misses overlap.
-            let hashes = self.hashes.iter();
-            black_box(hashes.fold(0, |all, hash| all ^ self.entities.touch(*hash)));
+            self.entities.touch_all(&self.hashes);
             let mut hashes = self.hashes.iter();
             for (domain, id, place) in local_entities(steps, &plan.ids, &mut plan.refs) {
                 let hash = *hashes.next().expect("each was hashed above");
@@ -354,4 +351,4 @@ fn local_entities<'a>(
 }
 
 /// Events whose entities' look-ups are begun together.
-const LOOKUPS_BEGUN: usize = 16;
+pub(super) const LOOKUPS_BEGUN: usize = 16;

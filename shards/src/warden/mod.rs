@@ -24,6 +24,7 @@ mod tests;
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::hint::black_box;
 
 use ahash::RandomState;
 use assize_wire::canary::{self, Canary};
@@ -144,6 +145,17 @@ impl Warden {
     #[must_use]
     pub fn touch(&self, hash: u64) -> u32 {
         self.index.touch(hash)
+    }
+
+    /// Brings into the cache what admitting so many keys takes out of the ring and the index: the oldest entries and,
+    /// of each, its neighbours in the index.
+    pub fn touch_oldest(&self, keys: usize) {
+        let free = self.ring.len() as u64 - (self.next - self.first);
+        let oldest = self.first..self.live.min(self.first + (keys as u64).saturating_sub(free));
+        let hashes = || oldest.clone().map(|number| self.hash(self.entry(number).key()));
+        black_box(hashes().fold(0, |all, hash| all ^ self.index.touch(hash)));
+        let neighbours = hashes().flat_map(|hash| self.index.neighbours(hash));
+        black_box(neighbours.fold(0, |all, at| all ^ self.ring[at as usize][0]));
     }
 
     /// What is known under `key`, with the hash of its body (W1, W2).

@@ -85,8 +85,8 @@ fn c7_who_reports_late_and_alone_is_named() {
     }
 }
 
-/// FlagPutOff: twice as long each time that the peer was not there by then, as far as the log has room; and as ever once
-/// it is.
+/// FlagPutOff: twice as long each time that the peer was not there by then, as far as the log has room; and as ever
+/// once it is.
 #[test]
 fn l6_a_checkpoint_is_put_off_until_a_peer_that_begins_again_has_the_time_for_it() {
     let mut coordinator = coordinator(2);
