@@ -14,6 +14,8 @@ pub const UNSAFE_FILES: &[&str] = &[
     // Counts allocations: a global allocator is an unsafe trait.
     "engine/node/tests/allocations/counting.rs",
     "engine/src/doctor/syscalls.rs",
+    // Advises them: a global allocator, too.
+    "engine/src/huge_pages.rs",
     "engine/src/reactor/ring.rs",
     "engine/src/reactor/sockets.rs",
     "engine/src/reactor/wake.rs",

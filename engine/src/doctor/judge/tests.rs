@@ -124,7 +124,9 @@ fn cpus_that_are_not_there_or_are_shared_are_found() {
 #[test]
 fn slow_clocks_and_merged_pages_are_warnings() {
     assert_eq!(only(|host| host.clock_source = "hpet".to_owned()).0, "clock source");
-    assert_eq!(only(|host| host.huge_pages = "always".to_owned()).0, "huge pages");
+    for setting in ["always", "never"] {
+        assert_eq!(only(|host| host.huge_pages = setting.to_owned()).0, "huge pages");
+    }
 }
 
 #[test]
