@@ -12,7 +12,7 @@ pub const UNSAFE_FILES: &[&str] = &[
     "bench/src/echo/ring.rs",
     "bench/src/kernel.rs",
     // Counts allocations: a global allocator is an unsafe trait.
-    "engine/node/tests/allocations/counting.rs",
+    "bench/tests/allocations/counting.rs",
     "engine/src/doctor/syscalls.rs",
     // Advises them: a global allocator, too.
     "engine/src/huge_pages.rs",

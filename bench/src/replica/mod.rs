@@ -1,33 +1,29 @@
-//! A replica whose disk completes everything at once, one client a core, and what its cores allocate.
+//! A whole replica in one thread: the production cores, a disk that completes everything at once, one client a core.
+//!
+//! Nothing waits in it, so what is counted is what the replica itself does for its events: instructions (callgrind
+//! collects in [`metered`] only), allocations, time of each core, and the messages between cores.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+mod parts;
 
-use assize_consensus::DocketConfig;
-use assize_domain::DomainRegistry;
-use assize_inventory::{INVENTORY, InventoryDomain, InventoryEvent, VERSION};
-use assize_node::boot::{begin_incarnation, docket_start, restore_shard};
-use assize_node::federation::FederationConfig;
-use assize_node::{
-    ConnectionId, ControlStart, CoordinatorStart, Core, CoreConfig, CoreStart, ElectionTimes, Greeting,
-    Layout, LeaseUse, LogicStart, Now, Output, UsherLimits,
-};
-use assize_shards::{PanicGuard, ShardConfig};
-use assize_wal::memory::{MemoryDevice, Random};
-use assize_wal::recovery::{Peers, Recovered, recover};
-use assize_wal::{Completion, Done, LogConfig, LogIdentity, Superblock};
+use std::collections::BTreeSet;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use assize_inventory::{INVENTORY, InventoryEvent, VERSION};
+use assize_node::{ConnectionId, Core, CoreMessage, Now, Output};
+use assize_wal::memory::Random;
+use assize_wal::{Completion, Done, Operation};
 use assize_wire::event::encode_event;
 use assize_wire::frame::{Frame, FrameKind, FrameWriter, Parsed};
 use assize_wire::message::{Answers, Hello, Submit};
 use assize_wire::outcome::Status;
 use assize_wire::routing::Routing;
-use assize_wire::{ClusterId, CoreId, EntityId, EventKey, LogId, ReplicaId, ShardId, StreamTime};
-
-use crate::counting::allocations;
+use assize_wire::{ClusterId, EntityId, EventKey, StreamTime};
 
 /// The cores of a replica, with one client on each.
 pub struct Replica {
     shape: Shape,
+    routing: Routing,
     cores: Vec<Core>,
     clients: Vec<ConnectionId>,
     /// By core: what its client was sent and has not read.
@@ -35,35 +31,55 @@ pub struct Replica {
     random: Random,
     now: Now,
     request: u64,
-    allocations: u64,
+    meter: fn() -> u64,
+    counted: Counted,
+    /// Whether [`metered`] sees what the cores do.
+    measuring: bool,
 }
 
-/// How many cores, and shards on all of them together.
+/// How many cores, and shards on all of them together: shard n is owned by core n modulo `cores`.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
+    /// Threads, of which the first has the control role, too.
     pub cores: u16,
+    /// Shards.
     pub shards: u16,
 }
 
+/// What the cores did.
+#[derive(Clone, Debug, Default)]
+pub struct Counted {
+    /// By core: how long it ran.
+    pub busy: Vec<Duration>,
+    /// By how much the meter went up while cores ran.
+    pub meter: u64,
+    /// Messages from core to core: claims, grants and returns between shards, and all others.
+    pub messages: [u64; 2],
+    /// Wakes, if every receiver slept: turns of a core that sent something, times the cores it sent to (X3).
+    pub wakes: u64,
+    /// Writes to logs.
+    pub writes: u64,
+    /// Bytes of these.
+    pub written_bytes: u64,
+}
+
 impl Replica {
-    /// One that serves and has every item in stock.
-    pub fn serving(shape: Shape) -> Replica {
+    /// One that serves and has every item in stock. `meter` is read before and after all that a core does.
+    #[must_use]
+    pub fn serving(shape: Shape, meter: fn() -> u64) -> Replica {
         let routing = Routing { seed: 5, shards: shape.shards };
-        let mut superblock = Superblock::first(CLUSTER, ReplicaId(0), 0, SEGMENT_BYTES);
-        let recovered = recover(&mut MemoryDevice::new(0), &superblock, &mut |_| None, Peers::None);
-        let recovered = recovered.expect("an empty disk has lost nothing");
-        let ids = (0..shape.cores).map(CoreId);
-        begin_incarnation(&mut superblock, &recovered, ids.clone());
-        let cores: Vec<Core> = ids.map(|id| core(shape, routing, id, &recovered, &superblock)).collect();
         let mut replica = Replica {
             shape,
-            cores,
+            routing,
+            cores: parts::cores(shape, routing),
             clients: Vec::new(),
             answers: vec![Vec::new(); shape.cores.into()],
             random: Random(7),
             now: Now { monotonic_ns: 1, wall_ns: EPOCH_NS },
             request: 0,
-            allocations: 0,
+            meter,
+            counted: Counted::none(shape),
+            measuring: false,
         };
         replica.run();
         for core in 0..replica.cores.len() {
@@ -77,26 +93,47 @@ impl Replica {
         replica
     }
 
-    /// One request of `events` transfers on each core, taken to its answers. Returns what the cores allocated
-    /// meanwhile.
-    pub fn transfers(&mut self, events: u32) -> u64 {
-        let before = self.allocations;
-        for core in 0..self.cores.len() {
-            let request = self.request(events, |random, _| {
-                let source = random.below(ITEMS);
-                let destination = (source + 1 + random.below(ITEMS - 1)) % ITEMS;
-                InventoryEvent::Transfer { source: id(source), destination: id(destination), quantity: 1 }
-            });
-            self.receive(core, &request);
+    /// From here on [`metered`] sees what the cores do.
+    pub fn measure(&mut self) {
+        self.measuring = true;
+    }
+
+    /// What the cores did since this was last asked.
+    pub fn take_counted(&mut self) -> Counted {
+        std::mem::replace(&mut self.counted, Counted::none(self.shape))
+    }
+
+    /// One request of `events` transfers on each core, taken to its answers. Whichever shards own the keys.
+    pub fn transfers(&mut self, events: u32) {
+        let requests = (0..self.cores.len()).map(|_| self.transfer_request(events, None)).collect();
+        self.answer(requests, events);
+    }
+
+    /// The same from clients that know who owns a key: each core gets what it owns.
+    pub fn routed_transfers(&mut self, events: u32) {
+        let requests = (0..self.cores.len()).map(|core| self.transfer_request(events, Some(core))).collect();
+        self.answer(requests, events);
+    }
+
+    fn answer(&mut self, requests: Vec<Vec<u8>>, events: u32) {
+        for (core, request) in requests.iter().enumerate() {
+            self.receive(core, request);
         }
         self.run();
         self.expect_applied(events as usize * self.cores.len());
-        self.allocations - before
+    }
+
+    fn transfer_request(&mut self, events: u32, owner: Option<usize>) -> Vec<u8> {
+        self.request(events, owner, |random, _| {
+            let source = random.below(ITEMS);
+            let destination = (source + 1 + random.below(ITEMS - 1)) % ITEMS;
+            InventoryEvent::Transfer { source: id(source), destination: id(destination), quantity: 1 }
+        })
     }
 
     fn stock(&mut self) {
         for first in (0..ITEMS).step_by(1000) {
-            let request = self.request(1000, |_, at| {
+            let request = self.request(1000, None, |_, at| {
                 let item = id(first + u64::from(at));
                 InventoryEvent::Adjust { item, delta: 1 << 40, reason: 1 }
             });
@@ -106,10 +143,11 @@ impl Replica {
         }
     }
 
-    /// A frame with events, under keys that were not drawn before.
+    /// A frame with events, under keys that were not drawn before: any, or those that this core owns.
     fn request(
         &mut self,
         events: u32,
+        owner: Option<usize>,
         mut event: impl FnMut(&mut Random, u32) -> InventoryEvent<'static>,
     ) -> Vec<u8> {
         self.request += 1;
@@ -120,11 +158,21 @@ impl Replica {
             for at in 0..events {
                 payload.clear();
                 event(&mut self.random, at).encode_payload(&mut payload);
-                let half = |random: &mut Random| u128::from(random.next_u64());
-                let key = EventKey(half(&mut self.random) << 64 | half(&mut self.random));
+                let key = self.key(owner);
                 encode_event(out, key, deadline, INVENTORY, VERSION, &payload).expect("a short payload");
             }
         })
+    }
+
+    fn key(&mut self, owner: Option<usize>) -> EventKey {
+        loop {
+            let half = |random: &mut Random| u128::from(random.next_u64());
+            let key = EventKey(half(&mut self.random) << 64 | half(&mut self.random));
+            let owned_by = usize::from(self.routing.shard_of_key(key).0 % self.shape.cores);
+            if owner.is_none_or(|owner| owner == owned_by) {
+                return key;
+            }
+        }
     }
 
     fn receive(&mut self, core: usize, bytes: &[u8]) {
@@ -145,10 +193,15 @@ impl Replica {
                     core.handle_now(now);
                     while core.step() {}
                 });
+                let mut told = BTreeSet::new();
                 while let Some(output) = self.counted(core, Core::poll_output) {
                     moved = true;
+                    if let Output::Message { to, .. } = &output {
+                        told.insert(*to);
+                    }
                     self.carry_out(core, output);
                 }
+                self.counted.wakes += told.len() as u64;
                 let (client, mut answers) =
                     (self.clients.get(core).copied(), std::mem::take(&mut self.answers[core]));
                 self.counted(core, |core| {
@@ -168,12 +221,20 @@ impl Replica {
     fn carry_out(&mut self, core: usize, output: Output) {
         match output {
             Output::Disk(operation) => {
+                if let Operation::Write { buffers, .. } = &operation {
+                    let bytes = buffers.iter().map(|buffer| buffer.as_blocks_bytes().len() as u64);
+                    self.counted.writes += 1;
+                    self.counted.written_bytes += bytes.sum::<u64>();
+                }
                 let completion = Completion { id: operation.id(), result: Ok(Done::Complete) };
                 // What was written is let go of before the core hears of it, as the engine's device does.
                 drop(operation);
                 self.counted(core, |core| core.handle_completion(completion).expect("no write fails here"));
             }
-            Output::Message { to, message } => self.counted(to.0.into(), |core| core.handle_message(message)),
+            Output::Message { to, message } => {
+                self.counted.messages[usize::from(!matches!(message, CoreMessage::Exchange { .. }))] += 1;
+                self.counted(to.0.into(), |core| core.handle_message(message));
+            }
             Output::Refused(refused) => panic!("refused: {refused:?}"),
             Output::OutcomesFull { log, .. } => panic!("log {log} is full"),
             Output::Diverged { slot, .. } => panic!("slot {slot} diverged"),
@@ -203,9 +264,11 @@ impl Replica {
     }
 
     fn counted<T>(&mut self, core: usize, body: impl FnOnce(&mut Core) -> T) -> T {
-        let before = allocations();
-        let result = body(&mut self.cores[core]);
-        self.allocations += allocations() - before;
+        let (start, before) = (Instant::now(), (self.meter)());
+        let it = &mut self.cores[core];
+        let result = if self.measuring { metered(|| body(it)) } else { body(it) };
+        self.counted.meter += (self.meter)() - before;
+        self.counted.busy[core] += start.elapsed();
         result
     }
 
@@ -227,95 +290,18 @@ impl Replica {
     }
 }
 
-fn core(shape: Shape, routing: Routing, id: CoreId, recovered: &Recovered, superblock: &Superblock) -> Core {
-    let mut domains = DomainRegistry::new();
-    domains.register(InventoryDomain).expect("it is the only one");
-    let domains = Arc::new(domains);
-    let mut owned = vec![Vec::new(); shape.cores.into()];
-    (0..shape.shards).for_each(|shard| owned[usize::from(shard % shape.cores)].push(ShardId(shard)));
-    let layout = Arc::new(Layout::new(&owned, CoreId(0)));
-    let identity = LogIdentity {
-        cluster: CLUSTER,
-        record_key: 0,
-        replica: ReplicaId(0),
-        log: LogId(0),
-        segment_bytes: SEGMENT_BYTES,
-    };
-    let shard = |shard: ShardId| {
-        let config = ShardConfig {
-            shard,
-            replica: ReplicaId(0),
-            replicas: 1,
-            routing,
-            body_seed: 11,
-            ttl_ns: TTL_NS,
-            warden_capacity: 1 << 20,
-            entity_capacity: 1 << 17,
-            copies: 1,
-            logic: domains.newest(),
-        };
-        let (mut device, domains) = (MemoryDevice::new(0), Arc::clone(&domains));
-        restore_shard(&mut device, identity, None, config, domains, Arc::new(Guard)).expect("an empty shard")
-    };
-    let tuning = LogConfig { segments_max: 1 << 20, ..LogConfig::default() };
-    Core::new(CoreConfig {
-        id,
-        routing,
-        limits: UsherLimits {
-            stripe_bytes: 2 << 20,
-            stripe_events: 8190,
-            window: 8,
-            credit_events: 32_760,
-            connections_max: 4,
-            event_payload_bytes_max: 1024,
-            event_entities_max: 16,
-        },
-        greeting: Greeting {
-            cluster: CLUSTER,
-            replica: ReplicaId(0),
-            warden_ttl_ns: TTL_NS,
-            replicas: 1,
-            copies: 1,
-            durable: true,
-            ports: vec![7400; shape.shards.into()],
-        },
-        shards: owned[usize::from(id.0)].iter().copied().map(shard).collect(),
-        start: CoreStart::new(id, &layout, identity, tuning, recovered),
-        control: (layout.control == id).then(|| ControlStart {
-            docket: DocketConfig {
-                replica: ReplicaId(0),
-                replicas: 1,
-                shards: shape.shards,
-                window: 8,
-                lease_ns: 0,
-            },
-            start: docket_start(recovered, superblock).expect("an empty log"),
-            times: ElectionTimes::DEFAULT,
-            seed: 1,
-            clock_skew_ns: 500_000_000,
-            leases: LeaseUse { reads: true, clock_rate_error_ppm: 500 },
-            logic: LogicStart { registered: domains.versions().collect(), wanted: domains.newest() },
-            coordinator: CoordinatorStart {
-                superblock: superblock.clone(),
-                checkpoint_bytes: u64::MAX,
-                cores: shape.cores.into(),
-            },
-        }),
-        logic: domains.newest(),
-        domains,
-        guard: Arc::new(Guard),
-        federation: FederationConfig::alone(id, Arc::clone(&layout), CLUSTER),
-        quarantine: None,
-        rehearsal: None,
-        layout,
-    })
+/// What a core does while it is measured, by a name that a profiler can be told.
+#[inline(never)]
+pub fn metered<T>(body: impl FnOnce() -> T) -> T {
+    let result = body();
+    // Something is left to do here, so the call above is one from here.
+    black_box(());
+    result
 }
 
-struct Guard;
-
-impl PanicGuard for Guard {
-    fn run(&self, body: &mut dyn FnMut()) -> bool {
-        catch_unwind(AssertUnwindSafe(body)).is_ok()
+impl Counted {
+    fn none(shape: Shape) -> Counted {
+        Counted { busy: vec![Duration::ZERO; shape.cores.into()], ..Counted::default() }
     }
 }
 
@@ -331,11 +317,9 @@ fn id(item: u64) -> EntityId {
     EntityId(item.into())
 }
 
-const CLUSTER: ClusterId = ClusterId(77);
 const EPOCH_NS: u64 = 1_000_000_000_000;
 const ROUND_NS: u64 = 500_000;
 /// Short, so that keys leave the Warden while others come.
 const TTL_NS: u64 = 40 * ROUND_NS;
-const SEGMENT_BYTES: u64 = 64 << 20;
 /// Many more than a request has events, so that larger requests touch more entities, too.
 const ITEMS: u64 = 100_000;

@@ -2,13 +2,12 @@
 //! evaluation, digest and outcome stream to the answers, as many allocations for 8,000 events as for 4,000.
 //!
 //! What is allocated for each request, stripe, slot or message is allowed, and printed:
-//! `cargo test -p assize-node --test allocations -- --nocapture`.
+//! `cargo test -p assize-bench --test allocations -- --nocapture`.
 
 mod counting;
-mod replica;
 
-use counting::Counting;
-use replica::{Replica, Shape};
+use assize_bench::replica::{Replica, Shape};
+use counting::{Counting, allocations};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -30,15 +29,16 @@ fn nothing_is_allocated_for_an_event_with_two_shards_of_two_cores() {
 }
 
 fn nothing_per_event(shape: Shape) {
-    let mut replica = Replica::serving(shape);
+    let mut replica = Replica::serving(shape, allocations);
     // Buffers grow to what the larger requests need, and as many keys leave the Warden as come.
     for _ in 0..WARM_UP {
         replica.transfers(2 * EVENTS);
     }
-    let [few, many] = [EVENTS, 2 * EVENTS].map(|events| {
-        (0..REQUESTS).map(|_| replica.transfers(events)).sum::<u64>() as f64 / f64::from(REQUESTS)
+    let [few, many, of_one] = [EVENTS, 2 * EVENTS, 1].map(|events| {
+        replica.take_counted();
+        (0..REQUESTS).for_each(|_| replica.transfers(events));
+        replica.take_counted().meter as f64 / f64::from(REQUESTS)
     });
-    let of_one = (0..REQUESTS).map(|_| replica.transfers(1)).sum::<u64>() as f64 / f64::from(REQUESTS);
     let events = f64::from(EVENTS) * f64::from(shape.cores);
     let per_event = (many - few) / events;
     println!(
