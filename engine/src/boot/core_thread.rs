@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use assize_consensus::DocketConfig;
-use assize_device::{DeviceOptions, DirectDevice};
+use assize_device::{DataDirectory, DeviceOptions, DirectDevice};
 use assize_domain::DomainRegistry;
 use assize_node::boot::{ReadError, docket_start, restore_shard};
 use assize_node::federation::FederationConfig;
@@ -24,7 +24,6 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::guard::CatchUnwind;
 use super::logic::Logic;
-use super::shared::SharedDirectory;
 use crate::config::{Agreed, Config, Idle};
 use crate::reactor::{self, DISK_TAG, Dialed, Dialer, Failure, IdlePolicy, Listener};
 use crate::reactor::{Mailbox, Notice, Parker, ReactorParts};
@@ -109,7 +108,7 @@ pub(super) struct CorePlan {
     pub(super) greeting: Greeting,
     /// What recovery found, and where it is read from.
     pub(super) recovered: Arc<Recovered>,
-    pub(super) directory: SharedDirectory,
+    pub(super) directory: DataDirectory,
     /// As this start made it durable.
     pub(super) superblock: Superblock,
     pub(super) federation: FederationConfig,

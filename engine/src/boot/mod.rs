@@ -4,11 +4,11 @@
 //! |---|---|
 //! | `format.rs` | `assize format`: the superblock with the agreed parameters |
 //! | `rebuild.rs` | `assize rebuild`: the next start takes the state of the others (R3) |
+//! | `recover.rs` | reads all logs, each in a thread of its own |
 //! | `start.rs` | superblock, recovery, addresses, the threads |
 //! | `core_thread.rs` | one core's thread, and its logs as recovery left them |
 //! | `peers.rs` | secret, port and identity for the other replicas |
 //! | `replay.rs` | the thread that reads recovered slots back and gives them to the Docket |
-//! | `shared.rs` | the data directory for the threads that read it |
 //! | `guard.rs` | a domain's panic becomes an outcome (D4) |
 //! | `error.rs` | why a replica does not start, with its exit code |
 
@@ -19,8 +19,8 @@ mod guard;
 mod logic;
 mod peers;
 mod rebuild;
+mod recover;
 mod replay;
-mod shared;
 mod start;
 
 pub use error::BootError;

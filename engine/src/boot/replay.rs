@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::thread;
 
+use assize_device::DataDirectory;
 use assize_node::CoreMessage;
 use assize_node::boot::{ReadError, SlotReader};
 use assize_wal::LogIdentity;
@@ -12,7 +13,6 @@ use assize_wire::{CoreId, Slot};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::BootError;
-use super::shared::SharedDirectory;
 use crate::reactor::{Failure, Mailbox, Notice};
 
 /// The replay thread, seen from the process.
@@ -23,7 +23,7 @@ pub(super) struct Replayer {
 /// What the replay thread is given.
 pub(super) struct ReplayPlan {
     /// The data directory.
-    pub(super) directory: SharedDirectory,
+    pub(super) directory: DataDirectory,
     /// Of any of the replica's logs.
     pub(super) identity: LogIdentity,
     /// What recovery found.

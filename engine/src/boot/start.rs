@@ -13,7 +13,7 @@ use assize_node::{CoreMessage, Greeting, Layout};
 use assize_shards::Rehearsal;
 use assize_wal::LogIdentity;
 use assize_wal::formatted::{Formatted, formatted};
-use assize_wal::recovery::{AcceptRead, GapIn, Recovered, recover};
+use assize_wal::recovery::{GapIn, Recovered};
 use assize_wal::superblock::{FoundSuperblock, Superblock, SuperblockError, SuperblockStore};
 use assize_wire::{CoreId, ShardId, Slot};
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -22,8 +22,8 @@ use super::BootError;
 use super::core_thread::{CorePlan, CoreThread, log_identity};
 use super::logic::{self, Logic};
 use super::peers::Peers;
+use super::recover::recover;
 use super::replay::{ReplayPlan, Replayer};
-use super::shared::SharedDirectory;
 use crate::config::{Address, Agreed, Config, ConfigFile};
 use crate::doctor;
 use crate::reactor::{DialEnd, Dialer, Listener, Mailbox, Notice, mailbox};
@@ -45,7 +45,7 @@ pub struct Replica {
     replayer: Replayer,
     threads: Vec<JoinHandle<()>>,
     /// Holds the lock of the data directory.
-    _directory: SharedDirectory,
+    _directory: DataDirectory,
 }
 
 impl Replica {
@@ -125,8 +125,7 @@ pub fn start_on(
     let peers = Peers::read(file, &agreed)?;
 
     let repair = peers_of(agreed.replicas.into());
-    let recovered = recover(&mut directory, &found.superblock, &mut AcceptRead::parse, repair)
-        .map_err(BootError::Recovery)?;
+    let recovered = recover(&directory, &found.superblock, repair).map_err(BootError::Recovery)?;
     let in_force = logic::in_force(&agreed, &recovered);
     logic::check(&agreed, in_force, &domains)?;
     let logic = Logic { in_force, wanted };
@@ -284,7 +283,6 @@ fn run(
     let replay_through = recovered.accepted_through;
     let recovered = Arc::new(recovered);
     let directory_root = directory.root().to_owned();
-    let directory = SharedDirectory::new(directory);
     let mut threads = Vec::new();
     for (index, (end, listener)) in ends.into_iter().zip(listeners).enumerate() {
         let (receiver, parker, peer_listener, dialed) = end;

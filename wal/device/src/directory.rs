@@ -16,15 +16,15 @@ use zerocopy::IntoBytes;
 
 use crate::trace::{DiskEvent, Tracer, tell};
 
-/// A data directory that this process holds.
-#[derive(Debug)]
+/// A data directory that this process holds, until the last clone is dropped. Any thread may read from it.
+#[derive(Clone, Debug)]
 pub struct DataDirectory {
     root: PathBuf,
     /// Held as long as this lives; the kernel lets go of it when the process dies.
-    _lock: File,
+    _lock: Arc<File>,
     tracer: Option<Arc<dyn Tracer>>,
     /// Names for a tracer what is done here.
-    operations: AtomicU64,
+    operations: Arc<AtomicU64>,
 }
 
 impl DataDirectory {
@@ -45,8 +45,8 @@ impl DataDirectory {
         let lock = lock.map_err(failed("opening the lock of"))?;
         match lock.try_lock() {
             Ok(()) => {
-                let operations = AtomicU64::new(BLOCKING_OPERATIONS);
-                Ok(DataDirectory { root: root.to_owned(), _lock: lock, tracer: None, operations })
+                let operations = Arc::new(AtomicU64::new(BLOCKING_OPERATIONS));
+                Ok(DataDirectory { root: root.to_owned(), _lock: Arc::new(lock), tracer: None, operations })
             }
             Err(TryLockError::WouldBlock) => Err(DirectoryError::InUse { root: root.to_owned() }),
             Err(TryLockError::Error(error)) => Err(failed("locking")(error)),
@@ -59,7 +59,7 @@ impl DataDirectory {
         &self.root
     }
 
-    /// Tells `tracer` from here on what is written and flushed.
+    /// Tells `tracer` from here on what is written and flushed by this one and by what is cloned from it.
     pub fn trace(&mut self, tracer: Option<Arc<dyn Tracer>>) {
         self.tracer = tracer;
     }

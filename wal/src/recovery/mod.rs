@@ -69,6 +69,16 @@ pub enum Peers {
 }
 
 impl Peers {
+    fn are_some(self) -> bool {
+        matches!(self, Peers::Some { .. })
+    }
+
+    /// R3: nothing that was evaluated here is relied upon any more, so nothing of it can be lost. Its logs begin anew,
+    /// lest what is damaged in them be found by the start after this one. Their marks still tell what was accepted.
+    fn rebuild(self, superblock: &Superblock) -> bool {
+        self.are_some() && superblock.quarantine.is_some_and(|quarantine| quarantine.is_rebuild())
+    }
+
     fn repair(self, log: LogId) -> bool {
         matches!(self, Peers::Some { repairable } if repairable(log))
     }
@@ -225,6 +235,8 @@ impl Recovered {
 
 /// Recovers a replica. `parse` reads an accept's payload; `None` if it cannot be read.
 ///
+/// It is [`flush_logs`], [`scan_log`] of each, in any order or by threads of their own, and [`judge`].
+///
 /// # Errors
 /// [`RecoveryError`]: nothing was changed.
 pub fn recover(
@@ -233,13 +245,25 @@ pub fn recover(
     parse: &mut dyn FnMut(&[u8]) -> Option<AcceptRead>,
     peers: Peers,
 ) -> Result<Recovered, RecoveryError> {
-    let has_peers = matches!(peers, Peers::Some { .. });
-    // R3: nothing that was evaluated here is relied upon any more, so nothing of it can be lost. Its logs begin anew,
-    // lest what is damaged in them be found by the start after this one. Their marks still tell what was accepted.
-    let rebuilds = has_peers && superblock.quarantine.is_some_and(|quarantine| quarantine.is_rebuild());
+    let logs = flush_logs(reader, superblock)?;
+    let scans = logs.into_iter().map(|log| scan_log(reader, superblock, log, peers));
+    judge(scans.collect::<Result<_, _>>()?, superblock, parse, peers)
+}
+
+/// What the tables make of the scans of all logs, ascending by log.
+///
+/// # Errors
+/// [`RecoveryError`]: what is lost.
+pub fn judge(
+    scans: Vec<LogScan>,
+    superblock: &Superblock,
+    parse: &mut dyn FnMut(&[u8]) -> Option<AcceptRead>,
+    peers: Peers,
+) -> Result<Recovered, RecoveryError> {
+    let has_peers = peers.are_some();
+    let rebuilds = peers.rebuild(superblock);
     let begins_anew = |scan: &LogScan| rebuilds && !peers.repair(scan.identity.log);
     let mut losses = Vec::new();
-    let scans = scan_all(reader, superblock, |log| rebuilds || peers.repair(log))?;
     losses.extend(scans.iter().filter(|scan| !begins_anew(scan)).filter_map(report::log_loss));
     let keys = if rebuilds { Vec::new() } else { checkpoint::keys_records(&scans) };
     let at = superblock.checkpoint;
@@ -307,27 +331,39 @@ pub fn recover(
     })
 }
 
-/// Every log that is there or known, flushed before anything is read (L5).
-fn scan_all(
+/// Every log that is there or known, ascending. What is there is flushed before anything is read (L5).
+///
+/// # Errors
+/// The device failed.
+pub fn flush_logs(
     reader: &mut dyn SegmentReader,
     superblock: &Superblock,
-    goes_on_behind_gaps: impl Fn(LogId) -> bool,
-) -> Result<Vec<LogScan>, RecoveryError> {
+) -> Result<BTreeSet<LogId>, RecoveryError> {
     let mut logs: BTreeSet<LogId> = reader.logs()?.into_iter().collect();
     for log in logs.iter().filter(|_| !canary::armed(Canary::SkipRecoveryFlush)) {
         reader.flush(*log)?;
     }
     logs.extend(superblock.cuts.iter().map(|cut| cut.log));
-    let mut scans = Vec::new();
-    for log in logs {
-        let identity = LogIdentity {
-            cluster: superblock.cluster,
-            record_key: superblock.record_key,
-            replica: superblock.replica,
-            log,
-            segment_bytes: superblock.segment_bytes,
-        };
-        scans.push(scan::scan(reader, identity, superblock.cut(log), goes_on_behind_gaps(log))?);
-    }
-    Ok(scans)
+    Ok(logs)
+}
+
+/// Reads one log to its end, after [`flush_logs`].
+///
+/// # Errors
+/// The device failed.
+pub fn scan_log(
+    reader: &mut dyn SegmentReader,
+    superblock: &Superblock,
+    log: LogId,
+    peers: Peers,
+) -> Result<LogScan, RecoveryError> {
+    let identity = LogIdentity {
+        cluster: superblock.cluster,
+        record_key: superblock.record_key,
+        replica: superblock.replica,
+        log,
+        segment_bytes: superblock.segment_bytes,
+    };
+    let goes_on_behind_gaps = peers.rebuild(superblock) || peers.repair(log);
+    Ok(scan::scan(reader, identity, superblock.cut(log), goes_on_behind_gaps)?)
 }
