@@ -12,14 +12,16 @@ end_replica() {
 
 # serve BINARY: starts the replica and waits until it serves; `address` and `serving_ms` say where and after how long.
 serve() {
-    local begun now line
+    local begun now line=
+    rm -f "$scratch/out"
+    mkfifo "$scratch/out"
     begun=$(date +%s%N)
-    : > "$scratch/out"
     "$1" serve --config "$scratch/replica.toml" > "$scratch/out" 2> "$scratch/log" &
     replica=$!
-    until line=$(grep -m 1 '^serving ' "$scratch/out"); do
-        kill -0 "$replica" 2> /dev/null || { cat "$scratch/log" >&2; echo "the replica ended" >&2; exit 1; }
-        read -r -t 0.002 <> <(:) || true
+    # Blocks: looking again and again would take one of the CPUs. It stays open for whatever else is said.
+    exec 3< "$scratch/out"
+    until [[ $line == "serving "* ]]; do
+        read -r line <&3 || { cat "$scratch/log" >&2; echo "the replica ended" >&2; exit 1; }
     done
     now=$(date +%s%N)
     address=${line#serving }
