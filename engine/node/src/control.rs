@@ -138,13 +138,20 @@ impl Control {
 }
 
 impl Core {
+    /// Tells the Docket how many accept records the log takes, before it is told anything else in a round: since the
+    /// last one a segment may have come to nothing for want of space, and what the Docket has written has its place.
+    pub(crate) fn tell_accept_room(&mut self) {
+        if self.control.is_some() {
+            let room = self.usher.room.accept_records(&self.log);
+            self.docket().handle_accept_room(room);
+        }
+    }
+
     /// Everything that the control core does for the Docket. True if there may be more to do.
     pub(crate) fn step_docket(&mut self) -> bool {
         if self.control.is_none() {
             return false;
         }
-        let room = self.usher.room.accept_records(&self.log);
-        self.docket().handle_accept_room(room);
         let lasts = self.control().short_at.map(|at| at + 2 * SHORT_OF_ROOM_NS);
         let short = lasts.is_some_and(|until| self.now.monotonic_ns < until);
         self.docket().handle_short_of_room(short);

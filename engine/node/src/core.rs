@@ -305,6 +305,7 @@ impl Core {
     /// called again, after [`Core::handle_now`], so that the times of the stages mean something.
     #[must_use]
     pub fn step(&mut self) -> bool {
+        self.tell_accept_room();
         self.outcomes.handle_durable(&mut self.checkpoints.retention);
         let mut progress = self.publish_filled();
         progress |= self.step_federation();
