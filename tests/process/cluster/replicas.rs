@@ -110,7 +110,7 @@ fn roomy() -> Settings {
 
 /// Of each shard: the load goes on for as long as a scenario takes, and keys are not spread evenly.
 fn keys_for(events: u64) -> u64 {
-    events / 2 + (128 << 10)
+    events / 2 + (512 << 10)
 }
 
 /// Clusters run one after the other. Two under load on one disk make each other wait for seconds, and then it is the
