@@ -4,6 +4,7 @@
 //! | file | is |
 //! |---|---|
 //! | `mod.rs` | the core's part: from the shards' steps to a report |
+//! | `pace.rs` | how many steps a turn takes |
 //! | `part.rs` | one shard's records: written, durable, read back and compared |
 //! | `coordinator.rs` | the control core's part: when one is taken, and that it becomes active |
 //! | `coordinator/updates.rs` | what it has the superblock say |
@@ -15,13 +16,14 @@
 //! | `fetching.rs` | the control core's part of taking one over: whether, and from whom |
 //! | `retention.rs` | which segments are still wanted |
 //!
-//! Nothing waits for a checkpoint, so each turn of the core takes one step of it at most, after everything else.
+//! Nothing waits for a checkpoint, so a turn of the core takes its steps after everything else.
 
 mod coordinator;
 mod fetching;
 mod gathering;
 mod incoming;
 mod offered;
+mod pace;
 mod part;
 mod reports;
 mod retention;
@@ -47,6 +49,7 @@ use crate::core::Core;
 use crate::message::CoreMessage;
 use incoming::Incoming;
 use offered::{Offered, Sending};
+use pace::Pace;
 use part::{Part, Progress};
 
 /// What a core has to say of a checkpoint.
@@ -99,6 +102,7 @@ pub(crate) struct Checkpoints {
     sending: Sending,
     /// Every record of keys of this core's shards that may be live.
     known_keys: Vec<KeysRecord>,
+    pace: Pace,
 }
 
 /// What recovery left of checkpoints for one core.
@@ -157,6 +161,7 @@ impl Checkpoints {
             reported: None,
             sending: Sending::default(),
             known_keys,
+            pace: Pace::default(),
         }
     }
 
@@ -213,6 +218,20 @@ impl Checkpoints {
         }
     }
 
+    /// The steps of this turn.
+    fn step_parts(&mut self, shards: &mut [Shard]) {
+        let executed = shards.iter().map(|shard| shard.counters().events).sum();
+        if self.taking.is_none() {
+            self.pace.rest(executed);
+            return;
+        }
+        for _ in 0..self.pace.steps(executed) {
+            if !self.step_part(shards) {
+                break;
+            }
+        }
+    }
+
     /// One step of one of the shards' parts. True if there may be another one at once.
     fn step_part(&mut self, shards: &mut [Shard]) -> bool {
         let Checkpoints { parts, keys, taking, .. } = self;
@@ -245,7 +264,7 @@ impl Checkpoints {
 }
 
 impl Core {
-    /// At most one step of a checkpoint, when there is nothing else to do.
+    /// The steps of a checkpoint that this turn owes it, when there is nothing else to do.
     pub(crate) fn step_checkpoint(&mut self) {
         self.checkpoints.take_in();
         self.send_parts();
@@ -253,7 +272,7 @@ impl Core {
             // This start is over: the checkpoint before this one stays active.
             return;
         }
-        self.checkpoints.step_part(&mut self.shards);
+        self.checkpoints.step_parts(&mut self.shards);
         let Some(taking) = &mut self.checkpoints.taking else { return };
         let slot = taking.slot;
         let published = self.usher.seats.iter().all(|seat| seat.held.is_published_through(slot));

@@ -32,15 +32,25 @@ pub(super) struct Part {
     unflushed_bytes: usize,
     /// Bytes appended since a flush was asked for.
     unasked_bytes: usize,
-    /// Of `records`, how many were read back.
+    /// Of `records`, how many were asked for, and how many of those were read back.
+    asked: usize,
     read: usize,
-    reading: Option<OperationId>,
+    reading: Vec<Reading>,
     /// Of what was read back.
     entities: u64,
     entities_digest: SumDigest,
     keys_digest: SumDigest,
-    /// Number of the key after the last one that was read back: records of a peer's may overlap.
-    keys_read: u64,
+    /// Number of the key after the last one that was asked for: records of a peer's may overlap.
+    keys_asked: u64,
+}
+
+/// A record that is being read back.
+#[derive(Debug)]
+struct Reading {
+    id: OperationId,
+    record: PartRecord,
+    /// The first key of it that no earlier record had.
+    keys_from: u64,
 }
 
 #[derive(Debug)]
@@ -121,13 +131,23 @@ impl Part {
         keys: &mut Log,
     ) -> Result<Progress, PartFault> {
         let whole = self.head.is_some() && self.durable == self.records.len();
-        if failed || !whole || self.reading.is_some() {
+        if failed || !whole || self.reading.len() == READS_IN_FLIGHT_MAX {
             return Ok(Progress::Waits);
         }
-        let Some(next) = self.records.get(self.read) else { return Ok(Progress::Complete) };
-        let location = next.location.expect("it is durable");
-        let log = if matches!(next.record, PartRecord::Keys { .. }) { keys } else { parts };
-        self.reading = Some(log.read(location));
+        let Some(next) = self.records.get(self.asked) else {
+            return Ok(if self.reading.is_empty() { Progress::Complete } else { Progress::Waits });
+        };
+        let (record, location) = (next.record, next.location.expect("it is durable"));
+        let keys_from = self.keys_asked;
+        let log = match record {
+            PartRecord::Keys { next, .. } => {
+                self.keys_asked = keys_from.max(next);
+                keys
+            }
+            PartRecord::Entities { .. } | PartRecord::Head { .. } => parts,
+        };
+        self.asked += 1;
+        self.reading.push(Reading { id: log.read(location), record, keys_from });
         Ok(Progress::Moved)
     }
 
@@ -145,7 +165,7 @@ impl Part {
     /// Whether a record can be read back now.
     pub(super) fn is_read_due(&self) -> bool {
         let whole = self.head.is_some() && self.durable == self.records.len();
-        whole && self.reading.is_none() && self.read < self.records.len()
+        whole && self.reading.len() < READS_IN_FLIGHT_MAX && self.asked < self.records.len()
     }
 
     fn write(
@@ -312,26 +332,20 @@ impl Part {
         id: OperationId,
         read: &Result<ReadRecord, ReadFault>,
     ) -> Result<(), PartFault> {
-        if self.reading != Some(id) {
-            return Ok(());
-        }
-        self.reading = None;
+        let Some(at) = self.reading.iter().position(|reading| reading.id == id) else { return Ok(()) };
+        let Reading { record, keys_from, .. } = self.reading.swap_remove(at);
         let payload = match read {
             Ok(record) => record.buffer.payload(),
             Err(fault) => return Err(PartFault::Read(fault.clone())),
         };
         let head = self.head.expect("records are read back once the head is written");
         let differs = PartFault::Differs(head.shard);
-        match self.records[self.read].record {
+        match record {
             PartRecord::Keys { first, .. } => {
                 let keys = (first..).zip(payload.chunks(SAVED_KEY_BYTES));
-                let live = keys.filter(|(number, _)| (self.keys_read..head.keys_next).contains(number));
-                for (number, key) in live.collect::<Vec<_>>() {
-                    self.keys_read = number + 1;
-                    if number >= head.keys_digested_from.max(head.keys_from) {
-                        self.keys_digest.add(key);
-                    }
-                }
+                let from = keys_from.max(head.keys_digested_from).max(head.keys_from);
+                let digested = keys.filter(|(number, _)| (from..head.keys_next).contains(number));
+                digested.for_each(|(_, key)| self.keys_digest.add(key));
             }
             PartRecord::Entities { .. } => {
                 let mut rest = payload;
@@ -428,3 +442,6 @@ const FLUSH_BYTES: usize = 2 << 20;
 
 /// Bytes that may be appended and not durable, so that a checkpoint keeps little memory.
 const UNFLUSHED_BYTES_MAX: usize = 2 * FLUSH_BYTES;
+
+/// Records that are read back at once.
+const READS_IN_FLIGHT_MAX: usize = 32;
