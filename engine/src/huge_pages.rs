@@ -1,7 +1,7 @@
 //! Large tables lie in huge pages.
 //!
 //! The Warden's table is read at random: with pages of 4 KiB most look-ups miss the TLB as well as the cache, and a
-//! table that fills up pays a page fault every 64 entries. So every large allocation of the process is advised to the
+//! table that fills up pays a page fault every 73 entries. So every large allocation of the process is advised to the
 //! kernel as one for huge pages (`madvise`, which `doctor` checks is not switched off). Nothing else about it changes.
 
 use std::alloc::{GlobalAlloc, Layout, System};
