@@ -76,7 +76,7 @@ impl Logs {
             keys_next: 20,
             entities_digest: SumDigest::EMPTY,
             keys_digested_from: 0,
-            keys_digest: SumDigest::EMPTY,
+            keys_digest: Hash::ZERO,
             logic: LogicVersions::NONE,
         };
         let shard = head.shard;

@@ -19,7 +19,7 @@
 //! | 32..40 | number of the next key |
 //! | 40..48 | number of the key that was the next one at the flagged slot before this one |
 //! | 48..80 | digest of the entities |
-//! | 80..112 | digest of the live keys from that number on |
+//! | 80..112 | digest of the live keys from that number on, in order |
 //! | 112..152 | the versions of the domains' logic: how many (2), 0 (6), of each domain 2, version 2; then 0 |
 //!
 //! A head holds nothing that two replicas which executed the same log may have differently, so the checkpoint's digest
@@ -54,8 +54,8 @@ pub struct PartHead {
     pub keys_digested_from: u64,
     /// Of the entities.
     pub entities_digest: SumDigest,
-    /// Of the live keys from `keys_digested_from` on: older ones were compared before.
-    pub keys_digest: SumDigest,
+    /// Of the live keys from `keys_digested_from` on, a [`ListDigest`]: older ones were compared before.
+    pub keys_digest: Hash,
     /// What evaluates from the next slot on (R5).
     pub logic: LogicVersions,
 }
@@ -73,7 +73,7 @@ impl PartHead {
             keys_next: 0,
             keys_digested_from: 0,
             entities_digest: SumDigest::EMPTY,
-            keys_digest: SumDigest::EMPTY,
+            keys_digest: ListDigest::default().hash(),
             logic: LogicVersions::NONE,
         }
     }
@@ -91,7 +91,7 @@ impl PartHead {
             keys_next: self.keys_next.into(),
             keys_digested_from: self.keys_digested_from.into(),
             entities_digest: self.entities_digest.to_bytes(),
-            keys_digest: self.keys_digest.to_bytes(),
+            keys_digest: self.keys_digest.0,
             logic: self.logic.to_raw(),
         };
         let mut bytes = [0; PART_HEAD_BYTES];
@@ -119,7 +119,7 @@ impl PartHead {
             keys_next: raw.keys_next.get(),
             keys_digested_from: raw.keys_digested_from.get(),
             entities_digest: SumDigest::from_bytes(&raw.entities_digest),
-            keys_digest: SumDigest::from_bytes(&raw.keys_digest),
+            keys_digest: Hash(raw.keys_digest),
             logic,
         })
     }
@@ -220,6 +220,26 @@ impl SumDigest {
     }
 }
 
+/// A digest of members that come in one order on every replica: blake3 over all of them, one after another. Members of
+/// equal length only, or two lists could have the same bytes.
+///
+/// Many short members cost a fifth of what a [`SumDigest`] of them does, which hashes each by itself.
+#[derive(Clone, Debug, Default)]
+pub struct ListDigest(blake3::Hasher);
+
+impl ListDigest {
+    /// Takes in the members that follow.
+    pub fn add(&mut self, members: &[u8]) {
+        self.0.update(members);
+    }
+
+    /// What all of them come to.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        Hash(*self.0.finalize().as_bytes())
+    }
+}
+
 /// What is wrong with a checkpoint's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointError {
@@ -293,7 +313,7 @@ mod tests {
             keys_next: 9,
             keys_digested_from: 6,
             entities_digest: digest,
-            keys_digest: SumDigest::EMPTY,
+            keys_digest: Hash::of(b"keys"),
             logic: [LogicVersion { domain: DomainId(4), version: 2 }].into_iter().collect(),
         }
     }
@@ -345,5 +365,17 @@ mod tests {
         assert_ne!(sum(&[b"a", b"b"]), sum(&[b"a", b"d"]));
         let digest = sum(&[b"a"]);
         assert_eq!(SumDigest::from_bytes(&digest.to_bytes()), digest);
+    }
+
+    #[test]
+    fn c7_a_list_digest_depends_on_the_order_and_not_on_how_the_members_come() {
+        let list = |parts: &[&[u8]]| {
+            let mut digest = ListDigest::default();
+            parts.iter().for_each(|part| digest.add(part));
+            digest.hash()
+        };
+        assert_eq!(list(&[b"a", b"bc"]), list(&[b"ab", b"c"]));
+        assert_ne!(list(&[b"a", b"b"]), list(&[b"b", b"a"]));
+        assert_eq!(list(&[]), PartHead::empty(Slot(1), ShardId(0)).keys_digest);
     }
 }

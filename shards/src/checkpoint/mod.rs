@@ -15,7 +15,9 @@ pub use restore::{RestoreError, ShardRestore};
 
 use alloc::vec::Vec;
 
-use assize_wire::checkpoint::{ENTITY_HEAD_BYTES, PartHead, SAVED_KEY_BYTES, SavedEntity, SumDigest};
+use assize_wire::checkpoint::{
+    ENTITY_HEAD_BYTES, ListDigest, PartHead, SAVED_KEY_BYTES, SavedEntity, SumDigest,
+};
 use assize_wire::{LogicVersions, ShardId, Slot, StreamTime};
 
 use crate::Shard;
@@ -73,7 +75,7 @@ pub(crate) struct Taking {
     records: u64,
     entities: u64,
     entities_digest: SumDigest,
-    keys_digest: SumDigest,
+    keys_digest: ListDigest,
 }
 
 /// What a shard's entities come to.
@@ -136,7 +138,7 @@ impl Shard {
             keys_next,
             keys_digested_from,
             entities_digest: taking.entities_digest,
-            keys_digest: taking.keys_digest,
+            keys_digest: taking.keys_digest.hash(),
             logic: taking.logic,
         };
         out.extend_from_slice(&head.encode());
@@ -194,7 +196,7 @@ impl Shard {
             records: 0,
             entities: 0,
             entities_digest: SumDigest::EMPTY,
-            keys_digest: SumDigest::EMPTY,
+            keys_digest: ListDigest::default(),
         });
     }
 

@@ -9,7 +9,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
 
-use assize_wire::checkpoint::{SAVED_KEY_BYTES, SumDigest};
+use assize_wire::checkpoint::{ListDigest, SAVED_KEY_BYTES};
 use assize_wire::{Slot, StreamTime};
 
 use super::Warden;
@@ -94,24 +94,23 @@ impl Warden {
         &mut self,
         count: u64,
         out: &mut Vec<u8>,
-        digest: &mut SumDigest,
+        digest: &mut ListDigest,
     ) -> Option<SavedKeys> {
         let mut saving = self.saving.take()?;
         if saving.cursor == saving.end {
             return None;
         }
+        let from = out.len();
         let first = saving.cursor;
         let next = saving.end.min(first + count);
         for number in first..next {
             let entry = saving.kept.pop_front().unwrap_or_else(|| self.entry(number));
             // Panics if it is not decided yet.
             let _decided = entry.first();
-            let bytes = entry.to_bytes();
-            if number >= saving.digested_from {
-                digest.add(&bytes);
-            }
-            out.extend_from_slice(&bytes);
+            out.extend_from_slice(&entry.to_bytes());
         }
+        let compared_before = saving.digested_from.clamp(first, next) - first;
+        digest.add(&out[from + compared_before as usize * SAVED_KEY_BYTES..]);
         saving.cursor = next;
         self.saving = Some(saving);
         Some(SavedKeys { first, next })

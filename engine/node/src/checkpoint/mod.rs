@@ -209,10 +209,9 @@ impl Checkpoints {
                     continue;
                 }
                 let Some(taking) = taking else { continue };
-                for part in &mut taking.parts {
-                    if let Err(fault) = part.handle_read(id, &read) {
-                        taking.failed.get_or_insert(fault.failure(taking.incoming.is_some()));
-                    }
+                let Some(part) = taking.parts.iter_mut().find(|part| part.is_reading(id)) else { continue };
+                if let Err(fault) = part.handle_read(id, read) {
+                    taking.failed.get_or_insert(fault.failure(taking.incoming.is_some()));
                 }
             }
         }

@@ -230,6 +230,7 @@ impl Sending {
 #[cfg(test)]
 mod tests {
     use assize_wal::{LogConfig, LogIdentity, LogStart};
+    use assize_wire::Hash;
     use assize_wire::checkpoint::SumDigest;
     use assize_wire::{ClusterId, Incarnation, LogicVersions};
 
@@ -252,7 +253,7 @@ mod tests {
             keys_next: 9,
             keys_digested_from: 2,
             entities_digest: SumDigest::EMPTY,
-            keys_digest: SumDigest::EMPTY,
+            keys_digest: Hash::ZERO,
             logic: LogicVersions::NONE,
         };
         let part =

@@ -1,5 +1,6 @@
 //! One shard's part of a checkpoint on its way to the disk and back.
 
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -15,7 +16,7 @@ use assize_wal::{
 use assize_wire::ShardId;
 use assize_wire::Slot;
 use assize_wire::canary::{self, Canary};
-use assize_wire::checkpoint::{PartHead, SAVED_KEY_BYTES, SavedEntity, SumDigest};
+use assize_wire::checkpoint::{ListDigest, PartHead, SAVED_KEY_BYTES, SavedEntity, SumDigest};
 use assize_wire::peer::PartItem;
 
 use super::PartFailure;
@@ -35,11 +36,12 @@ pub(super) struct Part {
     /// Of `records`, how many were asked for, and how many of those were read back.
     asked: usize,
     read: usize,
-    reading: Vec<Reading>,
+    /// In the order in which they were asked for, which is the one in which they are taken in.
+    reading: VecDeque<Reading>,
     /// Of what was read back.
     entities: u64,
     entities_digest: SumDigest,
-    keys_digest: SumDigest,
+    keys_digest: ListDigest,
     /// Number of the key after the last one that was asked for: records of a peer's may overlap.
     keys_asked: u64,
 }
@@ -48,6 +50,8 @@ pub(super) struct Part {
 #[derive(Debug)]
 struct Reading {
     id: OperationId,
+    /// What came, until those before it have come.
+    came: Option<BlockBuffer>,
     record: PartRecord,
     /// The first key of it that no earlier record had.
     keys_from: u64,
@@ -147,7 +151,7 @@ impl Part {
             PartRecord::Entities { .. } | PartRecord::Head { .. } => parts,
         };
         self.asked += 1;
-        self.reading.push(Reading { id: log.read(location), record, keys_from });
+        self.reading.push_back(Reading { id: log.read(location), came: None, record, keys_from });
         Ok(Progress::Moved)
     }
 
@@ -326,26 +330,39 @@ impl Part {
         }
     }
 
-    /// Takes in a record that was read back, if it is this part's.
+    /// Whether this record is read back for this part.
+    pub(super) fn is_reading(&self, id: OperationId) -> bool {
+        self.reading.iter().any(|reading| reading.id == id)
+    }
+
+    /// A record of this part was read back: takes it in, and those that wait for it.
     pub(super) fn handle_read(
         &mut self,
         id: OperationId,
-        read: &Result<ReadRecord, ReadFault>,
+        read: Result<ReadRecord, ReadFault>,
     ) -> Result<(), PartFault> {
-        let Some(at) = self.reading.iter().position(|reading| reading.id == id) else { return Ok(()) };
-        let Reading { record, keys_from, .. } = self.reading.swap_remove(at);
-        let payload = match read {
-            Ok(record) => record.buffer.payload(),
-            Err(fault) => return Err(PartFault::Read(fault.clone())),
-        };
+        let came = read.map_err(PartFault::Read)?.buffer;
+        let reading = self.reading.iter_mut().find(|reading| reading.id == id);
+        reading.expect("this part reads it").came = Some(came);
+        while let Some(Reading { came: Some(came), record, keys_from, .. }) =
+            self.reading.pop_front_if(|front| front.came.is_some())
+        {
+            self.take_in(record, keys_from, came.payload())?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what a record has at rest. Of one of keys, those below `keys_from` were taken in before.
+    fn take_in(&mut self, record: PartRecord, keys_from: u64, payload: &[u8]) -> Result<(), PartFault> {
         let head = self.head.expect("records are read back once the head is written");
         let differs = PartFault::Differs(head.shard);
         match record {
-            PartRecord::Keys { first, .. } => {
-                let keys = (first..).zip(payload.chunks(SAVED_KEY_BYTES));
+            PartRecord::Keys { first, next } => {
                 let from = keys_from.max(head.keys_digested_from).max(head.keys_from);
-                let digested = keys.filter(|(number, _)| (from..head.keys_next).contains(number));
-                digested.for_each(|(_, key)| self.keys_digest.add(key));
+                let bounds = [from, head.keys_next.max(from)].map(|number| number.clamp(first, next));
+                let [from, to] = bounds.map(|number| (number - first) as usize * SAVED_KEY_BYTES);
+                let Some(keys) = payload.get(from..to) else { return Err(differs) };
+                self.keys_digest.add(keys);
             }
             PartRecord::Entities { .. } => {
                 let mut rest = payload;
@@ -361,10 +378,11 @@ impl Part {
         }
         self.read += 1;
         // C7: from the bytes at rest, compared with what was taken from memory.
-        let found = (self.entities, self.entities_digest, self.keys_digest);
-        let expected = (head.entities, head.entities_digest, head.keys_digest);
-        let all = self.read == self.records.len();
-        if all && found != expected {
+        if self.read < self.records.len() {
+            return Ok(());
+        }
+        let found = (self.entities, self.entities_digest, self.keys_digest.hash());
+        if found != (head.entities, head.entities_digest, head.keys_digest) {
             return Err(differs);
         }
         Ok(())
