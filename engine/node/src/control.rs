@@ -504,6 +504,7 @@ impl Core {
                 Say::Wanted(to, slot) => {
                     self.send_peer(to, Lane::Control, &PeerMessage::CheckpointWanted(slot));
                 }
+                Say::NewerWanted => self.ask_for_checkpoint(),
             }
         }
         while let Some(end) = self.control().coordinator.poll_end() {

@@ -62,6 +62,11 @@ impl Pending {
         self.reading.values().any(|reading| *reading == what)
     }
 
+    /// No checkpoint is taken after a slot that waits here: a peer's is taken over.
+    pub(crate) fn give_up_checkpoints(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.checkpoint = false);
+    }
+
     /// Nothing of what waits here is run any more.
     pub(crate) fn give_up(&mut self) {
         self.slots.clear();
@@ -140,7 +145,7 @@ impl Core {
             if !complete || stalled || !self.takes_outcomes() {
                 break;
             }
-            let Some(PendingSlot { mut ordered, checkpoint, stripes }) = self.pending.slots.pop_front()
+            let Some(PendingSlot { mut ordered, mut checkpoint, stripes }) = self.pending.slots.pop_front()
             else {
                 break;
             };
@@ -149,7 +154,7 @@ impl Core {
             }
             if checkpoint {
                 let Ordered { manifest, .. } = &*ordered;
-                self.checkpoints.begin(manifest.slot, manifest.time, self.shards.len());
+                checkpoint = self.checkpoints.begin(manifest.slot, manifest.time, self.shards.len());
             }
             let mut stripes = stripes.into_iter().peekable();
             for (seat, shard) in self.usher.seats.iter().zip(&mut self.shards) {

@@ -33,18 +33,23 @@ impl Core {
             // it may be, and it accepts no more: those who agree on outcomes are a majority without it.
             return;
         }
-        let (several, own, now) = (self.greeting.replicas > 1, self.greeting.replica, self.now.monotonic_ns);
-        let control = self.control();
-        control.coordinator.handle_short_of_room();
-        control.short_at = Some(now);
-        // Only the leader flags a slot (L6), and its own logs may have room.
-        if let Some(leader) = control.docket.leader().filter(|leader| *leader != own) {
-            self.send_peer(leader, Lane::Control, &PeerMessage::ShortOfRoom);
-        }
+        let (several, now) = (self.greeting.replicas > 1, self.now.monotonic_ns);
+        self.control().short_at = Some(now);
+        self.ask_for_checkpoint();
         let control = self.control();
         if disk_full && several {
             // One that does not lead has nothing to hand over.
             control.docket.hand_over(None);
+        }
+    }
+
+    /// A checkpoint is to be taken as soon as may be. Only the leader flags a slot (L6), and its logs may have room.
+    pub(crate) fn ask_for_checkpoint(&mut self) {
+        let own = self.greeting.replica;
+        let control = self.control();
+        control.coordinator.handle_short_of_room();
+        if let Some(leader) = control.docket.leader().filter(|leader| *leader != own) {
+            self.send_peer(leader, Lane::Control, &PeerMessage::ShortOfRoom);
         }
     }
 

@@ -43,11 +43,25 @@ impl Replica {
         assert!(self.cores.is_empty(), "it runs");
         trace!("replica {} has lost its disk", self.shape.replica);
         self.disk = Disk::new(self.random.next_u64(), self.disk.honesty(), self.disk.habits);
-        self.disk.device.set_segments_left(self.faults.segments_left.unwrap_or(u64::MAX));
+        self.set_segments_left(self.segments_left());
         let first = first_superblock(&self.shape, Generation::rejoined(formatted_ns), true);
         let device = &mut self.disk.device;
         SuperblockStore::format(first).drive(|copy, blocks| device.write_superblock(copy, blocks)).unwrap();
         self.rejoins = true;
+    }
+
+    /// Segments that its disk has space for, if it may be full.
+    #[must_use]
+    pub fn segments_left(&self) -> Option<u64> {
+        self.faults.segments_left
+    }
+
+    /// From now on its disk has space for so many segments more; for any number with `None`.
+    pub fn set_segments_left(&mut self, left: Option<u64>) {
+        trace!("replica {}: its disk has space for {left:?} segments", self.shape.replica);
+        self.faults.segments_left = left;
+        self.has_been_full |= left.is_some();
+        self.disk.device.set_segments_left(left.unwrap_or(u64::MAX));
     }
 
     /// It says how far it is with an empty disk.

@@ -30,6 +30,11 @@ impl Replica {
         self.is_up() && self.choices().1 > 0
     }
 
+    /// Whether its cores have heard all that they told each other.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.channels.iter().flatten().all(|channel| channel.is_empty())
+    }
+
     /// One thing happens, drawn from all that may.
     pub(crate) fn act(&mut self) {
         self.steps += 1;

@@ -17,7 +17,7 @@ use assize_wire::{Ballot, Hash, ReplicaId, Slot, StreamTime};
 
 use super::fetching::Offers;
 use super::gathering::{CheckpointEnd, CheckpointFailure, Gathering};
-use super::reports::Reports;
+use super::reports::{Reports, Say};
 use super::{ActiveCheckpoint, CheckpointReport, PartFailure};
 use crate::limits::{CHECKPOINT_ASK_NS, FLAG_DOUBLED_MAX, FLAG_PUT_OFF};
 use crate::usher::Greeting;
@@ -100,15 +100,6 @@ pub(crate) enum Updated {
     TakenOver(Slot),
     /// What came from a peer is wrong: this replica is to start again and to be rebuilt (R3).
     Spoiled,
-}
-
-/// What is said to peers on the control lane. What is lost is said again when it is asked for, or on a new connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Say {
-    /// To one, or to all: what became of a checkpoint here.
-    Told(Option<ReplicaId>, CheckpointTold),
-    /// To one: tell me what became of it.
-    Wanted(ReplicaId, Slot),
 }
 
 /// Where a checkpoint is.
@@ -495,6 +486,9 @@ impl Coordinator {
     pub(crate) fn handle_time(&mut self, published: Slot, now_ns: u64) {
         self.offers.note_published(published, now_ns);
         self.look_at_offers(now_ns);
+        if !self.ended && self.offers.needs_newer(now_ns) {
+            self.says.push_back(Say::NewerWanted);
+        }
         let Stage::Gathered { gathering, ask_at } = &mut self.stage else { return };
         if now_ns >= *ask_at {
             *ask_at = now_ns + CHECKPOINT_ASK_NS;

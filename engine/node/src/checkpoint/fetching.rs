@@ -11,7 +11,7 @@ use assize_consensus::limits::REPLICAS_MAX;
 use assize_wire::peer::CheckpointOffer;
 use assize_wire::{Incarnation, ReplicaId, Slot};
 
-use crate::limits::{CATCHING_UP_NS, STRANDED_NS};
+use crate::limits::{CATCHING_UP_NS, NEWER_DOUBLED_MAX, NEWER_WANTED_NS, STRANDED_NS};
 
 /// What peers have, and how long this replica stands still.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub(super) struct Offers {
     since: u64,
     /// One after this slot could not be taken over; only newer ones count.
     newer_than: Slot,
+    /// How many could not, one after the other.
+    failed: u32,
     /// Which peer is preferred turns with it.
     turn: u64,
     /// Of peers that had a checkpoint and are not connected any more, until when they are waited for.
@@ -68,21 +70,24 @@ impl Offers {
     pub(super) fn note_published(&mut self, published: Slot, now: u64) {
         self.now = now;
         if published != self.published || self.since == 0 {
-            (self.published, self.since) = (published, now.max(1));
+            (self.published, self.since, self.failed) = (published, now.max(1), 0);
         }
     }
 
     /// The one after this slot could not be taken over: a newer one may. What has come of it stays in the logs, and a
     /// start could not tell a second head of one part from the first.
     pub(super) fn wait_for_newer(&mut self, slot: Slot, now: u64) {
-        (self.newer_than, self.since) = (slot, now.max(1));
+        (self.newer_than, self.since, self.failed) = (slot, now.max(1), self.failed + 1);
     }
 
     /// The newest checkpoint of a peer, and whose.
     pub(super) fn best(&self) -> Option<(ReplicaId, CheckpointOffer)> {
+        self.newest().filter(|(_, offer)| offer.slot > self.newer_than)
+    }
+
+    fn newest(&self) -> Option<(ReplicaId, CheckpointOffer)> {
         let offers = self.offers.iter().filter_map(|(peer, offer)| Some((*peer, (*offer)?)));
-        let newer = offers.filter(|(_, offer)| offer.slot > self.newer_than);
-        newer.max_by_key(|(peer, offer)| (offer.slot, (u64::from(peer.0) + self.turn) % REPLICAS_MAX as u64))
+        offers.max_by_key(|(peer, offer)| (offer.slot, (u64::from(peer.0) + self.turn) % REPLICAS_MAX as u64))
     }
 
     /// The newest one, if this replica has stood still below it for long.
@@ -91,9 +96,21 @@ impl Offers {
         self.best().filter(|_| due)
     }
 
-    /// When [`Offers::stranded`] is to be asked.
+    /// Whether this replica has stood still below one that it could not take over, and there is no newer one: where
+    /// nothing is submitted none would ever come. Then it stands still anew.
+    pub(super) fn needs_newer(&mut self, now: u64) -> bool {
+        let needs = self.best().is_none() && self.due().is_some_and(|due| now >= due);
+        if needs {
+            self.since = now.max(1);
+        }
+        needs
+    }
+
+    /// When [`Offers::stranded`] and [`Offers::needs_newer`] are to be asked.
     pub(super) fn due(&self) -> Option<u64> {
-        self.best().filter(|(_, offer)| offer.slot > self.published).map(|_| self.since + STRANDED_NS)
+        let (_, offer) = self.newest().filter(|(_, offer)| offer.slot > self.published)?;
+        let newer_wanted = NEWER_WANTED_NS << self.failed.saturating_sub(1).min(NEWER_DOUBLED_MAX);
+        Some(self.since + if offer.slot > self.newer_than { STRANDED_NS } else { newer_wanted })
     }
 }
 
@@ -128,9 +145,29 @@ mod tests {
         let mut offers = Offers::new(Incarnation(1));
         offers.note(ReplicaId(1), offer(9));
         offers.wait_for_newer(Slot(9), 5);
-        assert_eq!((offers.best(), offers.due()), (None, None));
+        assert_eq!((offers.best(), offers.due()), (None, Some(5 + NEWER_WANTED_NS)));
         offers.note(ReplicaId(1), offer(12));
         assert_eq!(offers.due(), Some(5 + STRANDED_NS));
+    }
+
+    /// NewerWanted: now and then, for as long as there is none; less often where one after the other fails.
+    #[test]
+    fn l6_who_could_not_take_over_the_newest_wants_a_newer_one() {
+        let mut offers = Offers::new(Incarnation(1));
+        offers.note(ReplicaId(1), offer(9));
+        offers.note_published(Slot(3), 1);
+        assert!(!offers.needs_newer(1 + NEWER_WANTED_NS), "it may take over the one that there is");
+        offers.wait_for_newer(Slot(9), 10);
+        let asks = [9, 10, 11].map(|ns| offers.needs_newer(ns + NEWER_WANTED_NS));
+        assert_eq!(asks, [false, true, false]);
+        assert!(offers.needs_newer(10 + 2 * NEWER_WANTED_NS));
+        offers.note_published(Slot(9), 11 + 2 * NEWER_WANTED_NS);
+        assert!(!offers.needs_newer(11 + 3 * NEWER_WANTED_NS), "it has caught up without it");
+        offers.note_published(Slot(3), 11 + 3 * NEWER_WANTED_NS);
+        offers.note(ReplicaId(1), offer(12));
+        assert!(!offers.needs_newer(11 + 4 * NEWER_WANTED_NS), "there is one");
+        [12, 15].into_iter().for_each(|slot| offers.wait_for_newer(Slot(slot), 5));
+        assert_eq!(offers.due(), Some(5 + 2 * NEWER_WANTED_NS));
     }
 
     /// FlagPutOff.

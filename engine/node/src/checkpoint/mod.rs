@@ -30,20 +30,23 @@ mod retention;
 mod take_over;
 
 pub use coordinator::CoordinatorStart;
-pub(crate) use coordinator::{Coordinator, Say, Updated};
+pub(crate) use coordinator::{Coordinator, Updated};
 pub use gathering::{CheckpointEnd, CheckpointFailure};
+pub(crate) use reports::Say;
 pub(crate) use retention::Retention;
 
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use assize_shards::Shard;
+use assize_shards::limits::CHECKPOINT_RECORD_BYTES_MIN;
 use assize_wal::recovery::KeysRecord;
 use assize_wal::{Completion, Durable, Log, LogCut, LogFailure, Recovered};
 use assize_wire::canary::{self, Canary};
 use assize_wire::checkpoint::PartHead;
-use assize_wire::{CoreId, ShardId, Slot, StreamTime};
+use assize_wire::{CoreId, ReplicaId, ShardId, Slot, StreamTime};
 
 use crate::core::Core;
 use crate::message::CoreMessage;
@@ -95,6 +98,8 @@ pub(crate) struct Checkpoints {
     /// By shard, the number of the oldest key that was live at the last active checkpoint.
     live: Vec<(ShardId, u64)>,
     taking: Option<Taking>,
+    /// The own one, after this slot, instead of which a peer's was taken over: the shards are not at its end yet.
+    given_up: Option<Slot>,
     /// The active one, for peers.
     offered: Offered,
     /// The last one that was reported, to be offered once it is active.
@@ -157,6 +162,7 @@ impl Checkpoints {
             retention,
             live,
             taking: None,
+            given_up: None,
             offered,
             reported: None,
             sending: Sending::default(),
@@ -165,19 +171,33 @@ impl Checkpoints {
         }
     }
 
-    /// The shards begin to take their parts, one for each of `shards`.
-    pub(crate) fn begin(&mut self, slot: Slot, time: StreamTime, shards: usize) {
-        if self.taking.as_ref().is_some_and(|taking| taking.incoming.is_some()) {
-            // It was flagged before a peer's was to be taken over, and comes to nothing.
-            return;
-        }
-        let before = self.taking.as_ref().map(|taking| taking.slot);
+    /// The shards are to take their parts, one for each of `shards`. False if they cannot, and this core's part fails:
+    /// a shard takes one checkpoint at a time.
+    #[must_use]
+    pub(crate) fn begin(&mut self, slot: Slot, time: StreamTime, shards: usize) -> bool {
+        let before = self.taking.as_ref().filter(|taking| !taking.reported).map(|taking| taking.slot);
         assert!(before.is_none(), "a checkpoint after slot {slot} beside the one after slot {before:?}");
         // Another log may have given some back since the last time.
         self.parts.retry_space();
         self.keys.retry_space();
         let parts = (0..shards).map(|_| Part::default()).collect();
-        self.taking = Some(Taking::new(slot, time, parts, None));
+        let mut taking = Taking::new(slot, time, parts, None);
+        taking.failed = self.given_up.map(|before| PartFailure {
+            reason: format!("the one after slot {before}, which was given up, is not over"),
+            sent_wrong: false,
+        });
+        self.taking = Some(taking);
+        self.given_up.is_none()
+    }
+
+    /// A peer's is to be taken over, in place of the own one if there is one.
+    fn begin_incoming(&mut self, slot: Slot, time: StreamTime, from: ReplicaId, shards: usize) {
+        let own = self.taking.as_ref().filter(|taking| taking.incoming.is_none());
+        self.given_up = self.given_up.or(own.map(|taking| taking.slot));
+        self.parts.retry_space();
+        self.keys.retry_space();
+        let parts = (0..shards).map(|_| Part::default()).collect();
+        self.taking = Some(Taking::new(slot, time, parts, Some(Incoming::new(from, shards))));
     }
 
     pub(crate) fn handle_completion(&mut self, completion: Completion) -> Result<(), LogFailure> {
@@ -249,8 +269,22 @@ impl Checkpoints {
         false
     }
 
+    /// One step of each shard that is not at the end of what was given up.
+    fn step_given_up(&mut self, shards: &mut [Shard]) {
+        let Some(slot) = self.given_up else { return };
+        for shard in shards.iter_mut().filter(|shard| shard.is_checkpoint_due()) {
+            let _nobody_wants_it = shard.checkpoint_step(CHECKPOINT_RECORD_BYTES_MIN, &mut Vec::new());
+        }
+        if shards.iter().all(|shard| shard.executed() >= slot && !shard.is_taking_checkpoint()) {
+            self.given_up = None;
+        }
+    }
+
     /// Whether the next step need not wait for the disk.
     fn is_due(&self, shards: &[Shard]) -> bool {
+        if self.given_up.is_some() && shards.iter().any(Shard::is_checkpoint_due) {
+            return true;
+        }
         let Some(taking) = self.taking.as_ref().filter(|taking| taking.incoming.is_none()) else {
             return false;
         };
@@ -267,6 +301,7 @@ impl Core {
     pub(crate) fn step_checkpoint(&mut self) {
         self.checkpoints.take_in();
         self.send_parts();
+        self.checkpoints.step_given_up(&mut self.shards);
         if self.step_take_over() || self.drained {
             // This start is over: the checkpoint before this one stays active.
             return;

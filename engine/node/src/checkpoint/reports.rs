@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use assize_shards::clerk::table::{Decision, Others, Own, Seen, decide};
 use assize_wire::canary::{self, Canary};
+use assize_wire::peer::CheckpointTold;
 use assize_wire::{Hash, ReplicaId, Slot};
 
 /// Reports of this replica and of its peers.
@@ -122,6 +123,17 @@ fn same(seen: &[(ReplicaId, Hash)], digest: Hash) -> impl Iterator<Item = Replic
 
 /// Reports of one replica that are kept: whoever replays far behind the others takes the checkpoints that they took.
 const REPORTS_MAX: usize = 16;
+
+/// What is said to peers on the control lane. What is lost is said again when it is asked for, or on a new connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Say {
+    /// To one, or to all: what became of a checkpoint here.
+    Told(Option<ReplicaId>, CheckpointTold),
+    /// To one: tell me what became of it.
+    Wanted(ReplicaId, Slot),
+    /// To the leader: a newer one is to be taken.
+    NewerWanted,
+}
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,6 @@ use assize_wal::OutcomeIndex;
 use assize_wire::peer::{CheckpointRecord, Lane, PeerMessage};
 use assize_wire::{ReplicaId, ShardId, Slot, StreamTime};
 
-use super::incoming::Incoming;
 use super::offered::{Asked, Offered, OfferedPart, outcomes_through};
 use super::part::Part;
 use super::{ActiveCheckpoint, Checkpoints, Taking};
@@ -82,11 +81,10 @@ impl Core {
             incoming.change_peer(from, parts);
             return;
         }
-        self.checkpoints.parts.retry_space();
-        self.checkpoints.keys.retry_space();
-        let parts = self.shards.iter().map(|_| Part::default()).collect();
-        let incoming = Incoming::new(from, self.shards.len());
-        self.checkpoints.taking = Some(Taking::new(slot, time, parts, Some(incoming)));
+        self.pending.give_up_checkpoints();
+        // The device may have space again.
+        self.outcomes.log.retry_space();
+        self.checkpoints.begin_incoming(slot, time, from, self.shards.len());
     }
 
     /// A record of a peer's checkpoint.

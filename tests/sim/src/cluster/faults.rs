@@ -13,6 +13,7 @@
 //!   there do switches to it, and who was away and lacks it stops, and comes back with it.
 //! * A minority of replicas, the same ones in a run, may find blocks of their logs of stripes and accepts damaged at a
 //!   start: they repair them from the others. Of all others what a device says is durable stays readable.
+//! * Any disk may be full for a while, in the middle of anything.
 //! * The same minority may lose their disks, and rejoin with empty ones. Until they have their votes again they are as
 //!   good as down, and all others must come back for them.
 
@@ -53,6 +54,8 @@ pub struct FaultHabits {
     pub skew_one_in: u64,
     /// By at most so much from what is right.
     pub skew_ns: u64,
+    /// One in so many, a disk is about to be full, or has space again.
+    pub full_disk_one_in: u64,
     /// One in so many, a leader is deposed without knowing it.
     pub depose_one_in: u64,
     /// How often a start is one of the program with the next version of the domain's logic, which it then keeps (R5).
@@ -75,6 +78,7 @@ impl FaultHabits {
         lost_disk_percent: 0,
         skew_one_in: 0,
         skew_ns: 1,
+        full_disk_one_in: 0,
         depose_one_in: 0,
         upgrade_percent: 0,
     };
@@ -166,6 +170,13 @@ impl ClusterWorld {
         if self.faults.comes(habits.skew_one_in) {
             self.set_a_clock(habits.skew_ns);
         }
+        if self.faults.comes(habits.full_disk_one_in) {
+            let at = self.any();
+            let left = self.faults.random.below(SEGMENTS_LEFT_MAX);
+            let replica = &mut self.cluster.replicas[at];
+            let full = replica.segments_left().is_none();
+            replica.set_segments_left(full.then_some(left));
+        }
         self.depose();
     }
 
@@ -180,6 +191,7 @@ impl ClusterWorld {
             self.cluster.frozen_until[at] = 0;
             let replica = &mut self.cluster.replicas[at];
             replica.wall_offset_ns = 0;
+            replica.set_segments_left(None);
             replica.faults.io_error_one_in = 0;
             replica.faults.in_recovery_percent = 0;
             if replica.seen.io_errors > 0 && replica.is_up() {
@@ -289,3 +301,6 @@ impl ClusterWorld {
         }
     }
 }
+
+/// Segments that a disk which is about to be full still has space for, and one more.
+const SEGMENTS_LEFT_MAX: u64 = 6;

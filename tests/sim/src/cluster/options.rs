@@ -190,6 +190,7 @@ fn draw_faults(options: &mut ClusterOptions, random: &mut Random) {
         lost_disk_percent: 0,
         skew_one_in: some(random, [0, 0, 0, 1500]),
         skew_ns: some(random, [1_000_000, 20_000_000, 100_000_000, 5_000_000_000]),
+        full_disk_one_in: 0,
         depose_one_in: 0,
         upgrade_percent: 0,
     };

@@ -95,6 +95,8 @@ pub struct Summary {
     pub switched: u64,
     /// Times that a replica stopped for want of it.
     pub logic_missing: u64,
+    /// Times that a replica said that its disk is full.
+    pub disks_full: u64,
     /// Disks that were lost.
     pub lost_disks: u64,
     /// How often a replica had its vote again after that.
@@ -168,6 +170,7 @@ impl Summary {
             switched: u64::from(world.checkers.model.logic != VERSION),
             logic_missing: world.cluster.replicas.iter().map(|replica| replica.seen.logic_missing).sum(),
             quarantines: world.cluster.replicas.iter().map(|replica| replica.seen.quarantines).sum(),
+            disks_full: world.cluster.replicas.iter().map(|replica| replica.seen.disks_full).sum(),
             lost_disks: world.faults.lost_disks,
             rejoined: world.cluster.replicas.iter().map(|replica| replica.seen.rejoined).sum(),
             ballots: world.checkers.ballots(),
@@ -192,6 +195,7 @@ impl Summary {
             switched: self.switched + other.switched,
             logic_missing: self.logic_missing + other.logic_missing,
             quarantines: self.quarantines + other.quarantines,
+            disks_full: self.disks_full + other.disks_full,
             lost_disks: self.lost_disks + other.lost_disks,
             rejoined: self.rejoined + other.rejoined,
             ballots: self.ballots + other.ballots,

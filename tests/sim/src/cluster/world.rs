@@ -231,6 +231,7 @@ impl ClusterWorld {
 
     /// All replicas stop, and their entities come to the same.
     pub fn stop_all(&mut self) {
+        self.quieten();
         let marks: Vec<_> =
             self.cluster.replicas.iter().map(|replica| replica.watermarks().published).collect();
         self.faults.keep_down = true;
@@ -265,6 +266,21 @@ impl ClusterWorld {
                 digests[first],
                 digests[other]
             );
+        }
+    }
+
+    /// Until the cores of each replica have heard all that they told each other once: what the shards gave back when the
+    /// last slot was published is where it belongs.
+    fn quieten(&mut self) {
+        let mut rest: Vec<usize> = (0..self.cluster.replicas.len()).collect();
+        let mut budget = Budget::new("cores hear what they were told", FINISH_STEPS);
+        loop {
+            rest.retain(|at| !self.cluster.replicas[*at].is_quiet());
+            if rest.is_empty() {
+                return;
+            }
+            budget.spend(|| self.state());
+            self.step();
         }
     }
 

@@ -12,6 +12,7 @@ fn the_swarm_finds_nothing_broken() {
     let summary = run(Kind::Swarm, 0..110);
     assert!(summary.downs > 100 && summary.ballots > 200 && summary.partitions > 50, "{summary:?}");
     assert!(summary.switched > 20 && summary.logic_missing > 0, "{summary:?}");
+    assert!(summary.disks_full > 10, "{summary:?}");
 }
 
 #[test]
@@ -29,7 +30,7 @@ fn a_wrong_replica_is_kept_out_whatever_else_goes_wrong() {
 }
 
 /// C7, L6, P7, P8: checkpoints are compared, logs are recycled, and whoever lacks what was recycled takes a checkpoint
-/// over. CheckpointsCompared, CheckpointGivesWay, TakenOver, StartedAgain.
+/// over. CheckpointsCompared, CheckpointGivesWay, CheckpointGivenUp, TakenOver, NewerWanted, StartedAgain.
 #[test]
 fn with_checkpoints_nothing_is_found_broken() {
     let summary = run(Kind::Checkpoints, 0..60);

@@ -107,12 +107,11 @@ fn without_space_a_checkpoint_fails_and_the_one_before_it_stays() {
     let mut world = World::serving(shape, 2);
     world.rude = false;
     world.replicas[0].run_until("all is prepared", |replica| replica.disk.under_way() == 0);
-    world.replicas[0].faults.segments_left = Some(0);
-    world.replicas[0].disk.device.set_segments_left(0);
+    world.replicas[0].set_segments_left(Some(0));
     world.run(1500);
     assert_eq!(world.replicas[0].seen.checkpoints, 0);
     assert!(world.replicas[0].seen.checkpoints_failed > 0);
-    world.replicas[0].disk.device.set_segments_left(1000);
+    world.replicas[0].set_segments_left(None);
     for _ in 0..3 {
         world.replicas[0].pass(6_000_000_000);
         world.run(1500);
