@@ -20,6 +20,7 @@ pub mod config;
 mod demo;
 pub mod doctor;
 pub mod exit;
+mod faces;
 mod huge_pages;
 pub mod logging;
 mod peer_log;

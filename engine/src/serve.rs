@@ -16,6 +16,7 @@ use crate::boot::{self, BootError, Replica};
 use crate::cli::ServeCommand;
 use crate::config::{Agreed, ConfigFile};
 use crate::exit::Exit;
+use crate::faces;
 use crate::logging;
 use crate::peer_log::PeerLog;
 use crate::reactor::{Failure, Notice, StageHistograms};
@@ -45,6 +46,10 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
     if let Err(error) = watched {
         return complain(&error, Exit::Host);
     }
+    let http = match file.config.listen.http.as_ref().map(faces::listen).transpose() {
+        Ok(http) => http,
+        Err(error) => return complain(&error, Exit::Host),
+    };
     let started = std::time::Instant::now();
     let replica = match boot::start(&file, domains, command.fault) {
         Ok(replica) => replica,
@@ -60,9 +65,10 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
         replaying = replica.replay_through.0,
         "recovered"
     );
-    let mut end = Exit::Success;
-    let mut serving = 0;
-    let mut halted = 0;
+    if let Some(Err(error)) = http.map(|http| faces::serve(http, &file, &replica)) {
+        return complain(&error, Exit::Host);
+    }
+    let (mut end, mut serving, mut halted) = (Exit::Success, 0, 0);
     let mut stages = StageHistograms::default();
     let mut digests = Vec::new();
     let mut peers = PeerLog::new(&replica.agreed);

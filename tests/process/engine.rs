@@ -20,6 +20,7 @@ pub struct Engine {
     /// All that was said, for messages.
     said: Arc<Mutex<String>>,
     address: String,
+    http: String,
 }
 
 enum Line {
@@ -46,7 +47,7 @@ impl Engine {
         let errors = sender.clone();
         follow(out, Arc::clone(&said), move |line| drop(sender.send(Line::Out(line))));
         follow(error, Arc::clone(&said), move |_| drop(errors.send(Line::Error)));
-        Engine { child, lines, said, address: String::new() }
+        Engine { child, lines, said, address: String::new(), http: String::new() }
     }
 
     /// Waits for the line that says where clients connect, if it did not come yet.
@@ -87,6 +88,9 @@ impl Engine {
                 if let Some(address) = line.strip_prefix("serving ") {
                     self.address = address.to_owned();
                 }
+                if let Some(address) = line.strip_prefix("http ") {
+                    self.http = address.to_owned();
+                }
                 Some(())
             }
             Ok(Line::Error) => Some(()),
@@ -100,6 +104,11 @@ impl Engine {
     /// Where clients connect.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Where it is asked by HTTP.
+    pub fn http(&self) -> &str {
+        &self.http
     }
 
     /// A client of it.

@@ -9,6 +9,7 @@
 //! | `answers.rs` | what is a client told when there is no room, no time, or another body |
 //! | `cluster/` | what holds of three replicas under load when they are killed, cut off, or their disks fail |
 //! | `federation.rs` | do three processes find each other by themselves, and refuse whom they do not know |
+//! | `faces.rs` | what it says of itself by HTTP |
 //! | `quarantine.rs` | is a replica that computes wrongly found out, and kept out |
 //! | `start.rs`, `damage.rs` | what is refused at a start, in which words; how does a good process end |
 //! | `demo.rs` | do three fresh processes become a cluster, and survive the death of their leader |
@@ -26,6 +27,7 @@ mod crash;
 mod damage;
 mod demo;
 mod engine;
+mod faces;
 mod federation;
 mod load;
 mod quarantine;

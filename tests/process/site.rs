@@ -183,7 +183,7 @@ impl Site {
         format!(
             "{replica}data_directory = {data:?}\n\
              [cores]\nassignments = [{assignments}]\npin = false\n{control}\
-             [listen]\nclient = \"{host}:{port}\"\n{listen}{federation}\
+             [listen]\nclient = \"{host}:{port}\"\nhttp = \"{host}:0\"\n{listen}{federation}\
              [limits]\nstripe_bytes = \"128KiB\"\nstripe_events = 512\nwindow = 4\n\
              connections_max = {connections_max}\ncredit_events = {credit_events}\n\
              [log]\nsegment_bytes = {segment_bytes:?}\nbytes_max = {bytes_max:?}\nsegments_ahead = {segments_ahead}\n\

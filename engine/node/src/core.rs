@@ -133,7 +133,7 @@ pub struct Core {
     pub(crate) ballot: Ballot,
     /// Whether clients may connect.
     pub(crate) listening: bool,
-    told_serving: bool,
+    pub(crate) told_serving: bool,
     /// When the log last had something appended, until it was given its idle mark.
     pub(crate) log_busy_since: Option<u64>,
     stalled_checked: u64,

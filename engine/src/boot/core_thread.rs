@@ -9,6 +9,7 @@ use std::time::Duration;
 use assize_consensus::DocketConfig;
 use assize_device::{DataDirectory, DeviceOptions, DirectDevice};
 use assize_domain::DomainRegistry;
+use assize_metrics::Board;
 use assize_node::boot::{ReadError, docket_start, restore_shard};
 use assize_node::federation::FederationConfig;
 use assize_node::{
@@ -52,12 +53,14 @@ pub(super) struct CoreThread {
     pub(super) dialed: Receiver<Dialed>,
     /// What the process is told.
     pub(super) notices: Sender<Notice>,
+    /// Where it writes what it is at.
+    pub(super) board: Arc<Board>,
 }
 
 impl CoreThread {
     /// Starts it.
     pub(super) fn start(self, plan: CorePlan) -> io::Result<JoinHandle<()>> {
-        let CoreThread { cpu, data, device, inbox, parker, peers, notices, .. } = self;
+        let CoreThread { cpu, data, device, inbox, parker, peers, notices, board, .. } = self;
         let (listener, peer_listener) = (self.listener, self.peer_listener);
         let (dialer, dialed) = (self.dialer, self.dialed);
         let id = plan.id;
@@ -92,6 +95,7 @@ impl CoreThread {
                 dialed,
                 notices,
                 idle,
+                board,
             });
         })
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use assize_device::{DataDirectory, DeviceOptions};
 use assize_domain::DomainRegistry;
+use assize_metrics::Board;
 use assize_node::boot::{begin_incarnation, peers_of};
 use assize_node::{CoreMessage, Greeting, Layout};
 use assize_shards::Rehearsal;
@@ -42,6 +43,8 @@ pub struct Replica {
     pub replay_through: Slot,
     /// Whether the data survives a power cut.
     pub durable: bool,
+    /// What its cores are at.
+    pub board: Arc<Board>,
     replayer: Replayer,
     threads: Vec<JoinHandle<()>>,
     /// Holds the lock of the data directory.
@@ -268,8 +271,7 @@ fn run(
         ports: ports.collect(),
     };
     let (notices, inbox): (Sender<Notice>, Receiver<Notice>) = unbounded();
-    let mut mailboxes = Vec::new();
-    let (mut ends, mut dial_ends) = (Vec::new(), Vec::new());
+    let (mut mailboxes, mut ends, mut dial_ends) = (Vec::new(), Vec::new(), Vec::new());
     for peer_listener in peer_listeners {
         let (sender, receiver, parker) =
             mailbox().map_err(|error| BootError::Io("creating an eventfd", error))?;
@@ -282,7 +284,7 @@ fn run(
     let dialer = dialer.map_err(|error| BootError::Io("starting the threads that dial peers", error))?;
     let replay_through = recovered.accepted_through;
     let recovered = Arc::new(recovered);
-    let directory_root = directory.root().to_owned();
+    let board = Arc::new(Board::new(cores.len(), layout.shards().into()));
     let mut threads = Vec::new();
     for (index, (end, listener)) in ends.into_iter().zip(listeners).enumerate() {
         let (receiver, parker, peer_listener, dialed) = end;
@@ -304,7 +306,7 @@ fn run(
         };
         let thread = CoreThread {
             cpu: config.cores.pin.then(|| cpus[index]),
-            data: directory_root.clone(),
+            data: directory.root().to_owned(),
             device: device.clone(),
             inbox: receiver,
             parker,
@@ -314,6 +316,7 @@ fn run(
             dialer: dialer.clone(),
             dialed,
             notices: notices.clone(),
+            board: Arc::clone(&board),
         };
         threads.push(thread.start(plan).map_err(|error| BootError::Io("starting a core's thread", error))?);
     }
@@ -332,6 +335,7 @@ fn run(
         agreed,
         replay_through,
         durable,
+        board,
         replayer,
         threads,
         _directory: directory,

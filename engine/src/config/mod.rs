@@ -231,12 +231,15 @@ pub struct Listen {
     pub client: Address,
     /// Where the other replicas connect: core `i` on this port + i. Not opened in a cluster of one.
     pub federation: Address,
+    /// Where people and other systems ask by HTTP; nowhere if it is empty.
+    #[serde(deserialize_with = "http_from", serialize_with = "http_to")]
+    pub http: Option<Address>,
 }
 
 impl Default for Listen {
     fn default() -> Listen {
         let local = |port| Address { host: "localhost".to_owned(), port };
-        Listen { client: local(7400), federation: local(7500) }
+        Listen { client: local(7400), federation: local(7500), http: None }
     }
 }
 
@@ -374,6 +377,18 @@ fn shards_from<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ShardId>, D::Er
 
 fn shards_to<S: serde::Serializer>(shards: &[ShardId], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(shards.iter().map(|shard| shard.0))
+}
+
+fn http_from<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Address>, D::Error> {
+    let text = String::deserialize(from)?;
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(serde::de::Error::custom) }
+}
+
+fn http_to<S: serde::Serializer>(http: &Option<Address>, to: S) -> Result<S::Ok, S::Error> {
+    match http {
+        Some(address) => to.collect_str(address),
+        None => to.serialize_str(""),
+    }
 }
 
 #[cfg(test)]

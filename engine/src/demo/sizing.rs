@@ -138,7 +138,7 @@ fn secret_file(directory: &Path) -> PathBuf {
 fn cluster(of_all: Config, shares: &[Cores], directory: &Path) -> Result<Vec<Config>, (String, Exit)> {
     // A control thread of its own has a port, too.
     let of_replica = shares[0].assignments.len() as u16 + 1;
-    let first = free_ports(of_replica * 2 * shares.len() as u16);
+    let first = free_ports(of_replica * 3 * shares.len() as u16);
     let first = first.ok_or_else(|| ("no free ports for the replicas".to_owned(), Exit::Host))?;
     let address =
         |block: usize| Address { host: "127.0.0.1".to_owned(), port: first + of_replica * block as u16 };
@@ -150,7 +150,11 @@ fn cluster(of_all: Config, shares: &[Cores], directory: &Path) -> Result<Vec<Con
             data_directory: directory.join(format!("replica-{replica}")),
             failure_domain: format!("demo-replica-{replica}"),
             cores: cores.clone(),
-            listen: Listen { client: address(replica), federation: address(count + replica) },
+            listen: Listen {
+                client: address(replica),
+                federation: address(count + replica),
+                http: Some(address(2 * count + replica)),
+            },
             federation: FederationSection {
                 replicas: if count > 1 { peers.clone() } else { Vec::new() },
                 secret_file: secret_file(directory),
@@ -208,6 +212,9 @@ impl fmt::Display for Sizing {
                 "  replica {} at {}, {}",
                 config.replica, config.listen.client, config.failure_domain
             )?;
+            if let Some(http) = &config.listen.http {
+                writeln!(f, "            http://{http}/v1/status and /metrics while it runs")?;
+            }
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 mod alarms;
 mod dialer;
 mod listener;
+mod numbers;
 mod ring;
 mod socket;
 mod sockets;
@@ -15,9 +16,11 @@ mod wake;
 use std::fmt;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use assize_device::DirectDevice;
+use assize_metrics::Board;
 use assize_node::boot::ReadError;
 use assize_node::{CheckpointEnd, Core, CoreMessage, Now, Output, PeerNotice, RejoinNotice};
 use assize_shards::StateDigest;
@@ -30,6 +33,7 @@ use crate::logging::RateLimited;
 pub use dialer::{DialEnd, Dialed, Dialer};
 use listener::Audience;
 pub use listener::Listener;
+use numbers::Numbers;
 use ring::{Ring, TAG_ACCEPT, TAG_DISK, TAG_RECEIVE, TAG_SEND, TAG_WAKE};
 use socket::Owner;
 use sockets::Sockets;
@@ -155,6 +159,8 @@ pub struct ReactorParts {
     pub notices: Sender<Notice>,
     /// What to do without work.
     pub idle: IdlePolicy,
+    /// Where it writes what it is at.
+    pub board: Arc<Board>,
 }
 
 /// The tag that a reactor's log device must use.
@@ -189,6 +195,7 @@ struct Reactor {
     idle: IdlePolicy,
     clock: Clock,
     stages: Box<StageHistograms>,
+    numbers: Numbers,
     refusals: RateLimited,
     halted_at: Option<u64>,
     digests: Vec<StateDigest>,
@@ -215,6 +222,7 @@ impl Reactor {
             idle,
             clock: Clock::new(),
             stages: Box::default(),
+            numbers: Numbers::new(parts.board, id),
             refusals: RateLimited::per_second(REFUSALS_PER_SECOND),
             halted_at: None,
             digests: Vec::new(),
@@ -227,6 +235,7 @@ impl Reactor {
         self.sockets.listen(Audience::Peers, &mut self.ring).map_err(Failure::Io)?;
         loop {
             let now = self.turn()?;
+            self.numbers.write_now_and_then(&self.core, now.monotonic_ns);
             if let Some(halted) = self.halted_at
                 && (!self.sockets.is_sending() || now.monotonic_ns > halted + LINGER_NS)
                 && self.device.in_flight() == 0
@@ -274,7 +283,10 @@ impl Reactor {
                     self.peers[usize::from(to.0)].post(message);
                     self.to_wake |= 1 << to.0;
                 }
-                Output::Stages(stages) => self.stages.record(&stages),
+                Output::Stages(stages) => {
+                    self.stages.record(&stages);
+                    self.numbers.record_stages(&stages);
+                }
                 Output::Measure => *self.stages = StageHistograms::default(),
                 Output::Refused(refused) => self.log_refused(&refused),
                 Output::Peer(notice) => drop(self.notices.send(Notice::Peer(notice))),
@@ -366,6 +378,7 @@ impl Reactor {
         if idle_for < spin_ns || self.ring.has_completions() {
             return self.ring.submit(None).map_err(Failure::Io);
         }
+        self.numbers.write(&self.core);
         // Park: from here on a sender writes to the eventfd, whose read is armed. What was sent before is in the inbox.
         // What another thread finished before is looked for once more: its wake found this thread awake.
         self.parker.prepare();

@@ -4,6 +4,8 @@ use assize_node::StripeStages;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::numbers::times;
+
 /// One histogram for each stage: how long events took from the stage before.
 #[derive(Debug)]
 pub struct StageHistograms {
@@ -13,17 +15,7 @@ pub struct StageHistograms {
 impl StageHistograms {
     /// Counts a stripe's events.
     pub fn record(&mut self, stripe: &StripeStages) {
-        let times = [
-            stripe.accepted,
-            stripe.sealed,
-            stripe.durable,
-            stripe.chosen,
-            stripe.evaluated,
-            stripe.published,
-        ];
-        let steps = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
-        let total = stripe.published.saturating_sub(stripe.accepted);
-        for (histogram, ns) in self.stages.iter_mut().zip(steps.chain([total])) {
+        for (histogram, ns) in self.stages.iter_mut().zip(times(stripe)) {
             if let Err(error) = histogram.record_n(ns, u64::from(stripe.events)) {
                 panic!("a histogram that grows by itself does not take {ns} ns: {error:?}");
             }

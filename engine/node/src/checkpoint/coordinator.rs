@@ -513,7 +513,7 @@ impl Coordinator {
         }
     }
 
-    fn active_slot(&self) -> Slot {
+    pub(crate) fn active_slot(&self) -> Slot {
         self.active.map_or(Slot::ZERO, |active| active.slot)
     }
 

@@ -269,8 +269,8 @@ impl ClusterWorld {
         }
     }
 
-    /// Until the cores of each replica have heard all that they told each other once: what the shards gave back when the
-    /// last slot was published is where it belongs.
+    /// Until the cores of each replica have heard all that they told each other once: what the shards gave back when
+    /// the last slot was published is where it belongs.
     fn quieten(&mut self) {
         let mut rest: Vec<usize> = (0..self.cluster.replicas.len()).collect();
         let mut budget = Budget::new("cores hear what they were told", FINISH_STEPS);

@@ -1,0 +1,51 @@
+//! Which path is what.
+
+use assize_metrics::{CONTENT_TYPE, Identity, exposition};
+use axum::extract::State;
+use axum::http::{Method, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+
+use crate::{Faces, Problem, Status};
+
+/// Every path that is served, each with the methods that it takes.
+pub const ROUTES: &[(&str, &str)] =
+    &[("/healthz", "GET"), ("/readyz", "GET"), ("/metrics", "GET"), ("/v1/status", "GET")];
+
+/// All of them.
+pub(crate) fn router(faces: Faces) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/v1/status", get(status))
+        .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
+            Problem::method_not_allowed(method.as_str(), uri.path())
+        })
+        .fallback(|uri: Uri| async move { Problem::no_such_path(uri.path()) })
+        .with_state(faces)
+}
+
+/// R2: whether whoever distributes requests may send some here.
+async fn readyz(State(faces): State<Faces>) -> Response {
+    let readings = faces.board.read();
+    match readings.is_ready() {
+        true => "ready\n".into_response(),
+        false => Problem::not_ready(readings.cores.iter().any(|core| core.quarantined == 1)).into_response(),
+    }
+}
+
+async fn metrics(State(faces): State<Faces>) -> Response {
+    let about = &faces.about;
+    let identity =
+        Identity { cluster: about.cluster.clone(), replica: about.replica, version: about.version };
+    match exposition(&identity, faces.board.read()) {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(error) => panic!("text cannot be written into memory: {error}"),
+    }
+}
+
+async fn status(State(faces): State<Faces>) -> Json<Status> {
+    Json(Status::new(&faces.about, &faces.board.read()))
+}

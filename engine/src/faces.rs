@@ -1,0 +1,38 @@
+//! What people and other systems see: the HTTP server of `engine/http`, given this replica's board.
+
+use std::io::Write;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+
+use assize_http::{About, Bound, Faces, ServerError};
+
+use crate::boot::Replica;
+use crate::config::{Address, ConfigFile};
+
+/// Listens where `[listen] http` says.
+pub(crate) fn listen(address: &Address) -> Result<Bound, ServerError> {
+    let refuse = |error| ServerError::Bind(address.to_string(), error);
+    let mut resolved: Vec<SocketAddr> =
+        (address.host.as_str(), address.port).to_socket_addrs().map_err(refuse)?.collect();
+    // As where clients connect: the older kind, which everybody reaches.
+    resolved.sort_by_key(SocketAddr::is_ipv6);
+    Bound::listen(&resolved, &address.to_string())
+}
+
+/// Serves there, and says where on standard output, for those that gave port 0.
+pub(crate) fn serve(http: Bound, file: &ConfigFile, replica: &Replica) -> Result<(), ServerError> {
+    let agreed = &replica.agreed;
+    let about = About {
+        cluster: agreed.cluster.to_string(),
+        replica: file.config.replica,
+        replicas: agreed.replicas,
+        copies: agreed.copies,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let address = http.address();
+    http.serve(Faces { board: Arc::clone(&replica.board), about: Arc::new(about) })?;
+    tracing::info!(%address, "HTTP");
+    // Whoever closed standard output does not need to be told.
+    let _ = writeln!(std::io::stdout(), "http {address}");
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! A core's numbers on the board, where other threads read them.
+
+use std::sync::Arc;
+
+use assize_metrics::{Board, ControlNumbers, CoreNumbers, STAGES, ShardNumbers};
+use assize_node::{Core, StripeStages};
+use assize_wire::CoreId;
+
+/// Where a core writes what it is at.
+#[derive(Debug)]
+pub(super) struct Numbers {
+    board: Arc<Board>,
+    core: usize,
+    written_ns: u64,
+}
+
+impl Numbers {
+    pub(super) fn new(board: Arc<Board>, core: CoreId) -> Numbers {
+        Numbers { board, core: core.0.into(), written_ns: 0 }
+    }
+
+    /// After a turn of a busy core: now and then.
+    pub(super) fn write_now_and_then(&mut self, core: &Core, now_ns: u64) {
+        if now_ns >= self.written_ns + WRITTEN_EVERY_NS {
+            self.written_ns = now_ns;
+            self.write(core);
+        }
+    }
+
+    /// Before the core sleeps, perhaps for long.
+    pub(super) fn write(&self, core: &Core) {
+        let gauges = core.gauges();
+        self.board.write_core(
+            self.core,
+            &CoreNumbers {
+                ready: gauges.ready.into(),
+                quarantined: gauges.quarantined.into(),
+                connections: gauges.connections as u64,
+                unanswered_events: gauges.unanswered_events.into(),
+            },
+        );
+        if let Some(control) = core.control_gauges() {
+            let marks = control.watermarks;
+            self.board.write_control(&ControlNumbers {
+                leads: control.leads.into(),
+                leader: control.leader.map_or(0, |leader| u64::from(leader.0) + 1),
+                ballot_round: control.promised.round(),
+                formed: marks.formed.0,
+                accepted: marks.accepted.0,
+                chosen: marks.chosen.0,
+                published: marks.published.0,
+                checkpoint: control.checkpoint.0,
+            });
+        }
+        for shard in core.shard_gauges() {
+            let counters = shard.counters;
+            self.board.write_shard(
+                shard.shard.0.into(),
+                &ShardNumbers {
+                    executed: shard.executed.0,
+                    live_keys: counters.live_keys,
+                    entities: counters.entities,
+                    events: counters.events,
+                    duplicates: counters.duplicates,
+                    stripes: counters.stripes,
+                    entities_borrowed: counters.entities_borrowed,
+                    entities_lent: counters.entities_lent,
+                },
+            );
+        }
+    }
+
+    /// A stripe was published here.
+    pub(super) fn record_stages(&self, stripe: &StripeStages) {
+        self.board.record_stages(self.core, stripe.events.into(), times(stripe));
+    }
+}
+
+/// How long each of [`STAGES`] took, in nanoseconds.
+pub(super) fn times(stripe: &StripeStages) -> [u64; STAGES.len()] {
+    let StripeStages { accepted, sealed, durable, chosen, evaluated, published, .. } = *stripe;
+    [
+        sealed.saturating_sub(accepted),
+        durable.saturating_sub(sealed),
+        chosen.saturating_sub(durable),
+        evaluated.saturating_sub(chosen),
+        published.saturating_sub(evaluated),
+        published.saturating_sub(accepted),
+    ]
+}
+
+/// How often a core that is busy writes, in nanoseconds: often enough for somebody who looks on.
+const WRITTEN_EVERY_NS: u64 = 10_000_000;
