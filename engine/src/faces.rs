@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
-use assize_http::{About, Bound, Faces, ServerError};
+use assize_http::{About, Bound, Faces, Gateway, ServerError};
 
 use crate::boot::Replica;
 use crate::config::{Address, ConfigFile};
@@ -30,7 +30,9 @@ pub(crate) fn serve(http: Bound, file: &ConfigFile, replica: &Replica) -> Result
         version: env!("CARGO_PKG_VERSION"),
     };
     let address = http.address();
-    http.serve(Faces { board: Arc::clone(&replica.board), about: Arc::new(about) })?;
+    let gateway = Gateway::start(vec![replica.addresses[0].to_string()]);
+    let gateway = Some(gateway.map_err(ServerError::Thread)?);
+    http.serve(Faces { board: Arc::clone(&replica.board), about: Arc::new(about), gateway })?;
     tracing::info!(%address, "HTTP");
     // Whoever closed standard output does not need to be told.
     let _ = writeln!(std::io::stdout(), "http {address}");

@@ -4,10 +4,13 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use serde_json::Value;
+use assize_inventory::{INVENTORY, VERSION};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 
 use crate::engine::{DEADLINE, Engine};
-use crate::load::adjust;
+use crate::load::{adjust, quantities_of};
 use crate::site::{Settings, Site};
 
 /// An answer: its status, its head in small letters, and its body.
@@ -24,9 +27,15 @@ impl Answer {
 }
 
 fn ask(engine: &Engine, method: &str, path: &str) -> Answer {
+    ask_with(engine, method, path, "", "")
+}
+
+fn ask_with(engine: &Engine, method: &str, path: &str, headers: &str, body: &str) -> Answer {
     let mut stream = TcpStream::connect(engine.http()).expect("connecting");
     stream.set_read_timeout(Some(DEADLINE)).expect("a time limit");
-    write!(stream, "{method} {path} HTTP/1.1\r\nhost: assize\r\nconnection: close\r\n\r\n").expect("asking");
+    let length = body.len();
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: assize\r\nconnection: close\r\n{headers}");
+    write!(stream, "{head}content-length: {length}\r\n\r\n{body}").expect("asking");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
@@ -92,5 +101,80 @@ fn what_is_not_there_is_a_problem_document() {
             answer.body
         );
     }
+    engine.stop();
+}
+
+fn post(engine: &Engine, key: Option<&str>, body: &Value) -> Answer {
+    let key = key.map_or_else(String::new, |key| format!("idempotency-key: \"{key}\"\r\n"));
+    let headers = format!("{key}content-type: application/json\r\n");
+    ask_with(engine, "POST", "/v1/events", &headers, &body.to_string())
+}
+
+/// Adds `delta` to the quantity of an item.
+fn adjust_body(item: u64, delta: i64) -> Value {
+    let payload = STANDARD.encode(adjust(item, delta).payload);
+    json!({ "domain": INVENTORY.0, "version": VERSION, "payload": payload })
+}
+
+/// W2: what is sent again under its key takes effect once, and gets the first outcome.
+#[test]
+fn events_that_come_by_http_take_effect_once_under_their_keys() {
+    let site = Site::formatted(Settings { cores: vec![vec![0], vec![1]], ..Settings::small() });
+    let engine = site.start();
+    ask_until(&engine, "/v1/status", |answer| answer.json()["leads"] == true);
+    let first = post(&engine, Some("order 7"), &adjust_body(1, 5));
+    assert_eq!(first.status, 200, "{}", first.body);
+    let (first, again) = (first.json(), post(&engine, Some("order 7"), &adjust_body(1, 5)).json());
+    assert_eq!((first["status"].as_str(), first["duplicate"].as_bool()), (Some("applied"), Some(false)));
+    assert_eq!(again["duplicate"].as_bool(), Some(true));
+    for field in ["key", "status", "slot", "response"] {
+        assert_eq!(first[field], again[field], "{field}");
+    }
+    let other = post(&engine, Some("order 7"), &adjust_body(1, 6));
+    assert_eq!(
+        (other.status, other.json()["title"].as_str().map(str::to_owned)),
+        (422, Some("Key in use".to_owned()))
+    );
+    let mut keyed = adjust_body(2, 3);
+    keyed["key"] = json!("order 8");
+    let several = post(&engine, None, &json!([keyed, keyed, adjust_body(3, 1)]));
+    assert_eq!(several.status, 200, "{}", several.body);
+    let statuses: Vec<bool> = several
+        .json()
+        .as_array()
+        .expect("answers")
+        .iter()
+        .filter_map(|one| one["duplicate"].as_bool())
+        .collect();
+    assert_eq!(statuses.iter().filter(|duplicate| **duplicate).count(), 1, "{}", several.body);
+    assert_eq!(quantities_of(&mut engine.client(), &[1, 2, 3]), [5, 3, 1]);
+    engine.stop();
+}
+
+#[test]
+fn events_that_cannot_be_are_refused_and_nothing_of_them_is_submitted() {
+    let site = Site::formatted(Settings::small());
+    let engine = site.start();
+    ask_until(&engine, "/v1/status", |answer| answer.json()["leads"] == true);
+    let mut garbled = adjust_body(1, 1);
+    garbled["payload"] = json!("not base64");
+    let mut long = adjust_body(1, 1);
+    long["payload"] = json!(STANDARD.encode([0; 5000]));
+    let mut unread = adjust_body(1, 1);
+    unread["payload"] = json!(STANDARD.encode([0xff; 16]));
+    let cases = [
+        (post(&engine, None, &json!({ "domain": 1 })), 400),
+        (post(&engine, None, &garbled), 400),
+        (post(&engine, None, &long), 400),
+        (post(&engine, None, &unread), 422),
+        (post(&engine, Some("of all"), &json!([adjust_body(1, 1)])), 400),
+        (ask_with(&engine, "POST", "/v1/events", "content-type: application/json\r\n", "{"), 400),
+    ];
+    for (answer, status) in cases {
+        assert_eq!(answer.status, status, "{}", answer.body);
+        assert!(answer.head.contains("content-type: application/problem+json"), "{}", answer.head);
+    }
+    assert_eq!(post(&engine, None, &adjust_body(1, 5)).status, 200);
+    assert_eq!(quantities_of(&mut engine.client(), &[1]), [5]);
     engine.stop();
 }

@@ -4,14 +4,19 @@ use assize_metrics::{CONTENT_TYPE, Identity, exposition};
 use axum::extract::State;
 use axum::http::{Method, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 
-use crate::{Faces, Problem, Status};
+use crate::{Faces, Problem, Status, events};
 
 /// Every path that is served, each with the methods that it takes.
-pub const ROUTES: &[(&str, &str)] =
-    &[("/healthz", "GET"), ("/readyz", "GET"), ("/metrics", "GET"), ("/v1/status", "GET")];
+pub const ROUTES: &[(&str, &str)] = &[
+    ("/healthz", "GET"),
+    ("/readyz", "GET"),
+    ("/metrics", "GET"),
+    ("/v1/status", "GET"),
+    ("/v1/events", "POST"),
+];
 
 /// All of them.
 pub(crate) fn router(faces: Faces) -> Router {
@@ -20,6 +25,7 @@ pub(crate) fn router(faces: Faces) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/v1/status", get(status))
+        .route("/v1/events", post(events::submit))
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
             Problem::method_not_allowed(method.as_str(), uri.path())
         })

@@ -13,7 +13,7 @@ use super::error::ClientError;
 use super::event::{AnswerOwned, Completion, NewEvent, Outcome, Ticket};
 use super::finder::FinderCounts;
 use super::options::Options;
-use super::shell::Shell;
+use super::shell::{Shell, Waker};
 
 /// A client of one cluster. It reconnects by itself and submits what is unanswered again under the same keys.
 #[derive(Debug)]
@@ -135,8 +135,16 @@ impl Client {
         self.core.enqueue(event, key, now).map_err(ClientError::Event)
     }
 
-    /// Sends and receives until something is done with, at most for `timeout`; returns everything that is. Nothing
-    /// after the timeout is no error: what is enqueued stays so until its answer or its deadline.
+    /// What ends a [`Client::poll`] from another thread. One client has one.
+    ///
+    /// # Errors
+    /// [`ClientError::Poll`]
+    pub fn waker(&self) -> Result<Waker, ClientError> {
+        self.shell.waker()
+    }
+
+    /// Sends and receives until something is done with, or somebody wakes it, at most for `timeout`; returns everything
+    /// that is done with. Nothing after that is no error: what is enqueued stays so until its answer or its deadline.
     ///
     /// # Errors
     /// [`ClientError::Poll`]
@@ -148,7 +156,7 @@ impl Client {
                 return Ok(done);
             }
             self.shell.turn(&mut self.core, until)?;
-            if self.shell.now() >= until {
+            if std::mem::take(&mut self.shell.woken) || self.shell.now() >= until {
                 return Ok(std::iter::from_fn(|| self.core.poll_completion()).collect());
             }
         }

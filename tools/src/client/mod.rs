@@ -27,4 +27,5 @@ pub use event::{AnswerOwned, Completion, NewEvent, Outcome, Ticket};
 pub use finder::{Finder, FinderCounts, Found, SiteAction, SiteId};
 pub use options::Options;
 pub use session::{Session, SessionEvent};
+pub use shell::Waker;
 pub(crate) use sites::Sites;

@@ -16,6 +16,8 @@ use super::sites::Sites;
 #[derive(Debug)]
 pub(super) struct Shell {
     poll: Poll,
+    /// Somebody else's word ended the last wait.
+    pub woken: bool,
     events: Events,
     streams: Vec<Option<TcpStream>>,
     sites: Sites,
@@ -31,6 +33,7 @@ impl Shell {
         let sites = Sites::new(names)?;
         Ok(Shell {
             poll: Poll::new().map_err(ClientError::Poll)?,
+            woken: false,
             events: Events::with_capacity(64),
             streams: Vec::new(),
             start: Instant::now(),
@@ -38,6 +41,11 @@ impl Shell {
             refused: vec![None; sites.len()],
             sites,
         })
+    }
+
+    /// Ends a wait from another thread.
+    pub(super) fn waker(&self) -> Result<Waker, ClientError> {
+        mio::Waker::new(self.poll.registry(), WAKE).map(Waker).map_err(ClientError::Poll)
     }
 
     /// Addresses there are.
@@ -74,7 +82,9 @@ impl Shell {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(ClientError::Poll(error)),
             _ => {}
         }
-        let ready: Vec<LaneId> = self.events.iter().map(|event| LaneId(event.token().0)).collect();
+        self.woken |= self.events.iter().any(|event| event.token() == WAKE);
+        let lanes = self.events.iter().map(mio::event::Event::token).filter(|token| *token != WAKE);
+        let ready: Vec<LaneId> = lanes.map(|token| LaneId(token.0)).collect();
         for lane in ready {
             self.read(core, lane);
             self.write(core, lane);
@@ -177,3 +187,19 @@ impl Shell {
         }
     }
 }
+
+/// Ends a wait of a [`super::Client`] from another thread.
+#[derive(Debug)]
+pub struct Waker(mio::Waker);
+
+impl Waker {
+    /// Ends the wait that is under way, or else the next one.
+    pub fn wake(&self) {
+        if let Err(error) = self.0.wake() {
+            panic!("an eventfd of one's own cannot be written: {error}");
+        }
+    }
+}
+
+/// No lane has this number.
+const WAKE: Token = Token(usize::MAX);
