@@ -66,7 +66,7 @@ fn a_configuration_that_cannot_be_is_refused_with_its_line() {
             good.replace("cpu = 0", "cpu = 999").replace("false", "true"),
             &["replica.toml:3", "999"],
         ),
-        ("a size without sense", good.replace("\"1GiB\"", "\"much\""), &["replica.toml:15", "bytes_max"]),
+        ("a size without sense", good.replace("\"1GiB\"", "\"much\""), &["replica.toml:16", "bytes_max"]),
         ("an address without sense", good.replace("127.0.0.1:0", "nowhere"), &["replica.toml:6", "nowhere"]),
     ];
     for (what, text, words) in cases {
@@ -88,7 +88,7 @@ fn what_was_formatted_otherwise_is_refused_with_its_line() {
     refused(
         &site.run("serve", &[]),
         2,
-        &["replica.toml:14", "log.segment_bytes", "as the data directory was formatted"],
+        &["replica.toml:15", "log.segment_bytes", "as the data directory was formatted"],
     );
     site.settings = Settings { cores: vec![vec![0, 1]], ..Settings::small() };
     refused(&site.run("serve", &[]), 2, &["replica.toml:3", "shard 1", "as formatted"]);
@@ -111,11 +111,10 @@ fn nobody_needs_to_read_what_it_says() {
     let mut command = site.command("serve");
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starting assize");
     drop(child.stderr.take());
-    let mut line = String::new();
-    let mut out = BufReader::new(child.stdout.take().expect("piped"));
-    out.read_line(&mut line).expect("the line that says where it serves");
+    let mut out = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let address = out.find_map(|line| Some(line.ok()?.strip_prefix("serving ")?.to_owned()));
+    let address = &address.expect("the line that says where it serves");
     drop(out);
-    let address = line.trim().strip_prefix("serving ").expect(&line);
     for _ in 0..3 {
         let mut raw = Raw::connect(address);
         raw.send(&[0x55; 64]);
