@@ -152,16 +152,21 @@ impl Loop {
     }
 }
 
-/// Tries until the replica welcomes it: it may be recovering for long.
+/// Tries until the replica welcomes it: it may be recovering for long, or have no place for another client.
 fn connect(addresses: &[String]) -> Client {
     loop {
         match Client::connect(addresses, Options::default()) {
             Ok(client) => return client,
             Err(ClientError::NotConnected { .. }) => {}
-            Err(error) => panic!("the gateway is no client of its own replica: {error}"),
+            Err(error) => {
+                tracing::warn!(%error, "events that come by HTTP find no way into this replica: trying again");
+                thread::sleep(TRIED_AGAIN_AFTER);
+            }
         }
     }
 }
+
+const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// A wake that came to nothing is made up for after so long.
 const TURN: Duration = Duration::from_millis(100);
