@@ -1,22 +1,16 @@
 //! What people and other systems see: the HTTP server of `engine/http`, given this replica's board.
 
 use std::io::Write;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use assize_http::{About, Bound, Faces, Gateway, ServerError};
 
-use crate::boot::Replica;
+use crate::boot::{self, Replica};
 use crate::config::{Address, ConfigFile};
 
 /// Listens where `[listen] http` says.
 pub(crate) fn listen(address: &Address) -> Result<Bound, ServerError> {
-    let refuse = |error| ServerError::Bind(address.to_string(), error);
-    let mut resolved: Vec<SocketAddr> =
-        (address.host.as_str(), address.port).to_socket_addrs().map_err(refuse)?.collect();
-    // As where clients connect: the older kind, which everybody reaches.
-    resolved.sort_by_key(SocketAddr::is_ipv6);
-    Bound::listen(&resolved, &address.to_string())
+    Bound::listen(boot::resolve(address), &address.to_string())
 }
 
 /// Serves there, and says where on standard output, for those that gave port 0.

@@ -20,7 +20,6 @@ pub struct Engine {
     /// All that was said, for messages.
     said: Arc<Mutex<String>>,
     address: String,
-    http: String,
 }
 
 enum Line {
@@ -47,7 +46,7 @@ impl Engine {
         let errors = sender.clone();
         follow(out, Arc::clone(&said), move |line| drop(sender.send(Line::Out(line))));
         follow(error, Arc::clone(&said), move |_| drop(errors.send(Line::Error)));
-        Engine { child, lines, said, address: String::new(), http: String::new() }
+        Engine { child, lines, said, address: String::new() }
     }
 
     /// Waits for the line that says where clients connect, if it did not come yet.
@@ -88,9 +87,6 @@ impl Engine {
                 if let Some(address) = line.strip_prefix("serving ") {
                     self.address = address.to_owned();
                 }
-                if let Some(address) = line.strip_prefix("http ") {
-                    self.http = address.to_owned();
-                }
                 Some(())
             }
             Ok(Line::Error) => Some(()),
@@ -107,8 +103,10 @@ impl Engine {
     }
 
     /// Where it is asked by HTTP.
-    pub fn http(&self) -> &str {
-        &self.http
+    pub fn http(&self) -> String {
+        let said = self.said();
+        let address = said.lines().find_map(|line| line.strip_prefix("http "));
+        address.unwrap_or_else(|| panic!("it says nothing of HTTP:\n{said}")).to_owned()
     }
 
     /// A client of it.

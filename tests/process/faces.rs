@@ -14,10 +14,10 @@ use crate::load::{adjust, quantities_of};
 use crate::site::{Settings, Site};
 
 /// An answer: its status, its head in small letters, and its body.
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
 }
 
 impl Answer {
@@ -44,7 +44,7 @@ fn ask_with(engine: &Engine, method: &str, path: &str, headers: &str, body: &str
 }
 
 /// Asks until it is so: what a core writes comes at the end of its turn.
-fn ask_until(engine: &Engine, path: &str, so: impl Fn(&Answer) -> bool) -> Answer {
+pub fn ask_until(engine: &Engine, path: &str, so: impl Fn(&Answer) -> bool) -> Answer {
     let until = Instant::now() + DEADLINE;
     loop {
         let answer = ask(engine, "GET", path);

@@ -7,6 +7,7 @@ use assize_wire::ReplicaId;
 
 use crate::cluster::Cluster;
 use crate::engine::{DEADLINE, Engine};
+use crate::faces::ask_until;
 use crate::load::adjust;
 use crate::site::{Settings, Site, text};
 
@@ -73,6 +74,9 @@ fn c5_a_follower_that_computes_wrongly_is_named_and_quarantined_and_the_others_g
     engines.push(cluster.sites[old].spawn());
     submit(&mut client, 50);
     assert!(wrong.is_running() && !wrong.said().contains("serving 127"), "{}", wrong.said());
+    // R2, C5: whoever distributes requests is told to send none here.
+    ask_until(&wrong, "/readyz", |answer| answer.status == 503 && answer.body.contains("quarantined"));
+    ask_until(&wrong, "/metrics", |answer| answer.body.contains("\nassize_quarantined 1\n"));
     wrong.stop();
     engines.into_iter().for_each(Engine::kill);
 }

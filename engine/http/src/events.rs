@@ -58,7 +58,7 @@ pub struct EventAnswer {
     /// The deadline that it went with.
     deadline_ns: u64,
     /// How it ended; `unknown` if its deadline passed without an answer, so that it will not take effect any more.
-    status: &'static str,
+    status: String,
     /// Whether it was there before: then all else is of the first submission.
     duplicate: bool,
     /// The domain's reason, if it was rejected, or for which it is invalid.
@@ -155,27 +155,11 @@ fn answer(submitted: &Submitted) -> EventAnswer {
     EventAnswer {
         key: format!("{key:032x}"),
         deadline_ns: deadline.0,
-        status: status.map_or("unknown", name_of),
+        status: status.map_or_else(|| "unknown".to_owned(), |status| status.to_string()),
         duplicate: answer.as_ref().is_some_and(|answer| answer.status == Status::Duplicate),
         reason: answer.as_ref().map(|answer| answer.reason).filter(|reason| *reason > 0),
         slot: answer.as_ref().map(|answer| answer.position.slot.0).filter(|slot| *slot > 0),
         response: answer.as_ref().map_or_else(String::new, |answer| STANDARD.encode(&answer.response)),
-    }
-}
-
-/// As answers name a status.
-pub(crate) fn name_of(status: Status) -> &'static str {
-    match status {
-        Status::Applied => "applied",
-        Status::Rejected => "rejected",
-        Status::Fault => "fault",
-        Status::Duplicate => "duplicate",
-        Status::Conflict => "conflict",
-        Status::Full => "full",
-        Status::Expired => "expired",
-        Status::Invalid => "invalid",
-        Status::Busy => "busy",
-        Status::NotLeader => "not_leader",
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 #[derive(Clone, Debug)]
 pub struct Gateway {
     requests: Sender<Request>,
-    /// There once the thread has found the replica.
+    /// There once the thread has found the replica, which it looks for when the first events come.
     waker: Arc<OnceLock<Waker>>,
 }
 
@@ -43,7 +43,7 @@ pub struct Submitted {
 }
 
 impl Gateway {
-    /// Starts the thread, which looks for the replica at `addresses` until it is there.
+    /// Starts the thread, which looks for the replica at `addresses` once there is something to submit.
     ///
     /// # Errors
     /// The thread cannot be started.
@@ -52,12 +52,17 @@ impl Gateway {
         let waker = Arc::new(OnceLock::new());
         let of_thread = Arc::clone(&waker);
         let run = move || {
+            // A replica to which nobody submits by HTTP has no connection of this, and no question who leads.
+            let Ok(first) = received.recv() else { return };
             let client = connect(&addresses);
             match client.waker() {
                 Ok(waker) => drop(of_thread.set(waker)),
                 Err(error) => panic!("the gateway cannot be woken: {error}"),
             }
-            Loop { client, received, open: BTreeMap::new(), of_tickets: BTreeMap::new(), requests: 0 }.run();
+            let mut state =
+                Loop { client, received, open: BTreeMap::new(), of_tickets: BTreeMap::new(), requests: 0 };
+            state.take(first);
+            state.run();
         };
         thread::Builder::new().name("gateway".to_owned()).spawn(run)?;
         Ok(Gateway { requests, waker })
@@ -97,6 +102,11 @@ struct Open {
 impl Loop {
     fn run(mut self) {
         loop {
+            if self.open.is_empty() {
+                // Its client looks for a leader as long as it is asked to wait: not for nobody.
+                let Ok(request) = self.received.recv() else { return };
+                self.take(request);
+            }
             while let Ok(request) = self.received.try_recv() {
                 self.take(request);
             }
@@ -166,6 +176,7 @@ fn connect(addresses: &[String]) -> Client {
     }
 }
 
+/// Its places become free as clients leave, and nothing tells when.
 const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// A wake that came to nothing is made up for after so long.

@@ -41,13 +41,13 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Listens on the first of `addresses`.
+    /// Listens on what the `configured` address was resolved to.
     ///
     /// # Errors
     /// [`ServerError::Bind`].
-    pub fn listen(addresses: &[SocketAddr], configured: &str) -> Result<Bound, ServerError> {
+    pub fn listen(resolved: io::Result<SocketAddr>, configured: &str) -> Result<Bound, ServerError> {
         let refuse = |error| ServerError::Bind(configured.to_owned(), error);
-        let listener = TcpListener::bind(addresses).map_err(refuse)?;
+        let listener = resolved.and_then(TcpListener::bind).map_err(refuse)?;
         listener.set_nonblocking(true).map_err(refuse)?;
         let address = listener.local_addr().map_err(refuse)?;
         Ok(Bound { listener, address })

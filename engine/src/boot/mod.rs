@@ -26,6 +26,7 @@ mod start;
 pub use error::BootError;
 pub use format::{FormatReport, NewDisk, format, format_on};
 pub use rebuild::rebuild;
+pub(crate) use start::resolve;
 pub use start::{Replica, start, start_on};
 
 use assize_domain::DomainRegistry;

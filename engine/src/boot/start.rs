@@ -361,6 +361,13 @@ const PORT_RELEASED_WITHIN: Duration = Duration::from_secs(3);
 
 const PORT_LOOKED_AT_EVERY: Duration = Duration::from_millis(10);
 
+/// Where to listen. A name with both kinds of address is listened on by the older kind, which every client reaches.
+pub(crate) fn resolve(address: &Address) -> std::io::Result<SocketAddr> {
+    let mut resolved: Vec<SocketAddr> = (address.host.as_str(), address.port).to_socket_addrs()?.collect();
+    resolved.sort_by_key(SocketAddr::is_ipv6);
+    resolved.first().copied().ok_or_else(|| std::io::Error::other("the name has no address"))
+}
+
 /// A listener for each core, on the ports from the address's on.
 pub(super) fn bind(key: &'static str, address: &Address, cores: usize) -> Result<Vec<Listener>, BootError> {
     (0..cores)
@@ -369,12 +376,7 @@ pub(super) fn bind(key: &'static str, address: &Address, cores: usize) -> Result
             let address = address
                 .of_core(index)
                 .ok_or_else(|| refuse(std::io::Error::other("the port of the last core is above 65535")))?;
-            let mut resolved =
-                (address.host.as_str(), address.port).to_socket_addrs().map_err(refuse)?.collect::<Vec<_>>();
-            // A name with both kinds of address is listened on by the older kind, which every client reaches.
-            resolved.sort_by_key(SocketAddr::is_ipv6);
-            let address = resolved.first().copied();
-            let address = address.ok_or_else(|| refuse(std::io::Error::other("the name has no address")))?;
+            let address = resolve(&address).map_err(refuse)?;
             bind_patiently(address).map_err(|error| BootError::Listen {
                 key,
                 address: address.to_string(),

@@ -91,7 +91,7 @@ impl Replicas {
         // One that was started again may still be reading its log, and is stopped when it has done so.
         wait_until_serving(&mut self.children)?;
         if restarted.is_some() {
-            // How far a follower is cannot be asked from outside; this is usually enough for what it missed.
+            // How far it is its /v1/status says; nothing here asks yet, and this is usually enough for what it missed.
             thread::sleep(CATCH_UP);
         }
         let mut order: Vec<usize> = (0..self.children.len()).collect();
