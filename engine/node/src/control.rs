@@ -317,7 +317,7 @@ impl Core {
                 Effect::Unlead { named } => {
                     let named = Arc::new(named);
                     self.control().told_lead = Ballot::NONE;
-                    self.control().watchers.clear();
+                    self.control().forget_leading_watchers();
                     self.control().told_open = false;
                     self.tell_cores(|| CoreMessage::Unlead { named: Arc::clone(&named) });
                 }

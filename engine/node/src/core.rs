@@ -473,8 +473,8 @@ impl Core {
                 let seat = self.seat_of(to);
                 self.shards[seat].handle_exchange(from, message);
             }
-            CoreMessage::Read { home, connection, request, entities } => {
-                self.read_here(home, connection, request, entities);
+            CoreMessage::Read { home, connection, request, consistency, entities } => {
+                self.read_here(home, connection, request, consistency, entities);
             }
             CoreMessage::WatchRead { slot, core, watch, ballot } => {
                 self.watch_read(slot, core, watch, ballot)

@@ -7,6 +7,7 @@ use assize_consensus::Offer;
 use assize_shards::{Exchange, ReadEntity, StripeBytes};
 use assize_wal::{Mark, Quarantine};
 use assize_wire::manifest::Ordered;
+use assize_wire::message::Consistency;
 use assize_wire::peer::Generations;
 use assize_wire::{Ballot, CoreId, Hash, ReplicaId, ShardId, Slot, StreamTime, StripeId};
 
@@ -123,11 +124,13 @@ pub enum CoreMessage {
         connection: ConnectionRef,
         /// The client's request.
         request: u64,
+        /// How fresh.
+        consistency: Consistency,
         /// What to read.
         entities: Vec<ReadEntity>,
     },
-    /// To the Docket: tell this core once `slot` is published by the whole replica, and a majority has confirmed since
-    /// now that it leads.
+    /// To the Docket: tell this core once `slot` is published by the whole replica and, unless the read is local, a
+    /// majority has confirmed since now that it leads.
     WatchRead {
         /// The slot.
         slot: Slot,
@@ -135,8 +138,8 @@ pub enum CoreMessage {
         core: CoreId,
         /// The asker's number for it.
         watch: u64,
-        /// Under which it was asked and read.
-        ballot: Ballot,
+        /// Under which it was asked and read; none if it is local.
+        ballot: Option<Ballot>,
     },
     /// From the Docket: so it is.
     ReadAllowed {

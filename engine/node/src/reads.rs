@@ -1,16 +1,18 @@
-//! Reads obey the same edge as answers (C8): a state is told once its slot is published by the whole replica; and, with
-//! peers, once it is known that this replica still led after the state was read: by its lease, or because a majority
-//! has confirmed it since (P11).
+//! Reads obey the same edge as answers (C8): a state is told once its slot is published by the whole replica. A
+//! linearizable read, with peers, is told once it is known as well that this replica still led after the state was
+//! read: by its lease, or because a majority has confirmed it since (P11). A local one any replica answers, leading
+//! or not.
 
 use alloc::vec::Vec;
 
 use assize_shards::{ReadAnswer, ReadEntity, ReadRequest};
 use assize_wire::canary::{self, Canary};
 use assize_wire::frame::{FrameKind, FrameWriter};
-use assize_wire::message::{EntityState, Read, States};
+use assize_wire::message::{Consistency, EntityState, Read, States};
 use assize_wire::{Ballot, CoreId, ShardId, Slot};
 
 use crate::connections::{ConnectionId, ConnectionRef};
+use crate::control::Control;
 use crate::core::Core;
 use crate::message::CoreMessage;
 
@@ -30,8 +32,9 @@ pub(crate) struct Reads {
 #[derive(Debug)]
 struct Asked {
     token: u64,
-    /// Under which this replica led when it was asked: under another one, somebody else may have led in between.
-    ballot: Ballot,
+    /// Under which this replica led when it was asked: under another one, somebody else may have led in between. None
+    /// of a local read, to which it is all the same.
+    ballot: Option<Ballot>,
     connection: ConnectionRef,
     request: u64,
 }
@@ -39,6 +42,7 @@ struct Asked {
 #[derive(Debug)]
 struct Held {
     watch: u64,
+    local: bool,
     connection: ConnectionRef,
     request: u64,
     answer: ReadAnswer,
@@ -49,6 +53,8 @@ pub(crate) struct Watcher {
     slot: Slot,
     core: CoreId,
     watch: u64,
+    /// It waits for the slot alone.
+    local: bool,
     /// How often the clock had been looked at when the state had been read: a lease counts at a later look.
     looks: u64,
     /// [`Docket::confirmed`](assize_consensus::Docket::confirmed) must have come this far; none while the lease may do.
@@ -62,10 +68,21 @@ impl Reads {
     }
 }
 
+impl Control {
+    /// It leads no more: whoever read as of a leader is being refused. Local reads only wait for their slot.
+    pub(crate) fn forget_leading_watchers(&mut self) {
+        self.watchers.retain(|watcher| watcher.local);
+    }
+}
+
 impl Core {
     /// A client's read: each entity goes to its home.
     pub(crate) fn read(&mut self, id: ConnectionId, request: u64, read: &Read<'_>) {
-        if !self.usher.is_admitting() {
+        let answers = match read.consistency {
+            Consistency::Linearizable => self.usher.is_admitting(),
+            Consistency::Local => self.told_serving && !self.stopping,
+        };
+        if !answers {
             let refused = self.usher.not_admitting();
             self.connections.refuse(id, request, &refused, false);
             return;
@@ -83,7 +100,8 @@ impl Core {
         for (home, entities) in homes.into_iter().enumerate() {
             if !entities.is_empty() {
                 let home = ShardId(home as u16);
-                let message = CoreMessage::Read { home, connection, request, entities };
+                let consistency = read.consistency;
+                let message = CoreMessage::Read { home, connection, request, consistency, entities };
                 self.send(self.layout.owner(home), message);
             }
         }
@@ -95,11 +113,13 @@ impl Core {
         home: ShardId,
         connection: ConnectionRef,
         request: u64,
+        consistency: Consistency,
         entities: Vec<ReadEntity>,
     ) {
         let token = self.reads.next_token;
         self.reads.next_token += 1;
-        self.reads.asked.push(Asked { token, ballot: self.ballot, connection, request });
+        let ballot = (consistency == Consistency::Linearizable).then_some(self.ballot);
+        self.reads.asked.push(Asked { token, ballot, connection, request });
         let seat = self.seat_of(home);
         self.shards[seat].handle_read(ReadRequest { token, entities });
     }
@@ -110,11 +130,12 @@ impl Core {
             panic!("an answer to read {}, which was not asked", answer.token);
         };
         let Asked { ballot, connection, request, .. } = self.reads.asked.swap_remove(at);
-        if ballot != self.ballot || ballot == Ballot::NONE {
+        if ballot.is_some_and(|ballot| ballot != self.ballot || ballot == Ballot::NONE) {
             self.refuse_read(connection, request);
             return;
         }
-        let unasked = self.greeting.replicas == 1 || canary::armed(Canary::ReadUnconfirmed);
+        let local = ballot.is_none();
+        let unasked = local || self.greeting.replicas == 1 || canary::armed(Canary::ReadUnconfirmed);
         let published = answer.slot <= self.reads.published && unasked;
         if published || canary::armed(Canary::ReadBeforePublished) {
             self.tell_read(connection, request, &answer);
@@ -122,16 +143,21 @@ impl Core {
             self.reads.next_watch += 1;
             let watch = self.reads.next_watch;
             let message = CoreMessage::WatchRead { slot: answer.slot, core: self.id, watch, ballot };
-            self.reads.held.push(Held { watch, connection, request, answer });
+            self.reads.held.push(Held { watch, local, connection, request, answer });
             self.send(self.layout.control, message);
         }
     }
 
-    /// On the control core: a core has read a state. It may be told once this replica has published it, and is known to
-    /// lead still (C8).
-    pub(crate) fn watch_read(&mut self, slot: Slot, core: CoreId, watch: u64, ballot: Ballot) {
+    /// On the control core: a core has read a state. It may be told once this replica has published it and, unless it
+    /// is local, is known to lead still (C8).
+    pub(crate) fn watch_read(&mut self, slot: Slot, core: CoreId, watch: u64, ballot: Option<Ballot>) {
         let alone = self.greeting.replicas == 1;
         let control = self.control();
+        let looks = control.lease.looks();
+        let Some(ballot) = ballot else {
+            control.watchers.push(Watcher { slot, core, watch, local: true, looks, confirm: Some(0) });
+            return;
+        };
         if control.docket.ballot() != ballot || ballot == Ballot::NONE {
             // The asker is being told, and refuses it.
             return;
@@ -141,8 +167,7 @@ impl Core {
             true => None,
             false => Some(control.docket.confirm()),
         };
-        let looks = control.lease.looks();
-        control.watchers.push(Watcher { slot, core, watch, looks, confirm });
+        control.watchers.push(Watcher { slot, core, watch, local: false, looks, confirm });
     }
 
     /// On the control core: reads of published slots are told if the lease is held at a look at the clock that came
@@ -190,9 +215,10 @@ impl Core {
         }
     }
 
-    /// Whoever waits for a read is sent to the replica that leads now.
+    /// Whoever waits for a linearizable read is sent to the replica that leads now.
     pub(crate) fn refuse_reads(&mut self) {
-        for Held { connection, request, .. } in core::mem::take(&mut self.reads.held) {
+        let of_leader: Vec<Held> = self.reads.held.extract_if(.., |held| !held.local).collect();
+        for Held { connection, request, .. } in of_leader {
             self.refuse_read(connection, request);
         }
     }
