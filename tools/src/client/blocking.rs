@@ -1,5 +1,6 @@
 //! [`Client`]: the blocking face of the client library. Every call has a time limit and a typed error.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use assize_wire::event::EventError;
@@ -10,10 +11,11 @@ use assize_wire::{DomainId, EntityId, EventKey, ReplicaId, StreamTime};
 use super::clock::Tick;
 use super::core::Core;
 use super::error::ClientError;
-use super::event::{AnswerOwned, Completion, NewEvent, Outcome, Ticket};
-use super::finder::FinderCounts;
+use super::event::{AnswerOwned, Completion, EntityRead, NewEvent, Outcome, Ticket};
+use super::finder::{FinderCounts, SiteId};
 use super::options::Options;
 use super::shell::{Shell, Waker};
+use super::sites::Sites;
 
 /// A client of one cluster. It reconnects by itself and submits what is unanswered again under the same keys.
 #[derive(Debug)]
@@ -33,9 +35,7 @@ impl Client {
     /// [`ClientError::Refused`] when the replica is not one that this client can use.
     pub fn connect<A: AsRef<str>>(addresses: &[A], options: Options) -> Result<Client, ClientError> {
         let names: Vec<String> = addresses.iter().map(|address| address.as_ref().to_owned()).collect();
-        let shell = Shell::new(&names)?;
-        let mut client =
-            Client { core: Core::new(shell.sites(), options.clone()), shell, options, keys: Keys::new() };
+        let mut client = Client::new(Sites::new(&names)?, options)?;
         let until = client.shell.now().after(client.options.connect_timeout);
         while client.core.welcome().is_none() {
             if let Some(error) = client.shell.refused() {
@@ -52,13 +52,42 @@ impl Client {
         Ok(client)
     }
 
+    /// A client of the cluster whose replicas are at these addresses, by number. Those that are not known yet are
+    /// told later ([`Client::set_address`]). Nothing is waited for: it connects while [`Client::poll`] runs, and
+    /// takes events and reads in once [`Client::is_welcomed`].
+    ///
+    /// # Errors
+    /// [`ClientError::Poll`]
+    pub fn of_replicas(addresses: &[Option<SocketAddr>], options: Options) -> Result<Client, ClientError> {
+        Client::new(Sites::told(addresses), options)
+    }
+
+    fn new(sites: Sites, options: Options) -> Result<Client, ClientError> {
+        let shell = Shell::new(sites)?;
+        Ok(Client { core: Core::new(shell.sites(), options.clone()), shell, options, keys: Keys::new() })
+    }
+
+    /// A replica of [`Client::of_replicas`] is at this address from now on.
+    ///
+    /// # Panics
+    /// When there is no such replica.
+    pub fn set_address(&mut self, replica: usize, address: SocketAddr) {
+        self.shell.set_address(SiteId(replica), address);
+    }
+
+    /// Whether some replica has welcomed it.
+    #[must_use]
+    pub fn is_welcomed(&self) -> bool {
+        self.core.welcome().is_some()
+    }
+
     /// What the leader said of itself at the last handshake, or some replica if none leads yet.
     ///
     /// # Panics
-    /// Never: a client exists only once it was welcomed.
+    /// Never after [`Client::connect`]; else before [`Client::is_welcomed`].
     #[must_use]
     pub fn welcome(&self) -> &Welcome {
-        self.core.welcome().expect("connected")
+        self.core.welcome().expect("a replica has welcomed it")
     }
 
     /// Who leads, as far as this client knows: it looks for the leader while [`Client::poll`] or another call runs.
@@ -135,6 +164,32 @@ impl Client {
         self.core.enqueue(event, key, now).map_err(ClientError::Event)
     }
 
+    /// Key and deadline of an event that is not done with.
+    #[must_use]
+    pub fn pending(&self, ticket: Ticket) -> Option<(EventKey, StreamTime)> {
+        self.core.pending(ticket)
+    }
+
+    /// Gives an event of [`Client::enqueue`] up without learning its fate.
+    pub fn forget(&mut self, ticket: Ticket) {
+        self.core.forget(ticket);
+    }
+
+    /// Takes a linearizable read of an entity in without waiting; its number comes back from [`Client::poll_read`].
+    pub fn enqueue_read(&mut self, domain: DomainId, entity: EntityId) -> u64 {
+        self.core.enqueue_read(Vec::from([EntityRef::new(domain, entity)]))
+    }
+
+    /// Gives a read of [`Client::enqueue_read`] up.
+    pub fn forget_read(&mut self, number: u64) {
+        self.core.forget_read(number);
+    }
+
+    /// The next read that is done: its number, and what was read.
+    pub fn poll_read(&mut self) -> Option<(u64, Vec<EntityRead>)> {
+        self.core.poll_read()
+    }
+
     /// What ends a [`Client::poll`] from another thread. One client has one.
     ///
     /// # Errors
@@ -143,8 +198,9 @@ impl Client {
         self.shell.waker()
     }
 
-    /// Sends and receives until something is done with, or somebody wakes it, at most for `timeout`; returns everything
-    /// that is done with. Nothing after that is no error: what is enqueued stays so until its answer or its deadline.
+    /// Sends and receives until something is done with, or somebody wakes it, at most for `timeout`; returns
+    /// everything that is done with; reads have [`Client::poll_read`]. Nothing after that is no error: what is
+    /// enqueued stays so until its answer or its deadline.
     ///
     /// # Errors
     /// [`ClientError::Poll`]
@@ -152,7 +208,7 @@ impl Client {
         let until = self.shell.now().after(timeout);
         loop {
             let done: Vec<Completion> = std::iter::from_fn(|| self.core.poll_completion()).collect();
-            if !done.is_empty() {
+            if !done.is_empty() || self.core.has_read() {
                 return Ok(done);
             }
             self.shell.turn(&mut self.core, until)?;
@@ -197,7 +253,7 @@ impl Client {
         loop {
             while let Some((done, states)) = self.core.poll_read() {
                 if done == number {
-                    return Ok(states);
+                    return Ok(states.into_iter().map(|read| read.state).collect());
                 }
             }
             if self.shell.now() >= until {

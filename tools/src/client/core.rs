@@ -19,11 +19,11 @@ use assize_wire::event::{EventError, encode_event};
 use assize_wire::limits::STRIPE_EVENTS_MAX;
 use assize_wire::message::{Consistency, EntityRef, Welcome};
 use assize_wire::routing::Routing;
-use assize_wire::{EventKey, ReplicaId};
+use assize_wire::{EventKey, ReplicaId, StreamTime};
 
 use super::clock::{StreamClock, Tick};
 use super::error::SessionError;
-use super::event::{Completion, NewEvent, Outcome, Ticket};
+use super::event::{Completion, EntityRead, NewEvent, Outcome, Ticket};
 use super::finder::{Finder, FinderCounts, Found, SiteAction, SiteId};
 use super::lane::{InFlight, Lane, Part};
 use super::options::Options;
@@ -65,7 +65,7 @@ pub struct Core {
     reads: VecDeque<u64>,
     next_id: u64,
     completions: VecDeque<Completion>,
-    reads_done: VecDeque<(u64, Vec<Option<Vec<u8>>>)>,
+    reads_done: VecDeque<(u64, Vec<EntityRead>)>,
 }
 
 impl Core {
@@ -150,6 +150,12 @@ impl Core {
         self.pending.reads.insert(number, PendingRead::new(entities));
         self.reads.push_back(number);
         number
+    }
+
+    /// Key and deadline of an event that is not done with.
+    #[must_use]
+    pub fn pending(&self, ticket: Ticket) -> Option<(EventKey, StreamTime)> {
+        self.pending.events.get(&ticket.0).map(|event| (event.key, event.deadline))
     }
 
     /// Gives an event up without learning its fate.
@@ -333,8 +339,14 @@ impl Core {
     }
 
     /// The next read that is whole: its number, and its states in the order of its entities.
-    pub fn poll_read(&mut self) -> Option<(u64, Vec<Option<Vec<u8>>>)> {
+    pub fn poll_read(&mut self) -> Option<(u64, Vec<EntityRead>)> {
         self.reads_done.pop_front()
+    }
+
+    /// Whether [`Core::poll_read`] has one.
+    #[must_use]
+    pub fn has_read(&self) -> bool {
+        !self.reads_done.is_empty()
     }
 
     /// Makes the lanes those of the present leader, if that is another than before. What waited for the one before, or

@@ -4,7 +4,7 @@ use std::fmt;
 
 use assize_wire::message::Answer;
 use assize_wire::outcome::Status;
-use assize_wire::{DomainId, EventKey, Position, StreamTime};
+use assize_wire::{DomainId, EventKey, Position, Slot, StreamTime};
 
 /// An event to be submitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +75,15 @@ impl AnswerOwned {
             response: answer.response.to_vec(),
         }
     }
+}
+
+/// What was read of an entity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntityRead {
+    /// A published slot at which it holds.
+    pub slot: Slot,
+    /// Its state; none if it is absent.
+    pub state: Option<Vec<u8>>,
 }
 
 /// Names one enqueued event within a client. Counts up.

@@ -23,7 +23,7 @@ pub use blocking::Client;
 pub use clock::{StreamClock, Tick};
 pub use core::{Core, LaneAction, LaneId};
 pub use error::{ClientError, SessionError};
-pub use event::{AnswerOwned, Completion, NewEvent, Outcome, Ticket};
+pub use event::{AnswerOwned, Completion, EntityRead, NewEvent, Outcome, Ticket};
 pub use finder::{Finder, FinderCounts, Found, SiteAction, SiteId};
 pub use options::Options;
 pub use session::{Session, SessionEvent};

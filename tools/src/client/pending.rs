@@ -8,6 +8,7 @@ use assize_wire::message::EntityRef;
 use assize_wire::{EventKey, ShardId, StreamTime};
 
 use super::clock::Tick;
+use super::event::EntityRead;
 
 /// One event without an answer. Its bytes never change: a retry is the same key with the same bytes.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(super) struct PendingEvent {
 #[derive(Debug)]
 pub(super) struct PendingRead {
     pub entities: Vec<EntityRef>,
-    pub states: Vec<Option<Vec<u8>>>,
+    pub states: Vec<EntityRead>,
     pub seen: Vec<bool>,
     pub missing: usize,
     pub attempts: u32,
@@ -35,7 +36,7 @@ impl PendingRead {
         let count = entities.len();
         PendingRead {
             entities,
-            states: vec![None; count],
+            states: vec![EntityRead::default(); count],
             seen: vec![false; count],
             missing: count,
             attempts: 0,

@@ -1,6 +1,7 @@
 //! Sockets and a clock around [`Core`]: it connects, reads and writes where the core says so, and decides nothing.
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
@@ -29,8 +30,7 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    pub(super) fn new(names: &[String]) -> Result<Shell, ClientError> {
-        let sites = Sites::new(names)?;
+    pub(super) fn new(sites: Sites) -> Result<Shell, ClientError> {
         Ok(Shell {
             poll: Poll::new().map_err(ClientError::Poll)?,
             woken: false,
@@ -46,6 +46,11 @@ impl Shell {
     /// Ends a wait from another thread.
     pub(super) fn waker(&self) -> Result<Waker, ClientError> {
         mio::Waker::new(self.poll.registry(), WAKE).map(Waker).map_err(ClientError::Poll)
+    }
+
+    /// A replica is there from now on.
+    pub(super) fn set_address(&mut self, site: SiteId, address: SocketAddr) {
+        self.sites.set_address(site, address);
     }
 
     /// Addresses there are.

@@ -10,9 +10,16 @@ use super::finder::SiteId;
 /// Every address of every name is a site. Their number stays what it was in the beginning, so that a site's id does.
 #[derive(Clone, Debug)]
 pub(crate) struct Sites {
-    /// For each site its name, which of the name's addresses it is, and that address; none if there is none now.
-    sites: Vec<(String, usize, Option<SocketAddr>)>,
+    sites: Vec<Site>,
     resolved: Instant,
+}
+
+#[derive(Clone, Debug)]
+struct Site {
+    /// Its name, and which of the name's addresses it is; none if it has no name, but is told.
+    name: Option<(String, usize)>,
+    /// None if there is none now.
+    address: Option<SocketAddr>,
 }
 
 impl Sites {
@@ -25,23 +32,35 @@ impl Sites {
         for name in names {
             match name.to_socket_addrs() {
                 Ok(found) => {
-                    let found = found.enumerate().map(|(nth, address)| (name.clone(), nth, Some(address)));
-                    sites.extend(found);
+                    let site =
+                        |(nth, address)| Site { name: Some((name.clone(), nth)), address: Some(address) };
+                    sites.extend(found.enumerate().map(site));
                 }
                 Err(source) => {
                     failure = Some(ClientError::Address { address: name.clone(), source });
                     // It may mean something later.
-                    sites.push((name.clone(), 0, None));
+                    sites.push(Site { name: Some((name.clone(), 0)), address: None });
                 }
             }
         }
-        if sites.iter().all(|(_, _, address)| address.is_none()) {
+        if sites.iter().all(|site| site.address.is_none()) {
             return Err(failure.unwrap_or_else(|| ClientError::Address {
                 address: names.join(", "),
                 source: io::Error::new(io::ErrorKind::InvalidInput, "no address"),
             }));
         }
         Ok(Sites { sites, resolved: Instant::now() })
+    }
+
+    /// One for each address; those that are not known yet are told later.
+    pub(crate) fn told(addresses: &[Option<SocketAddr>]) -> Sites {
+        let sites = addresses.iter().map(|address| Site { name: None, address: *address }).collect();
+        Sites { sites, resolved: Instant::now() }
+    }
+
+    /// A site is there from now on.
+    pub(crate) fn set_address(&mut self, site: SiteId, address: SocketAddr) {
+        self.sites[site.0].address = Some(address);
     }
 
     /// How many there are.
@@ -54,9 +73,14 @@ impl Sites {
     /// # Errors
     /// The name means no address now.
     pub(crate) fn address(&self, site: SiteId, port: Option<u16>) -> io::Result<SocketAddr> {
-        let (name, _, address) = &self.sites[site.0];
-        let mut address = address
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{name} means no address")))?;
+        let Site { name, address } = &self.sites[site.0];
+        let mut address = address.ok_or_else(|| {
+            let why = match name {
+                Some((name, _)) => format!("{name} means no address"),
+                None => format!("the address of replica {} is not known yet", site.0),
+            };
+            io::Error::new(io::ErrorKind::NotFound, why)
+        })?;
         if let Some(port) = port {
             address.set_port(port);
         }
@@ -70,7 +94,8 @@ impl Sites {
             return;
         }
         let mut known: Option<(String, Vec<SocketAddr>)> = None;
-        for (name, nth, address) in &mut self.sites {
+        for Site { name, address } in &mut self.sites {
+            let Some((name, nth)) = name else { continue };
             if known.as_ref().is_none_or(|(known, _)| known != name) {
                 let found = name.to_socket_addrs().map(Iterator::collect).unwrap_or_default();
                 known = Some((name.clone(), found));
@@ -89,6 +114,16 @@ const RESOLVE_AGAIN: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_site_without_a_name_is_where_it_is_told_to_be() {
+        let mut sites = Sites::told(&[None, Some("127.0.0.1:7400".parse().unwrap())]);
+        assert!(sites.address(SiteId(0), None).unwrap_err().to_string().contains("replica 0"));
+        sites.set_address(SiteId(0), "127.0.0.1:7500".parse().unwrap());
+        sites.handle_unreachable();
+        assert_eq!(sites.address(SiteId(0), None).unwrap().port(), 7500);
+        assert_eq!(sites.address(SiteId(1), Some(7)).unwrap().port(), 7);
+    }
 
     #[test]
     fn every_address_of_every_name_is_a_site_whether_it_can_be_resolved_now_or_not() {

@@ -5,7 +5,8 @@ mod fake;
 
 use std::time::Duration;
 
-use assize_tools::client::{Options, Outcome};
+use assize_tools::client::{EntityRead, Options, Outcome};
+use assize_wire::Slot;
 use assize_wire::outcome::Status;
 use fake::{Cluster, Does};
 
@@ -241,5 +242,5 @@ fn a_read_survives_the_leader() {
     cluster.kill(0);
     cluster.elect(Some(1));
     cluster.run_for(5);
-    assert_eq!(cluster.core.poll_read(), Some((read, vec![None; 5])));
+    assert_eq!(cluster.core.poll_read(), Some((read, vec![EntityRead { slot: Slot(1), state: None }; 5])));
 }

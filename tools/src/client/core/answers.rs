@@ -9,7 +9,7 @@ use assize_wire::routing::Routing;
 
 use super::super::clock::Tick;
 use super::super::error::SessionError;
-use super::super::event::{AnswerOwned, Completion, Outcome, Ticket};
+use super::super::event::{AnswerOwned, Completion, EntityRead, Outcome, Ticket};
 use super::super::lane::{ANSWERED, InFlight, Part};
 use super::super::pending::Job;
 use super::super::session::{Session, SessionEvent};
@@ -125,6 +125,7 @@ impl Core {
         let Some(read) = self.pending.reads.get_mut(&number) else {
             return Ok(());
         };
+        let slot = states.slot;
         for state in states {
             let state = state.map_err(SessionError::Message)?;
             let at = state.index as usize;
@@ -132,7 +133,7 @@ impl Core {
                 return Err(SessionError::TooManyAnswers { number: tag });
             }
             read.seen[at] = true;
-            read.states[at] = state.state.map(<[u8]>::to_vec);
+            read.states[at] = EntityRead { slot, state: state.state.map(<[u8]>::to_vec) };
             read.missing -= 1;
         }
         if read.missing == 0 {
