@@ -20,7 +20,7 @@ impl PeerLog {
 
     pub(crate) fn log(&mut self, notice: &PeerNotice) {
         match notice {
-            PeerNotice::Connected { peer, lane } => {
+            PeerNotice::Connected { peer, lane, .. } => {
                 tracing::debug!(peer = peer.0, %lane, "a lane is connected");
                 let connected = &mut self.connected[usize::from(peer.0)];
                 *connected += 1;

@@ -4,7 +4,7 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use assize_wire::peer::Lane;
+use assize_wire::peer::{Lane, PeerPorts};
 use assize_wire::{ReplicaId, ShardId};
 
 use crate::core::Core;
@@ -20,6 +20,8 @@ pub enum PeerNotice {
         peer: ReplicaId,
         /// The lane.
         lane: Lane,
+        /// Where others than its peers reach it.
+        ports: PeerPorts,
     },
     /// A lane to a peer is lost; it is made again without being asked.
     Disconnected {
@@ -133,7 +135,7 @@ impl Core {
 
     fn handle_federation_event(&mut self, event: FederationEvent) {
         let notice = match event {
-            FederationEvent::Connected { peer, lane, generation, failure_domain, logic } => {
+            FederationEvent::Connected { peer, lane, generation, failure_domain, logic, ports } => {
                 match lane {
                     Lane::Control => {
                         self.docket().handle_connected(peer, generation);
@@ -147,7 +149,7 @@ impl Core {
                         self.shards[seat].handle_failure_domain(peer, failure_domain);
                     }
                 }
-                PeerNotice::Connected { peer, lane }
+                PeerNotice::Connected { peer, lane, ports }
             }
             FederationEvent::Disconnected { peer, lane, why } => {
                 if lane == Lane::Control {

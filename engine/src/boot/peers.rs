@@ -8,7 +8,7 @@ use assize_node::Layout;
 use assize_node::federation::{FederationConfig, Secret};
 use assize_wal::superblock::Superblock;
 use assize_wire::CoreId;
-use assize_wire::peer::PeerIdentity;
+use assize_wire::peer::{PeerIdentity, PeerPorts};
 
 use super::BootError;
 use super::start::bind;
@@ -52,35 +52,45 @@ impl Peers {
         &self,
         core: CoreId,
         layout: &Arc<Layout>,
-        agreed: &Agreed,
         superblock: &Superblock,
-        config: &Config,
-        registry: &DomainRegistry,
+        identity: &PeerIdentity,
     ) -> FederationConfig {
         let layout = Arc::clone(layout);
         let Some(Drawn { secret, entropy }) = &self.0 else {
-            return FederationConfig::alone(core, layout, agreed.cluster);
+            return FederationConfig::alone(core, layout, identity.cluster);
         };
-        let domains: Vec<String> =
-            agreed.domains.iter().map(|domain| format!("{} v{}", domain.name, domain.version)).collect();
         FederationConfig {
             core,
             layout,
-            identity: PeerIdentity {
-                cluster: agreed.cluster,
-                replica: superblock.replica,
-                replicas: agreed.replicas,
-                shards: agreed.shard_count,
-                agreed: agreed.hash(),
-                generation: superblock.generation(),
-                failure_domain: PeerIdentity::failure_domain_of(&config.failure_domain_name()),
-                domains: domains.join(", "),
-                logic: registry.versions().collect(),
-            },
+            identity: identity.clone(),
             incarnation: superblock.incarnation,
             generations: superblock.generations,
             secret: secret.clone(),
             entropy: *entropy,
         }
+    }
+}
+
+/// What this replica says of itself.
+pub(super) fn identity(
+    agreed: &Agreed,
+    superblock: &Superblock,
+    config: &Config,
+    registry: &DomainRegistry,
+    ports: PeerPorts,
+) -> PeerIdentity {
+    let domains: Vec<String> =
+        agreed.domains.iter().map(|domain| format!("{} v{}", domain.name, domain.version)).collect();
+    PeerIdentity {
+        cluster: agreed.cluster,
+        replica: superblock.replica,
+        replicas: agreed.replicas,
+        shards: agreed.shard_count,
+        agreed: agreed.hash(),
+        generation: superblock.generation(),
+        failure_domain: PeerIdentity::failure_domain_of(&config.failure_domain_name()),
+        ports,
+        domains: domains.join(", "),
+        logic: registry.versions().collect(),
     }
 }

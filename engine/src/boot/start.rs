@@ -16,13 +16,14 @@ use assize_wal::LogIdentity;
 use assize_wal::formatted::{Formatted, formatted};
 use assize_wal::recovery::{GapIn, Recovered};
 use assize_wal::superblock::{FoundSuperblock, Superblock, SuperblockError, SuperblockStore};
+use assize_wire::peer::PeerPorts;
 use assize_wire::{CoreId, ShardId, Slot};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::BootError;
 use super::core_thread::{CorePlan, CoreThread, log_identity};
 use super::logic::{self, Logic};
-use super::peers::Peers;
+use super::peers::{Peers, identity};
 use super::recover::recover;
 use super::replay::{ReplayPlan, Replayer};
 use crate::config::{Address, Agreed, Config, ConfigFile};
@@ -84,7 +85,8 @@ impl Replica {
 }
 
 /// Recovers the data directory and starts its cores. They serve once [`Notice::Serving`] has come from each. With a
-/// `rehearsal` the replica commits that fault, to see what the cluster makes of it.
+/// `rehearsal` the replica commits that fault, to see what the cluster makes of it. Its peers are told the `http_port`
+/// on which it is asked, 0 if on none.
 ///
 /// # Errors
 /// [`BootError`]: nothing was changed but, at most, what recovery repairs of the superblock.
@@ -92,8 +94,9 @@ pub fn start(
     file: &ConfigFile,
     domains: DomainRegistry,
     rehearsal: Option<Rehearsal>,
+    http_port: u16,
 ) -> Result<Replica, BootError> {
-    start_on(file, domains, &DeviceOptions::default(), rehearsal)
+    start_on(file, domains, &DeviceOptions::default(), rehearsal, http_port)
 }
 
 /// The same on files that are written otherwise, or watched.
@@ -105,6 +108,7 @@ pub fn start_on(
     domains: DomainRegistry,
     device: &DeviceOptions,
     rehearsal: Option<Rehearsal>,
+    http_port: u16,
 ) -> Result<Replica, BootError> {
     let config = &file.config;
     file.check_cpus(&doctor::allowed_cpus())?;
@@ -143,7 +147,10 @@ pub fn start_on(
     let mut config = config.clone();
     config.limits.connections_max = connections_max(&config, &agreed, &host.open_files);
     let domains = Arc::new(domains);
-    run(&config, agreed, peers, domains, directory, recovered, superblock, device, rehearsal, logic)
+    run(
+        &config, agreed, peers, domains, directory, recovered, superblock, device, rehearsal, logic,
+        http_port,
+    )
 }
 
 /// Names what is damaged: it is repaired from the peers, but the disk wants looking at.
@@ -252,6 +259,7 @@ fn run(
     device: &DeviceOptions,
     rehearsal: Option<Rehearsal>,
     logic: Logic,
+    http_port: u16,
 ) -> Result<Replica, BootError> {
     let (cores, cpus, control) = core_map(config);
     let layout = Arc::new(Layout::new(&cores, control));
@@ -259,17 +267,9 @@ fn run(
     let peer_listeners = peers.bind(config, cores.len())?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(Listener::address).collect();
     let durable = !doctor::filesystem(&config.data_directory).is_memory;
-    let ports =
-        (0..layout.shards()).map(|shard| addresses[usize::from(layout.owner(ShardId(shard)).0)].port());
-    let greeting = Greeting {
-        cluster: agreed.cluster,
-        replica: config.replica_id(),
-        warden_ttl_ns: agreed.warden_ttl_ns,
-        replicas: agreed.replicas,
-        copies: agreed.copies,
-        durable,
-        ports: ports.collect(),
-    };
+    let greeting = greeting(config, &agreed, &layout, &addresses, durable);
+    let ports = PeerPorts { client: addresses[0].port(), http: http_port };
+    let identity = identity(&agreed, &superblock, config, &domains, ports);
     let (notices, inbox): (Sender<Notice>, Receiver<Notice>) = unbounded();
     let (mut mailboxes, mut ends, mut dial_ends) = (Vec::new(), Vec::new(), Vec::new());
     for peer_listener in peer_listeners {
@@ -300,7 +300,7 @@ fn run(
             recovered: Arc::clone(&recovered),
             directory: directory.clone(),
             superblock: superblock.clone(),
-            federation: peers.of_core(id, &layout, &agreed, &superblock, config, &domains),
+            federation: peers.of_core(id, &layout, &superblock, &identity),
             rehearsal,
             logic,
         };
@@ -340,6 +340,26 @@ fn run(
         threads,
         _directory: directory,
     })
+}
+
+/// What clients are told who connect.
+fn greeting(
+    config: &Config,
+    agreed: &Agreed,
+    layout: &Layout,
+    addresses: &[SocketAddr],
+    durable: bool,
+) -> Greeting {
+    let port_of = |shard| addresses[usize::from(layout.owner(ShardId(shard)).0)].port();
+    Greeting {
+        cluster: agreed.cluster,
+        replica: config.replica_id(),
+        warden_ttl_ns: agreed.warden_ttl_ns,
+        replicas: agreed.replicas,
+        copies: agreed.copies,
+        durable,
+        ports: (0..layout.shards()).map(port_of).collect(),
+    }
 }
 
 /// A process that was killed keeps its ports for a moment after its end: the kernel takes its rings apart later, and

@@ -11,7 +11,7 @@ use assize_wire::manifest::{Manifest, Ordered, StripeRef};
 use assize_wire::peer::{
     CheckpointOffer, CheckpointRecord, CheckpointTold, Chosen, DocketMessage, Generation, Generations, Lane,
     PEER_FRAME_HEADER_BYTES, PartItem, PeerFrame, PeerFrameError, PeerHello, PeerIdentity, PeerKind,
-    PeerMessage, PeerMessageError, PeerParsed, PeerProof, PeerRedirect, PeerRefusal, PeerRefused,
+    PeerMessage, PeerMessageError, PeerParsed, PeerPorts, PeerProof, PeerRedirect, PeerRefusal, PeerRefused,
     PeerWelcome, Promised, write_peer_frame,
 };
 use assize_wire::{
@@ -141,6 +141,7 @@ fn identity() -> PeerIdentity {
         agreed: Hash([5; 32]),
         generation: Generation::first(54),
         failure_domain: PeerIdentity::failure_domain_of("rack 7"),
+        ports: PeerPorts { client: 7400, http: 7600 },
         domains: "inventory v1".into(),
         logic: vec![
             LogicVersion { domain: DomainId(1), version: 1 },

@@ -14,7 +14,7 @@ use assize_shards::{PanicGuard, Rehearsal, ShardConfig};
 use assize_wal::memory::{MemoryDevice, Random};
 use assize_wal::recovery::Recovered;
 use assize_wal::{LogConfig, LogIdentity, Superblock};
-use assize_wire::peer::PeerIdentity;
+use assize_wire::peer::{PeerIdentity, PeerPorts};
 use assize_wire::routing::Routing;
 use assize_wire::{ClusterId, CoreId, Hash, LogId, LogicVersion, LogicVersions, ReplicaId, ShardId};
 
@@ -351,6 +351,7 @@ fn federation(
         agreed: Hash::ZERO,
         generation: superblock.generation(),
         failure_domain: shape.failure_domain.unwrap_or(shape.replica.0.into()),
+        ports: PeerPorts::default(),
         domains: "bank".to_owned(),
         logic,
     };

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use assize_wire::peer::{Generation, Generations, PeerIdentity};
+use assize_wire::peer::{Generation, Generations, PeerIdentity, PeerPorts};
 use assize_wire::{ClusterId, CoreId, Hash, Incarnation, ReplicaId};
 
 use crate::layout::Layout;
@@ -42,6 +42,7 @@ impl FederationConfig {
             agreed: Hash::ZERO,
             generation: Generation::NONE,
             failure_domain: 0,
+            ports: PeerPorts::default(),
             domains: String::new(),
             logic: Vec::new(),
         };

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use assize_wal::BlockBuffer;
 use assize_wire::peer::{
-    CheckpointTold, DocketMessage, Generation, Generations, Lane, PartItem, PeerRefused,
+    CheckpointTold, DocketMessage, Generation, Generations, Lane, PartItem, PeerPorts, PeerRefused,
 };
 use assize_wire::{Hash, LogicVersion, ReplicaId, Slot};
 
@@ -23,6 +23,8 @@ pub enum FederationEvent {
         failure_domain: u64,
         /// The versions of the domains' logic that its program has (R5).
         logic: Vec<LogicVersion>,
+        /// Where others than its peers reach it.
+        ports: PeerPorts,
     },
     /// A connected lane is gone, with whatever was on its way; it is made again without being asked.
     Disconnected {

@@ -192,7 +192,7 @@ impl Federation {
         identity: &PeerIdentity,
         now: u64,
     ) {
-        let PeerIdentity { replica, generation, failure_domain, .. } = *identity;
+        let PeerIdentity { replica, generation, failure_domain, ports, .. } = *identity;
         self.learn_disk(replica, generation, now);
         let Some(link) = self.links.get(id) else { return };
         link.stage = Stage::Established { place };
@@ -202,7 +202,8 @@ impl Federation {
         let (peer, lane) = (of.peer, of.lane);
         self.told.forget(peer);
         let logic = identity.logic.clone();
-        self.events.push_back(FederationEvent::Connected { peer, lane, generation, failure_domain, logic });
+        let event = FederationEvent::Connected { peer, lane, generation, failure_domain, logic, ports };
+        self.events.push_back(event);
     }
 
     fn judge_hello(&self, hello: &PeerHello) -> Result<(), PeerRefused> {

@@ -71,10 +71,21 @@ pub struct PeerIdentity {
     pub generation: Generation,
     /// What it shares with others when it fails, as [`PeerIdentity::failure_domain_of`] its name (C1).
     pub failure_domain: u64,
+    /// Where others than its peers reach it. May differ from one start to the next.
+    pub ports: PeerPorts,
     /// The domains and the versions with which the cluster was formatted, for people: compared by `agreed` only.
     pub domains: String,
     /// The versions of the domains' logic that its program has, at most [`PEER_LOGIC_MAX`], ascending (R5). May differ.
     pub logic: Vec<LogicVersion>,
+}
+
+/// Ports of a replica, on the host at which its peers reach it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerPorts {
+    /// Where clients connect to its first core.
+    pub client: u16,
+    /// Where it is asked by HTTP; 0 if it is not.
+    pub http: u16,
 }
 
 /// `Hello`.
@@ -238,7 +249,9 @@ impl PeerIdentity {
             failure_domain: U64::new(self.failure_domain),
             generation: U64::new(self.generation.to_raw()),
             logic: U16::new(self.logic.len() as u16),
-            reserved: [0; 6],
+            client_port: U16::new(self.ports.client),
+            http_port: U16::new(self.ports.http),
+            reserved: [0; 2],
         };
         assert!(self.logic.len() <= PEER_LOGIC_MAX, "{} versions of domains are told", self.logic.len());
         out.extend_from_slice(header.as_bytes());
@@ -283,6 +296,7 @@ impl PeerIdentity {
             agreed: Hash(header.agreed),
             failure_domain: header.failure_domain.get(),
             logic,
+            ports: PeerPorts { client: header.client_port.get(), http: header.http_port.get() },
             generation: Generation::from_raw(header.generation.get()),
             domains: domains.into(),
         })
@@ -328,7 +342,9 @@ struct IdentityHeader {
     failure_domain: U64,
     generation: U64,
     logic: U16,
-    reserved: [u8; 6],
+    client_port: U16,
+    http_port: U16,
+    reserved: [u8; 2],
 }
 
 fn logic_version(bytes: &[u8]) -> LogicVersion {

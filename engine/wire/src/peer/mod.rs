@@ -19,6 +19,6 @@ pub use frame::{
     write_peer_frame,
 };
 pub use generation::{Generation, Generations};
-pub use hello::{Lane, PeerHello, PeerIdentity, PeerProof, PeerWelcome};
+pub use hello::{Lane, PeerHello, PeerIdentity, PeerPorts, PeerProof, PeerWelcome};
 pub use message::PeerMessage;
 pub use refused::{PeerRedirect, PeerRefusal, PeerRefused};

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use assize_wire::peer::{Generation, Generations, Lane, PeerIdentity};
+use assize_wire::peer::{Generation, Generations, Lane, PeerIdentity, PeerPorts};
 use assize_wire::{ClusterId, CoreId, Hash, Incarnation, ReplicaId, ShardId};
 
 use crate::federation::{Dial, Federation, FederationConfig, FederationEvent, LinkId, Secret};
@@ -71,6 +71,7 @@ pub fn config(replica: u8, replicas: u8, cores: &[Vec<ShardId>], core: u16) -> F
             agreed: Hash([9; 32]),
             generation: Generation::first(1 + u64::from(replica)),
             failure_domain: 0,
+            ports: PeerPorts { client: 7400 + u16::from(replica), http: 7600 },
             domains: "bank v1".into(),
             logic: Vec::new(),
         },
