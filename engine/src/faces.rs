@@ -1,12 +1,16 @@
 //! What people and other systems see: the HTTP server of `engine/http`, given this replica's board.
 
 use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use assize_http::{About, Bound, Faces, Gateway, ServerError};
+use assize_http::{About, Bound, Bulletin, Faces, Gateway, LocalReader, Neighbours, ServerError};
+use assize_node::{CheckpointEnd, PeerNotice};
+use assize_wire::peer::PeerPorts;
 
 use crate::boot::{self, Replica};
 use crate::config::{Address, ConfigFile};
+use crate::reactor::Notice;
 
 /// Listens where `[listen] http` says.
 pub(crate) fn listen(address: &Address) -> Result<Bound, ServerError> {
@@ -14,7 +18,12 @@ pub(crate) fn listen(address: &Address) -> Result<Bound, ServerError> {
 }
 
 /// Serves there, and says where on standard output, for those that gave port 0.
-pub(crate) fn serve(http: Bound, file: &ConfigFile, replica: &Replica) -> Result<(), ServerError> {
+pub(crate) fn serve(
+    http: Bound,
+    file: &ConfigFile,
+    replica: &Replica,
+    bulletin: &Arc<Bulletin>,
+) -> Result<(), ServerError> {
     let agreed = &replica.agreed;
     let about = About {
         cluster: agreed.cluster.to_string(),
@@ -24,11 +33,59 @@ pub(crate) fn serve(http: Bound, file: &ConfigFile, replica: &Replica) -> Result
         version: env!("CARGO_PKG_VERSION"),
     };
     let address = http.address();
-    let gateway = Gateway::start(vec![replica.addresses[0].to_string()]);
-    let gateway = Some(gateway.map_err(ServerError::Thread)?);
-    http.serve(Faces { board: Arc::clone(&replica.board), about: Arc::new(about), gateway })?;
+    let limits = file.config.http.limits();
+    let gateway = Gateway::start(agreed.cluster, Arc::clone(bulletin), limits.waiting_max);
+    http.serve(Faces {
+        board: Arc::clone(&replica.board),
+        about: Arc::new(about),
+        bulletin: Arc::clone(bulletin),
+        neighbours: Neighbours::default(),
+        gateway: gateway.map_err(ServerError::Thread)?,
+        local: LocalReader::new(agreed.cluster, reachable(replica.addresses[0])),
+        limits,
+    })?;
     tracing::info!(%address, "HTTP");
     // Whoever closed standard output does not need to be told.
     let _ = writeln!(std::io::stdout(), "http {address}");
     Ok(())
+}
+
+/// Where the replicas are: this one as it listens, the others on the hosts that the configuration names. `http_port` is
+/// this one's, 0 if it is not asked by HTTP.
+pub(crate) fn bulletin(file: &ConfigFile, replica: &Replica, http_port: u16) -> Arc<Bulletin> {
+    let own = file.config.replica;
+    let hosts = (0..replica.agreed.replicas).map(|number| {
+        match file.config.federation.replicas.get(usize::from(number)) {
+            Some(address) if number != own => address.host.clone(),
+            _ => reachable(replica.addresses[0]).ip().to_string(),
+        }
+    });
+    let bulletin = Bulletin::new(hosts.collect());
+    bulletin.set_ports(own, PeerPorts { client: replica.addresses[0].port(), http: http_port });
+    Arc::new(bulletin)
+}
+
+/// Puts on the bulletin what a core told, if it is for there.
+pub(crate) fn post(bulletin: &Bulletin, notice: &Notice) {
+    match notice {
+        Notice::Peer(PeerNotice::Connected { peer, ports, .. }) => bulletin.set_ports(peer.0, *ports),
+        Notice::Alarm(text) => bulletin.alarm(text.clone()),
+        Notice::ClockContradicted(true) => {
+            bulletin.alarm("the clocks of a majority contradict this host's".to_owned());
+        }
+        Notice::Checkpoint(CheckpointEnd { slot, result: Err(reason) }) => {
+            bulletin.alarm(format!("the checkpoint after slot {slot} failed: {reason}"));
+        }
+        Notice::Quarantined(quarantine) => bulletin.set_quarantine(quarantine.to_string()),
+        _ => {}
+    }
+}
+
+/// Who listens everywhere is reached from within on the loopback interface.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        ip if !ip.is_unspecified() => address,
+        IpAddr::V4(_) => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        IpAddr::V6(_) => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port()),
+    }
 }

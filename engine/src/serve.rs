@@ -51,7 +51,8 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
         Err(error) => return complain(&error, Exit::Host),
     };
     let started = std::time::Instant::now();
-    let replica = match boot::start(&file, domains, command.fault) {
+    let http_port = http.as_ref().map_or(0, |http| http.address().port());
+    let replica = match boot::start(&file, domains, command.fault, http_port) {
         Ok(replica) => replica,
         Err(error) => return complain(&error, error.exit()),
     };
@@ -65,7 +66,8 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
         replaying = replica.replay_through.0,
         "recovered"
     );
-    if let Some(Err(error)) = http.map(|http| faces::serve(http, &file, &replica)) {
+    let bulletin = faces::bulletin(&file, &replica, http_port);
+    if let Some(Err(error)) = http.map(|http| faces::serve(http, &file, &replica, &bulletin)) {
         return complain(&error, Exit::Host);
     }
     let (mut end, mut serving, mut halted) = (Exit::Success, 0, 0);
@@ -82,7 +84,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
                 }
                 Err(_) => return complain(&"the signal thread has ended without a word", Exit::Internal),
             },
-            recv(replica.notices) -> notice => match notice {
+            recv(replica.notices) -> notice => match notice.inspect(|notice| faces::post(&bulletin, notice)) {
                 Ok(Notice::Serving(_)) => {
                     serving += 1;
                     if serving == replica.mailboxes.len() {
@@ -99,12 +101,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
                 }
                 Ok(Notice::Peer(notice)) => peers.log(&notice),
                 Ok(Notice::Alarm(text)) => tracing::error!("{text}"),
-                Ok(Notice::ClockContradicted(true)) => {
-                    tracing::error!("the clocks of a majority contradict this host's: check time synchronisation");
-                }
-                Ok(Notice::ClockContradicted(false)) => {
-                    tracing::warn!("this host's clock agrees with a majority again");
-                }
+                Ok(Notice::ClockContradicted(contradicted)) => log_clock(contradicted),
                 Ok(Notice::Quarantined(quarantine)) => log_quarantine(&quarantine),
                 Ok(Notice::Rejoin(notice)) => tracing::warn!("{notice}"),
                 Ok(Notice::Halted { stages: of_core, digests: of_shards }) => {
@@ -159,6 +156,14 @@ fn log_checkpoint(end: &CheckpointEnd) {
             tracing::warn!(slot, %reason, "a checkpoint came to nothing; the one before it stays active");
         }
         Err(reason) => tracing::error!(slot, %reason, "a checkpoint failed; the one before it stays active"),
+    }
+}
+
+fn log_clock(contradicted: bool) {
+    if contradicted {
+        tracing::error!("the clocks of a majority contradict this host's: check time synchronisation");
+    } else {
+        tracing::warn!("this host's clock agrees with a majority again");
     }
 }
 

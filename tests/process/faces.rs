@@ -4,13 +4,13 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use assize_inventory::{INVENTORY, VERSION};
+use assize_inventory::{INVENTORY, ItemState, VERSION};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::engine::{DEADLINE, Engine};
-use crate::load::{adjust, quantities_of};
+use crate::load::{adjust, item_of, quantities_of};
 use crate::site::{Settings, Site};
 
 /// An answer: its status, its head in small letters, and its body.
@@ -21,21 +21,26 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 }
 
-fn ask(engine: &Engine, method: &str, path: &str) -> Answer {
+pub fn ask(engine: &Engine, method: &str, path: &str) -> Answer {
     ask_with(engine, method, path, "", "")
 }
 
-fn ask_with(engine: &Engine, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+pub fn ask_with(engine: &Engine, method: &str, path: &str, headers: &str, body: &str) -> Answer {
     let mut stream = TcpStream::connect(engine.http()).expect("connecting");
     stream.set_read_timeout(Some(DEADLINE)).expect("a time limit");
     let length = body.len();
     let head = format!("{method} {path} HTTP/1.1\r\nhost: assize\r\nconnection: close\r\n{headers}");
     write!(stream, "{head}content-length: {length}\r\n\r\n{body}").expect("asking");
+    read_answer(&mut stream)
+}
+
+/// What comes until the other side closes.
+pub fn read_answer(stream: &mut TcpStream) -> Answer {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
@@ -104,14 +109,14 @@ fn what_is_not_there_is_a_problem_document() {
     engine.stop();
 }
 
-fn post(engine: &Engine, key: Option<&str>, body: &Value) -> Answer {
+pub fn post(engine: &Engine, key: Option<&str>, body: &Value) -> Answer {
     let key = key.map_or_else(String::new, |key| format!("idempotency-key: \"{key}\"\r\n"));
     let headers = format!("{key}content-type: application/json\r\n");
     ask_with(engine, "POST", "/v1/events", &headers, &body.to_string())
 }
 
 /// Adds `delta` to the quantity of an item.
-fn adjust_body(item: u64, delta: i64) -> Value {
+pub fn adjust_body(item: u64, delta: i64) -> Value {
     let payload = STANDARD.encode(adjust(item, delta).payload);
     json!({ "domain": INVENTORY.0, "version": VERSION, "payload": payload })
 }
@@ -176,5 +181,51 @@ fn events_that_cannot_be_are_refused_and_nothing_of_them_is_submitted() {
     }
     assert_eq!(post(&engine, None, &adjust_body(1, 5)).status, 200);
     assert_eq!(quantities_of(&mut engine.client(), &[1]), [5]);
+    engine.stop();
+}
+
+/// C8: what is read was published, and the answer says at which slot.
+#[test]
+fn an_entity_is_read_as_of_a_published_slot() {
+    let site = Site::formatted(Settings { cores: vec![vec![0], vec![1]], ..Settings::small() });
+    let engine = site.start();
+    let answered = post(&engine, None, &adjust_body(1, 5)).json();
+    let path = format!("/v1/entities/{}/{:032x}", INVENTORY.0, item_of(1).0);
+    for consistency in ["", "?consistency=linearizable", "?consistency=local"] {
+        let read = ask(&engine, "GET", &format!("{path}{consistency}"));
+        assert_eq!(read.status, 200, "{}", read.body);
+        let read = read.json();
+        assert!(read["slot"].as_u64() >= answered["slot"].as_u64(), "{read} after {answered}");
+        let state = STANDARD.decode(read["state"].as_str().expect("a state")).expect("base64");
+        assert_eq!(ItemState::parse(&state).map(|item| item.quantity), Some(5));
+    }
+    let absent = ask(&engine, "GET", &format!("/v1/entities/{}/ff", INVENTORY.0));
+    assert_eq!(absent.status, 404, "{}", absent.body);
+    assert!(absent.json()["slot"].as_u64() >= answered["slot"].as_u64(), "{}", absent.body);
+    for path in [
+        "/v1/entities/x/1",
+        "/v1/entities/1/xyz",
+        "/v1/entities/1/1?consistency=some",
+        "/v1/entities/1/1?a=b",
+    ] {
+        assert_eq!(ask(&engine, "GET", path).status, 400, "{path}");
+    }
+    engine.stop();
+}
+
+#[test]
+fn an_event_that_is_only_to_be_accepted_is_decided_all_the_same() {
+    let site = Site::formatted(Settings::small());
+    let engine = site.start();
+    let headers = "idempotency-key: \"later\"\r\ncontent-type: application/json\r\n";
+    let body = adjust_body(1, 5).to_string();
+    let accepted = ask_with(&engine, "POST", "/v1/events?wait=accepted", headers, &body);
+    assert_eq!(accepted.status, 202, "{}", accepted.body);
+    let mut again = adjust_body(1, 5);
+    again["deadline_ns"] = accepted.json()["deadline_ns"].clone();
+    let decided = post(&engine, Some("later"), &again).json();
+    assert_eq!((decided["status"].as_str(), &decided["key"]), (Some("applied"), &accepted.json()["key"]));
+    assert_eq!(quantities_of(&mut engine.client(), &[1]), [5]);
+    assert_eq!(ask_with(&engine, "POST", "/v1/events?wait=for_ever", headers, &body).status, 400);
     engine.stop();
 }

@@ -168,7 +168,7 @@ pub fn check_journal(client: &mut Client, journal: &[JournalEntry]) {
 
 /// Every item holds what the answered events made of it.
 fn check_books(client: &mut Client, journal: &[JournalEntry]) {
-    let mut expected: BTreeMap<u128, i64> = (0..ITEMS).map(|item| (id(item).0, 0)).collect();
+    let mut expected: BTreeMap<u128, i64> = (0..ITEMS).map(|item| (item_of(item).0, 0)).collect();
     for entry in journal.iter().filter(|entry| entry.answer.first_status == Status::Applied) {
         let event = entry.resubmission();
         let mut add = |item: u128, delta: i64| *expected.entry(item).or_default() += delta;
@@ -194,7 +194,7 @@ fn check_books(client: &mut Client, journal: &[JournalEntry]) {
 
 /// What these items hold.
 pub fn quantities_of(client: &mut Client, items: &[u64]) -> Vec<u64> {
-    let ids: Vec<_> = items.iter().copied().map(id).collect();
+    let ids: Vec<_> = items.iter().copied().map(item_of).collect();
     let states = client.read(INVENTORY, &ids).unwrap_or_else(|error| panic!("reading the items: {error}"));
     let quantity =
         |state: Option<Vec<u8>>| ItemState::parse(&state.expect("it exists")).expect("an item").quantity;
@@ -277,7 +277,7 @@ impl<'a> Worker<'a> {
     fn draw_line(&mut self) -> Line {
         let source = self.rng.below(ITEMS);
         let destination = (source + 1 + self.rng.below(ITEMS - 1)) % ITEMS;
-        Line::new(id(source), id(destination), 1 + self.rng.below(300))
+        Line::new(item_of(source), item_of(destination), 1 + self.rng.below(300))
     }
 
     fn enqueue(&mut self, mut event: NewEvent, purpose: Purpose) {
@@ -344,9 +344,10 @@ pub fn inventory(event: &InventoryEvent<'_>) -> NewEvent {
 
 /// More or less of an item.
 pub fn adjust(item: u64, delta: i64) -> NewEvent {
-    inventory(&InventoryEvent::Adjust { item: id(item), delta, reason: 0 })
+    inventory(&InventoryEvent::Adjust { item: item_of(item), delta, reason: 0 })
 }
 
-fn id(item: u64) -> assize_wire::EntityId {
+/// An item's id.
+pub fn item_of(item: u64) -> assize_wire::EntityId {
     item_id(WAREHOUSE, item)
 }

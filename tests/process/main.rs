@@ -29,6 +29,7 @@ mod demo;
 mod engine;
 mod faces;
 mod federation;
+mod http_limits;
 mod load;
 mod quarantine;
 mod raw;

@@ -33,6 +33,8 @@ pub struct Settings {
     pub peers: Option<Peers>,
     /// Whether it may be wrong on purpose.
     pub allow_faults: bool,
+    /// Lines of its section of that name.
+    pub http: String,
 }
 
 /// A replica's place among others.
@@ -63,6 +65,7 @@ impl Settings {
             network: None,
             peers: None,
             allow_faults: false,
+            http: String::new(),
         }
     }
 
@@ -169,6 +172,7 @@ impl Site {
             network: _,
             peers,
             allow_faults,
+            http,
         } = &self.settings;
         let assignments: Vec<String> = cores
             .iter()
@@ -188,7 +192,7 @@ impl Site {
              connections_max = {connections_max}\ncredit_events = {credit_events}\n\
              [log]\nsegment_bytes = {segment_bytes:?}\nbytes_max = {bytes_max:?}\nsegments_ahead = {segments_ahead}\n\
              checkpoint_bytes = {checkpoint_bytes:?}\n\
-             [rehearsal]\nallow_faults = {allow_faults}\n{logic}",
+             [rehearsal]\nallow_faults = {allow_faults}\n{logic}[http]\n{http}\n",
             data = self.data(),
             assignments = assignments.join(", "),
         )

@@ -5,22 +5,20 @@
 //! from its member `key`. Whoever sends the same key with the same event again gets the first outcome, and the event
 //! takes effect once.
 
-use std::time::Duration;
-
 use assize_tools::client::NewEvent;
 use assize_wire::outcome::Status;
 use assize_wire::{DomainId, EventKey, Hash, StreamTime};
 use axum::Json;
-use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
-use axum::http::HeaderMap;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use crate::gateway::Submitted;
+use crate::gateway::{Accepted, Submitted};
 use crate::{Faces, Problem};
 
 /// An event as it comes.
@@ -50,6 +48,35 @@ pub enum Body {
     One(EventBody),
 }
 
+/// How the answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitQuery {
+    #[serde(default)]
+    wait: Wait,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wait {
+    /// The published outcome.
+    #[default]
+    Outcome,
+    /// Nothing: this replica goes on submitting until the event is decided or its deadline passes, if it lives that
+    /// long. Only the same key again, with the same deadline, tells what became of it.
+    Accepted,
+}
+
+/// An event that was taken in, and is not decided yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AcceptedAnswer {
+    /// The key as the engine has it, in hexadecimal.
+    key: String,
+    /// The deadline that it goes with.
+    deadline_ns: u64,
+}
+
 /// What became of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EventAnswer {
@@ -76,11 +103,16 @@ pub struct EventAnswer {
 pub(crate) async fn submit(
     State(faces): State<Faces>,
     headers: HeaderMap,
+    query: Result<Query<SubmitQuery>, QueryRejection>,
     body: Result<Json<Body>, JsonRejection>,
 ) -> Response {
-    let Some(gateway) = &faces.gateway else { return Problem::no_such_path("/v1/events").into_response() };
+    let Query(SubmitQuery { wait }) = match query {
+        Ok(query) => query,
+        Err(error) => return Problem::malformed(error.body_text()).into_response(),
+    };
     let body = match body {
         Ok(Json(body)) => body,
+        Err(JsonRejection::MissingJsonContentType(_)) => return Problem::not_json().into_response(),
         Err(error) => return Problem::malformed(error.body_text()).into_response(),
     };
     let key = match headers.get("idempotency-key").map(|key| key.to_str()) {
@@ -109,20 +141,36 @@ pub(crate) async fn submit(
             }
         }
     }
-    let control = faces.board.read().control;
-    if control.leads == 0 {
-        return Problem::not_leader(control.leader.checked_sub(1)).into_response();
+    let within = faces.limits.request_timeout;
+    if wait == Wait::Accepted {
+        return match timeout(within, faces.gateway.accept(events)).await {
+            Ok(Ok(accepted)) => accepted_as(&accepted, alone),
+            Ok(Err(error)) => Problem::of_gateway(error).into_response(),
+            Err(_) => Problem::undecided(within).into_response(),
+        };
     }
-    let submitted = match timeout(WAITED_FOR, gateway.submit(events)).await {
+    let submitted = match timeout(within, faces.gateway.submit(events)).await {
         Ok(Ok(submitted)) => submitted,
-        Ok(Err(error)) => return Problem::malformed(error.to_string()).into_response(),
-        Err(_) => return Problem::undecided(WAITED_FOR).into_response(),
+        Ok(Err(error)) => return Problem::of_gateway(error).into_response(),
+        Err(_) => return Problem::undecided(within).into_response(),
     };
     match (alone, &submitted[..]) {
         (true, [one]) => {
             Problem::of(one).map_or_else(|| Json(answer(one)).into_response(), Problem::into_response)
         }
         _ => Json(submitted.iter().map(answer).collect::<Vec<EventAnswer>>()).into_response(),
+    }
+}
+
+fn accepted_as(accepted: &[Accepted], alone: bool) -> Response {
+    let shown = |Accepted { key, deadline }: &Accepted| AcceptedAnswer {
+        key: format!("{:032x}", key.0),
+        deadline_ns: deadline.0,
+    };
+    match (alone, accepted) {
+        (true, [one]) => (StatusCode::ACCEPTED, Json(shown(one))).into_response(),
+        _ => (StatusCode::ACCEPTED, Json(accepted.iter().map(shown).collect::<Vec<AcceptedAnswer>>()))
+            .into_response(),
     }
 }
 
@@ -150,10 +198,10 @@ fn unquoted(header: &str) -> &str {
 }
 
 fn answer(submitted: &Submitted) -> EventAnswer {
-    let Submitted { key, deadline, answer } = submitted;
+    let Submitted { accepted: Accepted { key, deadline }, answer } = submitted;
     let status = answer.as_ref().map(|answer| answer.first_status);
     EventAnswer {
-        key: format!("{key:032x}"),
+        key: format!("{:032x}", key.0),
         deadline_ns: deadline.0,
         status: status.map_or_else(|| "unknown".to_owned(), |status| status.to_string()),
         duplicate: answer.as_ref().is_some_and(|answer| answer.status == Status::Duplicate),
@@ -162,9 +210,6 @@ fn answer(submitted: &Submitted) -> EventAnswer {
         response: answer.as_ref().map_or_else(String::new, |answer| STANDARD.encode(&answer.response)),
     }
 }
-
-/// How long a caller waits for outcomes.
-const WAITED_FOR: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

@@ -3,16 +3,28 @@
 //! | file | is |
 //! |---|---|
 //! | `routes.rs` | which path is what |
-//! | `events.rs`, `gateway.rs` | `POST /v1/events`, and the way from there into the engine |
+//! | `events.rs` | `POST /v1/events` |
+//! | `entities.rs` | `GET /v1/entities/{domain}/{entity}` |
+//! | `gateway.rs` | the way from there into the engine, wherever it is led |
+//! | `local.rs` | reads of this replica, leading or not |
 //! | `status.rs` | `GET /v1/status`: what the replica is at, as JSON |
+//! | `cluster.rs` | `GET /v1/cluster`: all replicas, as this one sees them |
+//! | `bulletin.rs` | where the others are, and what went wrong |
 //! | `problem.rs` | errors, as RFC 9457 has them |
+//! | `limits.rs`, `bounded.rs` | how much of anybody's asking is put up with |
 //! | `server.rs` | the thread that serves them |
 //!
 //! Everything here runs on threads of its own. What is read is what the cores wrote on their [`Board`]: nothing is
 //! asked of a core. What is submitted goes the way of any client's events.
 
+mod bounded;
+mod bulletin;
+mod cluster;
+mod entities;
 mod events;
 mod gateway;
+mod limits;
+mod local;
 mod problem;
 mod routes;
 mod server;
@@ -22,8 +34,13 @@ use std::sync::Arc;
 
 use assize_metrics::Board;
 
-pub use events::{Body, EventAnswer, EventBody};
-pub use gateway::{Gateway, Submitted};
+pub use bulletin::{Alarm, Bulletin, News, Place};
+pub use cluster::{ClusterStatus, Neighbours, ReplicaSeen};
+pub use entities::{EntityAnswer, ReadConsistency, ReadQuery};
+pub use events::{AcceptedAnswer, Body, EventAnswer, EventBody, SubmitQuery, Wait};
+pub use gateway::{Accepted, Gateway, GatewayError, Submitted};
+pub use limits::HttpLimits;
+pub use local::{LocalError, LocalReader};
 pub use problem::Problem;
 pub use routes::ROUTES;
 pub use server::{Bound, ServerError};
@@ -36,8 +53,16 @@ pub struct Faces {
     pub board: Arc<Board>,
     /// Who they are.
     pub about: Arc<About>,
-    /// Where events go; none if none are taken.
-    pub gateway: Option<Gateway>,
+    /// What there is to say that is no number.
+    pub bulletin: Arc<Bulletin>,
+    /// What is known of the others.
+    pub neighbours: Neighbours,
+    /// Where events and linearizable reads go.
+    pub gateway: Gateway,
+    /// Where local reads go.
+    pub local: LocalReader,
+    /// How much is put up with.
+    pub limits: HttpLimits,
 }
 
 /// What does not change while a replica runs.

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use assize_wire::outcome::Status;
+use assize_wire::{DomainId, Slot};
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::gateway::Submitted;
+use crate::gateway::{GatewayError, Submitted};
+use crate::local::LocalError;
 
 /// A problem document. Its `type` is `about:blank`: the status and the texts say all that there is to say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -19,23 +21,26 @@ pub struct Problem {
     pub title: &'static str,
     /// What it is about here, and what to do.
     pub detail: String,
+    /// Of an entity that was read: a published slot at which this holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slot: Option<u64>,
 }
 
 impl Problem {
+    fn new(status: u16, title: &'static str, detail: String) -> Problem {
+        Problem { status, title, detail, slot: None }
+    }
+
     /// Nothing is at this path.
     #[must_use]
     pub fn no_such_path(path: &str) -> Problem {
-        Problem {
-            status: 404,
-            title: "No such path",
-            detail: format!("nothing is at {path}; the README has what is"),
-        }
+        Problem::new(404, "No such path", format!("nothing is at {path}; the README has what is"))
     }
 
     /// The path is there, and this cannot be done with it.
     #[must_use]
     pub fn method_not_allowed(method: &str, path: &str) -> Problem {
-        Problem { status: 405, title: "Method not allowed", detail: format!("{path} does not take {method}") }
+        Problem::new(405, "Method not allowed", format!("{path} does not take {method}"))
     }
 
     /// The replica does not stand where the cluster does (R2), or is quarantined (C5).
@@ -46,30 +51,86 @@ impl Problem {
         } else {
             "this replica has not yet executed what the cluster calls chosen; ask another one, or wait"
         };
-        Problem { status: 503, title: "Not ready", detail: detail.to_owned() }
+        Problem::new(503, "Not ready", detail.to_owned())
     }
 
     /// What came is not what is taken.
     #[must_use]
     pub fn malformed(detail: String) -> Problem {
-        Problem { status: 400, title: "Malformed request", detail }
+        Problem::new(400, "Malformed request", detail)
     }
 
-    /// Only the leader takes events.
+    /// The body is of another kind than the one that is taken.
     #[must_use]
-    pub fn not_leader(leader: Option<u64>) -> Problem {
-        let detail = match leader {
-            Some(leader) => format!("replica {leader} leads: submit there, under the same key"),
-            None => "nobody is known to lead now: try again, under the same key".to_owned(),
-        };
-        Problem { status: 503, title: "Not the leader", detail }
+    pub fn not_json() -> Problem {
+        let detail = "send JSON, and say so: Content-Type: application/json";
+        Problem::new(415, "Unsupported media type", detail.to_owned())
+    }
+
+    /// The body is longer than the configuration allows.
+    #[must_use]
+    pub fn body_too_long(bytes_max: usize) -> Problem {
+        let detail =
+            format!("a body has at most {bytes_max} bytes here ([http] body_bytes_max): send less at once");
+        Problem::new(413, "Body too long", detail)
+    }
+
+    /// The body did not come in time.
+    #[must_use]
+    pub fn body_too_slow(within: Duration) -> Problem {
+        Problem::new(408, "Request timeout", format!("the body did not come within {within:?}"))
     }
 
     /// No outcome came in time.
     #[must_use]
     pub fn undecided(after: Duration) -> Problem {
         let detail = format!("no outcome was published within {after:?}: ask again, under the same key");
-        Problem { status: 504, title: "Undecided", detail }
+        Problem::new(504, "Undecided", detail)
+    }
+
+    /// No replica answered a read in time.
+    #[must_use]
+    pub fn unanswered(after: Duration) -> Problem {
+        let detail = format!(
+            "no replica answered within {after:?}: no leader is found, or none that serves; try again"
+        );
+        Problem::new(504, "Unanswered", detail)
+    }
+
+    /// This replica cannot be read.
+    #[must_use]
+    pub fn no_local_read(error: &LocalError) -> Problem {
+        Problem::new(503, "No local read", format!("{error}; try again, or ask another replica"))
+    }
+
+    /// An entity that is absent.
+    #[must_use]
+    pub fn no_such_entity(domain: DomainId, entity: &str, slot: Slot) -> Problem {
+        let detail = format!("domain {domain} has no entity {entity} at slot {slot}");
+        Problem { slot: Some(slot.0), ..Problem::new(404, "No such entity", detail) }
+    }
+
+    /// There are as many connections as the configuration allows.
+    #[must_use]
+    pub fn too_many_connections(connections_max: usize) -> Problem {
+        let detail =
+            format!("{connections_max} connections are open ([http] connections_max): try again later");
+        Problem::new(503, "Too many connections", detail)
+    }
+
+    /// Nothing was taken in.
+    #[must_use]
+    pub fn of_gateway(error: GatewayError) -> Problem {
+        match error {
+            GatewayError::Event(error) => Problem::malformed(error.to_string()),
+            GatewayError::Full { max } => {
+                let detail = format!(
+                    "{max} events and reads are waited for already ([http] waiting_max): send less at once, or try again \
+                     later, under the same keys"
+                );
+                Problem::new(503, "Too much under way", detail)
+            }
+        }
     }
 
     /// Of an event that was not evaluated; none of one that was.
@@ -78,7 +139,7 @@ impl Problem {
         let Some(answer) = &submitted.answer else {
             let detail =
                 "its deadline passed without an answer: it may have taken effect, and will not from now on";
-            return Some(Problem { status: 504, title: "Outcome unknown", detail: detail.to_owned() });
+            return Some(Problem::new(504, "Outcome unknown", detail.to_owned()));
         };
         let (status, title, detail) = match answer.first_status {
             Status::Applied | Status::Rejected | Status::Duplicate => return None,
@@ -96,7 +157,7 @@ impl Problem {
             Status::Busy | Status::NotLeader => (503, "Not admitted", "try again, under the same key"),
         };
         let reason = if answer.reason > 0 { format!(" (reason {})", answer.reason) } else { String::new() };
-        Some(Problem { status, title, detail: format!("{detail}{reason}") })
+        Some(Problem::new(status, title, format!("{detail}{reason}")))
     }
 }
 

@@ -3,11 +3,13 @@
 use assize_metrics::{CONTENT_TYPE, Identity, exposition};
 use axum::extract::State;
 use axum::http::{Method, Uri, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 
-use crate::{Faces, Problem, Status, events};
+use crate::bounded::bounded;
+use crate::{Faces, Problem, Status, cluster, entities, events};
 
 /// Every path that is served, each with the methods that it takes.
 pub const ROUTES: &[(&str, &str)] = &[
@@ -15,7 +17,9 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("/readyz", "GET"),
     ("/metrics", "GET"),
     ("/v1/status", "GET"),
+    ("/v1/cluster", "GET"),
     ("/v1/events", "POST"),
+    ("/v1/entities/{domain}/{entity}", "GET"),
 ];
 
 /// All of them.
@@ -25,11 +29,14 @@ pub(crate) fn router(faces: Faces) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/v1/status", get(status))
+        .route("/v1/cluster", get(cluster::cluster))
         .route("/v1/events", post(events::submit))
+        .route("/v1/entities/{domain}/{entity}", get(entities::read))
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
             Problem::method_not_allowed(method.as_str(), uri.path())
         })
         .fallback(|uri: Uri| async move { Problem::no_such_path(uri.path()) })
+        .layer(from_fn_with_state(faces.limits, bounded))
         .with_state(faces)
 }
 
@@ -53,5 +60,5 @@ async fn metrics(State(faces): State<Faces>) -> Response {
 }
 
 async fn status(State(faces): State<Faces>) -> Json<Status> {
-    Json(Status::new(&faces.about, &faces.board.read()))
+    Json(Status::of(&faces))
 }

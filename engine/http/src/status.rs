@@ -3,7 +3,8 @@
 use assize_metrics::{ControlNumbers, Readings, STAGES};
 use serde::Serialize;
 
-use crate::About;
+use crate::bulletin::{Alarm, News};
+use crate::{About, Faces};
 
 /// What a replica says of itself. Slots are those of the replicated log.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,6 +21,10 @@ pub struct Status {
     leader: Option<u64>,
     ballot_round: u64,
     slots: Slots,
+    /// Why it is quarantined, in words.
+    quarantine: Option<String>,
+    /// What an operator was told last, the newest last.
+    alarms: Vec<Alarm>,
     cores: Vec<CoreStatus>,
     shards: Vec<ShardStatus>,
     stages: Vec<StageStatus>,
@@ -61,9 +66,13 @@ struct StageStatus {
 }
 
 impl Status {
-    /// From what the cores wrote.
+    /// From what the cores wrote, and what is on the bulletin.
     #[must_use]
-    pub fn new(about: &About, readings: &Readings) -> Status {
+    pub fn of(faces: &Faces) -> Status {
+        Status::new(&faces.about, &faces.board.read(), faces.bulletin.read())
+    }
+
+    fn new(about: &About, readings: &Readings, news: News) -> Status {
         let About { cluster, replica, replicas, copies, version } = about.clone();
         let ControlNumbers { leads, leader, ballot_round, formed, accepted, chosen, published, checkpoint } =
             readings.control;
@@ -98,6 +107,8 @@ impl Status {
             leads: leads == 1,
             leader: leader.checked_sub(1),
             ballot_round,
+            quarantine: news.quarantine,
+            alarms: news.alarms.into(),
             slots: Slots { formed, accepted, chosen, published, checkpoint },
             cores: cores.collect(),
             shards: shards.collect(),

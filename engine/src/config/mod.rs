@@ -11,6 +11,7 @@
 //! | `error.rs` | the refusal: line, found, accepted |
 //! | `agreed.rs`, `format_args.rs` | agreed parameters, their bytes, and the options of `format` that make them |
 //! | `federation.rs` | the other replicas, and the secret that all share |
+//! | `http.rs` | bounds of the HTTP server |
 //! | `address.rs`, `units.rs` | listen addresses, sizes and durations |
 //! | `example.toml` | every key with its default, as `assize config --example` prints it |
 
@@ -19,6 +20,7 @@ mod agreed;
 mod error;
 mod federation;
 mod format_args;
+mod http;
 mod units;
 mod validate;
 
@@ -27,6 +29,7 @@ pub use agreed::{Agreed, AgreedError, DomainVersion, default_copies};
 pub use error::{ConfigError, Source};
 pub use federation::{FederationSection, SecretError, create_secret};
 pub use format_args::{Entropy, FormatArgs};
+pub use http::HttpSection;
 pub use units::{UnitError, bytes, count, duration_ns, show_bytes, show_duration_ns};
 
 use assize_node::UsherLimits;
@@ -92,6 +95,8 @@ pub struct Config {
     pub listen: Listen,
     /// The other replicas.
     pub federation: FederationSection,
+    /// Bounds of the HTTP server.
+    pub http: HttpSection,
     /// Bounds of this replica, at most the agreed ones.
     pub limits: Limits,
     /// The logs.
@@ -130,6 +135,7 @@ impl Default for Config {
             cores: Cores::default(),
             listen: Listen::default(),
             federation: FederationSection::default(),
+            http: HttpSection::default(),
             limits: Limits::default(),
             log: Log::default(),
             logging: Logging::default(),

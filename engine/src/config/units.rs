@@ -3,7 +3,8 @@
 //! `k`, `M`, `G`, `T` are powers of 1000 and `Ki`, `Mi`, `Gi`, `Ti` powers of 1024, both with an optional `B`
 //! for bytes; `_` separates digits. A duration always has a unit, since a bare number would leave it to a guess.
 
-use serde::de::{Deserializer, Error, Visitor};
+use serde::Serializer;
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use std::fmt;
 
 /// Accepted form of [`count`] and [`bytes`], for messages.
@@ -141,6 +142,17 @@ pub(super) fn deserialize_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<u6
         }
     }
     from.deserialize_any(Bytes)
+}
+
+/// For `#[serde(deserialize_with)]`: a duration as text with a unit, in nanoseconds.
+pub(super) fn deserialize_duration_ns<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let text = String::deserialize(from)?;
+    duration_ns(&text).map_err(Error::custom)
+}
+
+/// For `#[serde(serialize_with)]`: as it is read.
+pub(super) fn serialize_duration_ns<S: Serializer>(ns: &u64, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&show_duration_ns(*ns))
 }
 
 /// Splits digits from suffix and multiplies.

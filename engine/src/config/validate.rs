@@ -28,6 +28,7 @@ impl ConfigFile {
         self.check_shards(agreed)?;
         self.check_listen()?;
         self.check_federation(agreed)?;
+        self.check_http()?;
         self.check_limits(agreed)?;
         self.check_log(agreed)
     }

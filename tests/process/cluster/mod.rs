@@ -10,6 +10,7 @@
 //! | `network.rs` | bytes that are late, connections that are cut, replicas that do not hear each other |
 //! | `partitions.rs` | packets that vanish |
 //! | `taken_over.rs` | a checkpoint taken over from the others: by one that was gone for long, by one that was wrong |
+//! | `http.rs` | events and reads by HTTP, of whichever replica; and how each sees the others |
 //! | `disks.rs` | a changed byte in a log, and disks that are full |
 //! | `lost_disk.rs` | a data directory that is gone, and what brings its replica back |
 //! | `replicas.rs` | the data directories of a cluster; its processes, and who of them leads |
@@ -22,6 +23,7 @@
 //! fewer for the others).
 
 mod disks;
+mod http;
 mod kills;
 mod lost_disk;
 mod model;
