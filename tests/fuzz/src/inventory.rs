@@ -1,7 +1,7 @@
 //! The inventory's parser on any bytes: it returns, and an event it accepts has that one encoding.
 
 use assize_domain::Entities;
-use assize_inventory::{InventoryEvent, ItemState, Quantities, ReservationState};
+use assize_inventory::{Inspected, InventoryEvent, ItemState, Quantities, ReservationState};
 
 /// A payload, and the same bytes as states and as a response.
 pub fn inventory(data: &[u8]) {
@@ -22,5 +22,9 @@ pub fn inventory(data: &[u8]) {
     }
     if let Some(quantities) = Quantities::parse(data) {
         assert_eq!(quantities.iter().len(), data.len() / 8);
+    }
+    if let Some(inspected) = Inspected::parse(data) {
+        assert_eq!(inspected.state().map_or(0, <[u8]>::len) + 1, data.len());
+        assert!(Quantities::parse(data).is_none());
     }
 }

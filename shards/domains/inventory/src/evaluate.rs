@@ -6,6 +6,7 @@ use assize_domain::{
 };
 
 use crate::event::{InventoryEvent, Line};
+use crate::inspected;
 use crate::item::{ITEM_STATE_BYTES, ItemState};
 use crate::quantities::push;
 use crate::reason::{Malformed, Reason};
@@ -78,6 +79,11 @@ fn apply(event: &InventoryEvent<'_>, states: &mut States<'_>, response: &mut Res
         InventoryEvent::Reserve { item, quantity, .. } => reserve(item, quantity, states, response),
         InventoryEvent::Confirm { item, .. } => settle(item, Settlement::Confirmed, states, response),
         InventoryEvent::Release { item, .. } => settle(item, Settlement::Released, states, response),
+        InventoryEvent::Inspect { entity } => {
+            // Nothing is set, so nothing is stored, digested as a change or counted, absent or not.
+            inspected::push(response, entity, states.get(FIRST));
+            Ok(())
+        }
     }
 }
 

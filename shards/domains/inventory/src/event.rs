@@ -71,6 +71,12 @@ pub enum InventoryEvent<'a> {
         /// The reservation.
         reservation: EntityId,
     },
+    /// Reads an item or a reservation at the event's place in the log, and changes nothing: a read whose answer is
+    /// compared between replicas like any other (C8). Returns its state, see [`crate::Inspected`].
+    Inspect {
+        /// Which, whether it exists or not.
+        entity: EntityId,
+    },
 }
 
 impl<'a> InventoryEvent<'a> {
@@ -117,6 +123,10 @@ impl<'a> InventoryEvent<'a> {
                 out.extend_from_slice(head(RELEASE, 0, 0).as_bytes());
                 push_id(out, item);
                 push_id(out, reservation);
+            }
+            InventoryEvent::Inspect { entity } => {
+                out.extend_from_slice(head(INSPECT, 0, 0).as_bytes());
+                push_id(out, entity);
             }
         }
     }
@@ -188,6 +198,13 @@ impl<'a> InventoryEvent<'a> {
                     _ => InventoryEvent::Release { item, reservation },
                 })
             }
+            INSPECT => {
+                let id = U128::ref_from_bytes(rest).map_err(|_| Malformed::WrongLength)?;
+                if value != 0 {
+                    return Err(Malformed::ReservedNotZero);
+                }
+                Ok(InventoryEvent::Inspect { entity: EntityId(id.get()) })
+            }
             _ => Err(Malformed::UnknownKind),
         }
     }
@@ -219,6 +236,7 @@ impl<'a> InventoryEvent<'a> {
                 entities.push(item);
                 entities.push(reservation);
             }
+            InventoryEvent::Inspect { entity } => entities.push(entity),
         }
     }
 }
@@ -309,7 +327,7 @@ fn head_value(value: u64) -> Value {
 }
 
 fn kind_is_known(kind: u16) -> bool {
-    (ADJUST..=RELEASE).contains(&kind)
+    (ADJUST..=INSPECT).contains(&kind)
 }
 
 /// How every payload begins. Offsets: kind 0, detail 2, zeros 4, value 8.
@@ -346,6 +364,7 @@ const TRANSFER_LINES: u16 = 4;
 const RESERVE: u16 = 5;
 const CONFIRM: u16 = 6;
 const RELEASE: u16 = 7;
+const INSPECT: u16 = 8;
 
 const _: () = assert!(LINES_MAX * 2 <= assize_domain::EVENT_ENTITIES_MAX);
 const _: () = assert!(LINES_MAX * 16 <= assize_domain::RESPONSE_BYTES_MAX);

@@ -10,6 +10,7 @@
 //! | [`item`] | the state of a stock item, and what may be done to it |
 //! | [`reservation`] | the state of a reservation |
 //! | [`quantities`] | what an answer returns |
+//! | [`inspected`] | what an inspection returns: a state, or that there is none |
 //! | [`reason`] | why an event is rejected or malformed |
 //! | [`evaluate`] | the domain itself |
 #![no_std]
@@ -21,6 +22,7 @@ extern crate alloc;
 pub mod evaluate;
 pub mod event;
 pub mod ids;
+pub mod inspected;
 pub mod item;
 pub mod quantities;
 pub mod reason;
@@ -29,6 +31,7 @@ pub mod reservation;
 pub use evaluate::{INVENTORY, InventoryDomain, VERSION};
 pub use event::{InventoryEvent, LINES_MAX, Line};
 pub use ids::{item_id, reservation_id};
+pub use inspected::Inspected;
 pub use item::{ItemState, NO_CEILING};
 pub use quantities::{Quantities, rejected_line};
 pub use reason::{Malformed, Reason};

@@ -23,7 +23,7 @@ fn encoded(event: &InventoryEvent<'_>) -> Vec<u8> {
     payload
 }
 
-fn every_kind(lines: &[Line]) -> [InventoryEvent<'_>; 7] {
+fn every_kind(lines: &[Line]) -> [InventoryEvent<'_>; 8] {
     let (item, other, reservation) = (item_id(1, 2), item_id(3, 4), reservation_id(5));
     [
         InventoryEvent::Adjust { item, delta: -6, reason: 7 },
@@ -33,6 +33,7 @@ fn every_kind(lines: &[Line]) -> [InventoryEvent<'_>; 7] {
         InventoryEvent::Reserve { item, reservation, quantity: 11 },
         InventoryEvent::Confirm { item, reservation },
         InventoryEvent::Release { item, reservation },
+        InventoryEvent::Inspect { entity: reservation },
     ]
 }
 
@@ -61,7 +62,7 @@ fn every_kind_reads_back_and_has_its_length() {
         assert_eq!(InventoryEvent::parse(&payload), Ok(event));
         payload.len()
     });
-    assert_eq!(lengths, [32, 48, 48, 16 + 2 * 48, 48, 48, 48]);
+    assert_eq!(lengths, [32, 48, 48, 16 + 2 * 48, 48, 48, 48, 32]);
 }
 
 #[test]
@@ -88,12 +89,13 @@ fn what_is_wrong_with_the_bytes_has_a_number() {
     let transfer = encoded(&every_kind(&[Line::new(item_id(1, 2), item_id(3, 4), 5)])[2]);
     let lines = encoded(&every_kind(&[Line::new(item_id(1, 2), item_id(3, 4), 5)])[3]);
     let release = encoded(&every_kind(&[Line::new(item_id(1, 2), item_id(3, 4), 5)])[6]);
+    let inspect = encoded(&every_kind(&[Line::new(item_id(1, 2), item_id(3, 4), 5)])[7]);
     let with = |payload: &[u8], at: usize, value: u8| {
         let mut bytes = payload.to_vec();
         bytes[at] = value;
         InventoryEvent::parse(&bytes).unwrap_err()
     };
-    assert_eq!(with(&transfer, 0, 8), Malformed::UnknownKind);
+    assert_eq!(with(&transfer, 0, 9), Malformed::UnknownKind);
     assert_eq!(with(&transfer, 0, 0), Malformed::UnknownKind);
     assert_eq!(with(&transfer, 2, 1), Malformed::ReservedNotZero);
     assert_eq!(with(&transfer, 7, 1), Malformed::ReservedNotZero);
@@ -102,6 +104,9 @@ fn what_is_wrong_with_the_bytes_has_a_number() {
     assert_eq!(with(&lines, 2, 0), Malformed::BadLineCount);
     assert_eq!(with(&lines, 2, 9), Malformed::BadLineCount);
     assert_eq!(with(&lines, 2, 2), Malformed::WrongLength);
+    assert_eq!(with(&inspect, 2, 1), Malformed::ReservedNotZero);
+    assert_eq!(with(&inspect, 8, 1), Malformed::ReservedNotZero);
+    assert_eq!(with(&transfer, 0, 8), Malformed::WrongLength);
     assert_eq!(InventoryEvent::parse(&[]), Err(Malformed::WrongLength));
 }
 

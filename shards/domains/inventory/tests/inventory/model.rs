@@ -47,6 +47,11 @@ impl Model {
         result
     }
 
+    /// Whether there is such an item or reservation.
+    pub fn exists(&self, id: EntityId) -> bool {
+        self.stock.contains_key(&id) || self.promises.contains_key(&id)
+    }
+
     /// Every unit there is.
     pub fn total(&self) -> i128 {
         self.stock.values().map(|stock| stock.on_hand).sum()
@@ -98,6 +103,7 @@ impl Model {
             InventoryEvent::Release { item, reservation } => {
                 self.settle(item, reservation, false).map_err(plain)
             }
+            InventoryEvent::Inspect { .. } => panic!("an inspection returns no quantities"),
         }
     }
 

@@ -4,7 +4,7 @@ use crate::books::Books;
 use crate::fuzzed;
 use crate::model::{Model, Refusal};
 use assize_domain::{EntityId, Verdict};
-use assize_inventory::{InventoryEvent, Line, Quantities, item_id, rejected_line, reservation_id};
+use assize_inventory::{Inspected, InventoryEvent, Line, Quantities, item_id, rejected_line, reservation_id};
 use proptest::prelude::*;
 
 /// An event that owns its lines.
@@ -58,6 +58,7 @@ fn ask() -> impl Strategy<Value = Ask> {
             .prop_map(|(item, reservation, quantity)| InventoryEvent::Reserve { item, reservation, quantity }),
         2 => (item(), reservation()).prop_map(|(item, reservation)| InventoryEvent::Confirm { item, reservation }),
         2 => (item(), reservation()).prop_map(|(item, reservation)| InventoryEvent::Release { item, reservation }),
+        2 => prop_oneof![item(), reservation()].prop_map(|entity| InventoryEvent::Inspect { entity }),
     ];
     prop_oneof![
         4 => other.prop_map(Ask::Other),
@@ -68,13 +69,22 @@ fn ask() -> impl Strategy<Value = Ask> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
 
-    /// Invariants: StockNeverNegative, FloorAndCeilingHold, ReservedIsBacked. Guarantee: TransfersConserveStock.
+    /// Invariants: StockNeverNegative, FloorAndCeilingHold, ReservedIsBacked. Guarantees: TransfersConserveStock,
+    /// InspectionsChangeNothing.
     #[test]
     fn stock_never_negative_and_transfers_conserve_stock(history in prop::collection::vec(ask(), 1..60)) {
         let (mut books, mut model) = (Books::default(), Model::default());
         for ask in &history {
             let (event, before, books_before) = (ask.event(), model.total(), books.clone());
             let (verdict, response) = books.run(&event);
+            if let InventoryEvent::Inspect { entity } = event {
+                prop_assert_eq!(verdict, Verdict::Applied);
+                let inspected = Inspected::parse(&response).expect("an inspection's response");
+                prop_assert_eq!(inspected.state().is_some(), model.exists(entity));
+                prop_assert_eq!(inspected.state(), books_before.state(entity));
+                prop_assert_eq!(&books, &books_before, "an inspection changes nothing");
+                continue;
+            }
             match model.run(&event) {
                 Ok(expected) => {
                     prop_assert_eq!(verdict, Verdict::Applied, "{:?}", event);
@@ -97,7 +107,7 @@ proptest! {
     #[test]
     fn any_payload_is_an_event_or_is_refused(
         mut payload in prop::collection::vec(any::<u8>(), 0..200),
-        kind in 0u8..9,
+        kind in 0u8..10,
     ) {
         fuzzed::inventory(&payload);
         // Now with a beginning that reaches further into the parser.

@@ -3,8 +3,8 @@
 use crate::books::Books;
 use assize_domain::{EntityId, Verdict};
 use assize_inventory::{
-    InventoryEvent, ItemState, Line, NO_CEILING, Quantities, Reason, Settlement, item_id, rejected_line,
-    reservation_id,
+    Inspected, InventoryEvent, ItemState, Line, NO_CEILING, Quantities, Reason, ReservationState, Settlement,
+    item_id, rejected_line, reservation_id,
 };
 
 const A: EntityId = item_id(1, 10);
@@ -157,4 +157,48 @@ fn release_reservation() {
     assert_eq!(run(&mut books, &reserve(A, 1)), rejected(Reason::ReservationExists));
     let plain = ItemState { quantity: 5, ..ItemState::EMPTY };
     assert_eq!(books.item(A), Some(plain));
+}
+
+/// Rules: InspectItem, InspectReservation, InspectAbsent.
+#[test]
+fn inspect_item_and_reservation_and_what_is_absent() {
+    let mut books = stocked(&[(A, 5)]);
+    run(&mut books, &reserve(A, 3));
+    let before = books.clone();
+    let mut inspect = |entity| books.run(&InventoryEvent::Inspect { entity });
+
+    let (verdict, response) = inspect(A);
+    let Some(Inspected::Item(state)) = Inspected::parse(&response) else { panic!("{response:?}") };
+    let item = ItemState { quantity: 5, reserved: 3, ..ItemState::EMPTY };
+    assert_eq!((verdict, ItemState::parse(state)), (Verdict::Applied, Some(item)));
+
+    let (verdict, response) = inspect(R);
+    let Some(Inspected::Reservation(state)) = Inspected::parse(&response) else { panic!("{response:?}") };
+    let reservation = ReservationState { item: A, quantity: 3, settlement: Settlement::Open };
+    assert_eq!((verdict, ReservationState::parse(state)), (Verdict::Applied, Some(reservation)));
+
+    for absent in [B, reservation_id(8)] {
+        let (verdict, response) = inspect(absent);
+        assert_eq!((verdict, Inspected::parse(&response)), (Verdict::Applied, Some(Inspected::Absent)));
+    }
+    assert_eq!(books, before, "nothing changed, and what was absent stays absent");
+}
+
+#[test]
+fn what_is_no_inspections_response_is_not_read_as_one() {
+    let item = ItemState::EMPTY.encode();
+    let tagged = |tag: u8, state: &[u8]| [&[tag], state].concat();
+    for response in [
+        vec![],
+        vec![1],
+        vec![3],
+        tagged(0, &item),
+        tagged(3, &item),
+        tagged(1, &item[1..]),
+        // An item's state is not a reservation's: nothing says how it stands.
+        tagged(2, &item[..24]),
+        7u64.to_le_bytes().to_vec(),
+    ] {
+        assert_eq!(Inspected::parse(&response), None, "{response:?}");
+    }
 }
