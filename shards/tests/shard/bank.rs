@@ -38,6 +38,8 @@ pub enum Op {
     RunAwayEarly,
     /// Applied, with a response of `amount` bytes.
     Answer,
+    /// Applied, with the account's state after a 1, or with a 0 if it is absent.
+    Inspect,
     /// Rejected, with a response of `amount` bytes.
     Refuse,
     /// Sets a state longer than the domain said.
@@ -52,7 +54,7 @@ pub enum Op {
     Nonsense,
 }
 
-pub const OPS: [Op; 15] = [
+pub const OPS: [Op; 16] = [
     Op::Open,
     Op::Transfer,
     Op::Close,
@@ -62,6 +64,7 @@ pub const OPS: [Op; 15] = [
     Op::RunAway,
     Op::RunAwayEarly,
     Op::Answer,
+    Op::Inspect,
     Op::Refuse,
     Op::TooLong,
     Op::FalseReason,
@@ -193,6 +196,11 @@ impl Domain for Bank {
                 }
             },
             Op::Answer => response.extend_from_slice(&vec![0x55; amount.min(999) as usize]),
+            Op::Inspect => {
+                let state = states.get(0);
+                response.extend_from_slice(&[state.is_some().into()]);
+                response.extend_from_slice(state.unwrap_or(&[]));
+            }
             Op::Refuse => {
                 put(states, 0, amount);
                 response.extend_from_slice(&vec![0x66; amount.min(999) as usize]);

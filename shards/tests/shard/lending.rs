@@ -1,5 +1,6 @@
 //! Lending between two shards, message by message.
 
+use assize_shards::exchange::StateOf;
 use assize_shards::{Exchange, Shard};
 use assize_wire::routing::Routing;
 use assize_wire::{EntityId, EventKey, ShardId, Slot};
@@ -85,6 +86,29 @@ fn x1_an_entity_is_lent_in_slot_order_and_c8_a_read_waits_for_its_return() {
     let answer = one.poll_read().unwrap();
     assert_eq!((answer.token, answer.slot), (6, Slot(2)));
     assert_eq!(answer.states[0].1.as_ref().unwrap()[0], 2, "both stripes added 1");
+}
+
+#[test]
+fn c8_an_entity_that_was_only_read_goes_home_unchanged() {
+    let b = account(1);
+    let inspect = Draft { op: Op::Inspect, ..spread(0, 0, &[b]) };
+    let log = slots(vec![Drafts::new(10, 2).stripe(0, vec![inspect])]);
+    let mut replica = Replica::new(TWO);
+    let [zero, one] = &mut replica.shards[..] else {
+        panic!("two shards");
+    };
+    choose(one, 1, &log[0]);
+    choose(zero, 0, &log[0]);
+    one.handle_exchange(ShardId(0), zero.poll_exchange().unwrap().1);
+    zero.handle_exchange(ShardId(1), one.poll_exchange().unwrap().1);
+    let published = zero.poll_published().unwrap();
+    assert_eq!(published.outcomes.iter().next().unwrap().response, [0]);
+    let returned = zero.poll_exchange().unwrap().1;
+    let Exchange::Return(states) = &returned else { panic!("not a return: {returned:?}") };
+    assert!(states.states.iter().eq([StateOf::Unchanged]));
+    one.handle_exchange(ShardId(0), returned);
+    one.check_invariants();
+    assert_eq!((one.executed(), one.counters().entities), (Slot(1), 0));
 }
 
 #[test]

@@ -233,7 +233,8 @@ fn random_event(dice: &mut Dice, agreed: &Agreed, time: u64, keys: u64, accounts
         4..14 => Op::Open,
         14..17 => Op::Close,
         17..21 => Op::Spread,
-        21..23 => Op::Answer,
+        21 => Op::Answer,
+        22 => Op::Inspect,
         23..25 => Op::Refuse,
         _ => Op::Transfer,
     };
@@ -269,6 +270,7 @@ fn random_event(dice: &mut Dice, agreed: &Agreed, time: u64, keys: u64, accounts
         (draft.op, draft.amount) = match key % 7 {
             0 => (Op::Refuse, key as u64 % 40),
             1 => (Op::Answer, key as u64 % 40),
+            2 => (Op::Inspect, 0),
             _ => (Op::Spread, 0),
         };
         draft.accounts = vec![key % u128::from(accounts)];

@@ -1,6 +1,7 @@
 //! Requests by hand, through one shard: each rule once, readable.
 
 use assize_domain::EngineReason;
+use assize_wire::Hash;
 use assize_wire::outcome::{Outcome, Status};
 use assize_wire::routing::Routing;
 
@@ -12,13 +13,19 @@ const TTL: u64 = 1000;
 
 const ONE: Agreed = Agreed { routing: Routing { seed: 3, shards: 1 }, ttl: TTL, keys: 100, entities: 100 };
 
-/// Runs stripes of shard 0 at these times and returns the replica.
-fn run(agreed: Agreed, stripes: &[(u64, Vec<Draft>)]) -> Replica {
-    quiet();
+/// A log of stripes of shard 0 at these times.
+fn log_of(agreed: Agreed, stripes: &[(u64, Vec<Draft>)]) -> Vec<LogSlot> {
     let mut log: Vec<LogSlot> = Vec::new();
     for (time, events) in stripes {
         Drafts::new(*time, 1).stripe(0, events.clone()).append(&mut log, &agreed.routing, |_, _| {});
     }
+    log
+}
+
+/// Runs stripes of shard 0 at these times and returns the replica.
+fn run(agreed: Agreed, stripes: &[(u64, Vec<Draft>)]) -> Replica {
+    quiet();
+    let log = log_of(agreed, stripes);
     let mut replica = Replica::new(agreed);
     replica.run(&log, &mut Dice::new(1), 8, false);
     replica
@@ -199,6 +206,39 @@ fn d5_room_is_fixed_by_the_count_eight_slots_below() {
     let endings = endings(&replica);
     assert!(endings[..8].iter().all(|ending| *ending == (Status::Applied, 0)));
     assert_eq!(endings[8..], [no_room, no_room]);
+}
+
+// ChangesStored.
+#[test]
+fn c8_an_event_that_reads_is_applied_and_is_no_change_whether_the_entity_exists_or_not() {
+    let agreed = Agreed { entities: 1, ..ONE };
+    let inspect = |key, account| Draft::new(key, 500, Op::Inspect, 0, &[account]);
+    let stripes: Vec<_> = (1..=10u64)
+        .map(|slot| {
+            let key = u128::from(slot) << 8;
+            let first = if slot == 1 { open(key, 500, 1, 9) } else { inspect(key, 1) };
+            (slot, vec![first, inspect(key + 1, 2), inspect(key + 2, 1)])
+        })
+        .collect();
+    let replica = run(agreed, &stripes);
+    assert!(endings(&replica).iter().all(|ending| *ending == (Status::Applied, 0)));
+    let state = [&[1][..], &9u64.to_le_bytes(), &[0xab; 9]].concat();
+    assert_eq!(outcome(&replica, 1, 2).response, state, "what the event before it made");
+    // From slot 9 on there is no room for another account (D5), and to read one that does not exist takes none.
+    assert_eq!(
+        (outcome(&replica, 10, 0).response, outcome(&replica, 10, 1).response),
+        (&state[..], &[0][..])
+    );
+    assert_eq!(replica.shards[0].counters().entities, 1);
+
+    // What the digest of the last slot covers: that each of its events changed nothing.
+    let log = log_of(agreed, &stripes);
+    let mut digested = [&log[9].ordered.hash.0[..], &0u16.to_le_bytes()].concat();
+    for outcome in replica.published[0][9].outcomes.iter() {
+        outcome.encode(&mut digested);
+        digested.push(0);
+    }
+    assert_eq!(replica.published[0][9].digest, Hash::of(&digested));
 }
 
 #[test]
