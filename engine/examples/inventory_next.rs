@@ -9,7 +9,8 @@
 //! 3. A later program may leave version 1 out, once every replica has a checkpoint above that slot.
 
 use assize_domain::{
-    Domain, DomainId, DomainRegistry, Entities, Event, InvalidEvent, Response, States, StreamTime, Verdict,
+    Domain, DomainId, DomainRegistry, Entities, Event, InvalidEvent, Notation, Response, States, StreamTime,
+    Verdict,
 };
 use assize_inventory::{InventoryDomain, InventoryEvent, VERSION};
 
@@ -67,6 +68,11 @@ impl Domain for NextInventory {
             TOO_MANY_UNITS => Some("more than a million units at once"),
             _ => InventoryDomain.reason(reason),
         }
+    }
+
+    /// In JSON they keep it as well.
+    fn notation(&self) -> Option<&dyn Notation> {
+        InventoryDomain.notation()
     }
 }
 

@@ -9,12 +9,16 @@
 
 extern crate alloc;
 
+pub mod notation;
+mod reasons;
 mod registry;
 mod states;
 
 pub use assize_wire::event::Event;
 pub use assize_wire::limits::{ENTITY_STATE_BYTES_MAX, EVENT_ENTITIES_MAX, RESPONSE_BYTES_MAX};
 pub use assize_wire::{DomainId, EntityId, LogicVersion, LogicVersions, StreamTime};
+pub use notation::{Notation, NotationError, Payload};
+pub use reasons::{ENGINE_REASONS, EngineReason};
 pub use registry::{DomainRegistry, RegistryError};
 pub use states::{CALLS_MAX, Cell, Entities, Response, States};
 
@@ -23,7 +27,8 @@ pub trait Domain: Send + Sync + 'static {
     /// Its number, the same for ever; events name it.
     fn id(&self) -> DomainId;
 
-    /// Its name, for people.
+    /// Its name, for people, and for whoever addresses it by name: lower-case letters, digits, `-` and `_`, the first a
+    /// letter.
     fn name(&self) -> &'static str;
 
     /// The version of its logic. Agreed: every replica runs the same one at every slot (R5). A running cluster is
@@ -61,6 +66,12 @@ pub trait Domain: Send + Sync + 'static {
 
     /// A rejection's reason in words, for people.
     fn reason(&self, reason: u16) -> Option<&'static str>;
+
+    /// Its events, states and answers in JSON, for people and for systems that do not write byte layouts. Nothing if it
+    /// has none: then they are bytes everywhere.
+    fn notation(&self) -> Option<&dyn Notation> {
+        None
+    }
 }
 
 /// What a domain says of an event.
@@ -77,25 +88,4 @@ pub enum Verdict {
 pub struct InvalidEvent {
     /// The domain's own number for what is wrong, below [`ENGINE_REASONS`].
     pub reason: u16,
-}
-
-/// Reasons from here on are the engine's own: see [`EngineReason`].
-pub const ENGINE_REASONS: u16 = 0xff00;
-
-/// Why the engine itself calls an event `invalid`, or rejects it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum EngineReason {
-    /// Its bytes in the stripe cannot be read (D4).
-    Unreadable = 0xff00,
-    /// The cluster has no such domain, or its logic does not read events of this version.
-    UnknownDomain = 0xff01,
-    /// It names no entity or one of them twice, or too many.
-    BadEntities = 0xff02,
-    /// It touches a home shard that its stripe's mask does not name (X6).
-    OutsideMask = 0xff03,
-    /// Its home shard has no room for new entities (D5). A rejection.
-    NoRoom = 0xff04,
-    /// It belongs to another shard's stripes.
-    WrongShard = 0xff05,
 }
