@@ -1,7 +1,9 @@
 //! The inventory's parser on any bytes: it returns, and an event it accepts has that one encoding.
 
-use assize_domain::Entities;
-use assize_inventory::{Inspected, InventoryEvent, ItemState, Quantities, ReservationState};
+use assize_domain::{Domain, Entities};
+use assize_inventory::{
+    Inspected, InventoryDomain, InventoryEvent, ItemState, Quantities, ReservationState, VERSION,
+};
 
 /// A payload, and the same bytes as states and as a response.
 pub fn inventory(data: &[u8]) {
@@ -12,6 +14,9 @@ pub fn inventory(data: &[u8]) {
         let mut entities = Entities::new();
         event.entities(&mut entities);
         assert!(entities.is_valid());
+        let notation = InventoryDomain.notation().expect("it has one");
+        let json = notation.event_to_json(VERSION, data).expect("an event");
+        assert_eq!(notation.event_from_json(&json).expect("as it was written").bytes, data);
     }
     if let Some(item) = ItemState::parse(data) {
         assert_eq!(item.encode(), data);

@@ -1,8 +1,8 @@
 //! The domain: which entities an event touches, and what becomes of them.
 
 use assize_domain::{
-    Domain, DomainId, EVENT_ENTITIES_MAX, Entities, EntityId, Event, InvalidEvent, Response, States,
-    StreamTime, Verdict,
+    Domain, DomainId, EVENT_ENTITIES_MAX, Entities, EntityId, Event, InvalidEvent, Notation, Response,
+    States, StreamTime, Verdict,
 };
 
 use crate::event::{InventoryEvent, Line};
@@ -58,6 +58,10 @@ impl Domain for InventoryDomain {
         Reason::from_number(reason)
             .map(Reason::words)
             .or_else(|| Malformed::from_number(reason).map(Malformed::words))
+    }
+
+    fn notation(&self) -> Option<&dyn Notation> {
+        Some(self)
     }
 }
 

@@ -12,6 +12,7 @@
 //! | [`quantities`] | what an answer returns |
 //! | [`inspected`] | what an inspection returns: a state, or that there is none |
 //! | [`reason`] | why an event is rejected or malformed |
+//! | `notation` | events, states and answers in JSON |
 //! | [`evaluate`] | the domain itself |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -24,6 +25,7 @@ pub mod event;
 pub mod ids;
 pub mod inspected;
 pub mod item;
+mod notation;
 pub mod quantities;
 pub mod reason;
 pub mod reservation;

@@ -5,6 +5,7 @@ mod books;
 mod fuzzed;
 mod layout;
 mod model;
+mod notation;
 mod properties;
 mod protocol;
 mod rules;

@@ -9,13 +9,14 @@ use proptest::prelude::*;
 
 /// An event that owns its lines.
 #[derive(Clone, Debug)]
-enum Ask {
+pub enum Ask {
     Lines(Vec<Line>),
     Other(InventoryEvent<'static>),
 }
 
 impl Ask {
-    fn event(&self) -> InventoryEvent<'_> {
+    /// The event.
+    pub fn event(&self) -> InventoryEvent<'_> {
         match self {
             Ask::Lines(lines) => InventoryEvent::TransferLines { lines },
             Ask::Other(event) => *event,
@@ -41,14 +42,16 @@ fn delta() -> impl Strategy<Value = i64> {
     prop_oneof![8 => -10i64..40, 1 => (i64::MAX - 3)..=i64::MAX, 1 => i64::MIN..(i64::MIN + 3)]
 }
 
-fn line() -> impl Strategy<Value = Line> {
-    (item(), item(), quantity())
-        .prop_map(|(source, destination, quantity)| Line::new(source, destination, quantity))
-}
-
-fn ask() -> impl Strategy<Value = Ask> {
+/// An event of any kind, of these.
+pub fn ask_of(
+    item: BoxedStrategy<EntityId>,
+    reservation: BoxedStrategy<EntityId>,
+    quantity: BoxedStrategy<u64>,
+    delta: BoxedStrategy<i64>,
+) -> impl Strategy<Value = Ask> {
+    let (item, reservation, quantity) = (|| item.clone(), || reservation.clone(), || quantity.clone());
     let other = prop_oneof![
-        4 => (item(), delta(), any::<u16>())
+        4 => (item(), delta, any::<u16>())
             .prop_map(|(item, delta, reason)| InventoryEvent::Adjust { item, delta, reason }),
         1 => (item(), 0u64..6, quantity())
             .prop_map(|(item, floor, ceiling)| InventoryEvent::SetLimits { item, floor, ceiling }),
@@ -60,10 +63,16 @@ fn ask() -> impl Strategy<Value = Ask> {
         2 => (item(), reservation()).prop_map(|(item, reservation)| InventoryEvent::Release { item, reservation }),
         2 => prop_oneof![item(), reservation()].prop_map(|entity| InventoryEvent::Inspect { entity }),
     ];
+    let line = (item(), item(), quantity())
+        .prop_map(|(source, destination, quantity)| Line::new(source, destination, quantity));
     prop_oneof![
         4 => other.prop_map(Ask::Other),
-        1 => prop::collection::vec(line(), 1..=8).prop_map(Ask::Lines),
+        1 => prop::collection::vec(line, 1..=8).prop_map(Ask::Lines),
     ]
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    ask_of(item().boxed(), reservation().boxed(), quantity().boxed(), delta().boxed())
 }
 
 proptest! {
