@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use assize_inventory::{INVENTORY, Inspected, InventoryEvent, item_id};
 use assize_tools::client::{Client, ClientError, Completion, NewEvent, Options, Outcome};
 use assize_wire::frame::FrameKind;
 use assize_wire::message::RefusedCode;
@@ -9,7 +10,7 @@ use assize_wire::outcome::Status;
 use assize_wire::{EventKey, StreamTime};
 
 use crate::engine::{DEADLINE, Engine};
-use crate::load::{adjust, quantities_of};
+use crate::load::{WAREHOUSE, adjust, inventory, quantities_of};
 use crate::raw::{Brief, Raw, frame, hello};
 use crate::site::{Settings, Site};
 
@@ -197,5 +198,43 @@ fn each_key_gets_the_answer_that_is_its_own() {
     )
     .expect("it fits");
     assert_eq!(raw.submit_admitted(1, &[bytes])[0].status, Status::Expired, "its deadline is long past");
+    engine.stop();
+}
+
+/// C8, verified; W2: its answer is longer than what the table of keys holds.
+#[test]
+fn an_event_that_reads_returns_the_state_at_its_place_in_the_log_and_does_so_again() {
+    let site = Site::formatted(Settings { cores: vec![vec![0], vec![1]], ..Settings::small() });
+    let engine = site.start();
+    let mut client = engine.client();
+    let deadline = StreamTime(client.stream_time().0 + 3_600_000_000_000);
+    let id = |sku| item_id(WAREHOUSE, sku);
+    let changes: Vec<_> = (1..=20).map(|sku| adjust(sku, 100 + sku.cast_signed())).collect();
+    client.submit(&changes).expect("answers");
+    // One more than there are: the last does not exist.
+    let inspections: Vec<_> = (1..=21u64)
+        .map(|sku| {
+            let event = inventory(&InventoryEvent::Inspect { entity: id(sku) });
+            event.with_key(EventKey(sku.into())).with_deadline(deadline)
+        })
+        .collect();
+    let ids: Vec<_> = (1..=21).map(id).collect();
+    let states = client.read(INVENTORY, &ids).expect("states");
+    let inspected = |client: &mut Client, status: Status| {
+        let answers = client.submit(&inspections).expect("answers");
+        for (answer, state) in answers.iter().zip(&states) {
+            assert_eq!((answer.status, answer.first_status), (status, Status::Applied));
+            let inspected = Inspected::parse(&answer.response).expect("an inspection's response");
+            assert_eq!(inspected.state(), state.as_deref());
+        }
+    };
+    inspected(&mut client, Status::Applied);
+    assert_eq!(client.read(INVENTORY, &ids).expect("states"), states, "it changed nothing");
+    // What they said stays said, whatever comes after.
+    client.submit(&changes).expect("answers");
+    inspected(&mut client, Status::Duplicate);
+    engine.kill();
+    let engine = site.start();
+    inspected(&mut engine.client(), Status::Duplicate);
     engine.stop();
 }

@@ -27,8 +27,8 @@ impl DomainRegistry {
     /// Adds a version of a domain's logic.
     ///
     /// # Errors
-    /// [`RegistryError`] when it is there, its id or its name is another domain's, its name is not one, or its states are
-    /// too large.
+    /// [`RegistryError`] when it is there, its id or its name is another domain's, its name is not one, or its states
+    /// are too large.
     pub fn register(&mut self, domain: impl Domain) -> Result<(), RegistryError> {
         let logic = LogicVersion { domain: domain.id(), version: domain.version() };
         if domain.state_bytes_max() > ENTITY_STATE_BYTES_MAX {

@@ -53,11 +53,15 @@ const ABSENT: u8 = 0;
 const ITEM: u8 = 1;
 const RESERVATION: u8 = 2;
 
+/// The longest of them.
+const BYTES_MAX: usize = TAG_BYTES
+    + if ITEM_STATE_BYTES > RESERVATION_STATE_BYTES { ITEM_STATE_BYTES } else { RESERVATION_STATE_BYTES };
+
+const TAG_BYTES: usize = 1;
+
+const _: () = assert!(BYTES_MAX <= RESPONSE_BYTES_MAX, "every state fits a response");
 const _: () = assert!(
-    1 + ITEM_STATE_BYTES <= RESPONSE_BYTES_MAX && 1 + RESERVATION_STATE_BYTES <= RESPONSE_BYTES_MAX,
-    "every state fits a response"
-);
-const _: () = assert!(
-    !(1 + ITEM_STATE_BYTES).is_multiple_of(8) && !(1 + RESERVATION_STATE_BYTES).is_multiple_of(8),
+    !(TAG_BYTES + ITEM_STATE_BYTES).is_multiple_of(8)
+        && !(TAG_BYTES + RESERVATION_STATE_BYTES).is_multiple_of(8),
     "an inspection's response has no length that quantities have"
 );

@@ -268,7 +268,10 @@ fn by_hand(event: &InventoryEvent<'_>, how: u8) -> Value {
         0 => format!("item:{}:{}", id.0 >> 64, id.0 as u64),
         _ => format!("reservation:{}", id.0 - (1 << 127)),
     };
-    let line = |source, destination, quantity: u64| json!({"source": name(source), "destination": name(destination), "quantity": written(quantity.into(), how)});
+    let line = |source, destination, quantity: u64| {
+        let quantity = written(quantity.into(), how);
+        json!({"source": name(source), "destination": name(destination), "quantity": quantity})
+    };
     match *event {
         InventoryEvent::Adjust { item, delta, reason } => json!({"adjust": {
             "item": name(item), "delta": written(delta.into(), how), "reason": written(reason.into(), how),

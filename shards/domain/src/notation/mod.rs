@@ -4,10 +4,15 @@
 //! what became of them, on its own thread.
 //!
 //! How JSON is read and written, the same for every domain ([`Members`], [`number_to_json`]):
-//! * An object has exactly the members that are documented: one more or one less is an error that names it.
+//! * An object has exactly the members that are documented: one more or one less is an error that names it. So is one
+//!   that is there twice, where the text is read as [`ExactJson`].
 //! * A whole number is a JSON number, or a text of decimal digits or of `0x` and hexadecimal ones; never a fraction.
 //! * A number is written as a JSON number up to 2^53 - 1, and beyond as a text of its decimal digits: programs that
 //!   keep every JSON number as a double (JavaScript) would lose its last ones, without a word.
+
+mod exact;
+
+pub use exact::ExactJson;
 
 use alloc::borrow::ToOwned;
 use alloc::format;
