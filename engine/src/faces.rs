@@ -39,6 +39,7 @@ pub(crate) fn serve(
         board: Arc::clone(&replica.board),
         about: Arc::new(about),
         bulletin: Arc::clone(bulletin),
+        domains: Arc::clone(&replica.domains),
         neighbours: Neighbours::default(),
         gateway: gateway.map_err(ServerError::Thread)?,
         local: LocalReader::new(agreed.cluster, reachable(replica.addresses[0])),

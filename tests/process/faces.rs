@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use assize_inventory::{INVENTORY, ItemState, VERSION};
+use assize_domain::Notation;
+use assize_inventory::{INVENTORY, InventoryDomain, ItemState, VERSION};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -132,7 +133,7 @@ fn events_that_come_by_http_take_effect_once_under_their_keys() {
     let (first, again) = (first.json(), post(&engine, Some("order 7"), &adjust_body(1, 5)).json());
     assert_eq!((first["status"].as_str(), first["duplicate"].as_bool()), (Some("applied"), Some(false)));
     assert_eq!(again["duplicate"].as_bool(), Some(true));
-    for field in ["key", "status", "slot", "response"] {
+    for field in ["key", "status", "slot", "response", "response_bytes"] {
         assert_eq!(first[field], again[field], "{field}");
     }
     let other = post(&engine, Some("order 7"), &adjust_body(1, 6));
@@ -172,6 +173,15 @@ fn events_that_cannot_be_are_refused_and_nothing_of_them_is_submitted() {
         (post(&engine, None, &garbled), 400),
         (post(&engine, None, &long), 400),
         (post(&engine, None, &unread), 422),
+        (post(&engine, None, &json!({ "domain": "inventry", "event": {} })), 400),
+        (
+            post(
+                &engine,
+                None,
+                &json!({ "domain": "inventory", "event": { "adjust": { "item": "item:1:1" } } }),
+            ),
+            400,
+        ),
         (post(&engine, Some("of all"), &json!([adjust_body(1, 1)])), 400),
         (ask_with(&engine, "POST", "/v1/events", "content-type: application/json\r\n", "{"), 400),
     ];
@@ -191,17 +201,26 @@ fn an_entity_is_read_as_of_a_published_slot() {
     let engine = site.start();
     let answered = post(&engine, None, &adjust_body(1, 5)).json();
     let path = format!("/v1/entities/{}/{:032x}", INVENTORY.0, item_of(1).0);
-    for consistency in ["", "?consistency=linearizable", "?consistency=local"] {
+    for consistency in ["", "?consistency=linearizable", "?consistency=local", "?consistency=verified"] {
         let read = ask(&engine, "GET", &format!("{path}{consistency}"));
         assert_eq!(read.status, 200, "{}", read.body);
         let read = read.json();
         assert!(read["slot"].as_u64() >= answered["slot"].as_u64(), "{read} after {answered}");
-        let state = STANDARD.decode(read["state"].as_str().expect("a state")).expect("base64");
+        let state = STANDARD.decode(read["state_bytes"].as_str().expect("a state")).expect("base64");
         assert_eq!(ItemState::parse(&state).map(|item| item.quantity), Some(5));
+        // By name it is the same; only a verified read takes a slot.
+        let (domain, entity) =
+            (read["domain"].as_str().expect("a name"), read["entity"].as_str().expect("a name"));
+        let named = ask(&engine, "GET", &format!("/v1/entities/{domain}/{entity}{consistency}")).json();
+        assert_eq!((&named["state"], &named["entity"]), (&read["state"], &read["entity"]));
+        assert_eq!(read["state"]["item"]["quantity"], 5, "{read}");
     }
-    let absent = ask(&engine, "GET", &format!("/v1/entities/{}/ff", INVENTORY.0));
-    assert_eq!(absent.status, 404, "{}", absent.body);
-    assert!(absent.json()["slot"].as_u64() >= answered["slot"].as_u64(), "{}", absent.body);
+    for consistency in ["linearizable", "local", "verified"] {
+        let path = format!("/v1/entities/inventory/item:7:7?consistency={consistency}");
+        let absent = ask(&engine, "GET", &path);
+        assert_eq!(absent.status, 404, "{}", absent.body);
+        assert!(absent.json()["slot"].as_u64() >= answered["slot"].as_u64(), "{}", absent.body);
+    }
     for path in [
         "/v1/entities/x/1",
         "/v1/entities/1/xyz",
@@ -227,5 +246,26 @@ fn an_event_that_is_only_to_be_accepted_is_decided_all_the_same() {
     assert_eq!((decided["status"].as_str(), &decided["key"]), (Some("applied"), &accepted.json()["key"]));
     assert_eq!(quantities_of(&mut engine.client(), &[1]), [5]);
     assert_eq!(ask_with(&engine, "POST", "/v1/events?wait=for_ever", headers, &body).status, 400);
+    engine.stop();
+}
+
+/// An event in its domain's own words is the same event as its bytes.
+#[test]
+fn an_event_may_be_written_in_the_words_of_its_domain() {
+    let site = Site::formatted(Settings::small());
+    let engine = site.start();
+    let event = json!({ "adjust": { "item": "item:1:1001", "delta": 5, "reason": 0 } });
+    let answer = post(&engine, Some("in words"), &json!({ "domain": "inventory", "event": event }));
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let (first, payload) = (answer.json(), InventoryDomain.event_from_json(&event).expect("an event"));
+    let same = json!({
+        "domain": INVENTORY.0, "version": payload.version, "payload": STANDARD.encode(payload.bytes),
+    });
+    let again = post(&engine, Some("in words"), &same).json();
+    assert_eq!((again["duplicate"].as_bool(), &again["response"]), (Some(true), &first["response"]));
+    let taken = json!({ "adjust": { "item": "item:1:1001", "delta": -6, "reason": 0 } });
+    let refused = post(&engine, None, &json!({ "domain": "inventory", "event": taken })).json();
+    assert_eq!(refused["status"], "rejected", "{refused}");
+    assert!(refused["reason_text"].is_string(), "{refused}");
     engine.stop();
 }

@@ -1,16 +1,19 @@
 //! `GET /v1/entities/{domain}/{entity}`: an entity's state, and at which slot it holds (C8).
 
-use assize_tools::client::EntityRead;
+use assize_domain::Payload;
+use assize_tools::client::{EntityRead, NewEvent};
 use assize_wire::{DomainId, EntityId};
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::timeout;
 
+use crate::notation::{
+    DomainName, base64, domain_name, domain_of, entity_name, entity_of, inspected, inspection_of, state_shown,
+};
 use crate::{Faces, Problem};
 
 /// What may be asked for.
@@ -30,19 +33,25 @@ pub enum ReadConsistency {
     Linearizable,
     /// As of a slot that this replica has published, whichever that is.
     Local,
+    /// As linearizable, and more than that: an event in the log, whose outcome enough replicas computed alike before it
+    /// was told. Costs what an event costs.
+    Verified,
 }
 
 /// An entity that exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EntityAnswer {
-    domain: u16,
-    /// In hexadecimal.
+    /// Its name.
+    domain: String,
+    /// Its name, or its id in hexadecimal.
     entity: String,
     consistency: ReadConsistency,
     /// A published slot at which this holds.
     slot: u64,
-    /// The domain's bytes, in base64.
-    state: String,
+    /// The state, in its domain's own words; `null` if that has no form in JSON.
+    state: Value,
+    /// The same in bytes, in base64.
+    state_bytes: String,
 }
 
 pub(crate) async fn read(
@@ -63,7 +72,9 @@ async fn answer(
 ) -> Result<EntityAnswer, Problem> {
     let Path((domain, entity)) = path.map_err(|error| Problem::malformed(error.body_text()))?;
     let Query(ReadQuery { consistency }) = query.map_err(|error| Problem::malformed(error.body_text()))?;
-    let (domain, entity) = (domain_of(&domain)?, entity_of(&entity)?);
+    let domains = &faces.domains;
+    let domain = domain_of(domains, &DomainName::Name(domain))?;
+    let entity = entity_of(domains, domain, &entity)?;
     let within = faces.limits.request_timeout;
     let read = match consistency {
         ReadConsistency::Linearizable => {
@@ -74,22 +85,40 @@ async fn answer(
             let read = timeout(within, faces.local.read(domain, entity)).await;
             read.map_err(|_| Problem::unanswered(within))?.map_err(|error| Problem::no_local_read(&error))?
         }
+        ReadConsistency::Verified => verified(faces, domain, entity).await?,
     };
     let EntityRead { slot, state } = read;
-    let shown = format!("{:032x}", entity.0);
-    let Some(state) = state else { return Err(Problem::no_such_entity(domain, &shown, slot)) };
-    let state = STANDARD.encode(state);
-    Ok(EntityAnswer { domain: domain.0, entity: shown, consistency, slot: slot.0, state })
+    let name = entity_name(domains, domain, entity);
+    let Some(bytes) = state else {
+        return Err(Problem::no_such_entity(&domain_name(domains, domain), &name, slot));
+    };
+    Ok(EntityAnswer {
+        domain: domain_name(domains, domain),
+        entity: name,
+        consistency,
+        slot: slot.0,
+        state: state_shown(domains, domain, entity, &bytes).unwrap_or_default(),
+        state_bytes: base64(&bytes),
+    })
 }
 
-fn domain_of(text: &str) -> Result<DomainId, Problem> {
-    let number = text.parse().map(DomainId);
-    number.map_err(|_| Problem::malformed(format!("{text} is not the number of a domain")))
-}
-
-/// An id is 128 bits, in hexadecimal.
-fn entity_of(text: &str) -> Result<EntityId, Problem> {
-    let digits = text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let id = u128::from_str_radix(text, 16).ok().filter(|_| digits).map(EntityId);
-    id.ok_or_else(|| Problem::malformed(format!("{text} is not an entity's id: 1 to 32 hexadecimal digits")))
+/// Submits an event that reads (C8).
+async fn verified(faces: &Faces, domain: DomainId, entity: EntityId) -> Result<EntityRead, Problem> {
+    let Some(Payload { version, bytes }) = inspection_of(&faces.domains, domain, entity) else {
+        return Err(Problem::no_verified_read(&domain_name(&faces.domains, domain)));
+    };
+    let within = faces.limits.request_timeout;
+    let submitted =
+        timeout(within, faces.gateway.submit(Vec::from([NewEvent::new(domain, version, bytes)]))).await;
+    let submitted = submitted.map_err(|_| Problem::undecided(within))?.map_err(Problem::of_gateway)?;
+    let [one] = &submitted[..] else { panic!("{} outcomes of one event", submitted.len()) };
+    let reason = one.answer.as_ref().and_then(|answer| faces.domains.reason(domain, answer.reason));
+    if let Some(problem) = Problem::of(one, reason) {
+        return Err(problem);
+    }
+    let read = one.answer.as_ref().and_then(|answer| {
+        let state = inspected(&faces.domains, domain, &answer.response)?;
+        Some(EntityRead { slot: answer.position.slot, state })
+    });
+    read.ok_or_else(|| Problem::no_verified_read(&domain_name(&faces.domains, domain)))
 }

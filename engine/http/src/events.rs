@@ -1,13 +1,17 @@
 //! `POST /v1/events`: submits one event or several, and answers with what was published.
 //!
-//! The event's payload is its domain's bytes, in base64: what HTTP carries is what the wire carries. One event takes
+//! An event is what its domain calls it in JSON, or its domain's bytes, in base64, as the wire carries them. One takes
 //! its idempotency key from the header `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header), each of several
 //! from its member `key`. Whoever sends the same key with the same event again gets the first outcome, and the event
 //! takes effect once.
 
+use std::fmt;
+
+use assize_domain::notation::ExactJson;
+use assize_domain::{DomainRegistry, Payload};
 use assize_tools::client::NewEvent;
 use assize_wire::outcome::Status;
-use assize_wire::{DomainId, EventKey, Hash, StreamTime};
+use assize_wire::{EventKey, Hash, StreamTime};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
@@ -15,14 +19,18 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::gateway::{Accepted, Submitted};
+use crate::notation::{DomainName, base64, domain_of, event_of, response_shown};
 use crate::{Faces, Problem};
 
-/// An event as it comes.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// An event as it comes: `event`, if its domain has a form in JSON, or `version` and `payload`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventBody {
     /// Of one of several: its idempotency key, any text. Drawn at random if it is not given, here and in the header.
@@ -30,22 +38,47 @@ pub struct EventBody {
     /// Until when, in nanoseconds of stream time, it may be evaluated. Whoever sends a key again after longer than keys
     /// live gives the first deadline again (W1), which the answer has.
     deadline_ns: Option<u64>,
-    /// The domain's number.
-    domain: u16,
+    /// The domain.
+    domain: DomainName,
+    /// The event, in its domain's own words.
+    event: Option<ExactJson>,
     /// The version of the domain's layouts.
-    version: u16,
+    version: Option<u16>,
     /// The domain's bytes, in base64.
-    payload: String,
+    payload: Option<String>,
 }
 
 /// One event, or several.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// In the order in which they are answered.
     Several(Vec<EventBody>),
     /// One.
-    One(EventBody),
+    One(Box<EventBody>),
+}
+
+/// Decides by the first character, so that an error says what is wrong with the event and not that it is no list.
+impl<'de> Deserialize<'de> for Body {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Body, D::Error> {
+        struct BodyVisitor;
+        impl<'de> Visitor<'de> for BodyVisitor {
+            type Value = Body;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an event or a list of events")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Body, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Body::Several)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Body, A::Error> {
+                EventBody::deserialize(MapAccessDeserializer::new(members))
+                    .map(|one| Body::One(Box::new(one)))
+            }
+        }
+        from.deserialize_any(BodyVisitor)
+    }
 }
 
 /// How the answer is wanted.
@@ -88,14 +121,19 @@ pub struct EventAnswer {
     status: String,
     /// Whether it was there before: then all else is of the first submission.
     duplicate: bool,
-    /// The domain's reason, if it was rejected, or for which it is invalid.
+    /// Why it was rejected, or is invalid: the domain's number for it, or the engine's.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<u16>,
+    /// The same in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason_text: Option<&'static str>,
     /// Where the log has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     slot: Option<u64>,
-    /// What the domain returned, in base64.
-    response: String,
+    /// What the domain returned, in its own words; `null` if it returned nothing, or has no form in JSON.
+    response: Value,
+    /// The same in bytes, in base64.
+    response_bytes: String,
 }
 
 /// Submits, and waits for the outcome. What a domain decided is an answer, whatever it was; what was not evaluated is a
@@ -123,7 +161,10 @@ pub(crate) async fn submit(
         }
     };
     let (bodies, alone) = match body {
-        Body::One(one) => (Vec::from([EventBody { key: key.or(one.key.clone()), ..one }]), true),
+        Body::One(mut one) => {
+            one.key = key.or(one.key);
+            (Vec::from([*one]), true)
+        }
         Body::Several(_) if key.is_some() => {
             let detail =
                 "several events have a key each, as their member `key`, and no header Idempotency-Key";
@@ -133,12 +174,10 @@ pub(crate) async fn submit(
     };
     let mut events = Vec::with_capacity(bodies.len());
     for (at, body) in bodies.iter().enumerate() {
-        match STANDARD.decode(&body.payload) {
-            Ok(payload) => events.push(event(body, payload)),
-            Err(error) => {
-                return Problem::malformed(format!("event {at}: the payload is not base64: {error}"))
-                    .into_response();
-            }
+        match event(&faces.domains, body) {
+            Ok(event) => events.push(event),
+            Err(problem) if alone => return problem.into_response(),
+            Err(problem) => return problem.within(&format!("event {at}")).into_response(),
         }
     }
     let within = faces.limits.request_timeout;
@@ -149,17 +188,20 @@ pub(crate) async fn submit(
             Err(_) => Problem::undecided(within).into_response(),
         };
     }
-    let submitted = match timeout(within, faces.gateway.submit(events)).await {
+    let submitted = match timeout(within, faces.gateway.submit(events.clone())).await {
         Ok(Ok(submitted)) => submitted,
         Ok(Err(error)) => return Problem::of_gateway(error).into_response(),
         Err(_) => return Problem::undecided(within).into_response(),
     };
-    match (alone, &submitted[..]) {
-        (true, [one]) => {
-            Problem::of(one).map_or_else(|| Json(answer(one)).into_response(), Problem::into_response)
-        }
-        _ => Json(submitted.iter().map(answer).collect::<Vec<EventAnswer>>()).into_response(),
+    if let (true, [one], [event]) = (alone, &submitted[..], &events[..]) {
+        let reason = one.answer.as_ref().and_then(|answer| faces.domains.reason(event.domain, answer.reason));
+        return match Problem::of(one, reason) {
+            Some(problem) => problem.into_response(),
+            None => Json(answer(&faces.domains, event, one)).into_response(),
+        };
     }
+    let answers = events.iter().zip(&submitted).map(|(event, one)| answer(&faces.domains, event, one));
+    Json(answers.collect::<Vec<EventAnswer>>()).into_response()
 }
 
 fn accepted_as(accepted: &[Accepted], alone: bool) -> Response {
@@ -174,14 +216,26 @@ fn accepted_as(accepted: &[Accepted], alone: bool) -> Response {
     }
 }
 
-fn event(body: &EventBody, payload: Vec<u8>) -> NewEvent {
-    NewEvent {
+fn event(domains: &DomainRegistry, body: &EventBody) -> Result<NewEvent, Problem> {
+    let domain = domain_of(domains, &body.domain)?;
+    let Payload { version, bytes } = match (&body.event, body.version, &body.payload) {
+        (Some(ExactJson(event)), None, None) => event_of(domains, domain, event)?,
+        (None, Some(version), Some(payload)) => match STANDARD.decode(payload) {
+            Ok(bytes) => Payload { version, bytes },
+            Err(error) => return Err(Problem::malformed(format!("the payload is not base64: {error}"))),
+        },
+        _ => {
+            let detail = "an event has either `event`, in JSON, or `version` and `payload`, in base64";
+            return Err(Problem::malformed(detail.to_owned()));
+        }
+    };
+    Ok(NewEvent {
         key: body.key.as_deref().map(key_of),
         deadline: body.deadline_ns.map(StreamTime),
-        domain: DomainId(body.domain),
-        version: body.version,
-        payload,
-    }
+        domain,
+        version,
+        payload: bytes,
+    })
 }
 
 /// Any text is a key: half of its hash is as good as 128 random bits where the texts differ.
@@ -197,17 +251,35 @@ fn unquoted(header: &str) -> &str {
     inner.unwrap_or(header)
 }
 
-fn answer(submitted: &Submitted) -> EventAnswer {
+fn answer(domains: &DomainRegistry, event: &NewEvent, submitted: &Submitted) -> EventAnswer {
     let Submitted { accepted: Accepted { key, deadline }, answer } = submitted;
-    let status = answer.as_ref().map(|answer| answer.first_status);
+    let (key, deadline_ns) = (format!("{:032x}", key.0), deadline.0);
+    let Some(answer) = answer else {
+        return EventAnswer {
+            key,
+            deadline_ns,
+            status: "unknown".to_owned(),
+            duplicate: false,
+            reason: None,
+            reason_text: None,
+            slot: None,
+            response: Value::Null,
+            response_bytes: String::new(),
+        };
+    };
+    let of = Some((event.version, &event.payload[..]));
+    let verdict = (answer.first_status, answer.reason);
+    let response = response_shown(domains, event.domain, verdict, of, &answer.response);
     EventAnswer {
-        key: format!("{:032x}", key.0),
-        deadline_ns: deadline.0,
-        status: status.map_or_else(|| "unknown".to_owned(), |status| status.to_string()),
-        duplicate: answer.as_ref().is_some_and(|answer| answer.status == Status::Duplicate),
-        reason: answer.as_ref().map(|answer| answer.reason).filter(|reason| *reason > 0),
-        slot: answer.as_ref().map(|answer| answer.position.slot.0).filter(|slot| *slot > 0),
-        response: answer.as_ref().map_or_else(String::new, |answer| STANDARD.encode(&answer.response)),
+        key,
+        deadline_ns,
+        status: answer.first_status.to_string(),
+        duplicate: answer.status == Status::Duplicate,
+        reason: (answer.reason > 0).then_some(answer.reason),
+        reason_text: domains.reason(event.domain, answer.reason),
+        slot: (answer.position.slot.0 > 0).then_some(answer.position.slot.0),
+        response: response.unwrap_or_default(),
+        response_bytes: base64(&answer.response),
     }
 }
 
@@ -229,6 +301,9 @@ mod tests {
         assert!(
             matches!(serde_json::from_str::<Body>(&format!("[{one},{one}]")), Ok(Body::Several(two)) if two.len() == 2)
         );
-        assert!(serde_json::from_str::<Body>(&one.replace("domain", "domian")).is_err());
+        let misspelt = serde_json::from_str::<Body>(&one.replace("version", "versoin"));
+        assert!(misspelt.unwrap_err().to_string().contains("versoin"));
+        let named = r#"{"domain":"inventory","event":{"adjust":{"a":1,"a":2}}}"#;
+        assert!(serde_json::from_str::<Body>(named).unwrap_err().to_string().contains("'a'"));
     }
 }

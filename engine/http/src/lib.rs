@@ -5,6 +5,7 @@
 //! | `routes.rs` | which path is what |
 //! | `events.rs` | `POST /v1/events` |
 //! | `entities.rs` | `GET /v1/entities/{domain}/{entity}` |
+//! | `notation.rs` | domains, entities, events and states as JSON names them |
 //! | `gateway.rs` | the way from there into the engine, wherever it is led |
 //! | `local.rs` | reads of this replica, leading or not |
 //! | `status.rs` | `GET /v1/status`: what the replica is at, as JSON |
@@ -25,6 +26,7 @@ mod events;
 mod gateway;
 mod limits;
 mod local;
+mod notation;
 mod problem;
 mod routes;
 mod server;
@@ -32,6 +34,7 @@ mod status;
 
 use std::sync::Arc;
 
+use assize_domain::DomainRegistry;
 use assize_metrics::Board;
 
 pub use bulletin::{Alarm, Bulletin, News, Place};
@@ -41,13 +44,14 @@ pub use events::{AcceptedAnswer, Body, EventAnswer, EventBody, SubmitQuery, Wait
 pub use gateway::{Accepted, Gateway, GatewayError, Submitted};
 pub use limits::HttpLimits;
 pub use local::{LocalError, LocalReader};
+pub use notation::DomainName;
 pub use problem::Problem;
 pub use routes::ROUTES;
 pub use server::{Bound, ServerError};
 pub use status::Status;
 
 /// What is served.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Faces {
     /// What the cores are at.
     pub board: Arc<Board>,
@@ -57,6 +61,8 @@ pub struct Faces {
     pub bulletin: Arc<Bulletin>,
     /// What is known of the others.
     pub neighbours: Neighbours,
+    /// The domains of the program.
+    pub domains: Arc<DomainRegistry>,
     /// Where events and linearizable reads go.
     pub gateway: Gateway,
     /// Where local reads go.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use assize_wire::Slot;
 use assize_wire::outcome::Status;
-use assize_wire::{DomainId, Slot};
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -103,10 +103,17 @@ impl Problem {
         Problem::new(503, "No local read", format!("{error}; try again, or ask another replica"))
     }
 
+    /// The domain has no event that reads.
+    #[must_use]
+    pub fn no_verified_read(domain: &str) -> Problem {
+        let detail = format!("{domain} has no event that reads an entity: ask for a linearizable read");
+        Problem::new(400, "No verified read", detail)
+    }
+
     /// An entity that is absent.
     #[must_use]
-    pub fn no_such_entity(domain: DomainId, entity: &str, slot: Slot) -> Problem {
-        let detail = format!("domain {domain} has no entity {entity} at slot {slot}");
+    pub fn no_such_entity(domain: &str, entity: &str, slot: Slot) -> Problem {
+        let detail = format!("{domain} has no {entity} at slot {slot}");
         Problem { slot: Some(slot.0), ..Problem::new(404, "No such entity", detail) }
     }
 
@@ -133,9 +140,16 @@ impl Problem {
         }
     }
 
-    /// Of an event that was not evaluated; none of one that was.
+    /// The same, of a part of what came.
     #[must_use]
-    pub fn of(submitted: &Submitted) -> Option<Problem> {
+    pub fn within(mut self, part: &str) -> Problem {
+        self.detail = format!("{part}: {}", self.detail);
+        self
+    }
+
+    /// Of an event that was not evaluated, with its reason in words; none of one that was.
+    #[must_use]
+    pub fn of(submitted: &Submitted, reason: Option<&str>) -> Option<Problem> {
         let Some(answer) = &submitted.answer else {
             let detail =
                 "its deadline passed without an answer: it may have taken effect, and will not from now on";
@@ -156,7 +170,11 @@ impl Problem {
             }
             Status::Busy | Status::NotLeader => (503, "Not admitted", "try again, under the same key"),
         };
-        let reason = if answer.reason > 0 { format!(" (reason {})", answer.reason) } else { String::new() };
+        let reason = match (answer.reason, reason) {
+            (0, _) => String::new(),
+            (number, None) => format!(" (reason {number})"),
+            (number, Some(words)) => format!(": {words} (reason {number})"),
+        };
         Some(Problem::new(status, title, format!("{detail}{reason}")))
     }
 }

@@ -46,6 +46,8 @@ pub struct Replica {
     pub durable: bool,
     /// What its cores are at.
     pub board: Arc<Board>,
+    /// The domains of the program.
+    pub domains: Arc<DomainRegistry>,
     replayer: Replayer,
     threads: Vec<JoinHandle<()>>,
     /// Holds the lock of the data directory.
@@ -336,6 +338,7 @@ fn run(
         replay_through,
         durable,
         board,
+        domains,
         replayer,
         threads,
         _directory: directory,
