@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use assize_http::{About, Bound, Bulletin, Faces, Gateway, LocalReader, Neighbours, ServerError};
 use assize_node::{CheckpointEnd, PeerNotice};
@@ -23,6 +24,7 @@ pub(crate) fn serve(
     file: &ConfigFile,
     replica: &Replica,
     bulletin: &Arc<Bulletin>,
+    began: Instant,
 ) -> Result<(), ServerError> {
     let agreed = &replica.agreed;
     let about = About {
@@ -31,6 +33,7 @@ pub(crate) fn serve(
         replicas: agreed.replicas,
         copies: agreed.copies,
         version: env!("CARGO_PKG_VERSION"),
+        began,
     };
     let address = http.address();
     let limits = file.config.http.limits();

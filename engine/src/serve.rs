@@ -67,7 +67,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
         "recovered"
     );
     let bulletin = faces::bulletin(&file, &replica, http_port);
-    if let Some(Err(error)) = http.map(|http| faces::serve(http, &file, &replica, &bulletin)) {
+    if let Some(Err(error)) = http.map(|http| faces::serve(http, &file, &replica, &bulletin, started)) {
         return complain(&error, Exit::Host);
     }
     let (mut end, mut serving, mut halted) = (Exit::Success, 0, 0);

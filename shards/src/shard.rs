@@ -49,6 +49,7 @@ use assize_wire::{Control, Hash, LogicVersions, ReplicaId, ShardId, Slot};
 use crate::arbiter::{Arbiter, Loans, PanicGuard, Plan, Rules};
 use crate::checkpoint::Taking;
 use crate::clerk::{Clerk, CopyFate, Finding};
+use crate::endings::Endings;
 use crate::exchange::{Claim, Exchange};
 use crate::limits::WINDOW_SLOTS_MAX;
 use crate::partitioner::Partitioner;
@@ -94,8 +95,8 @@ pub struct Counters {
     pub entities: u64,
     /// Events that ran through here.
     pub events: u64,
-    /// Of those, duplicates.
-    pub duplicates: u64,
+    /// How they ended.
+    pub endings: Endings,
     /// Stripes that ran here.
     pub stripes: u64,
     /// Of those, stripes that needed nothing that was away.
@@ -365,6 +366,12 @@ impl Shard {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Live keys and entities at which it stops taking new ones.
+    #[must_use]
+    pub fn capacities(&self) -> (u64, u64) {
+        (self.warden.capacity(), self.entity_capacity)
     }
 
     /// Panics when a promise at the head of this file, or of a component, is broken.

@@ -40,8 +40,8 @@ pub use block::{Block, BlockBuffer, BufferPool};
 pub use header::{Entry, LogIdentity, Mark, RecordHeader, RecordKind, RecordLocation};
 pub use limits::BLOCK_BYTES;
 pub use log::{
-    Durable, FlushPolicy, Log, LogConfig, LogEnd, LogFailure, LogFull, LogSpace, LogStart, ReadFault,
-    ReadRecord, RecordSequence,
+    Durable, FlushPolicy, Log, LogConfig, LogCounters, LogEnd, LogFailure, LogFull, LogSpace, LogStart,
+    ReadFault, ReadRecord, RecordSequence,
 };
 pub use operation::{
     Completion, Device, DeviceError, Done, Operation, OperationId, SegmentId, SegmentReader,

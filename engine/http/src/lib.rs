@@ -11,6 +11,7 @@
 //! | `status.rs` | `GET /v1/status`: what the replica is at, as JSON |
 //! | `cluster.rs` | `GET /v1/cluster`: all replicas, as this one sees them |
 //! | `bulletin.rs` | where the others are, and what went wrong |
+//! | `process.rs` | what the system says of the process, for `GET /metrics` |
 //! | `problem.rs` | errors, as RFC 9457 has them |
 //! | `limits.rs`, `bounded.rs` | how much of anybody's asking is put up with |
 //! | `server.rs` | the thread that serves them |
@@ -28,11 +29,13 @@ mod limits;
 mod local;
 mod notation;
 mod problem;
+mod process;
 mod routes;
 mod server;
 mod status;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use assize_domain::DomainRegistry;
 use assize_metrics::Board;
@@ -84,4 +87,6 @@ pub struct About {
     pub copies: u8,
     /// The program's version.
     pub version: &'static str,
+    /// When the program began.
+    pub began: Instant,
 }

@@ -1,6 +1,8 @@
 //! Which path is what.
 
-use assize_metrics::{CONTENT_TYPE, Identity, exposition};
+use std::time::SystemTime;
+
+use assize_metrics::{CONTENT_TYPE, Identity, Scrape, exposition};
 use axum::extract::State;
 use axum::http::{Method, Uri, header};
 use axum::middleware::from_fn_with_state;
@@ -9,7 +11,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 
 use crate::bounded::bounded;
-use crate::{Faces, Problem, Status, cluster, entities, events};
+use crate::{About, Faces, Problem, Status, cluster, entities, events, process};
 
 /// Every path that is served, each with the methods that it takes.
 pub const ROUTES: &[(&str, &str)] = &[
@@ -45,15 +47,15 @@ async fn readyz(State(faces): State<Faces>) -> Response {
     let readings = faces.board.read();
     match readings.is_ready() {
         true => "ready\n".into_response(),
-        false => Problem::not_ready(readings.cores.iter().any(|core| core.quarantined == 1)).into_response(),
+        false => Problem::not_ready(readings.is_quarantined()).into_response(),
     }
 }
 
 async fn metrics(State(faces): State<Faces>) -> Response {
-    let about = &faces.about;
-    let identity =
-        Identity { cluster: about.cluster.clone(), replica: about.replica, version: about.version };
-    match exposition(&identity, faces.board.read()) {
+    let About { cluster, replica, replicas, copies, version, began } = (*faces.about).clone();
+    let identity = Identity { cluster, replica, replicas, copies, version };
+    let process = process::numbers(SystemTime::now() - began.elapsed());
+    match exposition(Scrape { identity, process, readings: faces.board.read() }) {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => panic!("text cannot be written into memory: {error}"),
     }

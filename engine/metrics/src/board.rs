@@ -1,8 +1,11 @@
 //! Where cores write their numbers and others read them.
 
-use crate::numbers::{ControlCells, CoreCells, ShardCells};
+use crate::numbers::{ControlCells, CoreCells, LogCells, ShardCells};
 use crate::stages::StageCells;
-use crate::{ControlNumbers, CoreNumbers, STAGES, ShardNumbers, StageReadings};
+use crate::{ControlNumbers, CoreNumbers, LogNumbers, STAGES, ShardNumbers, StageReadings};
+
+/// The logs of a core, by name: stripes and accepts, outcomes, and of checkpoints entities and keys.
+pub const LOGS: [&str; 4] = ["stripes", "outcomes", "parts", "keys"];
 
 /// The numbers of one replica. Each cell has one writer: the core that it is of, or that owns the shard, or that has
 /// the control role.
@@ -10,18 +13,22 @@ use crate::{ControlNumbers, CoreNumbers, STAGES, ShardNumbers, StageReadings};
 pub struct Board {
     control: ControlCells,
     cores: Box<[CoreCells]>,
+    /// By core.
+    logs: Box<[[LogCells; LOGS.len()]]>,
     shards: Box<[ShardCells]>,
     /// By core.
     stages: Box<[[StageCells; STAGES.len()]]>,
 }
 
 /// All that a board said when it was read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Readings {
     /// Of the replica.
     pub control: ControlNumbers,
     /// By core.
     pub cores: Vec<CoreNumbers>,
+    /// By core, each as [`LOGS`].
+    pub logs: Vec<[LogNumbers; LOGS.len()]>,
     /// By shard.
     pub shards: Vec<ShardNumbers>,
     /// By stage, as [`STAGES`].
@@ -35,6 +42,7 @@ impl Board {
         Board {
             control: ControlCells::default(),
             cores: (0..cores).map(|_| CoreCells::default()).collect(),
+            logs: (0..cores).map(|_| Default::default()).collect(),
             shards: (0..shards).map(|_| ShardCells::default()).collect(),
             stages: (0..cores).map(|_| Default::default()).collect(),
         }
@@ -51,6 +59,14 @@ impl Board {
     /// When there is no such core.
     pub fn write_core(&self, core: usize, numbers: &CoreNumbers) {
         self.cores[core].store(numbers);
+    }
+
+    /// What one of a core's [`LOGS`] is at.
+    ///
+    /// # Panics
+    /// When there is no such core or log.
+    pub fn write_log(&self, core: usize, log: usize, numbers: &LogNumbers) {
+        self.logs[core][log].store(numbers);
     }
 
     /// What a shard is at.
@@ -74,23 +90,16 @@ impl Board {
     /// All of it.
     #[must_use]
     pub fn read(&self) -> Readings {
-        let mut stages = [StageReadings::default(); STAGES.len()];
+        let mut stages: [StageReadings; STAGES.len()] = Default::default();
         for core in &self.stages {
             stages.iter_mut().zip(core).for_each(|(readings, stage)| stage.add_to(readings));
         }
         Readings {
             control: self.control.load(),
             cores: self.cores.iter().map(CoreCells::load).collect(),
+            logs: self.logs.iter().map(|logs| logs.each_ref().map(LogCells::load)).collect(),
             shards: self.shards.iter().map(ShardCells::load).collect(),
             stages,
         }
-    }
-}
-
-impl Readings {
-    /// Whether every core stands where the cluster does, and none is quarantined (R2, C5).
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.cores.iter().all(|core| core.ready == 1 && core.quarantined == 0)
     }
 }

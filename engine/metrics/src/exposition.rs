@@ -1,189 +1,232 @@
-//! A board as OpenMetrics text, which Prometheus reads. Names and units are by its conventions: seconds, `_total` on
-//! what only rises.
+//! A board as OpenMetrics text, which Prometheus reads.
 
 use std::fmt;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::{BUCKET_BOUNDS_NS, CoreNumbers, Readings, STAGES, ShardNumbers, StageReadings};
+use crate::metrics::{Kind, METRICS, Metric, Scrape, Value};
+use crate::{LOGS, STAGES, StageReadings};
 
 /// The content type of [`exposition`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Which replica of which cluster, for the `assize_replica` metric.
+/// Which replica of which cluster, and what it was told when it started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The cluster, in hexadecimal.
     pub cluster: String,
     /// The replica's number.
     pub replica: u8,
+    /// How many there are.
+    pub replicas: u8,
+    /// How many must have computed the same before it is published.
+    pub copies: u8,
     /// The program's version.
     pub version: &'static str,
 }
 
-/// What a board said, as text.
+/// Every one of [`METRICS`] as text.
 ///
 /// # Errors
 /// None: text that is kept in memory can always be written.
-pub fn exposition(identity: &Identity, readings: Readings) -> Result<String, fmt::Error> {
-    let mut registry = Registry::with_prefix("assize");
-    let info = Info::new([
-        ("cluster", identity.cluster.clone()),
-        ("replica", identity.replica.to_string()),
-        ("version", identity.version.to_owned()),
-    ]);
-    registry.register("replica", "Which replica of which cluster this is, and its program's version", info);
-    registry.register_collector(Box::new(Of(readings)));
+pub fn exposition(scrape: Scrape) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(scrape));
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)
 }
 
-#[derive(Debug)]
-struct Of(Readings);
-
-impl Collector for Of {
+impl Collector for Scrape {
     fn encode(&self, mut to: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Readings { control, cores, shards, stages } = &self.0;
-        let ready = u64::from(self.0.is_ready());
-        let quarantined = cores.iter().map(|core| core.quarantined).max().unwrap_or_default();
-        for (name, help, value) in [
-            ("ready", "1 if this replica stands where the cluster does and may be asked", ready),
-            (
-                "quarantined",
-                "1 if this replica publishes and answers nothing until it is rebuilt",
-                quarantined,
-            ),
-            ("leads", "1 if this replica leads the cluster and admits events", control.leads),
-            ("leader_known", "1 if this replica knows who leads", u64::from(control.leader > 0)),
-            ("ballot_round", "Round of the highest ballot that this replica promised", control.ballot_round),
-        ] {
-            to.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&gauge(value))?;
-        }
-        let mut slots =
-            to.encode_descriptor("slot", "How far the log has come here, by mark", None, MetricType::Gauge)?;
-        for (mark, slot) in [
-            ("formed", control.formed),
-            ("accepted", control.accepted),
-            ("chosen", control.chosen),
-            ("published", control.published),
-            ("checkpoint", control.checkpoint),
-        ] {
-            slots.encode_family(&[("mark", mark)])?.encode_gauge(&gauge(slot))?;
-        }
-        of_cores(&mut to, cores)?;
-        of_shards(&mut to, shards)?;
-        of_stages(&mut to, stages)
+        METRICS.iter().try_for_each(|metric| metric.encode(self, &mut to))
     }
 }
 
-fn of_cores(to: &mut DescriptorEncoder<'_>, cores: &[CoreNumbers]) -> Result<(), fmt::Error> {
-    type Field = (&'static str, &'static str, fn(&CoreNumbers) -> u64);
-    let fields: [Field; 2] = [
-        ("connections", "Connections of clients, by core", |core| core.connections),
-        ("unanswered_events", "Events of clients that wait for their answers, by core", |core| {
-            core.unanswered_events
-        }),
-    ];
-    for (name, help, value) in fields {
-        let mut family = to.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (core, numbers) in cores.iter().enumerate() {
-            family.encode_family(&[("core", core as u64)])?.encode_gauge(&gauge(value(numbers)))?;
-        }
-    }
-    Ok(())
-}
-
-fn of_shards(to: &mut DescriptorEncoder<'_>, shards: &[ShardNumbers]) -> Result<(), fmt::Error> {
-    type Field = (&'static str, &'static str, MetricType, fn(&ShardNumbers) -> u64);
-    let fields: [Field; 8] = [
-        ("shard_executed_slot", "The last slot that a shard executed", MetricType::Gauge, |shard| {
-            shard.executed
-        }),
-        ("shard_live_keys", "Live idempotency keys", MetricType::Gauge, |shard| shard.live_keys),
-        ("shard_entities", "Entities that exist", MetricType::Gauge, |shard| shard.entities),
-        ("shard_events", "Events that ran", MetricType::Counter, |shard| shard.events),
-        ("shard_duplicates", "Events that ran and were duplicates", MetricType::Counter, |shard| {
-            shard.duplicates
-        }),
-        ("shard_stripes", "Stripes that ran", MetricType::Counter, |shard| shard.stripes),
-        ("shard_entities_borrowed", "Entities borrowed from other shards", MetricType::Counter, |shard| {
-            shard.entities_borrowed
-        }),
-        ("shard_entities_lent", "Entities lent to other shards", MetricType::Counter, |shard| {
-            shard.entities_lent
-        }),
-    ];
-    for (name, help, kind, value) in fields {
-        let mut family = to.encode_descriptor(name, help, None, kind)?;
-        for (shard, numbers) in shards.iter().enumerate() {
-            let labels = [("shard", shard as u64)];
-            let mut one = family.encode_family(&labels)?;
-            match kind {
-                MetricType::Counter => one.encode_counter::<NoLabelSet, u64, f64>(&value(numbers), None)?,
-                _ => one.encode_gauge(&gauge(value(numbers)))?,
+impl Metric {
+    fn encode(&self, scrape: &Scrape, to: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let kind = match self.kind {
+            Kind::Gauge => MetricType::Gauge,
+            Kind::Counter => MetricType::Counter,
+            Kind::Histogram => MetricType::Histogram,
+            Kind::Info => MetricType::Info,
+        };
+        // The encoder appends what follows from unit and kind.
+        let name = self.name.trim_end_matches("_total").trim_end_matches("_info");
+        let unit = (!self.unit.is_empty()).then(|| Unit::Other(self.unit.to_owned()));
+        let name = match self.unit {
+            "" => name,
+            unit => name.trim_end_matches(unit).trim_end_matches('_'),
+        };
+        let readings = &scrape.readings;
+        let mut family = to.encode_descriptor(name, self.help, unit.as_ref(), kind)?;
+        let cores = || readings.cores.iter().enumerate();
+        match self.value {
+            Value::Identity => {
+                let identity = &scrape.identity;
+                family.encode_info(&[
+                    ("cluster", identity.cluster.as_str()),
+                    ("replica", &identity.replica.to_string()),
+                    ("version", identity.version),
+                ])
             }
+            Value::Replica(value) => self.one(&mut family, value(scrape)),
+            Value::Process(value) => match value(&scrape.process) {
+                Some(value) => self.real(&mut family, value),
+                None => Ok(()),
+            },
+            Value::StreamTime => self.real(&mut family, readings.stream_time_ns() as f64 / 1e9),
+            Value::By(values) => values(scrape)
+                .into_iter()
+                .try_for_each(|(of, value)| self.labelled(&mut family, &[(self.labels[0], of)], value)),
+            Value::Core(value) => {
+                cores().try_for_each(|(core, of)| self.labelled(&mut family, &[("core", core)], value(of)))
+            }
+            Value::Log(value) => readings.logs.iter().enumerate().try_for_each(|(core, logs)| {
+                let known = LOGS.iter().zip(logs).filter(|(_, log)| self.is_known(log.bytes_max));
+                known.into_iter().try_for_each(|(name, log)| {
+                    self.labelled(&mut family, &[("core", &*core.to_string()), ("log", name)], value(log))
+                })
+            }),
+            Value::Shard(value) => readings
+                .shards
+                .iter()
+                .enumerate()
+                .try_for_each(|(shard, of)| self.labelled(&mut family, &[("shard", shard)], value(of))),
+            Value::Endings => readings.shards.iter().enumerate().try_for_each(|(shard, of)| {
+                of.endings().into_iter().try_for_each(|(status, events)| {
+                    let shard = shard.to_string();
+                    self.labelled(&mut family, &[("shard", shard.as_str()), ("status", status)], events)
+                })
+            }),
+            Value::Stages => of_stages(&mut family, &readings.stages),
         }
     }
-    Ok(())
+
+    /// What has no limit has no sample that says one.
+    fn is_known(&self, bytes_max: u64) -> bool {
+        self.name != "assize_log_max_bytes" || bytes_max > 0
+    }
+
+    fn labelled(
+        &self,
+        family: &mut MetricEncoder<'_>,
+        labels: &impl EncodeLabelSet,
+        value: u64,
+    ) -> Result<(), fmt::Error> {
+        self.one(&mut family.encode_family(labels)?, value)
+    }
+
+    fn one(&self, to: &mut MetricEncoder<'_>, value: u64) -> Result<(), fmt::Error> {
+        match self.kind {
+            Kind::Counter => to.encode_counter::<NoLabelSet, u64, f64>(&value, None),
+            // Gauges are signed there; no number here comes near the bound.
+            _ => to.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX)),
+        }
+    }
+
+    fn real(&self, to: &mut MetricEncoder<'_>, value: f64) -> Result<(), fmt::Error> {
+        match self.kind {
+            Kind::Counter => to.encode_counter::<NoLabelSet, f64, f64>(&value, None),
+            _ => to.encode_gauge(&value),
+        }
+    }
 }
 
 fn of_stages(
-    to: &mut DescriptorEncoder<'_>,
+    family: &mut MetricEncoder<'_>,
     stages: &[StageReadings; STAGES.len()],
 ) -> Result<(), fmt::Error> {
-    let help = "How long events took to reach a stage from the one before; the last is the whole way";
-    let mut family = to.encode_descriptor("stage", help, Some(&Unit::Seconds), MetricType::Histogram)?;
     let seconds = |ns: u64| ns as f64 / 1e9;
-    let bounds: Vec<f64> = BUCKET_BOUNDS_NS.iter().map(|ns| seconds(*ns)).chain([f64::INFINITY]).collect();
     for (name, stage) in STAGES.iter().zip(stages) {
-        let buckets: Vec<(f64, u64)> = bounds.iter().copied().zip(stage.buckets).collect();
+        let (coarse, above) = stage.coarse();
+        let bounded = coarse.iter().map(|(bound, events)| (seconds(*bound), *events));
+        let buckets: Vec<(f64, u64)> = bounded.chain([(f64::INFINITY, above)]).collect();
         let labels = [("stage", *name)];
         let mut one = family.encode_family(&labels)?;
-        one.encode_histogram::<NoLabelSet>(seconds(stage.sum_ns), stage.events(), &buckets, None)?;
+        one.encode_histogram::<NoLabelSet>(stage.sum_ns / 1e9, stage.events(), &buckets, None)?;
     }
     Ok(())
-}
-
-/// Gauges are signed there; no number here comes near the bound.
-fn gauge(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Board, ControlNumbers};
+    use crate::{Board, ControlNumbers, CoreNumbers, LogNumbers, ProcessNumbers, ShardNumbers};
+
+    fn scrape(board: &Board) -> Scrape {
+        let identity =
+            Identity { cluster: "c1".to_owned(), replica: 2, replicas: 3, copies: 2, version: "0.1.0" };
+        let process =
+            ProcessNumbers { start_seconds: 7.5, open_fds: Some(12.0), ..ProcessNumbers::default() };
+        Scrape { identity, process, readings: board.read() }
+    }
 
     #[test]
     fn what_was_written_is_in_the_text() {
         let board = Board::new(2, 2);
         board.write_control(&ControlNumbers { leads: 1, chosen: 7, ..ControlNumbers::default() });
         for core in 0..2 {
-            board.write_core(core, &CoreNumbers { ready: 1, connections: 3, ..CoreNumbers::default() });
+            let stream_time_ns = 1_500_000_000 * core as u64;
+            board.write_core(
+                core,
+                &CoreNumbers { ready: 1, connections: 3, stream_time_ns, ..CoreNumbers::default() },
+            );
         }
-        board.write_shard(1, &ShardNumbers { events: 12, ..ShardNumbers::default() });
+        board.write_log(
+            1,
+            0,
+            &LogNumbers { bytes_written: 4096, bytes_max: 1 << 30, ..LogNumbers::default() },
+        );
+        board.write_shard(1, &ShardNumbers { applied: 12, ..ShardNumbers::default() });
         board.record_stages(1, 5, [20_000, 0, 0, 0, 0, 1_000_000_000]);
-        let identity = Identity { cluster: "c1".to_owned(), replica: 2, version: "0.1.0" };
-        let text = exposition(&identity, board.read()).unwrap();
+        let text = exposition(scrape(&board)).unwrap();
         for line in [
             "assize_replica_info{cluster=\"c1\",replica=\"2\",version=\"0.1.0\"} 1",
             "assize_ready 1",
             "assize_leads 1",
+            "assize_state{state=\"leading\"} 1",
+            "assize_state{state=\"following\"} 0",
             "assize_slot{mark=\"chosen\"} 7",
+            "assize_stream_time_seconds 1.5",
             "assize_connections{core=\"1\"} 3",
-            "assize_shard_events_total{shard=\"1\"} 12",
-            "assize_stage_seconds_bucket{le=\"0.00002\",stage=\"sealed\"} 5",
+            "assize_log_written_bytes_total{core=\"1\",log=\"stripes\"} 4096",
+            "assize_log_max_bytes{core=\"1\",log=\"stripes\"} 1073741824",
+            "assize_shard_events_total{shard=\"1\",status=\"applied\"} 12",
+            "assize_stage_seconds_bucket{le=\"0.000032\",stage=\"sealed\"} 5",
             "assize_stage_seconds_count{stage=\"accepted_to_published\"} 5",
             "assize_stage_seconds_sum{stage=\"accepted_to_published\"} 5.0",
+            "process_open_fds 12.0",
+            "process_start_time_seconds 7.5",
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }
+        assert!(!text.contains("assize_log_max_bytes{core=\"1\",log=\"keys\"}"), "{text}");
+        assert!(!text.lines().any(|line| line.starts_with("process_cpu_seconds_total")), "{text}");
+    }
+
+    #[test]
+    fn every_metric_is_named_once_and_by_the_conventions() {
+        for (at, metric) in METRICS.iter().enumerate() {
+            let Metric { name, kind, unit, help, .. } = *metric;
+            assert!(METRICS[..at].iter().all(|other| other.name != name), "{name} is there twice");
+            assert!(name.starts_with("assize_") || name.starts_with("process_"), "{name}");
+            assert_eq!(kind == Kind::Counter, name.ends_with("_total"), "{name}");
+            assert_eq!(kind == Kind::Info, name.ends_with("_info"), "{name}");
+            assert!(
+                unit.is_empty() || name.trim_end_matches("_total").ends_with(&format!("_{unit}")),
+                "{name}"
+            );
+            assert!(["", "seconds", "bytes"].contains(&unit), "{name} is in {unit}");
+            assert!(help.len() > 15 && !help.ends_with('.'), "{name}: {help}");
+        }
+        let text = exposition(scrape(&Board::new(1, 1))).unwrap();
+        let families = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
+        assert_eq!(families, METRICS.len());
     }
 }

@@ -1,4 +1,4 @@
-//! The numbers of a control role, a core and a shard: as plain values, and as the cells that one thread writes and any
+//! The numbers of a control role, a core, a log and a shard: as plain values, and as the cells that one thread writes and any
 //! other reads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,6 +49,14 @@ numbers! {
         published,
         /// The slot of the active checkpoint.
         checkpoint,
+        /// 1 if it rejoins with an empty disk and has no vote yet (R3).
+        rejoins,
+        /// 1 while a checkpoint is taken, compared, written or taken over.
+        checkpoint_runs,
+        /// Checkpoints that became active since this start.
+        checkpoints_taken,
+        /// Checkpoints that came to nothing since this start.
+        checkpoints_failed,
     }
 }
 
@@ -59,10 +67,32 @@ numbers! {
         ready,
         /// 1 if it is quarantined (C5).
         quarantined,
+        /// 1 if it was told to stop.
+        stopping,
         /// Connections of clients.
         connections,
         /// Events of clients that wait for their answers.
         unanswered_events,
+        /// The highest published stream time that it knows.
+        stream_time_ns,
+        /// Results found to differ that ought to be the same, of this replica or of another, since this start (C5).
+        divergences,
+    }
+}
+
+numbers! {
+    /// One log of one core.
+    LogNumbers in LogCells {
+        /// Bytes of group commits since this start, headers and padding included.
+        bytes_written,
+        /// Group commits since this start.
+        writes,
+        /// Flushes since this start.
+        flushes,
+        /// Bytes between the begin of the first kept segment and the end of what was appended.
+        bytes_used,
+        /// What that may come to by the configuration; 0 where that does not say.
+        bytes_max,
     }
 }
 
@@ -73,17 +103,60 @@ numbers! {
         executed,
         /// Keys in its Warden that are live.
         live_keys,
+        /// As many as may be.
+        keys_capacity,
         /// Entities that exist.
         entities,
-        /// Events that ran.
-        events,
-        /// Of those, duplicates.
+        /// At so many it takes no new ones (D5).
+        entities_capacity,
+        /// Events that its domains applied, since this start; the next ones likewise.
+        applied,
+        /// Events that its domains refused.
+        rejected,
+        /// Events on which a domain's logic failed.
+        faults,
+        /// Events whose key was seen before with the same body.
         duplicates,
+        /// Events whose key is live with another body.
+        conflicts,
+        /// Events for whose keys the Warden had no room.
+        full,
+        /// Events whose deadline had passed, or lay too far ahead.
+        expired,
+        /// Events that their domains could not read.
+        invalid,
         /// Stripes that ran.
         stripes,
         /// Entities that it borrowed from other shards.
         entities_borrowed,
         /// Entities that it lent to other shards.
         entities_lent,
+        /// Stripes that were released because enough replicas had computed the same (C3).
+        copies_matched,
+        /// Stripes that have run and wait for equal copies.
+        outcomes_held,
+    }
+}
+
+impl ShardNumbers {
+    /// Events that ran, by how they ended.
+    #[must_use]
+    pub fn endings(&self) -> [(&'static str, u64); 8] {
+        [
+            ("applied", self.applied),
+            ("rejected", self.rejected),
+            ("fault", self.faults),
+            ("duplicate", self.duplicates),
+            ("conflict", self.conflicts),
+            ("full", self.full),
+            ("expired", self.expired),
+            ("invalid", self.invalid),
+        ]
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.endings().iter().map(|(_, events)| events).sum()
     }
 }

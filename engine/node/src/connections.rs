@@ -53,6 +53,8 @@ pub(crate) struct Connections {
     /// Connections with something to send or to close, each once.
     dirty: Vec<ConnectionId>,
     open: usize,
+    /// Events that are not answered, of those that are not closing.
+    unanswered: u32,
 }
 
 #[derive(Debug)]
@@ -85,6 +87,7 @@ impl Connections {
     /// The socket is gone. What is answered to it from here on is dropped: the client asks again with the same keys.
     pub(crate) fn close(&mut self, id: ConnectionId) {
         if self.get(id).is_some() {
+            self.begin_closing(id);
             let place = &mut self.places[id.index as usize];
             place.connection = None;
             place.generation = place.generation.wrapping_add(1);
@@ -99,8 +102,35 @@ impl Connections {
 
     /// Events that clients who listen wait for.
     pub(crate) fn unanswered(&self) -> u32 {
-        let open = self.places.iter().filter_map(|place| place.connection.as_ref());
-        open.filter(|connection| !connection.closing).map(|connection| connection.unanswered).sum()
+        self.unanswered
+    }
+
+    /// So many events of this connection are to be answered.
+    pub(crate) fn note_taken(&mut self, id: ConnectionId, events: u32) {
+        if let Some(connection) = self.get(id) {
+            connection.unanswered += events;
+            let listens = !connection.closing;
+            self.unanswered += if listens { events } else { 0 };
+        }
+    }
+
+    /// So many of them were answered.
+    pub(crate) fn note_answered(&mut self, id: ConnectionId, events: u32) {
+        if let Some(connection) = self.get(id) {
+            connection.unanswered -= events;
+            let listens = !connection.closing;
+            self.unanswered -= if listens { events } else { 0 };
+        }
+    }
+
+    /// Nobody waits on it any more.
+    fn begin_closing(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.get(id)
+            && !core::mem::replace(&mut connection.closing, true)
+        {
+            let unanswered = connection.unanswered;
+            self.unanswered -= unanswered;
+        }
     }
 
     pub(crate) fn get(&mut self, id: ConnectionId) -> Option<&mut Connection> {
@@ -129,8 +159,8 @@ impl Connections {
 
     /// Closes a connection whose client does not read. What it was not sent it gets by asking again.
     fn give_up(&mut self, id: ConnectionId) {
+        self.begin_closing(id);
         if let Some(connection) = self.get(id) {
-            connection.closing = true;
             connection.given_up = true;
             connection.out = Vec::new();
             self.list(id);
@@ -162,8 +192,8 @@ impl Connections {
             refused.encode(out);
             writer.finish(out);
         });
-        if close && let Some(connection) = self.get(id) {
-            connection.closing = true;
+        if close {
+            self.begin_closing(id);
         }
     }
 

@@ -195,7 +195,7 @@ impl Core {
                 Updated::Spoiled => self.outputs.push_back(Output::StartAgain { slot: None }),
                 Updated::Checkpoint(active, end) => {
                     self.control().docket.handle_checkpoint(active.slot);
-                    self.outputs.push_back(Output::Checkpoint(end));
+                    self.tell_checkpoint(end);
                     self.control().accepts.retain(|slot, _| *slot > active.slot);
                     for core in self.layout.cores() {
                         self.send(core, CoreMessage::CheckpointActive(active.clone()));
@@ -508,7 +508,7 @@ impl Core {
             }
         }
         while let Some(end) = self.control().coordinator.poll_end() {
-            self.outputs.push_back(Output::Checkpoint(end));
+            self.tell_checkpoint(end);
         }
         while let Some(finding) = self.control().coordinator.poll_finding() {
             self.take_state_finding(finding);

@@ -5,7 +5,7 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use assize_consensus::{Docket, DocketConfig, DocketStart, Offer, Watermarks};
+use assize_consensus::{Docket, DocketConfig, DocketStart, Offer};
 use assize_domain::DomainRegistry;
 use assize_shards::{PanicGuard, Rehearsal, Shard};
 use assize_wal::{Entry, Log, Quarantine};
@@ -24,6 +24,7 @@ use crate::copies::CopiesAsked;
 use crate::election::{Election, ElectionTimes};
 use crate::execute::Pending;
 use crate::federation::{Federation, FederationConfig};
+use crate::gauges::Tally;
 use crate::layout::Layout;
 use crate::lease::{Lease, LeaseUse};
 use crate::limits::IDLE_MARK_NS;
@@ -146,6 +147,7 @@ pub struct Core {
     /// Why this core executes, publishes and answers nothing (C5).
     pub(crate) quarantine: Option<Quarantine>,
     pub(crate) rehearsal: Option<Rehearsal>,
+    pub(crate) tally: Tally,
 }
 
 impl Core {
@@ -231,6 +233,7 @@ impl Core {
             drained: false,
             quarantine,
             rehearsal,
+            tally: Tally::default(),
         };
         if let (Some(quarantine), Some(control)) = (quarantine, &mut core.control) {
             control.doubted = true;
@@ -376,24 +379,6 @@ impl Core {
         let own = [idle, stalled, self.outcomes.next_due(), checkpoint];
         let of_peers = [self.federation.next_deadline(), self.stripes.wanted.next_due(), self.copies_due()];
         own.into_iter().chain(of_peers).chain([self.election_due()]).flatten().min()
-    }
-
-    /// On the control core: how far the replica is.
-    #[must_use]
-    pub fn watermarks(&self) -> Option<Watermarks> {
-        self.control.as_ref().map(|control| control.docket.watermarks())
-    }
-
-    /// The ballot under which this core admits events, or [`Ballot::NONE`].
-    #[must_use]
-    pub fn leads(&self) -> Ballot {
-        self.ballot
-    }
-
-    /// Events that were taken from clients, who are still connected, and are not answered.
-    #[must_use]
-    pub fn unanswered_events(&self) -> u32 {
-        self.connections.unanswered()
     }
 
     /// Panics when a promise of a part of this core is broken.

@@ -60,7 +60,7 @@ pub use connections::{ConnectionId, ConnectionRef};
 pub use core::{ControlStart, Core, CoreConfig, Now};
 pub use divergence::DivergenceReport;
 pub use election::ElectionTimes;
-pub use gauges::{ControlGauges, CoreGauges, ShardGauges};
+pub use gauges::{ControlGauges, CoreGauges, LogGauges, ShardGauges};
 pub use held::StripePayload;
 pub use layout::Layout;
 pub use lease::LeaseUse;

@@ -33,6 +33,7 @@ impl Core {
         let mut held = self.usher.seats[seat].held.take_published(published.slot);
         held.stages.evaluated = self.now.monotonic_ns;
         if held.expected.is_some_and(|expected| expected != published.digest) {
+            self.tally.divergences += 1;
             let (slot, found) = (published.slot, published.digest);
             let expected = held.expected.unwrap_or_default();
             if self.greeting.replicas == 1 {
@@ -145,9 +146,7 @@ impl Core {
     }
 
     pub(crate) fn note_answered(&mut self, connection: ConnectionRef, answered: u32) {
-        if let Some(connection) = self.connections.get(connection.connection) {
-            connection.unanswered -= answered;
-        }
+        self.connections.note_answered(connection.connection, answered);
     }
 }
 

@@ -17,6 +17,7 @@ use crate::output::Output;
 impl Core {
     /// What copies showed, about this replica or another.
     pub(crate) fn take_finding(&mut self, shard: ShardId, finding: Finding) {
+        self.tally.divergences += 1;
         let (kind, slot, expected, found) = match finding {
             Finding::Diverged { slot, replica, agreed, found } => {
                 self.outputs.push_back(Output::PeerDiverged {
@@ -41,6 +42,7 @@ impl Core {
 
     /// What comparing checkpoints showed, about this replica or another (C7).
     pub(crate) fn take_state_finding(&mut self, finding: Finding) {
+        self.tally.divergences += 1;
         let (kind, slot, expected, found) = match finding {
             Finding::Diverged { slot, replica, agreed, found } => {
                 self.outputs.push_back(Output::PeerStateDiverged { slot, replica, agreed, found });

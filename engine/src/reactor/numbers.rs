@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use assize_metrics::{Board, ControlNumbers, CoreNumbers, STAGES, ShardNumbers};
-use assize_node::{Core, StripeStages};
+use assize_metrics::{Board, ControlNumbers, CoreNumbers, LogNumbers, STAGES, ShardNumbers};
+use assize_node::{ControlGauges, Core, LogGauges, ShardGauges, StripeStages};
 use assize_wire::CoreId;
+use assize_wire::outcome::Status;
 
 /// Where a core writes what it is at.
 #[derive(Debug)]
@@ -35,44 +36,79 @@ impl Numbers {
             &CoreNumbers {
                 ready: gauges.ready.into(),
                 quarantined: gauges.quarantined.into(),
+                stopping: gauges.stopping.into(),
                 connections: gauges.connections as u64,
                 unanswered_events: gauges.unanswered_events.into(),
+                stream_time_ns: gauges.stream_time.0,
+                divergences: gauges.divergences,
             },
         );
         if let Some(control) = core.control_gauges() {
-            let marks = control.watermarks;
-            self.board.write_control(&ControlNumbers {
-                leads: control.leads.into(),
-                leader: control.leader.map_or(0, |leader| u64::from(leader.0) + 1),
-                ballot_round: control.promised.round(),
-                formed: marks.formed.0,
-                accepted: marks.accepted.0,
-                chosen: marks.chosen.0,
-                published: marks.published.0,
-                checkpoint: control.checkpoint.0,
-            });
+            self.board.write_control(&of_control(&control));
+        }
+        for (log, gauges) in core.log_gauges().iter().enumerate() {
+            self.board.write_log(self.core, log, &of_log(gauges));
         }
         for shard in core.shard_gauges() {
-            let counters = shard.counters;
-            self.board.write_shard(
-                shard.shard.0.into(),
-                &ShardNumbers {
-                    executed: shard.executed.0,
-                    live_keys: counters.live_keys,
-                    entities: counters.entities,
-                    events: counters.events,
-                    duplicates: counters.duplicates,
-                    stripes: counters.stripes,
-                    entities_borrowed: counters.entities_borrowed,
-                    entities_lent: counters.entities_lent,
-                },
-            );
+            self.board.write_shard(shard.shard.0.into(), &of_shard(&shard));
         }
     }
 
     /// A stripe was published here.
     pub(super) fn record_stages(&self, stripe: &StripeStages) {
         self.board.record_stages(self.core, stripe.events.into(), times(stripe));
+    }
+}
+
+fn of_control(control: &ControlGauges) -> ControlNumbers {
+    let marks = control.watermarks;
+    ControlNumbers {
+        leads: control.leads.into(),
+        leader: control.leader.map_or(0, |leader| u64::from(leader.0) + 1),
+        ballot_round: control.promised.round(),
+        formed: marks.formed.0,
+        accepted: marks.accepted.0,
+        chosen: marks.chosen.0,
+        published: marks.published.0,
+        checkpoint: control.checkpoint.0,
+        rejoins: control.rejoins.into(),
+        checkpoint_runs: control.checkpoint_runs.into(),
+        checkpoints_taken: control.checkpoints_taken,
+        checkpoints_failed: control.checkpoints_failed,
+    }
+}
+
+fn of_log(log: &LogGauges) -> LogNumbers {
+    LogNumbers {
+        bytes_written: log.counters.bytes_written,
+        writes: log.counters.writes,
+        flushes: log.counters.flushes,
+        bytes_used: log.bytes_used,
+        bytes_max: log.bytes_max.unwrap_or_default(),
+    }
+}
+
+fn of_shard(shard: &ShardGauges<'_>) -> ShardNumbers {
+    let counters = shard.counters;
+    ShardNumbers {
+        executed: shard.executed.0,
+        live_keys: counters.live_keys,
+        keys_capacity: shard.keys_capacity,
+        entities: counters.entities,
+        entities_capacity: shard.entities_capacity,
+        applied: counters.endings.of(Status::Applied),
+        rejected: counters.endings.of(Status::Rejected),
+        faults: counters.endings.of(Status::Fault),
+        duplicates: counters.endings.of(Status::Duplicate),
+        conflicts: counters.endings.of(Status::Conflict),
+        full: counters.endings.of(Status::Full),
+        expired: counters.endings.of(Status::Expired),
+        invalid: counters.endings.of(Status::Invalid),
+        stripes: counters.stripes,
+        entities_borrowed: counters.entities_borrowed,
+        entities_lent: counters.entities_lent,
+        copies_matched: shard.copies_matched,
+        outcomes_held: shard.outcomes_held,
     }
 }
 

@@ -21,6 +21,7 @@ use assize_wire::{EntityId, EventKey, Hash, LogicVersions};
 use super::pieces::Ending;
 use super::plan::Step;
 use super::{Decision, EntityRef, Loans, Plan, Rules};
+use crate::endings::Endings;
 use crate::registrar::Entities;
 use crate::warden::Warden;
 use crate::{Evaluated, Fill, OrderedSlot, Outcomes};
@@ -47,6 +48,8 @@ pub(crate) struct Executed {
     pub(crate) outcomes: Outcomes,
     pub(crate) fills: Vec<Fill>,
     pub(crate) evaluated: Evaluated,
+    /// How its events ended, by [`Status`].
+    pub(crate) endings: Endings,
 }
 
 /// Where the entities of a stripe are.
@@ -164,6 +167,7 @@ impl Arbiter {
             outcomes: Outcomes::with_capacity(steps.len() * self.outcome_bytes),
             fills: Vec::new(),
             evaluated: Evaluated::default(),
+            endings: Endings::default(),
         };
         let pieces = digested.len();
         for (index, step) in steps.iter().enumerate() {
@@ -175,9 +179,12 @@ impl Arbiter {
                     change_outcome(&mut digested[from..]);
                 }
                 warden.decide(seen, ending.status, ending.reason, ending.response(&digested[from..]));
+                executed.endings.note(ending.status);
                 from + ending.outcome_bytes()
             } else {
-                executed.fills.extend(settle(ordered, bytes, step, index, warden, &mut digested));
+                let (status, fill) = settle(ordered, bytes, step, index, warden, &mut digested);
+                executed.endings.note(status);
+                executed.fills.extend(fill);
                 digested.len() - 1
             };
             executed.outcomes.push_encoded(&digested[from..to]);
@@ -298,7 +305,7 @@ fn settle(
     index: u32,
     warden: &mut Warden,
     out: &mut Vec<u8>,
-) -> Option<Fill> {
+) -> (Status, Option<Fill>) {
     let key = match step.decision {
         Decision::Unreadable => EventKey(0),
         _ => Event::parse(&bytes[step.offset as usize..]).expect("it was read before").0.key(),
@@ -341,7 +348,7 @@ fn settle(
     }
     outcome.encode(out);
     out.push(0);
-    fill
+    (outcome.status, fill)
 }
 
 fn state_of<'a>(entity: EntityRef, entities: &'a Entities, loans: &'a Loans) -> Option<&'a [u8]> {

@@ -48,6 +48,9 @@ pub struct Clerk {
     /// Event by event what the last published stripes came to, for a peer that differs (C6).
     pieces: VecDeque<(Slot, Evaluated)>,
     pieces_bytes: usize,
+    /// Own stripes that are held.
+    own_held: u64,
+    copies_matched: u64,
 }
 
 /// What became of another replica's copy.
@@ -122,6 +125,8 @@ impl Clerk {
             domains: BTreeMap::new(),
             pieces: VecDeque::new(),
             pieces_bytes: 0,
+            own_held: 0,
+            copies_matched: 0,
         }
     }
 
@@ -153,6 +158,7 @@ impl Clerk {
         assert!(held.own.is_none(), "slot {slot} ran twice");
         held.digests.insert(self.replica, own.digest);
         held.own = Some(own);
+        self.own_held += 1;
         self.settle();
     }
 
@@ -257,8 +263,22 @@ impl Clerk {
         self.published
     }
 
+    /// Stripes that have run here and wait for equal copies.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.own_held
+    }
+
+    /// Stripes that were released, since this start, because enough replicas had computed the same.
+    #[must_use]
+    pub fn copies_matched(&self) -> u64 {
+        self.copies_matched
+    }
+
     /// Panics when a promise at the head of this file is broken.
     pub fn check_invariants(&self) {
+        let held = self.held.values().filter(|held| held.own.is_some()).count();
+        assert!(held as u64 == self.own_held, "{held} own stripes are held, {} counted", self.own_held);
         let lowest = self.held.keys().next();
         assert!(
             lowest.is_none_or(|lowest| *lowest > self.published || self.stopped),
@@ -302,6 +322,9 @@ impl Clerk {
         let held = self.held.remove(&slot).expect("it is held");
         let mut own = held.own.expect("own is among those published");
         self.published = slot;
+        self.own_held -= 1;
+        // With one copy nothing was compared.
+        self.copies_matched += u64::from(self.copies > 1);
         for (replica, found) in held.digests {
             if found != own.digest {
                 self.handle_outside(replica, slot, own.digest, found);

@@ -282,7 +282,7 @@ impl Shard {
     fn hand_over_first(&mut self, executed: Executed) {
         let OwnStripe { mut plan, turn, .. } = self.own.pop_front().expect("a stripe is under way");
         let (slot, time) = (plan.slot(), plan.ordered.manifest.time);
-        let Executed { digest, outcomes, fills, evaluated } = executed;
+        let Executed { digest, outcomes, fills, evaluated, endings } = executed;
         if let Some(turn) = turn {
             self.turns.end(turn);
         }
@@ -290,7 +290,7 @@ impl Shard {
         self.work_of(slot).turns_open -= 1;
         self.counters.stripes += 1;
         self.counters.events += u64::from(outcomes.count());
-        self.counters.duplicates += fills.len() as u64;
+        self.counters.endings.add(&endings);
         let shard = self.rules.shard;
         self.clerk.handle_own(Published { slot, shard, digest, time, outcomes, fills, evaluated });
         let outbox = &mut self.outbox;

@@ -255,6 +255,12 @@ impl Warden {
         self.next - self.live
     }
 
+    /// Live keys at most.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
     /// Bytes of the whole table.
     #[must_use]
     pub fn table_bytes(&self) -> usize {

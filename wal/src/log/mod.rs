@@ -15,12 +15,14 @@
 //!
 //! Had 7 been acknowledged at step 2, it would now be lost. So 7 waits for 6.
 
+mod counters;
 mod group;
 mod record;
 mod room;
 mod segments;
 mod start;
 
+pub use counters::LogCounters;
 pub use record::{Durable, LogFailure, LogFull, ReadFault, ReadRecord, RecordSequence, check_record};
 pub use start::{FlushPolicy, LogConfig, LogEnd, LogSpace, LogStart};
 
@@ -82,6 +84,7 @@ pub struct Log {
     /// Counts completions, so that a flush knows which writes completed before it was submitted.
     completions: u64,
     failed: bool,
+    counters: LogCounters,
 }
 
 impl Log {
@@ -132,6 +135,7 @@ impl Log {
             last_operation: 0,
             completions: 0,
             failed: false,
+            counters: LogCounters::default(),
         }
     }
 
@@ -237,6 +241,7 @@ impl Log {
         }
         if let Some(at) = self.flushes.iter().position(|flush| flush.number == number) {
             let flush = self.flushes.swap_remove(at);
+            self.counters.flushes += 1;
             self.mark_flushed(flush.segment, flush.formed_at);
         } else {
             self.handle_written(number);
@@ -268,20 +273,6 @@ impl Log {
             && !self.wants_preparation()
     }
 
-    /// Whether a record of so many bytes, header and padding included, could be written at once.
-    #[must_use]
-    pub fn space_for(&self, bytes: usize) -> LogSpace {
-        let start = self.place(bytes as u64);
-        let end = self.identity.segment_of(start + bytes as u64 - 1).next();
-        if end <= self.segments.prepared_end() {
-            LogSpace::Prepared
-        } else if end <= self.segments_limit() {
-            LogSpace::Unprepared
-        } else {
-            LogSpace::None
-        }
-    }
-
     /// Prepares what a record of so many bytes needs: for a log whose segments are prepared on demand.
     pub fn demand(&mut self, bytes: usize) {
         let start = self.place(bytes as u64);
@@ -291,18 +282,6 @@ impl Log {
     /// Asks the device for space again, if it had none.
     pub fn retry_space(&mut self) {
         self.segments.retry_space();
-    }
-
-    /// Whether the device had no space for another segment when it was last asked.
-    #[must_use]
-    pub fn has_no_space(&self) -> bool {
-        self.segments.has_no_space()
-    }
-
-    /// Whether no more segments are prepared until old ones are given up.
-    #[must_use]
-    pub fn is_at_limit(&self) -> bool {
-        self.segments.prepared_end() >= self.segments_limit()
     }
 
     /// Whether a record appended now could be written at once: its segment is prepared.
@@ -536,6 +515,7 @@ impl Log {
             panic!("the write of operation {number} completed twice");
         };
         self.writes_in_flight -= 1;
+        self.counters.note_written(group.end - group.start, group.flush);
         if group.flush {
             group.state = GroupState::Durable;
             let segment = group.segment;

@@ -1,10 +1,36 @@
 //! How much a log surely still takes.
 
-use super::Log;
+use super::{Log, LogSpace};
 use crate::limits::BLOCK_BYTES;
 use crate::operation::SegmentId;
 
 impl Log {
+    /// Whether a record of so many bytes, header and padding included, could be written at once.
+    #[must_use]
+    pub fn space_for(&self, bytes: usize) -> LogSpace {
+        let start = self.place(bytes as u64);
+        let end = self.identity.segment_of(start + bytes as u64 - 1).next();
+        if end <= self.segments.prepared_end() {
+            LogSpace::Prepared
+        } else if end <= self.segments_limit() {
+            LogSpace::Unprepared
+        } else {
+            LogSpace::None
+        }
+    }
+
+    /// Whether the device had no space for another segment when it was last asked.
+    #[must_use]
+    pub fn has_no_space(&self) -> bool {
+        self.segments.has_no_space()
+    }
+
+    /// Whether no more segments are prepared until old ones are given up.
+    #[must_use]
+    pub fn is_at_limit(&self) -> bool {
+        self.segments.prepared_end() >= self.segments_limit()
+    }
+
     /// Bytes that stripes must leave free.
     #[must_use]
     pub fn reserve_bytes(&self) -> u64 {

@@ -58,9 +58,7 @@ impl Usher {
                 return;
             }
         };
-        if let Some(connection) = connections.get(id) {
-            connection.unanswered += submit.count;
-        }
+        connections.note_taken(id, submit.count);
         let origin = ConnectionRef { core: self.core, connection: id };
         for shard in 0..self.layout.shards() {
             let mut batch = core::mem::take(&mut self.batches[usize::from(shard)]);
@@ -256,9 +254,7 @@ fn answer_turned(
     if turned.is_empty() {
         return;
     }
-    if let Some(connection) = connections.get(id) {
-        connection.unanswered -= turned.len() as u32;
-    }
+    connections.note_answered(id, turned.len() as u32);
     connections.write(id, |out| write_turned(out, request, turned, stream_time));
 }
 

@@ -14,6 +14,11 @@ use super::{
 };
 
 impl Coordinator {
+    /// Whether a checkpoint is being taken, compared, written or taken over.
+    pub(crate) fn is_under_way(&self) -> bool {
+        !matches!(self.stage, Stage::None)
+    }
+
     /// The next write of the superblock.
     pub(crate) fn poll_operation(&mut self) -> Option<Operation> {
         self.superblock.poll_operation()
