@@ -2,7 +2,10 @@
 
 replica=
 address=
+http=
 serving_ms=
+# Where it is to listen for HTTP; nowhere unless a script says so.
+http_listen=
 
 # end_replica: kills it, as a crash would.
 end_replica() {
@@ -10,7 +13,8 @@ end_replica() {
     replica=
 }
 
-# serve BINARY: starts the replica and waits until it serves; `address` and `serving_ms` say where and after how long.
+# serve BINARY: starts the replica and waits until it serves; `address`, `http` and `serving_ms` say where and after how
+# long.
 serve() {
     local begun now line=
     rm -f "$scratch/out"
@@ -21,6 +25,7 @@ serve() {
     # Blocks: looking again and again would take one of the CPUs. It stays open for whatever else is said.
     exec 3< "$scratch/out"
     until [[ $line == "serving "* ]]; do
+        [[ $line != "http "* ]] || http=${line#http }
         read -r line <&3 || { cat "$scratch/log" >&2; echo "the replica ended" >&2; exit 1; }
     done
     now=$(date +%s%N)
@@ -48,6 +53,7 @@ assignments = [$assignments ]
 control = $(($(nproc) - 1))
 [listen]
 client = "127.0.0.1:0"
+http = "$http_listen"
 [log]
 bytes_max = "32GiB"
 checkpoint_bytes = $checkpoint_bytes

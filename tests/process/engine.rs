@@ -160,6 +160,11 @@ impl Engine {
         (slot.parse().expect("a slot"), digest.to_owned())
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it has not ended.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("asking for its state").is_none()

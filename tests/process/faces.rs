@@ -22,6 +22,7 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Its body.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }

@@ -10,6 +10,7 @@
 //! | `cluster/` | what holds of three replicas under load when they are killed, cut off, or their disks fail |
 //! | `federation.rs` | do three processes find each other by themselves, and refuse whom they do not know |
 //! | `faces.rs` | what it says of itself by HTTP |
+//! | `metrics/` | is every metric moved by something, and is who looks on free of charge |
 //! | `quarantine.rs` | is a replica that computes wrongly found out, and kept out |
 //! | `start.rs`, `damage.rs` | what is refused at a start, in which words; how does a good process end |
 //! | `demo.rs` | do three fresh processes become a cluster, and survive the death of their leader |
@@ -31,6 +32,7 @@ mod faces;
 mod federation;
 mod http_limits;
 mod load;
+mod metrics;
 mod quarantine;
 mod raw;
 mod rng;

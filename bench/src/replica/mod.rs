@@ -98,6 +98,12 @@ impl Replica {
         self.measuring = true;
     }
 
+    /// One of its cores.
+    #[must_use]
+    pub fn core(&self, core: usize) -> &Core {
+        &self.cores[core]
+    }
+
     /// What the cores did since this was last asked.
     pub fn take_counted(&mut self) -> Counted {
         std::mem::replace(&mut self.counted, Counted::none(self.shape))

@@ -197,6 +197,14 @@ impl Connections {
         }
     }
 
+    /// Panics when what is counted is not what there is.
+    pub(crate) fn check_invariants(&self) {
+        let open = self.places.iter().filter_map(|place| place.connection.as_ref());
+        let listening = open.filter(|connection| !connection.closing);
+        let unanswered: u32 = listening.map(|connection| connection.unanswered).sum();
+        assert!(unanswered == self.unanswered, "{unanswered} events wait, {} counted", self.unanswered);
+    }
+
     /// The next connection with something to send or to close.
     pub(crate) fn poll_dirty(&mut self) -> Option<ConnectionId> {
         loop {

@@ -390,6 +390,7 @@ impl Core {
         self.checkpoints.keys.check_invariants();
         self.control.iter().for_each(|control| control.docket.check_invariants());
         self.federation.check_invariants();
+        self.connections.check_invariants();
         self.stripes.check_invariants();
     }
 

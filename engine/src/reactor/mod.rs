@@ -33,7 +33,7 @@ use crate::logging::RateLimited;
 pub use dialer::{DialEnd, Dialed, Dialer};
 use listener::Audience;
 pub use listener::Listener;
-use numbers::Numbers;
+pub use numbers::Numbers;
 use ring::{Ring, TAG_ACCEPT, TAG_DISK, TAG_RECEIVE, TAG_SEND, TAG_WAKE};
 use socket::Owner;
 use sockets::Sockets;

@@ -9,14 +9,16 @@ use assize_wire::outcome::Status;
 
 /// Where a core writes what it is at.
 #[derive(Debug)]
-pub(super) struct Numbers {
+pub struct Numbers {
     board: Arc<Board>,
     core: usize,
     written_ns: u64,
 }
 
 impl Numbers {
-    pub(super) fn new(board: Arc<Board>, core: CoreId) -> Numbers {
+    /// Of this core.
+    #[must_use]
+    pub fn new(board: Arc<Board>, core: CoreId) -> Numbers {
         Numbers { board, core: core.0.into(), written_ns: 0 }
     }
 
@@ -29,7 +31,7 @@ impl Numbers {
     }
 
     /// Before the core sleeps, perhaps for long.
-    pub(super) fn write(&self, core: &Core) {
+    pub fn write(&self, core: &Core) {
         let gauges = core.gauges();
         self.board.write_core(
             self.core,
@@ -55,7 +57,7 @@ impl Numbers {
     }
 
     /// A stripe was published here.
-    pub(super) fn record_stages(&self, stripe: &StripeStages) {
+    pub fn record_stages(&self, stripe: &StripeStages) {
         self.board.record_stages(self.core, stripe.events.into(), times(stripe));
     }
 }
