@@ -35,8 +35,9 @@ impl Core {
     /// Sends what a shard's stripes came to, to the same shard of every peer.
     pub(crate) fn send_copies(&mut self, seat: usize) {
         let mut copies = Vec::new();
-        while let Some(copy) = self.shards[seat].poll_copy() {
-            copies.push(copy);
+        while let Some((slot, digest)) = self.shards[seat].poll_copy() {
+            self.usher.seats[seat].held.handle_evaluated(slot, self.now.monotonic_ns);
+            copies.push((slot, digest));
         }
         if !copies.is_empty() {
             let lane = Lane::Shard(self.usher.seats[seat].shard);

@@ -97,6 +97,13 @@ impl HeldStripes {
         }
     }
 
+    /// The stripe of this slot has run here, and waits for equal copies.
+    pub(crate) fn handle_evaluated(&mut self, slot: Slot, now: u64) {
+        if let Some(stripe) = self.chosen.iter_mut().rev().find(|stripe| stripe.slot == Some(slot)) {
+            stripe.stages.evaluated = now;
+        }
+    }
+
     /// Whether every chosen stripe of this slot and those below it is published.
     pub(crate) fn is_published_through(&self, slot: Slot) -> bool {
         self.chosen.iter().all(|stripe| stripe.slot.is_none_or(|named_by| named_by > slot))

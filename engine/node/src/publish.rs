@@ -31,7 +31,10 @@ impl Core {
     pub(crate) fn publish(&mut self, seat: usize, published: Published) {
         let shard = published.shard;
         let mut held = self.usher.seats[seat].held.take_published(published.slot);
-        held.stages.evaluated = self.now.monotonic_ns;
+        if held.stages.evaluated == 0 {
+            // Nobody else is to compute the same: it waited for nothing.
+            held.stages.evaluated = self.now.monotonic_ns;
+        }
         if held.expected.is_some_and(|expected| expected != published.digest) {
             self.tally.divergences += 1;
             let (slot, found) = (published.slot, published.digest);

@@ -35,9 +35,9 @@ fn every_metric_is_moved_by_something() {
 
 /// Duplicates, conflicts, rejections, expired ones, a full Warden, loans between shards of two cores, checkpoints.
 fn one_replica(seen: &mut Seen) {
-    let settings = Settings::with_checkpoints(vec![vec![0], vec![1]]);
+    let settings = Settings { bytes_max: "512MiB", ..Settings::with_checkpoints(vec![vec![0], vec![1]]) };
     let site = Site::new(settings);
-    site.format(&["--warden-capacity", "4Ki", "--entity-capacity", "4Ki"]);
+    site.format(&["--warden-capacity", "4Ki", "--entity-capacity", "2Ki"]);
     let engine = site.start();
     let before = seen.until(&engine, "it leads", |scrape| scrape.state() == "leading");
     assert_eq!(before.sum("assize_shard_events_total", &[]), 0.0);
@@ -176,7 +176,7 @@ fn three_replicas_of_which_one_is_killed_one_is_wrong_and_one_loses_its_disk(see
 /// Three copies of three are wanted. One of them has a bit in memory that turned over, which no event meets: nothing is
 /// wrong with outcomes, and no checkpoint counts. Then one is gone, and nothing is published any more.
 fn three_replicas_that_all_must_agree(seen: &mut Seen) {
-    let settings = Settings { allow_faults: true, checkpoint_bytes: "1MiB", ..Settings::small() };
+    let settings = Settings { allow_faults: true, ..Settings::small() };
     let cluster = Cluster::of(&settings, 16 << 10, |_| {});
     for replica in 0..3 {
         fs::remove_dir_all(cluster.sites[replica].data()).expect("the data directory");
