@@ -1,5 +1,5 @@
-//! The numbers of a control role, a core, a log and a shard: as plain values, and as the cells that one thread writes and any
-//! other reads.
+//! The numbers of a control role, a core, a log and a shard: as plain values, and as the cells that one thread writes
+//! and any other reads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
