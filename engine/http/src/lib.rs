@@ -12,6 +12,7 @@
 //! | `cluster.rs` | `GET /v1/cluster`: all replicas, as this one sees them |
 //! | `bulletin.rs` | where the others are, and what went wrong |
 //! | `process.rs` | what the system says of the process, for `GET /metrics` |
+//! | `dashboard.rs` | `GET /`: the live dashboard, whose files are in `assets/` |
 //! | `problem.rs` | errors, as RFC 9457 has them |
 //! | `limits.rs`, `bounded.rs` | how much of anybody's asking is put up with |
 //! | `server.rs` | the thread that serves them |
@@ -22,6 +23,7 @@
 mod bounded;
 mod bulletin;
 mod cluster;
+mod dashboard;
 mod entities;
 mod events;
 mod gateway;

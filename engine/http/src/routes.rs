@@ -11,10 +11,12 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 
 use crate::bounded::bounded;
-use crate::{About, Faces, Problem, Status, cluster, entities, events, process};
+use crate::{About, Faces, Problem, Status, cluster, dashboard, entities, events, process};
 
 /// Every path that is served, each with the methods that it takes.
 pub const ROUTES: &[(&str, &str)] = &[
+    ("/", "GET"),
+    ("/assets/{name}", "GET"),
     ("/healthz", "GET"),
     ("/readyz", "GET"),
     ("/metrics", "GET"),
@@ -27,6 +29,8 @@ pub const ROUTES: &[(&str, &str)] = &[
 /// All of them.
 pub(crate) fn router(faces: Faces) -> Router {
     Router::new()
+        .route("/", get(dashboard::page))
+        .route("/assets/{name}", get(dashboard::asset))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
