@@ -35,7 +35,7 @@ export function changes(before, now, at_ms) {
 /** Alarms that replicas tell of, as entries. */
 export function alarms(cluster) {
   return cluster.replicas.flatMap(({ replica, status }) =>
-    (status?.alarms ?? []).map(({ at_ms, text }) => ({ at_ms, replica, tone: "grave", text })),
+    (status?.alarms ?? []).map(({ at_ms, text }) => ({ at_ms, replica, tone: "grave", text: `says: ${text}` })),
   );
 }
 

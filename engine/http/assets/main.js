@@ -145,8 +145,8 @@ function showIntegrity(cluster) {
   attribute(tile.closest(".tile"), "data-tone", wrong ? "grave" : null);
   const { replicas, copies } = statuses[0] ?? {};
   const alone = replicas === 1;
-  text(byId("note-copies"), alone ? "one replica: nothing compared" : copies ? `${copies} copies of each outcome` : NONE);
-  const agree = replicas ? `${copies} of ${replicas} must have computed the same before it is published` : "";
+  text(byId("note-copies"), alone ? "nothing to compare" : copies ? `${copies} of ${replicas} must agree` : NONE);
+  const agree = copies ? `${copies} of ${replicas} must have computed the same before it is published` : "";
   text(byId("replicas-note"), alone ? "A cluster of one: when it is down, so is everything." : agree);
 }
 

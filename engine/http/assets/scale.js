@@ -26,28 +26,21 @@ export function time(from_ms, to_ms) {
   return { min: to_ms - span_s * 1000, max: to_ms, marks, place: (at) => Math.max(0, 1 - (to_ms - at) / (span_s * 1000)) };
 }
 
-/** A logarithmic axis around the values from `min` to `max`, at least a factor of ten. */
+/** A logarithmic axis around the values from `min` to `max`, at least a factor of ten, from mark to mark. */
 export function logarithmic(min, max) {
-  const [low, high] = [below(min), above(Math.max(max, min * 1.01))];
-  const bottom = high / low >= 10 ? low : below(low / 2.5);
-  const [from, to] = [Math.log10(bottom), Math.log10(high)];
-  const at = [];
-  const factors = to - from > 2 ? [1] : to - from > 1.3 ? [1, 3] : [1, 2, 5];
-  for (let decade = Math.floor(from); decade <= Math.ceil(to); decade += 1) {
-    for (const factor of factors) at.push(factor * 10 ** decade);
+  const decades = Math.max(1, Math.log10(max / min));
+  const factors = decades > 2.5 ? [1] : decades > 1.5 ? [1, 3] : [1, 2, 5];
+  const marks = [];
+  for (let decade = Math.floor(Math.log10(min)) - 1; decade <= Math.ceil(Math.log10(max)) + 1; decade += 1) {
+    for (const factor of factors) marks.push(Number(`${factor}e${decade}`));
   }
-  const inside = at.filter((mark) => mark >= bottom * 0.999 && mark <= high * 1.001);
-  const place = (value) => Math.min(1, Math.max(0, (Math.log10(Math.max(value, bottom)) - from) / (to - from)));
-  return { min: bottom, max: high, marks: inside, place };
-}
-
-/** The next of 1, 2, 5, 10 ... downwards and upwards. */
-function below(value) {
-  const power = 10 ** Math.floor(Math.log10(value));
-  return [5, 2, 1].find((factor) => factor * power <= value * 1.001) * power;
-}
-
-function above(value) {
-  const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].find((factor) => factor * power >= value * 0.999) * power;
+  let first = marks.findLastIndex((mark) => mark <= min * 1.001);
+  let last = marks.findIndex((mark) => mark >= max * 0.999);
+  if (marks[last] < marks[first] * 9) last = Math.min(last + 1, marks.length - 1);
+  if (marks[last] < marks[first] * 9) first = Math.max(first - 1, 0);
+  if (marks[last] < marks[first] * 9) last = Math.min(last + 1, marks.length - 1);
+  const [low, high] = [marks[first], marks[last]];
+  const span = Math.log10(high / low);
+  const place = (value) => Math.min(1, Math.max(0, Math.log10(Math.max(value, low) / low) / span));
+  return { min: low, max: high, marks: marks.slice(first, last + 1), place };
 }

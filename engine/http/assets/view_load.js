@@ -83,7 +83,7 @@ export class Load {
     const none = !values.some((value) => value > 0);
     show(this.charts.rate, "rate", none && "No events yet. They show here as soon as somebody submits some.", {
       ...inTime,
-      y: linear(max, 4),
+      y: linear(none ? 4 : max, 4),
       yMark: countMark,
       lines: lines.filter((line) => line.points.some(([, value]) => value > 0)),
     });

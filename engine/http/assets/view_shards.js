@@ -35,7 +35,7 @@ export class Shards {
 
   #build(shards, cluster) {
     if (shards.length === 0) return [make("caption", { class: "nothing" }, "No shard is known yet.")];
-    const replicas = cluster.replicas.map((replica) => `Executed by ${replica.replica}`);
+    const replicas = cluster.replicas.map((replica) => `Executed by\u00a0${replica.replica}`);
     const headings = ["Shard", ...replicas, "Warden: live keys", "Entities", ...[...RATES, ...PLAIN].map(([heading]) => heading)];
     const head = make("tr", { role: "row" }, ...headings.map((heading) => make("th", { role: "columnheader", scope: "col" }, heading)));
     this.rows = shards.map((shard) => {
@@ -58,8 +58,9 @@ export class Shards {
   #row({ cells, bars }, shard, { cluster, model, chosen }) {
     const executed = cluster.replicas.map((replica) => replica.status?.shards?.find((other) => other.shard === shard.shard)?.executed_slot);
     cluster.replicas.forEach((replica, at) => {
-      text(cells[at], count(executed[at]));
-      attribute(cells[at], "data-old", stateOf(replica) === "unreachable" ? "" : null);
+      const old = stateOf(replica) === "unreachable";
+      text(cells[at], old && executed[at] !== undefined ? `was ${count(executed[at])}` : count(executed[at]));
+      attribute(cells[at], "data-old", old ? "" : null);
     });
     const tables = [[shard.live_keys, shard.keys_capacity], [shard.entities, shard.entities_capacity]];
     tables.forEach(([used, capacity], at) => {
