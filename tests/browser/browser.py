@@ -18,7 +18,7 @@ UNTIL = """new Promise((done) => {
     const look = () => {
         let found = null;
         try { found = (%s); } catch (error) { if (performance.now() > until) throw error; }
-        if (found || performance.now() > until) done(found || null);
+        if (found || performance.now() > until) done(found instanceof Node || found || null);
         else setTimeout(look, 25);
     };
     look();

@@ -155,9 +155,9 @@ export class Load {
       row.input.checked = row.stage === this.stage;
       attribute(row.element, "data-chosen", row.stage === this.stage ? "" : null);
       const [from, to] = p50 ? [axis.place(p50), axis.place(p999)] : [0, 0];
-      row.range.style.left = `${from * 100}%`;
-      row.range.style.width = `${(to - from) * 100}%`;
-      row.middle.style.left = `${p99 ? axis.place(p99) * 100 : 0}%`;
+      // Cut out of the whole track: nothing changes its place or its size, so nothing is laid out anew.
+      row.range.style.clipPath = cut(from, Math.max(to, from + 0.02));
+      row.middle.style.clipPath = cut(p99 ? axis.place(p99) - 0.01 : 0, p99 ? axis.place(p99) + 0.01 : 0);
       attribute(row.range.parentElement, "data-none", p50 ? null : "");
     });
   }
@@ -182,6 +182,9 @@ export class Load {
     return [make("thead", {}, make("tr", {}, ...headings, spread)), make("tbody", {}, ...this.rows.map((row) => row.element))];
   }
 }
+
+/** What leaves of an element only what lies between two shares of its width. */
+const cut = (from, to) => `inset(0 ${(1 - to) * 100}% 0 ${from * 100}%)`;
 
 /** The legend of a chart, with the values of its lines by name. The main line stands first. */
 function legend(name, lines) {
