@@ -10,7 +10,7 @@ import subprocess
 import threading
 
 # How long anything may take that should happen at once.
-DEADLINE_S = 30
+DEADLINE_S = 60
 
 # A promise that becomes what the expression is as soon as that is true, or null when the time is over.
 UNTIL = """new Promise((done) => {
@@ -160,7 +160,7 @@ class Page:
             raise AssertionError(details.get("exception", {}).get("description") or details["text"])
         return result["result"].get("value")
 
-    def until(self, expression, what, within_s=DEADLINE_S - 5):
+    def until(self, expression, what, within_s=DEADLINE_S - 10):
         """Waits until an expression is true, and returns what it is."""
         found = self.evaluate(UNTIL % (within_s * 1000, expression))
         if not found:

@@ -47,17 +47,14 @@
   });
   const { Model, stepBetween } = model;
   equal("a step is a difference by the replica's clock", stepBetween(status(10, 100, 5), status(12, 300, 9), 1), {
-    span_s: 2, restarted: false,
+    span_s: 2,
     counters: { events: 200, "shard 0 events": 200, "shard 1 events": 0 },
     stages: { accepted_to_published: [[1000, 4]] },
   });
-  equal("a new process counts from nothing", stepBetween(status(90, 5000, 50), status(3, 30, 2), 1), {
-    span_s: 3, restarted: true,
-    counters: { events: 40, "shard 0 events": 30, "shard 1 events": 10 },
-    stages: { accepted_to_published: [[1000, 2]] },
-  });
+  equal("another process is no step", stepBetween(status(90, 5000, 50), status(3, 30, 2), 1), null);
+  equal("nor is it one that has run longer", stepBetween(status(3, 5000, 50), status(4, 30, 2), 1), null);
   equal("the same status is no step", stepBetween(status(10, 100, 5), status(10, 100, 5), 1), null);
-  equal("fields may be missing", stepBetween({}, {}, 1), { span_s: 1, restarted: false, counters: {}, stages: {} });
+  equal("fields may be missing", stepBetween({}, {}, 1), { span_s: 1, counters: {}, stages: {} });
 
   // What a page remembers.
   const of = (replica, status, more) => ({ replica, http: `h:${replica}`, reached: true, age_ms: 0, problem: null, status, ...more });
@@ -70,6 +67,8 @@
   memory.take(cluster(of(0, null, { reached: false }), of(1, { ...status(3, 300, 20), ballot_round: 3 })), 3000);
   equal("who led then and who leads now", memory.rates(null, "events"), [[2000, 100], [3000, 250]]);
   equal("whose numbers are shown", [memory.source(null), memory.source(0)], [1, 0]);
+  memory.take(cluster(of(0, status(1, 0, 0)), of(1, { ...status(1, 9999, 20), ballot_round: 4 })), 3500);
+  equal("what a new process evaluates first is no rate", memory.rates(1, "events"), [[2000, 50], [3000, 250]]);
   equal("histograms add up", memory.histogram(1, "accepted_to_published", 5000), [[1000, 20]]);
   memory.take(cluster(of(0, status(1, 0, 0)), of(1, status(400, 9000, 90))), 400_000);
   equal("a page that was hidden draws no rate of all that time", memory.rates(1, "events"), []);
@@ -93,19 +92,20 @@
   const wrong = cluster(good.replicas[0], good.replicas[1], of(2, quarantined, { reached: false }));
   const two = cluster(good.replicas[0], of(1, null, { reached: false, problem: "refused" }), of(2, null, { reached: false, problem: "refused" }));
   const { banners, summary } = notices;
-  const titles = (...given) => banners(...given).map(({ title }) => title);
+  const titles = (cluster, lost, leaderless_ms = 0) => banners(cluster, lost, leaderless_ms).map(({ title }) => title);
   equal("nothing to tell", [titles(good, null), summary(good, null).text], [[], "All 3 in order"]);
   equal("a quarantine stays told when it is not heard", titles(wrong, null), ["Replica 2 is quarantined"]);
-  equal("why, is told", banners(wrong, null)[0].texts[0].startsWith("Slot 7 differs."), true);
+  equal("why, is told", banners(wrong, null, 0)[0].texts[0].startsWith("Slot 7 differs."), true);
   equal("it is the summary, too", summary(wrong, null), { tone: "grave", text: "Quarantined: replica 2" });
   const divergent = cluster(of(0, { ...status(1, 0, 0), divergences: 2 }), good.replicas[1]);
   equal("a divergence is told", titles(divergent, null), ["Replica 0 has found 2 divergences"]);
   const alone = cluster(of(0, following(1, 0, 0)), two.replicas[1], two.replicas[2]);
-  equal("without a leader nothing is answered", titles(alone, null), ["Nobody leads: no event is taken or answered"]);
+  equal("an election is no alarm", titles(alone, null, 1000), []);
+  equal("to have no leader for long is", titles(alone, null, 3000), ["Nobody leads: no event is taken or answered"]);
   equal("who is lost, is told", summary(two, null), { tone: "bad", text: "Unreachable: replicas 1, 2" });
   const lost = { since_ms: 1000, problem: "no connection", now_ms: 6000 };
   equal("a lost page is told", titles(good, lost), ["Replica 0, which serves this page, has not answered for 5 s"]);
-  equal("with ways to the others", banners(good, lost)[0].links.map(({ to }) => to), ["http://h:1/", "http://h:2/"]);
+  equal("with ways to the others", banners(good, lost, 0)[0].links.map(({ to }) => to), ["http://h:1/", "http://h:2/"]);
   equal("before the first answer", [titles(null, null), summary(null, null).text, titles(null, lost).length], [[], "Asking", 1]);
 
   // What happened.

@@ -54,7 +54,8 @@ function show() {
   const { cluster } = model;
   attribute(document.body, "data-look", lost ? "lost" : cluster ? "live" : "waiting");
   showTop(cluster);
-  showBanners(banners(cluster, lost));
+  const leaderless_ms = model.leaderless_ms === null ? 0 : model.at_ms - model.leaderless_ms;
+  showBanners(banners(cluster, lost, leaderless_ms));
   showChronicle();
   if (!cluster || lost) return;
   const source = model.source(chosen);
@@ -87,7 +88,7 @@ function showTop(cluster) {
   text(byId("live-text"), lost ? `as of ${clock(model.at_ms)}` : cluster ? `live ${clock(model.at_ms)}` : "asking");
   if (!cluster) return;
   const status = cluster.replicas.find((replica) => replica.replica === cluster.seen_by)?.status;
-  text(byId("cluster"), status?.cluster?.replace(/^(.{8}).+$/, "$1…") ?? NONE);
+  text(byId("cluster"), status?.cluster?.replace(/^.+(.{8})$/, "…$1") ?? NONE);
   attribute(byId("cluster"), "title", status?.cluster ?? "");
   text(byId("seen-by"), `replica ${cluster.seen_by}`);
   text(byId("version"), status?.version ? `Assize ${status.version}` : "");

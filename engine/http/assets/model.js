@@ -44,26 +44,24 @@ const SHARD_COUNTERS = [
 ];
 
 /**
- * How far a replica came from one status to a later one: { span_s, restarted, counters, stages }, all as differences. Null
- * if it is the same status still. Spans are by the replica's own clock, so that it does not matter when it was asked.
+ * How far a replica came from one status to a later one: { span_s, counters, stages }, all as differences. Null if it is the
+ * same status still, or of another process: that one counts from nothing, and what it evaluates first is its log, which is
+ * no rate of events. Spans are by the replica's own clock, so that it does not matter when it was asked.
  */
 export function stepBetween(before, now, polls_s) {
   const told = typeof before.uptime_s === "number" && typeof now.uptime_s === "number";
-  let span_s = told ? now.uptime_s - before.uptime_s : polls_s;
-  if (told && span_s === 0) return null;
+  const span_s = told ? now.uptime_s - before.uptime_s : polls_s;
   const [had, has] = [countersOf(before), countersOf(now)];
-  const restarted = span_s < 0 || Object.keys(has).some((name) => has[name] < (had[name] ?? 0));
-  // A new process counts from nothing.
-  if (restarted) span_s = told ? now.uptime_s : polls_s;
+  if (span_s <= 0 || Object.keys(has).some((name) => has[name] < had[name])) return null;
   const counters = {};
-  for (const name of Object.keys(has)) counters[name] = has[name] - (restarted ? 0 : (had[name] ?? 0));
+  for (const name of Object.keys(has)) counters[name] = has[name] - (had[name] ?? 0);
   const stages = {};
   for (const { stage, counts } of now.stages ?? []) {
-    if (!counts) continue;
-    const earlier = restarted ? [] : (before.stages?.find((other) => other.stage === stage)?.counts ?? []);
-    stages[stage] = since(earlier, counts) ?? counts;
+    const earlier = before.stages?.find((other) => other.stage === stage)?.counts ?? [];
+    const counted = counts && since(earlier, counts);
+    if (counted) stages[stage] = counted;
   }
-  return { span_s, restarted, counters, stages };
+  return { span_s, counters, stages };
 }
 
 /** All polls of the last minutes. */
@@ -76,6 +74,8 @@ export class Model {
     this.at_ms = null;
     /** By replica: the last status that was new, and when it came. */
     this.last = new Map();
+    /** Since when nobody leads; null if somebody does. */
+    this.leaderless_ms = null;
   }
 
   /** Takes an answer of /v1/cluster. */
@@ -83,6 +83,7 @@ export class Model {
     const steps = cluster.replicas.map((replica) => this.#step(replica, at_ms));
     this.ticks.push({ at_ms, leader: leaderOf(cluster), steps });
     while (this.ticks[0].at_ms < at_ms - KEPT_MS) this.ticks.shift();
+    this.leaderless_ms = leaderOf(cluster) === null ? (this.leaderless_ms ?? at_ms) : null;
     this.cluster = cluster;
     this.at_ms = at_ms;
   }
@@ -90,9 +91,11 @@ export class Model {
   #step({ replica, reached, status }, at_ms) {
     if (!reached || !status) return null;
     const before = this.last.get(replica);
-    const step = before ? stepBetween(before.status, status, (at_ms - before.at_ms) / 1000) : null;
-    if (!before || step) this.last.set(replica, { status, at_ms });
-    return step && step.span_s > 0 && (step.span_s <= STEP_S_MAX || step.restarted) ? step : null;
+    const same = before?.status.uptime_s !== undefined && before.status.uptime_s === status.uptime_s;
+    if (!same) this.last.set(replica, { status, at_ms });
+    if (!before || same) return null;
+    const step = stepBetween(before.status, status, (at_ms - before.at_ms) / 1000);
+    return step && step.span_s <= STEP_S_MAX ? step : null;
   }
 
   /** Whose numbers are shown: of the chosen replica, else of whoever leads, else of the one that serves the page. */

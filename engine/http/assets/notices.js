@@ -6,11 +6,15 @@ import { isQuarantined, leaderOf, majority, stateOf } from "./states.js";
 /** From this share on a table that only time or a checkpoint empties is told of. */
 const FULL = 0.9;
 
+/** For how long nobody may lead before a banner says so: an election takes a moment. */
+const LEADERLESS_MS = 2000;
+
 /**
  * Banners for a cluster as it was last seen, the gravest first: { key, tone, title, texts, commands, links }. `lost` is
- * { since_ms, problem, now_ms } while the replica that serves the page does not answer.
+ * { since_ms, problem, now_ms } while the replica that serves the page does not answer, and nobody has led for
+ * `leaderless_ms`.
  */
-export function banners(cluster, lost) {
+export function banners(cluster, lost, leaderless_ms) {
   const all = [];
   if (lost) all.push(lostBanner(cluster, lost));
   if (!cluster) return all;
@@ -22,7 +26,7 @@ export function banners(cluster, lost) {
     const { divergences } = replica.status ?? {};
     if (divergences > 0 && !quarantined) all.push(divergenceBanner(replica));
   }
-  if (!lost) all.push(...leaderBanner(cluster));
+  if (!lost && leaderless_ms >= LEADERLESS_MS) all.push(leaderBanner(cluster));
   return all;
 }
 
@@ -77,7 +81,6 @@ function divergenceBanner({ replica, status }) {
 }
 
 function leaderBanner(cluster) {
-  if (leaderOf(cluster) !== null) return [];
   const heard = cluster.replicas.filter((replica) => replica.reached).length;
   const needed = majority(cluster.replicas.length);
   const states = cluster.replicas.map(stateOf);
@@ -87,16 +90,14 @@ function leaderBanner(cluster) {
   if (cluster.replicas.length === 1) texts[0] = "It is a cluster of one, which leads once it has read its log.";
   else if (heard < needed) texts.push("Start those that are down, or mend what cuts them off.");
   else texts.push("An election takes about a second. If it lasts, the replicas' logs say what they wait for.");
-  return [
-    {
-      key: "leader",
-      tone: heard < needed ? "bad" : "busy",
-      title: starts ? "Not ready: nobody leads yet" : "Nobody leads: no event is taken or answered",
-      texts,
-      commands: [],
-      links: [],
-    },
-  ];
+  return {
+    key: "leader",
+    tone: heard < needed ? "bad" : "busy",
+    title: starts ? "Not ready: nobody leads yet" : "Nobody leads: no event is taken or answered",
+    texts,
+    commands: [],
+    links: [],
+  };
 }
 
 /** Begins with a capital and ends with a full stop. */

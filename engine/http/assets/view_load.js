@@ -148,7 +148,9 @@ export class Load {
     render(byId("stages"), stages.join(), () => this.#buildStages(stages));
     const histograms = stages.map((stage) => model.histogram(chosen, stage, RECENT_MS));
     const spread = histograms.flatMap((histogram) => [percentile(histogram, 50), percentile(histogram, 99.9)]).filter(Boolean);
-    const axis = logarithmic(spread.length ? Math.min(...spread) : 1e5, spread.length ? Math.max(...spread) : 1e7);
+    const longest = spread.length ? Math.max(...spread) : 1e7;
+    // One stage that takes no time must not make the others one dot.
+    const axis = logarithmic(Math.max(longest / 1000, Math.min(...spread, longest / 10)), longest);
     this.rows.forEach((row, at) => {
       const [p50, p99, p999] = [50, 99, 99.9].map((percent) => percentile(histograms[at], percent) ?? undefined);
       [p50, p99, p999].forEach((value, column) => text(row.cells[column], latency(value)));
