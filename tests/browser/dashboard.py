@@ -176,7 +176,7 @@ def lost(test, cluster):
     page = test.page
     cluster.kill(0)
     page.until("document.body.dataset.look === 'lost'", "the page knows that it is lost")
-    test.banner_spans("Replica 0, which serves this page, has not answered")
+    test.banner_spans("Replica 0, which serves this page, does not answer")
     assert page.evaluate("getComputedStyle(document.querySelector('main')).filter") == "grayscale(1)"
     page.until("document.querySelector('.ways a')?.textContent === 'Look at it from replica 1'", "the way to another replica")
     test.check("lost", dead=cluster.http(0))
@@ -185,7 +185,7 @@ def lost(test, cluster):
     page.until("document.body.dataset.look === 'live'", "the page goes on by itself")
     page.until("document.querySelector('.replica[data-state=leading]')", "one leads")
     page.until(f"{number_of('tile-rate')} > 0", "events a second")
-    assert "which serves this page, has not answered" not in page.evaluate("document.body.innerText")
+    assert "which serves this page, does not answer" not in page.evaluate("document.body.innerText")
     test.check("back", dead=cluster.http(0))
     test.step("it came back")
 

@@ -98,13 +98,15 @@
   equal("why, is told", banners(wrong, null, 0)[0].texts[0].startsWith("Slot 7 differs."), true);
   equal("it is the summary, too", summary(wrong, null), { tone: "grave", text: "Quarantined: replica 2" });
   const divergent = cluster(of(0, { ...status(1, 0, 0), divergences: 2 }), good.replicas[1]);
+  const found = cluster(divergent.replicas[0], good.replicas[1], of(2, quarantined));
+  equal("who is quarantined says enough", titles(found, null), ["Replica 2 is quarantined"]);
   equal("a divergence is told", titles(divergent, null), ["Replica 0 has found 2 divergences"]);
   const alone = cluster(of(0, following(1, 0, 0)), two.replicas[1], two.replicas[2]);
   equal("an election is no alarm", titles(alone, null, 1000), []);
   equal("to have no leader for long is", titles(alone, null, 3000), ["Nobody leads: no event is taken or answered"]);
   equal("who is lost, is told", summary(two, null), { tone: "bad", text: "Unreachable: replicas 1, 2" });
-  const lost = { since_ms: 1000, problem: "no connection", now_ms: 6000 };
-  equal("a lost page is told", titles(good, lost), ["Replica 0, which serves this page, has not answered for 5 s"]);
+  const lost = { since_ms: 1000, problem: "no connection" };
+  equal("a lost page is told", titles(good, lost), ["Replica 0, which serves this page, does not answer"]);
   equal("with ways to the others", banners(good, lost, 0)[0].links.map(({ to }) => to), ["http://h:1/", "http://h:2/"]);
   equal("before the first answer", [titles(null, null), summary(null, null).text, titles(null, lost).length], [[], "Asking", 1]);
 

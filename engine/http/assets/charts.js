@@ -82,7 +82,7 @@ class Plot {
     pen.textBaseline = "middle";
     pen.textAlign = "right";
     pen.fillStyle = this.colour("--muted");
-    for (const [index, mark] of picture.y.marks.entries()) {
+    for (const [index, mark] of picture.empty ? [] : picture.y.marks.entries()) {
       const y = this.sharp(this.y(mark));
       const ground = index === 0 && picture.y.min === mark;
       pen.strokeStyle = this.colour(ground ? "--axis" : "--grid");

@@ -25,7 +25,7 @@ const views = {
 
 /** Whose numbers were asked for: a replica, or null for whoever leads. */
 let chosen = null;
-/** Since when and why the replica that serves the page does not answer: { since_ms, problem, now_ms }. */
+/** Since when and why the replica that serves the page does not answer: { since_ms, problem }. */
 let lost = null;
 let chronicle = [];
 
@@ -41,7 +41,7 @@ function take({ document: cluster, problem }) {
     if (!lost && model.cluster) {
       note({ at_ms: now_ms, replica: model.cluster.seen_by, tone: "bad", text: "does not answer this page" });
     }
-    lost = { since_ms: lost?.since_ms ?? now_ms, problem, now_ms };
+    lost ??= { since_ms: now_ms, problem };
   }
   show();
 }
@@ -96,10 +96,8 @@ function showTop(cluster) {
 
 function showBanners(all) {
   const parent = byId("banners");
-  const key = ({ key, texts, links }) => JSON.stringify([key, texts, links.length]);
-  render(parent, all.map(key).join(), () => all.map(banner));
-  // The one text that counts seconds is changed in its place, so that what is read aloud or chosen stays.
-  all.forEach(({ title }, at) => text(parent.children[at].querySelector("h2"), title));
+  // As long as they say the same they are left alone, so that nothing is read aloud again, and what is selected stays.
+  render(parent, JSON.stringify(all), () => all.map(banner));
 }
 
 function banner({ tone, title, texts, commands, links }) {

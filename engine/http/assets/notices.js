@@ -1,6 +1,6 @@
 // What must not be overlooked, in words: what is wrong, and what to do. And one sentence on how it all is.
 
-import { count, duration, percent } from "./format.js";
+import { clock, count, percent } from "./format.js";
 import { isQuarantined, leaderOf, majority, stateOf } from "./states.js";
 
 /** From this share on a table that only time or a checkpoint empties is told of. */
@@ -10,9 +10,9 @@ const FULL = 0.9;
 const LEADERLESS_MS = 2000;
 
 /**
- * Banners for a cluster as it was last seen, the gravest first: { key, tone, title, texts, commands, links }. `lost` is
- * { since_ms, problem, now_ms } while the replica that serves the page does not answer, and nobody has led for
- * `leaderless_ms`.
+ * Banners for a cluster as it was last seen, the gravest first: { tone, title, texts, commands, links }. `lost` is
+ * { since_ms, problem } while the replica that serves the page does not answer, and nobody has led for `leaderless_ms`.
+ * None of the texts counts seconds: they are read aloud when they change.
  */
 export function banners(cluster, lost, leaderless_ms) {
   const all = [];
@@ -30,16 +30,16 @@ export function banners(cluster, lost, leaderless_ms) {
   return all;
 }
 
-function lostBanner(cluster, { since_ms, problem, now_ms }) {
+function lostBanner(cluster, { since_ms, problem }) {
   const own = cluster ? `Replica ${cluster.seen_by}, which serves this page,` : "The replica that serves this page";
+  const old = cluster ? " What stands below, in grey, is what it said last." : "";
   const others = (cluster?.replicas ?? []).filter((other) => other.http && other.replica !== cluster.seen_by);
   return {
-    key: "lost",
     tone: "bad",
-    title: `${own} has not answered for ${duration((now_ms - since_ms) / 1000)}`,
+    title: `${own} does not answer`,
     texts: [
-      `${sentence(problem)} ${cluster ? "What stands below, in grey, is what it said last." : ""} This page asks again each
-       second and goes on by itself as soon as it is answered.`,
+      `Since ${clock(since_ms)}: ${problem}.${old} This page asks again each second and goes on by itself as soon as it is
+       answered.`,
     ],
     commands: [],
     links: others.map((other) => ({ text: `Look at it from replica ${other.replica}`, to: `http://${other.http}/` })),
@@ -50,7 +50,6 @@ function quarantineBanner({ replica, status, reached }) {
   const last = reached ? "" : " It was so when it was last heard; it is unreachable now.";
   const why = status.quarantine ? sentence(status.quarantine) : "Its outcome differed from what the others agree on.";
   return {
-    key: `quarantined ${replica}`,
     tone: "grave",
     title: `Replica ${replica} is quarantined`,
     texts: [
@@ -67,7 +66,6 @@ function divergenceBanner({ replica, status }) {
   const found = status.divergences === 1 ? "a divergence" : `${count(status.divergences)} divergences`;
   const alarms = (status.alarms ?? []).slice(-2).map((alarm) => sentence(alarm.text));
   return {
-    key: `divergence ${replica}`,
     tone: "grave",
     title: `Replica ${replica} has found ${found}`,
     texts: [
@@ -91,7 +89,6 @@ function leaderBanner(cluster) {
   else if (heard < needed) texts.push("Start those that are down, or mend what cuts them off.");
   else texts.push("An election takes about a second. If it lasts, the replicas' logs say what they wait for.");
   return {
-    key: "leader",
     tone: heard < needed ? "bad" : "busy",
     title: starts ? "Not ready: nobody leads yet" : "Nobody leads: no event is taken or answered",
     texts,
