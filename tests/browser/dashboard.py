@@ -177,7 +177,10 @@ def lost(test, cluster):
     cluster.kill(0)
     page.until("document.body.dataset.look === 'lost'", "the page knows that it is lost")
     test.banner_spans("Replica 0, which serves this page, does not answer")
-    assert page.evaluate("getComputedStyle(document.querySelector('main')).filter") == "grayscale(1)"
+    page.until(card(0, "unreachable"), "its card says so")
+    for old in (".tiles", "#shards", ".replica[data-replica='1']"):
+        grey = f"getComputedStyle(document.querySelector(\"{old}\").closest('.old, .replica')).filter"
+        assert page.evaluate(grey) == "grayscale(1)", f"{old} is not grey"
     page.until("document.querySelector('.ways a')?.textContent === 'Look at it from replica 1'", "the way to another replica")
     test.check("lost", dead=cluster.http(0))
     test.step("the page's own replica is gone")

@@ -88,9 +88,20 @@
     ["leading", "following", "unknown", "quarantined", "following", "recovering", "leading", "unreachable", "unknown", "unreachable", "unreachable"],
   );
   equal("of two that lead, the later", leaderOf(cluster(of(0, status(1, 0, 0)), of(1, { ...status(1, 0, 0), ballot_round: 3 }))), 1);
+  const dark = of(1, null, { reached: false, http: null, problem: "it is not asked by HTTP" });
+  equal("without an address it is not known to be down", stateOf(dark), "unknown");
+  const led = { ...following(1, 0, 0), leader: 1 };
+  equal("who is not heard leads by the word of others", leaderOf(cluster(of(0, led), dark)), 1);
+  equal("not so if it is known not to", [dark, of(1, following(1, 0, 0)), of(1, null, { reached: false, problem: "refused" })].map(
+    (other) => leaderOf(cluster(of(0, led), other))), [1, null, null]);
+  const other = new Model();
+  other.take(cluster(of(0, led), dark), 1000);
+  equal("then the numbers are of one that is heard", [other.source(null), other.leaderless_ms], [0, null]);
   const good = cluster(of(0, status(1, 0, 0)), of(1, following(1, 0, 0)), of(2, following(1, 0, 0)));
   const wrong = cluster(good.replicas[0], good.replicas[1], of(2, quarantined, { reached: false }));
   const two = cluster(good.replicas[0], of(1, null, { reached: false, problem: "refused" }), of(2, null, { reached: false, problem: "refused" }));
+  const ownLost = states.withoutOwn(good, "no connection", 1500).replicas;
+  equal("who serves the page is lost, the others are not", ownLost.map(stateOf), ["unreachable", "following", "following"]);
   const { banners, summary } = notices;
   const titles = (cluster, lost, leaderless_ms = 0) => banners(cluster, lost, leaderless_ms).map(({ title }) => title);
   equal("nothing to tell", [titles(good, null), summary(good, null).text], [[], "All 3 in order"]);
@@ -104,6 +115,7 @@
   const alone = cluster(of(0, following(1, 0, 0)), two.replicas[1], two.replicas[2]);
   equal("an election is no alarm", titles(alone, null, 1000), []);
   equal("to have no leader for long is", titles(alone, null, 3000), ["Nobody leads: no event is taken or answered"]);
+  equal("who was not heard, is told", summary(cluster(of(0, led), dark), null), { tone: "busy", text: "Not heard: replica 1" });
   equal("who is lost, is told", summary(two, null), { tone: "bad", text: "Unreachable: replicas 1, 2" });
   const lost = { since_ms: 1000, problem: "no connection" };
   equal("a lost page is told", titles(good, lost), ["Replica 0, which serves this page, does not answer"]);

@@ -25,8 +25,8 @@ export function changes(before, now, at_ms) {
   if (leads !== led) {
     if (leads === null) say(null, "bad", "Nobody leads");
     else {
-      const { ballot_round } = now.replicas.find((replica) => replica.replica === leads).status;
-      say(leads, "good", ballot_round === undefined ? "leads" : `leads, in round ${ballot_round}`);
+      const round = now.replicas.find((replica) => replica.replica === leads).status?.ballot_round;
+      say(leads, "good", round === undefined ? "leads" : `leads, in round ${round}`);
     }
   }
   return entries;

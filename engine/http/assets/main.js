@@ -6,7 +6,7 @@ import { clock, count, NONE } from "./format.js";
 import { Model } from "./model.js";
 import { banners, summary } from "./notices.js";
 import { poll } from "./poll.js";
-import { isQuarantined } from "./states.js";
+import { isQuarantined, withoutOwn } from "./states.js";
 import { Disks } from "./view_disks.js";
 import { Load } from "./view_load.js";
 import { Replicas } from "./view_replicas.js";
@@ -57,7 +57,11 @@ function show() {
   const leaderless_ms = model.leaderless_ms === null ? 0 : model.at_ms - model.leaderless_ms;
   showBanners(banners(cluster, lost, leaderless_ms));
   showChronicle();
-  if (!cluster || lost) return;
+  if (!cluster) return;
+  if (lost) {
+    views.replicas.update(withoutOwn(cluster, lost.problem, Date.now() - model.at_ms), model);
+    return;
+  }
   const source = model.source(chosen);
   const status = cluster.replicas.find((replica) => replica.replica === source)?.status;
   const view = { chosen, source, status, sourceName: nameOf(source), flags: flags() };

@@ -81,9 +81,12 @@ export class Model {
   /** Takes an answer of /v1/cluster. */
   take(cluster, at_ms) {
     const steps = cluster.replicas.map((replica) => this.#step(replica, at_ms));
-    this.ticks.push({ at_ms, leader: leaderOf(cluster), steps });
+    const leads = leaderOf(cluster);
+    // One that is not heard itself has no numbers to show.
+    const leader = cluster.replicas.some(({ replica, status }) => replica === leads && status) ? leads : null;
+    this.ticks.push({ at_ms, leader, steps });
     while (this.ticks[0].at_ms < at_ms - KEPT_MS) this.ticks.shift();
-    this.leaderless_ms = leaderOf(cluster) === null ? (this.leaderless_ms ?? at_ms) : null;
+    this.leaderless_ms = leads === null ? (this.leaderless_ms ?? at_ms) : null;
     this.cluster = cluster;
     this.at_ms = at_ms;
   }

@@ -116,6 +116,8 @@ export function summary(cluster, lost) {
   const nobody = leaderOf(cluster) === null;
   if (down.length > 0) return { tone: "bad", text: `${nobody ? "No leader, u" : "U"}nreachable: ${names(down)}` };
   if (nobody) return { tone: "busy", text: "No leader" };
+  const unknown = replicas.filter((replica) => stateOf(replica) === "unknown").map((replica) => replica.replica);
+  if (unknown.length > 0) return { tone: "busy", text: `Not heard: ${names(unknown)}` };
   const late = replicas.filter((replica) => !["leading", "following"].includes(stateOf(replica)));
   if (late.length > 0) return { tone: "busy", text: `Catching up: ${names(late.map((replica) => replica.replica))}` };
   const full = fullest(cluster);

@@ -86,9 +86,10 @@ function lineOf(replica, state, status, chosen) {
   const at = replica.http ?? "address not known";
   if (state === "unreachable") {
     const last = isQuarantined(replica) ? "quarantined when last heard; " : "";
-    return `${at} · silent for ${duration((replica.age_ms ?? NaN) / 1000)} · ${last}${replica.problem ?? "no answer"}`;
+    const silent = typeof replica.age_ms === "number" ? `silent for ${duration(replica.age_ms / 1000)}` : "never heard";
+    return `${at} · ${silent} · ${last}${replica.problem ?? "no answer"}`;
   }
-  if (state === "unknown") return `${at} · ${STATES.unknown.means}`;
+  if (state === "unknown") return `${at} · ${replica.problem ?? STATES.unknown.means}`;
   const parts = [at, `up ${duration(status.uptime_s)}`];
   const behind = chosen - status.slots?.published;
   if (["recovering", "rejoining", "quarantined", "stopping"].includes(state)) parts.push(STATES[state].means);
