@@ -85,7 +85,10 @@
       of(0, { leads: true }), of(0, status(1, 0, 0), { reached: false }), of(0, null, { reached: false }),
       of(0, null, { reached: false, problem: "refused" }), of(0, status(1, 0, 0), { age_ms: 9000 }),
     ].map(stateOf),
-    ["leading", "following", "unknown", "quarantined", "following", "recovering", "leading", "unreachable", "unknown", "unreachable", "unreachable"],
+    [
+      "leading", "following", "unknown", "quarantined", "following", "recovering",
+      "leading", "unreachable", "unknown", "unreachable", "unreachable",
+    ],
   );
   equal("of two that lead, the later", leaderOf(cluster(of(0, status(1, 0, 0)), of(1, { ...status(1, 0, 0), ballot_round: 3 }))), 1);
   const dark = of(1, null, { reached: false, http: null, problem: "it is not asked by HTTP" });
@@ -99,7 +102,8 @@
   equal("then the numbers are of one that is heard", [other.source(null), other.leaderless_ms], [0, null]);
   const good = cluster(of(0, status(1, 0, 0)), of(1, following(1, 0, 0)), of(2, following(1, 0, 0)));
   const wrong = cluster(good.replicas[0], good.replicas[1], of(2, quarantined, { reached: false }));
-  const two = cluster(good.replicas[0], of(1, null, { reached: false, problem: "refused" }), of(2, null, { reached: false, problem: "refused" }));
+  const refused = { reached: false, problem: "refused" };
+  const two = cluster(good.replicas[0], of(1, null, refused), of(2, null, refused));
   const ownLost = states.withoutOwn(good, "no connection", 1500).replicas;
   equal("who serves the page is lost, the others are not", ownLost.map(stateOf), ["unreachable", "following", "following"]);
   const { banners, summary } = notices;
@@ -129,7 +133,9 @@
   equal("two are lost", said(good, two), ["1 lost: refused", "2 lost: refused"]);
   equal("they come back, and one leads", said(alone, good), ["1 is heard again", "2 is heard again", "0 leads, in round 2"]);
   equal("a quarantine", said(good, wrong), ["2 is quarantined"]);
-  equal("each once, the newest first", merged([{ at_ms: 1, replica: 0, text: "a" }], [{ at_ms: 1, replica: 0, text: "a" }, { at_ms: 2, replica: 0, text: "b" }]).map(({ text }) => text), ["b", "a"]);
+  const entry = (at_ms, text) => ({ at_ms, replica: 0, text });
+  const texts = merged([entry(1, "a")], [entry(1, "a"), entry(2, "b")]).map(({ text }) => text);
+  equal("each once, the newest first", texts, ["b", "a"]);
 
   // Axes.
   equal("a linear axis has round marks", scale.linear(167_000, 4).marks, [0, 50_000, 100_000, 150_000, 200_000]);

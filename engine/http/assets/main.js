@@ -107,8 +107,9 @@ function showBanners(all) {
 function banner({ tone, title, texts, commands, links }) {
   const paragraphs = texts.map((words) => make("p", {}, words));
   const lines = commands.length ? [make("pre", {}, make("code", {}, commands.join("\n")))] : [];
-  const ways = links.map((link) => make("a", { href: link.to }, link.text));
-  const body = make("div", {}, make("h2", {}, title), ...paragraphs, ...lines, ...(ways.length ? [make("p", { class: "ways" }, ...ways)] : []));
+  const anchors = links.map((link) => make("a", { href: link.to }, link.text));
+  const ways = anchors.length ? [make("p", { class: "ways" }, ...anchors)] : [];
+  const body = make("div", {}, make("h2", {}, title), ...paragraphs, ...lines, ...ways);
   return make("section", { class: "banner", "data-tone": tone }, glyph(tone), body);
 }
 

@@ -39,10 +39,11 @@ class Card {
     this.outcomes = { bar: new Bar("Outcome stream"), words: make("span", { class: "words" }) };
     const pairs = (all) => all.map(({ name, value }) => make("div", {}, make("dt", {}, name), value));
     const gauge = (name, { bar, words }) => make("div", { class: "gauge" }, make("span", { class: "name" }, name), bar.track, words);
+    const state = make("span", { class: "state" }, this.sign, this.word);
     this.element = make(
       "article",
       { class: "replica", "data-replica": replica },
-      make("h3", {}, make("span", { class: "who" }, `Replica ${replica}`), make("span", { class: "state" }, this.sign, this.word), this.where),
+      make("h3", {}, make("span", { class: "who" }, `Replica ${replica}`), state, this.where),
       this.line,
       make("dl", { class: "slots", "aria-label": "Slots" }, ...pairs(this.slots)),
       make("dl", { class: "numbers" }, ...pairs(this.facts)),
