@@ -214,7 +214,7 @@ fn an_entity_is_read_as_of_a_published_slot() {
             (read["domain"].as_str().expect("a name"), read["entity"].as_str().expect("a name"));
         let named = ask(&engine, "GET", &format!("/v1/entities/{domain}/{entity}{consistency}")).json();
         assert_eq!((&named["state"], &named["entity"]), (&read["state"], &read["entity"]));
-        assert_eq!(read["state"]["item"]["quantity"], 5, "{read}");
+        assert_eq!(read["state"]["quantity"], 5, "{read}");
     }
     for consistency in ["linearizable", "local", "verified"] {
         let path = format!("/v1/entities/inventory/item:7:7?consistency={consistency}");

@@ -46,7 +46,7 @@ fn whoever_is_asked_sends_an_event_to_the_leader() {
 }
 
 fn quantity(read: &Value) -> u64 {
-    read["state"]["item"]["quantity"].as_u64().expect("an item")
+    read["state"]["quantity"].as_u64().expect("an item")
 }
 
 #[test]
