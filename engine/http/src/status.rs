@@ -266,7 +266,8 @@ mod tests {
             "cluster": "c1", "replica": 1, "replicas": 3, "copies": 2, "version": "0.1.0", "uptime_s": 12.5,
             "state": "following", "ready": true, "quarantined": false, "leads": false, "leader": 2, "ballot_round": 4,
             "slots": { "formed": 0, "accepted": 0, "chosen": 9, "published": 0, "checkpoint": 0 },
-            "quarantine": null, "alarms": [], "stream_time_ns": 5, "divergences": 0, "checkpoints": { "taken": 0, "failed": 0, "running": false },
+            "quarantine": null, "alarms": [], "stream_time_ns": 5, "divergences": 0,
+            "checkpoints": { "taken": 0, "failed": 0, "running": false },
             "cores": [{ "core": 0, "ready": true, "connections": 0, "unanswered_events": 0, "log": none, "outcomes": {
                 "bytes_written": 8192, "writes": 2, "flushes": 1, "bytes_used": 4096, "bytes_max": 1 << 20
             }}],
