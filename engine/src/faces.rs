@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use assize_http::{About, Bound, Bulletin, Faces, Gateway, LocalReader, Neighbours, ServerError};
+use assize_http::{About, Bound, Bulletin, Faces, Gateway, LocalReader, Neighbours, Outcomes, ServerError};
 use assize_node::{CheckpointEnd, PeerNotice};
 use assize_wire::peer::PeerPorts;
 
@@ -22,7 +22,7 @@ pub(crate) fn listen(address: &Address) -> Result<Bound, ServerError> {
 pub(crate) fn serve(
     http: Bound,
     file: &ConfigFile,
-    replica: &Replica,
+    replica: &mut Replica,
     bulletin: &Arc<Bulletin>,
     began: Instant,
 ) -> Result<(), ServerError> {
@@ -38,6 +38,7 @@ pub(crate) fn serve(
     let address = http.address();
     let limits = file.config.http.limits();
     let gateway = Gateway::start(agreed.cluster, Arc::clone(bulletin), limits.waiting_max);
+    let outcomes = replica.outcomes.take().map(|start| Outcomes::start(start, Arc::clone(&replica.board)));
     http.serve(Faces {
         board: Arc::clone(&replica.board),
         about: Arc::new(about),
@@ -46,6 +47,7 @@ pub(crate) fn serve(
         neighbours: Neighbours::default(),
         gateway: gateway.map_err(ServerError::Thread)?,
         local: LocalReader::new(agreed.cluster, reachable(replica.addresses[0])),
+        outcomes: outcomes.transpose().map_err(ServerError::Thread)?,
         limits,
     })?;
     tracing::info!(%address, "HTTP");

@@ -52,7 +52,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
     };
     let started = std::time::Instant::now();
     let http_port = http.as_ref().map_or(0, |http| http.address().port());
-    let replica = match boot::start(&file, domains, command.fault, http_port) {
+    let mut replica = match boot::start(&file, domains, command.fault, http_port) {
         Ok(replica) => replica,
         Err(error) => return complain(&error, error.exit()),
     };
@@ -67,7 +67,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
         "recovered"
     );
     let bulletin = faces::bulletin(&file, &replica, http_port);
-    if let Some(Err(error)) = http.map(|http| faces::serve(http, &file, &replica, &bulletin, started)) {
+    if let Some(Err(error)) = http.map(|http| faces::serve(http, &file, &mut replica, &bulletin, started)) {
         return complain(&error, Exit::Host);
     }
     let (mut end, mut serving, mut halted) = (Exit::Success, 0, 0);

@@ -11,6 +11,7 @@
 //! | `federation.rs` | do three processes find each other by themselves, and refuse whom they do not know |
 //! | `faces.rs` | what it says of itself by HTTP |
 //! | `metrics/` | is every metric moved by something, and is who looks on free of charge |
+//! | `outcomes.rs` | is everything that was answered in the outcomes that it gives out, once and in order |
 //! | `quarantine.rs` | is a replica that computes wrongly found out, and kept out |
 //! | `start.rs`, `damage.rs` | what is refused at a start, in which words; how does a good process end |
 //! | `demo.rs` | do three fresh processes become a cluster, and survive the death of their leader |
@@ -33,6 +34,7 @@ mod federation;
 mod http_limits;
 mod load;
 mod metrics;
+mod outcomes;
 mod quarantine;
 mod raw;
 mod rng;

@@ -13,6 +13,7 @@
 //! | [`recovery`] | scan of every log, the decision tables, what a start resumes from |
 //! | [`superblock`] | its bytes, its two-copy table and its update |
 //! | [`mod@formatted`] | whether a device holds a replica |
+//! | [`follow`] | a log read while somebody else writes it |
 //! | [`outcome_index`] | where the published outcomes of (shard, slot) lie (L9) |
 //! | [`memory`] | the device in memory, with faults |
 //! | [`conformance`] | the one suite that every device must pass |
@@ -26,6 +27,7 @@ extern crate std;
 
 pub mod block;
 pub mod conformance;
+pub mod follow;
 pub mod formatted;
 pub mod header;
 pub mod limits;

@@ -56,6 +56,11 @@ impl OutcomeIndex {
         self.chunks.retain(|_, chunk| chunk.location.log != log || chunk.location.segment >= below);
     }
 
+    /// Forgets the records that end below a slot.
+    pub fn forget_before(&mut self, slot: Slot) {
+        self.chunks.retain(|_, chunk| chunk.last >= slot);
+    }
+
     /// Forgets the records of logs other than this one that end at or below a slot and are no younger than a time:
     /// whoever owns their log is about to give them up.
     pub fn forget_elsewhere(&mut self, log: LogId, slot: Slot, oldest: StreamTime) {

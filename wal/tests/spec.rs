@@ -5,7 +5,8 @@ use allium_parser::diagnostic::Severity;
 
 const SPEC: &str = include_str!("../ledger.allium");
 /// Where tests name rules: in their names or in their comments.
-const TESTS: [&str; 9] = [
+const TESTS: [&str; 10] = [
+    include_str!("follow.rs"),
     include_str!("peers.rs"),
     include_str!("damaged.rs"),
     include_str!("checkpoint.rs"),

@@ -8,6 +8,7 @@
 //! | `notation.rs` | domains, entities, events and states as JSON names them |
 //! | `gateway.rs` | the way from there into the engine, wherever it is led |
 //! | `local.rs` | reads of this replica, leading or not |
+//! | `outcomes/` | `GET /v1/outcomes`: what was published, in order, from any place that is kept |
 //! | `status.rs` | `GET /v1/status`: what the replica is at, as JSON |
 //! | `cluster.rs` | `GET /v1/cluster`: all replicas, as this one sees them |
 //! | `bulletin.rs` | where the others are, and what went wrong |
@@ -30,6 +31,7 @@ mod gateway;
 mod limits;
 mod local;
 mod notation;
+mod outcomes;
 mod problem;
 mod process;
 mod routes;
@@ -50,6 +52,7 @@ pub use gateway::{Accepted, Gateway, GatewayError, Submitted};
 pub use limits::HttpLimits;
 pub use local::{LocalError, LocalReader};
 pub use notation::DomainName;
+pub use outcomes::{After, NoPosition, OUTCOME_SUBSCRIBERS_MAX, OutcomeLine, Outcomes, OutcomesStart};
 pub use problem::Problem;
 pub use routes::ROUTES;
 pub use server::{Bound, ServerError};
@@ -72,6 +75,8 @@ pub struct Faces {
     pub gateway: Gateway,
     /// Where local reads go.
     pub local: LocalReader,
+    /// Where what was published is read; none if it is not given out.
+    pub outcomes: Option<Outcomes>,
     /// How much is put up with.
     pub limits: HttpLimits,
 }

@@ -24,11 +24,14 @@ pub struct Problem {
     /// Of an entity that was read: a published slot at which this holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slot: Option<u64>,
+    /// Where outcomes are gone: the position from which on all are there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<String>,
 }
 
 impl Problem {
     fn new(status: u16, title: &'static str, detail: String) -> Problem {
-        Problem { status, title, detail, slot: None }
+        Problem { status, title, detail, slot: None, oldest: None }
     }
 
     /// Nothing is at this path.
@@ -138,6 +141,31 @@ impl Problem {
                 Problem::new(503, "Too much under way", detail)
             }
         }
+    }
+
+    /// Outcomes that are wanted are not kept any more.
+    #[must_use]
+    pub fn outcomes_gone(oldest: String) -> Problem {
+        let detail = format!(
+            "outcomes behind this position are not kept any more: ask from={oldest}, or from=oldest, and take what lies \
+             between from elsewhere"
+        );
+        Problem { oldest: Some(oldest), ..Problem::new(410, "Outcomes gone", detail) }
+    }
+
+    /// The stored outcomes cannot be read.
+    #[must_use]
+    pub fn outcomes_unreadable(error: &str) -> Problem {
+        let detail = format!("the stored outcomes cannot be read here, ask another replica: {error}");
+        Problem::new(500, "Outcomes unreadable", detail)
+    }
+
+    /// As many follow the outcomes as may.
+    #[must_use]
+    pub fn too_many_subscribers(max: usize) -> Problem {
+        let detail =
+            format!("{max} callers follow the outcomes of this replica, and no more may: ask another one");
+        Problem::new(503, "Too many subscribers", detail)
     }
 
     /// The same, of a part of what came.

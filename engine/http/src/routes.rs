@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 
 use crate::bounded::bounded;
-use crate::{About, Faces, Problem, Status, cluster, dashboard, entities, events, process};
+use crate::{About, Faces, Problem, Status, cluster, dashboard, entities, events, outcomes, process};
 
 /// Every path that is served, each with the methods that it takes.
 pub const ROUTES: &[(&str, &str)] = &[
@@ -24,6 +24,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("/v1/cluster", "GET"),
     ("/v1/events", "POST"),
     ("/v1/entities/{domain}/{entity}", "GET"),
+    ("/v1/outcomes", "GET"),
 ];
 
 /// All of them.
@@ -38,6 +39,7 @@ pub(crate) fn router(faces: Faces) -> Router {
         .route("/v1/cluster", get(cluster::cluster))
         .route("/v1/events", post(events::submit))
         .route("/v1/entities/{domain}/{entity}", get(entities::read))
+        .route("/v1/outcomes", get(outcomes::follow))
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
             Problem::method_not_allowed(method.as_str(), uri.path())
         })

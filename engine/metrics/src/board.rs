@@ -87,6 +87,18 @@ impl Board {
         }
     }
 
+    /// What can be read of the outcome stream: through which slot all that a shard published is durable, by shard, and
+    /// below which offset the logs are in which it is, by core.
+    ///
+    /// A core writes the offset before the slots, and here they are read the other way round: what the slots promise
+    /// lies below the offsets.
+    #[must_use]
+    pub fn outcomes(&self) -> (Vec<u64>, Vec<u64>) {
+        let written = self.shards.iter().map(|shard| shard.load().outcomes_written).collect();
+        let durable = self.cores.iter().map(|core| core.load().outcomes_durable).collect();
+        (written, durable)
+    }
+
     /// All of it.
     #[must_use]
     pub fn read(&self) -> Readings {

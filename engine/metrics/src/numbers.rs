@@ -1,5 +1,8 @@
 //! The numbers of a control role, a core, a log and a shard: as plain values, and as the cells that one thread writes
 //! and any other reads.
+//!
+//! Whoever sees a number sees all that its core wrote before it: [`crate::Board::outcomes`] relies on that. On most
+//! machines such a store is a plain one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,11 +23,11 @@ macro_rules! numbers {
 
         impl $cells {
             pub(crate) fn store(&self, values: &$values) {
-                $(self.$field.store(values.$field, Ordering::Relaxed);)*
+                $(self.$field.store(values.$field, Ordering::Release);)*
             }
 
             pub(crate) fn load(&self) -> $values {
-                $values { $($field: self.$field.load(Ordering::Relaxed),)* }
+                $values { $($field: self.$field.load(Ordering::Acquire),)* }
             }
         }
     };
@@ -73,6 +76,8 @@ numbers! {
         connections,
         /// Events of clients that wait for their answers.
         unanswered_events,
+        /// Below which logical offset its log of the outcome stream is durable.
+        outcomes_durable,
         /// The highest published stream time that it knows.
         stream_time_ns,
         /// Results found to differ that ought to be the same, of this replica or of another, since this start (C5).
@@ -101,6 +106,8 @@ numbers! {
     ShardNumbers in ShardCells {
         /// The last slot that it executed.
         executed,
+        /// The last slot such that all that it published there and below is durable in the outcome stream.
+        outcomes_written,
         /// Keys in its Warden that are live.
         live_keys,
         /// As many as may be.

@@ -22,6 +22,8 @@ pub struct CoreGauges {
     pub connections: usize,
     /// Events of clients that wait for their answers.
     pub unanswered_events: u32,
+    /// The logical offset below which its log of the outcome stream is durable.
+    pub outcomes_durable: u64,
     /// The highest published stream time that it knows.
     pub stream_time: StreamTime,
     /// Results found to differ that ought to be the same, of this replica or of another, since this start (C5).
@@ -69,6 +71,9 @@ pub struct ShardGauges<'a> {
     pub shard: ShardId,
     /// The last slot that it executed.
     pub executed: Slot,
+    /// The last slot such that all of its outcomes at and below it that were published here are durable in the outcome
+    /// stream. It may move back where nothing waits any more: what it said holds nevertheless.
+    pub outcomes_written: Slot,
     /// What it has counted since this start.
     pub counters: &'a Counters,
     /// Live keys at most.
@@ -100,6 +105,7 @@ impl Core {
             stopping: self.stopping,
             connections: self.connections.len(),
             unanswered_events: self.connections.unanswered(),
+            outcomes_durable: self.outcomes.log.durable_through(),
             stream_time: self.stream_time,
             divergences: self.tally.divergences,
         }
@@ -135,11 +141,15 @@ impl Core {
 
     /// What each of its shards is at.
     pub fn shard_gauges(&self) -> impl Iterator<Item = ShardGauges<'_>> {
-        self.shards.iter().map(|shard| {
+        self.shards.iter().zip(&self.usher.seats).map(|(shard, seat)| {
             let (keys_capacity, entities_capacity) = shard.capacities();
+            let (id, executed) = (shard.id(), shard.executed());
+            // Every chosen stripe below the first that is held is published.
+            let published = seat.held.first_chosen().map_or(executed, |first| Slot(first.0 - 1));
             ShardGauges {
-                shard: shard.id(),
-                executed: shard.executed(),
+                shard: id,
+                executed,
+                outcomes_written: self.outcomes.written(id, published),
                 counters: shard.counters(),
                 keys_capacity,
                 entities_capacity,

@@ -109,6 +109,11 @@ impl HeldStripes {
         self.chosen.iter().all(|stripe| stripe.slot.is_none_or(|named_by| named_by > slot))
     }
 
+    /// The first slot whose stripe is chosen and not published.
+    pub(crate) fn first_chosen(&self) -> Option<Slot> {
+        self.chosen.front().and_then(|stripe| stripe.slot)
+    }
+
     /// Takes the stripe that was published at `slot`, the oldest one.
     pub(crate) fn take_published(&mut self, slot: Slot) -> HeldStripe {
         let first = self.chosen.pop_front();

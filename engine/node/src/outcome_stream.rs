@@ -1,7 +1,7 @@
 //! The published outcome stream of one core's shards (L9): appended in chunks, read back for duplicates whose first
 //! response is too long for the Warden (W2), and for the digests of slots published long ago (C4).
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use assize_wal::BlockBuffer;
@@ -71,6 +71,14 @@ struct ShardStream {
     /// The last slot that was appended to a chunk, or stored before the restart.
     through: Slot,
     chunk: Option<Chunk>,
+    /// The first slots of the chunks that were appended to the log and are not durable.
+    under_way: VecDeque<Slot>,
+}
+
+impl ShardStream {
+    fn new(shard: ShardId, through: Slot) -> ShardStream {
+        ShardStream { shard, through, chunk: None, under_way: VecDeque::new() }
+    }
 }
 
 struct Chunk {
@@ -93,7 +101,7 @@ impl<T: Copy> OutcomeStream<T> {
             index,
             durable: RecordSequence::default(),
             wanted: RecordSequence::default(),
-            shards: shards.map(|(shard, through)| ShardStream { shard, through, chunk: None }).collect(),
+            shards: shards.map(|(shard, through)| ShardStream::new(shard, through)).collect(),
             waiting: Vec::new(),
             reading: BTreeMap::new(),
             read_by_chunk: BTreeMap::new(),
@@ -137,6 +145,15 @@ impl<T: Copy> OutcomeStream<T> {
     pub(crate) fn through(&self, shard: ShardId) -> Slot {
         let stream = self.shards.iter().find(|stream| stream.shard == shard);
         stream.map_or(Slot::ZERO, |stream| stream.through)
+    }
+
+    /// The last slot such that all outcomes of a shard that were published at it and below are durable in the stream,
+    /// where the shard has published through a slot.
+    pub(crate) fn written(&self, shard: ShardId, published: Slot) -> Slot {
+        let stream = self.shards.iter().find(|stream| stream.shard == shard);
+        let open = stream.and_then(|stream| stream.chunk.as_ref()).map(|chunk| chunk.first);
+        let first = stream.and_then(|stream| stream.under_way.front().copied()).or(open);
+        first.map_or(published, |first| published.min(Slot(first.0.saturating_sub(1))))
     }
 
     /// The first outcomes for which the log has no room, told once. Where this replica admits, it stops before that;
@@ -270,7 +287,12 @@ impl<T: Copy> OutcomeStream<T> {
         let mut any = false;
         while let Some(Durable { sequence, entry, location, .. }) = self.log.poll_durable() {
             self.durable = sequence;
-            if let Entry::Outcomes { last, time, .. } = entry {
+            if let Entry::Outcomes { shard, first, last, time } = entry {
+                // What comes from a peer's checkpoint is no chunk of this stream's.
+                let own = self.shards.iter_mut().find(|stream| stream.shard == shard);
+                if let Some(stream) = own.filter(|stream| stream.under_way.front() == Some(&first)) {
+                    stream.under_way.pop_front();
+                }
                 self.index.insert(&entry, location);
                 retention.note_outcomes(location.segment, last, time);
                 any = true;
@@ -320,8 +342,10 @@ impl<T: Copy> OutcomeStream<T> {
     }
 
     fn close_chunk(&mut self, shard: ShardId) {
-        let Some(chunk) = self.shard(shard).chunk.take() else { return };
+        let stream = self.shard(shard);
+        let Some(chunk) = stream.chunk.take() else { return };
         let Chunk { first, last, time, .. } = chunk;
+        stream.under_way.push_back(first);
         let entry = Entry::Outcomes { shard, first, last, time };
         // A gap would look like outcomes that were lost: the replica stops instead.
         if self.full.is_none() && self.log.append(entry, chunk.buffer).is_err() {
@@ -385,6 +409,7 @@ fn find_all<T: Copy>(chunk: &[u8], mut wanted: Vec<Wanted<T>>, mut found: impl F
 
 #[cfg(test)]
 mod tests {
+    use assize_wal::operation::{Completion, Done};
     use assize_wal::{LogConfig, LogIdentity, LogStart, Operation};
     use assize_wire::outcome::Status;
     use assize_wire::{ClusterId, EventKey, Hash, Incarnation, ReplicaId};
@@ -453,6 +478,35 @@ mod tests {
         }
         assert_eq!(stream.poll_full(), Some((OWN, SHARD, Slot(10))));
         assert_eq!((stream.poll_full(), stream.log.last_sequence()), (None, RecordSequence(0)));
+    }
+
+    /// What is said to be written ends before the first chunk that is open or under way, and goes on without stripes.
+    #[test]
+    fn l9_what_is_written_ends_before_what_is_not_durable() {
+        let mut stream = stream(OWN);
+        let written = |stream: &OutcomeStream<()>| stream.written(SHARD, Slot(30)).0;
+        assert_eq!(written(&stream), 30);
+        let append = |stream: &mut OutcomeStream<()>, slot| {
+            let (slot, time) = (Slot(slot), StreamTime(slot));
+            let stripe = PublishedStripe { slot, time, digest: Hash::ZERO, events: 0, outcomes: &[] };
+            stream.append(SHARD, &stripe, 0);
+        };
+        append(&mut stream, 9);
+        assert_eq!(written(&stream), 30, "it is stored already");
+        append(&mut stream, 12);
+        append(&mut stream, 14);
+        assert_eq!(written(&stream), 11);
+        stream.close_all();
+        append(&mut stream, 20);
+        assert_eq!(written(&stream), 11, "it is under way");
+        while let Some(operation) = stream.log.poll_operation() {
+            let done = Completion { id: operation.id(), result: Ok(Done::Complete) };
+            stream.log.handle_completion(done).unwrap();
+        }
+        assert_eq!(written(&stream), 11, "nobody has looked");
+        stream.handle_durable(&mut Retention::default());
+        assert_eq!(written(&stream), 19);
+        assert_eq!(stream.written(SHARD, Slot(15)).0, 15);
     }
 
     /// However many first responses of a chunk are wanted, it is read once while that read is under way.

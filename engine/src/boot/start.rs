@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 
 use assize_device::{DataDirectory, DeviceOptions};
 use assize_domain::DomainRegistry;
+use assize_http::OutcomesStart;
 use assize_metrics::Board;
 use assize_node::boot::{begin_incarnation, peers_of};
-use assize_node::{CoreMessage, Greeting, Layout};
+use assize_node::{CoreMessage, Greeting, Layout, LogIds};
 use assize_shards::Rehearsal;
 use assize_wal::LogIdentity;
 use assize_wal::formatted::{Formatted, formatted};
 use assize_wal::recovery::{GapIn, Recovered};
 use assize_wal::superblock::{FoundSuperblock, Superblock, SuperblockError, SuperblockStore};
 use assize_wire::peer::PeerPorts;
-use assize_wire::{CoreId, ShardId, Slot};
+use assize_wire::{CoreId, ShardId, Slot, StreamTime};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::BootError;
@@ -48,6 +49,8 @@ pub struct Replica {
     pub board: Arc<Board>,
     /// The domains of the program.
     pub domains: Arc<DomainRegistry>,
+    /// What was published before, for whoever gives it out.
+    pub outcomes: Option<OutcomesStart>,
     replayer: Replayer,
     threads: Vec<JoinHandle<()>>,
     /// Holds the lock of the data directory.
@@ -285,6 +288,7 @@ fn run(
     let dialer = Dialer::start(config.replica_id(), &config.federation.replicas, dial_ends);
     let dialer = dialer.map_err(|error| BootError::Io("starting the threads that dial peers", error))?;
     let replay_through = recovered.accepted_through;
+    let outcomes = stored_outcomes(config, &directory, &superblock, &recovered, &agreed);
     let recovered = Arc::new(recovered);
     let board = Arc::new(Board::new(cores.len(), layout.shards().into()));
     let mut threads = Vec::new();
@@ -339,6 +343,7 @@ fn run(
         durable,
         board,
         domains,
+        outcomes,
         replayer,
         threads,
         _directory: directory,
@@ -363,6 +368,30 @@ fn greeting(
         durable,
         ports: (0..layout.shards()).map(port_of).collect(),
     }
+}
+
+/// For whoever gives them out by HTTP: what recovery knows of the stored outcomes, and where each core's go from now
+/// on.
+fn stored_outcomes(
+    config: &Config,
+    directory: &DataDirectory,
+    superblock: &Superblock,
+    recovered: &Recovered,
+    agreed: &Agreed,
+) -> Option<OutcomesStart> {
+    config.listen.http.as_ref()?;
+    let logs = (0..core_count(config) as u16).map(|core| LogIds::of(CoreId(core)).outcomes);
+    // Its outcomes that were no younger than the TTL may have been given up (W2).
+    let old = |time: StreamTime| StreamTime(time.0.saturating_sub(agreed.warden_ttl_ns));
+    Some(OutcomesStart {
+        reader: Box::new(directory.clone()),
+        identity: log_identity(superblock),
+        incarnation: recovered.incarnation,
+        shards: agreed.shard_count,
+        logs: logs.map(|log| (log, recovered.start(log).end)).collect(),
+        index: recovered.outcomes.clone(),
+        checkpoint: recovered.checkpoint.as_ref().map(|found| (found.at.slot, old(found.at.time))),
+    })
 }
 
 /// A process that was killed keeps its ports for a moment after its end: the kernel takes its rings apart later, and

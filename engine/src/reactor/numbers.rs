@@ -30,7 +30,8 @@ impl Numbers {
         }
     }
 
-    /// Before the core sleeps, perhaps for long.
+    /// Before the core sleeps, perhaps for long. What it says of the outcome stream's log comes before what it says of
+    /// shards ([`Board::outcomes`]).
     pub fn write(&self, core: &Core) {
         let gauges = core.gauges();
         self.board.write_core(
@@ -41,6 +42,7 @@ impl Numbers {
                 stopping: gauges.stopping.into(),
                 connections: gauges.connections as u64,
                 unanswered_events: gauges.unanswered_events.into(),
+                outcomes_durable: gauges.outcomes_durable,
                 stream_time_ns: gauges.stream_time.0,
                 divergences: gauges.divergences,
             },
@@ -94,6 +96,7 @@ fn of_shard(shard: &ShardGauges<'_>) -> ShardNumbers {
     let counters = shard.counters;
     ShardNumbers {
         executed: shard.executed.0,
+        outcomes_written: shard.outcomes_written.0,
         live_keys: counters.live_keys,
         keys_capacity: shard.keys_capacity,
         entities: counters.entities,

@@ -38,4 +38,4 @@ mod stopped;
 mod taken_over;
 mod upgrade;
 
-pub use replicas::{Cluster, make_secret, one_cluster_at_a_time};
+pub use replicas::{Cluster, Running, make_secret, one_cluster_at_a_time};
