@@ -194,6 +194,21 @@ impl Core {
             self.flush_events(lane, now);
         }
         self.flush_reads(now);
+        self.check_invariants();
+    }
+
+    /// What must always hold: a lane that waits to hear of the leader waits for an answer to a question.
+    pub fn check_invariants(&self) {
+        let Some(found) = self.finder.leader() else { return };
+        for lane in &self.lanes {
+            let waits = lane.is_down() && found.confirmed_at < lane.lost_at;
+            let Lane { port, lost_at, .. } = lane;
+            assert!(
+                !waits || self.finder.is_searching(),
+                "the connection to port {port} was lost at {lost_at:?}, and the leader, last heard of at {:?}, is not asked",
+                found.confirmed_at
+            );
+        }
     }
 
     /// When to call [`Core::handle_timeout`] again if nothing happens before.
@@ -392,9 +407,8 @@ impl Core {
 
     /// When a lane that is down may be connected; never before the leader was heard of since it was lost.
     fn connect_at(&self, lane: &Lane) -> Option<Tick> {
-        let down = lane.part == Part::Current && lane.session.is_none() && !lane.connecting;
         let confirmed = self.finder.leader()?.confirmed_at >= lane.lost_at;
-        (down && confirmed).then_some(lane.connect_at)
+        (lane.is_down() && confirmed).then_some(lane.connect_at)
     }
 
     fn place(&self, lane: LaneId) -> Place {

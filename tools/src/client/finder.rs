@@ -78,8 +78,21 @@ pub struct Finder {
 /// A reason to ask. While there is no leader there is one.
 #[derive(Clone, Copy, Debug)]
 struct Search {
-    /// The leader owes answers: if another replica says that it leads, it is believed.
+    /// The leader owes answers: if another replica says that it leads, it is believed. Over when an answer comes.
     stalled: bool,
+    /// A connection to the leader is gone, or it does not serve: over only when it says itself that it leads, whatever
+    /// its other connections answer meanwhile, for the lost one is made again no sooner.
+    doubted: bool,
+}
+
+impl Search {
+    /// For a leader, as long as there is none.
+    const FOR_ANY: Search = Search { stalled: false, doubted: false };
+
+    /// Itself, if there is still a reason to ask a leader that is known.
+    fn of_leader(self) -> Option<Search> {
+        (self.stalled || self.doubted).then_some(self)
+    }
 }
 
 #[derive(Debug)]
@@ -113,7 +126,7 @@ impl Finder {
             scouts: (0..sites).map(|_| Scout { session: None, at: At::Home }).collect(),
             leader: None,
             term: 0,
-            search: Some(Search { stalled: false }),
+            search: Some(Search::FOR_ANY),
             round_began: None,
             unproven_since: None,
             last: None,
@@ -276,23 +289,30 @@ impl Finder {
         }
     }
 
-    /// A connection to the leader is gone, or it does not serve now: it is asked, and so are the others.
+    /// A connection to the leader is gone, or it does not serve now: it is asked, and so are the others, until it says
+    /// that it leads or another one does.
     pub fn handle_doubt(&mut self, now: Tick) {
         self.unproven_since.get_or_insert(now);
-        self.search.get_or_insert(Search { stalled: false });
+        self.search.get_or_insert(Search::FOR_ANY).doubted = self.leader.is_some();
     }
 
     /// The leader owes an answer for longer than a request may take. It may be slow, hung, or have been replaced.
     pub fn handle_stalled(&mut self, now: Tick) {
         self.unproven_since.get_or_insert(now);
-        self.search = Some(Search { stalled: self.leader.is_some() });
+        self.search.get_or_insert(Search::FOR_ANY).stalled = self.leader.is_some();
+    }
+
+    /// Whether anybody is to be asked who leads.
+    #[must_use]
+    pub fn is_searching(&self) -> bool {
+        self.search.is_some()
     }
 
     /// The leader answered: it leads, or did.
     pub fn handle_progress(&mut self) {
         if self.leader.is_some() {
             self.unproven_since = None;
-            self.search = self.search.filter(|search| !search.stalled);
+            self.search = self.search.and_then(|search| Search { stalled: false, ..search }.of_leader());
         }
     }
 
@@ -300,8 +320,8 @@ impl Finder {
     pub fn check_invariants(&self) {
         assert!(self.leader.is_some() || self.search.is_some(), "no leader, and nobody looks for one");
         assert!(
-            self.leader.is_some() || self.search.is_some_and(|search| !search.stalled),
-            "nobody stalls who does not lead"
+            self.leader.is_some() || self.search.is_some_and(|search| search.of_leader().is_none()),
+            "nobody stalls or is doubted who does not lead"
         );
         for scout in &self.scouts {
             assert!(scout.session.is_none() || !matches!(scout.at, At::Home | At::Due), "a lost connection");
@@ -332,9 +352,7 @@ impl Finder {
         match (found.welcome.replica == welcome.replica, leads) {
             (true, true) if found.welcome.ports == welcome.ports => {
                 found.confirmed_at = now;
-                if !stalled {
-                    self.search = None;
-                }
+                self.search = self.search.and_then(|search| Search { doubted: false, ..search }.of_leader());
             }
             // It started again, elsewhere.
             (true, true) => self.adopt(site, welcome, now),
@@ -357,7 +375,7 @@ impl Finder {
         self.unproven_since.get_or_insert(now);
         self.leader = None;
         self.term += 1;
-        self.search = Some(Search { stalled: false });
+        self.search = Some(Search::FOR_ANY);
     }
 }
 

@@ -106,17 +106,19 @@ impl Lane {
         request
     }
 
-    /// The connection is gone.
+    /// The connection is gone. One that is only to be renewed is made again at once: nothing was met that would speak
+    /// against the leader, which has just been heard of.
     pub(super) fn handle_lost(&mut self, now: Tick, options: &Options) {
         self.session = None;
         self.connecting = false;
         self.in_flight.clear();
         self.free.clear();
-        self.lost_at = now;
         if self.part == Part::Renewed {
             self.part = Part::Current;
             self.connect_at = now;
+            self.lost_at = Tick::default();
         } else {
+            self.lost_at = now;
             self.backoff = (self.backoff * 2).clamp(options.backoff_min, options.backoff_max);
             self.connect_at = now.after(self.backoff);
         }
@@ -159,6 +161,11 @@ impl Lane {
             self.connect_at = now;
             self.lost_at = Tick::default();
         }
+    }
+
+    /// Whether it is to be connected and is not.
+    pub(super) fn is_down(&self) -> bool {
+        self.part == Part::Current && self.session.is_none() && !self.connecting
     }
 
     /// From now on the replica owes something.

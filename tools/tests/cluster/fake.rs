@@ -117,9 +117,33 @@ impl Cluster {
     }
 
     pub fn break_connections(&mut self, at: usize) {
-        for lane in std::mem::take(&mut self.replicas[at].connections).into_keys() {
-            self.core.handle_lost(lane, Tick(self.now));
+        while self.break_connection(at, 0) {}
+    }
+
+    /// Breaks one of a replica's connections, in the order of the client's lanes, and loses what is on its way there.
+    /// False if there is none.
+    pub fn break_connection(&mut self, at: usize, number: usize) -> bool {
+        let replica = &mut self.replicas[at];
+        let Some(lane) = replica.connections.keys().nth(number).copied() else { return false };
+        replica.connections.remove(&lane);
+        replica.kept.retain(|(to, _)| *to != lane);
+        self.core.handle_lost(lane, Tick(self.now));
+        true
+    }
+
+    /// From now on all are up and at work, and this one leads.
+    pub fn heal(&mut self, leader: u8) {
+        for replica in &mut self.replicas {
+            replica.does = Does::Serve;
+            (replica.up, replica.answers_left) = (true, None);
+            (replica.holds, replica.held_back) = (false, false);
         }
+        self.elect(Some(leader));
+    }
+
+    /// Keys whose fate the client has not learned.
+    pub fn missing(&self) -> Vec<u128> {
+        (1..=self.next_key).filter(|key| !self.completions.contains_key(key)).collect()
     }
 
     /// Enqueues events under new keys.
@@ -162,7 +186,7 @@ impl Cluster {
             self.settle();
             let next = self.core.next_timeout(Tick(self.now)).0;
             if next > until {
-                self.now = until;
+                self.now = self.now.max(until);
                 return self.settle();
             }
             self.now = next.max(self.now + 1);
@@ -197,7 +221,10 @@ impl Cluster {
     }
 
     fn act(&mut self, lane: LaneId) -> bool {
-        match self.core.poll_lane(lane, Tick(self.now)) {
+        let action = self.core.poll_lane(lane, Tick(self.now));
+        // What is to be done takes time, if little: it is done later than whatever made it due.
+        self.now += u64::from(action != LaneAction::None);
+        match action {
             LaneAction::None => return false,
             LaneAction::Connect(SiteId(at), port) => {
                 self.connects += usize::from(port.is_none());

@@ -2,6 +2,7 @@
 //! or tells tales of who leads, each event is decided once and the client learns it, or says that it does not know.
 
 mod fake;
+mod swarm;
 
 use std::time::Duration;
 
@@ -228,6 +229,47 @@ fn one_that_stops_hands_over_and_its_clients_follow() {
     cluster.elect(Some(1));
     cluster.run_for(20);
     assert_eq!((cluster.answered(), cluster.replicas[1].evaluated), (6, 6));
+}
+
+/// RenewConnection. What the leader owed when it ceased to lead it is sent again when it leads again.
+#[test]
+fn one_that_leads_again_at_once_is_sent_again_what_it_owes() {
+    let mut cluster = Cluster::led_by(0, 3);
+    cluster.run_for(1);
+    cluster.replicas[0].holds = true;
+    cluster.enqueue(8);
+    cluster.run_for(1);
+    // The next request is told that it does not lead; what is under way it never answers.
+    cluster.replicas[0].holds = false;
+    cluster.replicas[0].held_back = true;
+    cluster.elect(None);
+    cluster.enqueue(4);
+    cluster.run_for(30);
+    assert_eq!(cluster.answered(), 0);
+    cluster.elect(Some(0));
+    cluster.run_for(20);
+    assert_eq!(cluster.missing(), []);
+    assert_eq!((cluster.with_status(Status::Duplicate), cluster.with_status(Status::Applied)), (8, 4));
+}
+
+/// AskAboutALostConnection, LeaderIsConfirmed
+#[test]
+fn a_connection_that_breaks_while_the_leader_is_slow_is_made_again_though_another_one_answers() {
+    for lost in 0..2 {
+        let mut cluster = Cluster::led_by(0, 3);
+        cluster.run_for(1);
+        cluster.replicas[0].holds = true;
+        cluster.enqueue(10);
+        // The leader owes answers, and is asked whether it leads.
+        cluster.run_for(1_010);
+        assert!(cluster.break_connection(0, lost));
+        // It has answered elsewhere before it could be asked again.
+        cluster.replicas[0].holds = false;
+        cluster.run_for(1);
+        assert!((1..10).contains(&cluster.answered()), "{:?}", cluster.missing());
+        cluster.run_for(100);
+        assert_eq!(cluster.missing(), [], "connection {lost} was lost");
+    }
 }
 
 /// Reads see what was answered: they go to the leader, too, and begin anew where it dies.
