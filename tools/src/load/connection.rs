@@ -101,10 +101,11 @@ impl Connection {
     ) {
         let is_owed = self.session.as_ref().is_some_and(Session::is_waiting);
         // While nobody leads the old connection stays: what is under way may still be answered.
-        if to.is_some() && (self.to != to || is_owed) {
-            if self.stream.is_some() {
-                self.close(context, "another replica leads".into());
-            }
+        if to.is_some() && self.stream.is_some() && (self.to != to || is_owed) {
+            self.close(context, "another replica leads".into());
+        }
+        // One that is down was perhaps lost after the leader was last heard of, and before this thread took that in.
+        if to.is_some() && self.stream.is_none() {
             self.attempts = 0;
             self.connect_at = now;
             self.lost_at = Tick::default();
@@ -446,3 +447,93 @@ const BACKOFF_DOUBLINGS: u32 = 9;
 
 /// Connecting: up to 64 ms, so that the gap of a restart is the engine's and not this wait.
 const CONNECT_DOUBLINGS: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    use assize_wire::ReplicaId;
+    use assize_wire::frame::{FrameKind, FrameWriter};
+    use assize_wire::message::Welcome;
+    use assize_wire::routing::Routing;
+    use mio::Poll;
+
+    use super::super::generator::Generator;
+    use super::super::plan::{LoadPlan, Skew};
+    use super::super::stats::Stats;
+    use super::super::worker::Shared;
+    use super::super::zipf::Ranks;
+    use super::*;
+    use crate::client::{Finder, Options, SiteAction, StreamClock};
+
+    const SITE: SiteId = SiteId(0);
+
+    /// The only replica is asked, and says that it leads.
+    fn adopt(finder: &mut Finder, now: u64) {
+        finder.handle_timeout(Tick(now));
+        assert_eq!(finder.poll_site(SITE, Tick(now)), SiteAction::Connect);
+        finder.handle_connected(SITE);
+        let mut bytes = Vec::new();
+        let writer = FrameWriter::begin(&mut bytes, FrameKind::Welcome, 0);
+        let welcome = Welcome {
+            cluster: ClusterId(1),
+            replica: ReplicaId(0),
+            leader: Some(ReplicaId(0)),
+            routing_seed: 3,
+            stream_time: assize_wire::StreamTime(1),
+            warden_ttl_ns: 1,
+            credit_events: 4,
+            replicas: 1,
+            copies: 1,
+            durable: true,
+            ports: vec![7],
+        };
+        welcome.encode(&mut bytes);
+        writer.finish(&mut bytes);
+        finder.space(SITE)[..bytes.len()].copy_from_slice(&bytes);
+        finder.handle_received(SITE, bytes.len(), Tick(now)).unwrap();
+        finder.handle_lost(SITE, Tick(now));
+    }
+
+    /// Nobody asks who leads any more then: it must not wait for that.
+    #[test]
+    fn a_connection_lost_before_the_thread_follows_a_leader_that_leads_again_is_made_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = Some((SITE, listener.local_addr().unwrap()));
+        let plan = LoadPlan::new(Vec::new());
+        let shared = Shared::new(Instant::now(), 1);
+        let routing = Routing { seed: 3, shards: 1 };
+        let mut context = Context {
+            plan: &plan,
+            shared: &shared,
+            depth: 1,
+            generator: Generator::new(&plan, Ranks::new(Skew::Uniform, 10), routing, 1, 1),
+            finder: Finder::new(1, &Options::default()),
+            clock: StreamClock::default(),
+            ttl_ns: 1,
+            stats: Stats::new(0),
+            deltas: Vec::new(),
+            journal: Vec::new(),
+            attention: false,
+            closing: false,
+            measure_from: 0,
+            measure_to: 0,
+        };
+        let poll = Poll::new().unwrap();
+        let mut connection = Connection::new(Token(0), ClusterId(1), vec![0]);
+        adopt(&mut context.finder, 10);
+        connection.follow(context.finder.term(), to, &mut context, 20);
+        connection.attend(poll.registry(), &mut context, 20);
+        assert!(connection.stream.is_some());
+        // It ceases to lead, which this thread takes in; it leads again, and the connection breaks, which it takes in
+        // in this order, in one turn.
+        context.finder.handle_not_leader(SITE, None, Tick(1_000_000_000));
+        connection.follow(context.finder.term(), None, &mut context, 1_000_000_000);
+        adopt(&mut context.finder, 2_000_000_000);
+        connection.lose(&mut context, 2_000_000_001, "it broke".into());
+        connection.follow(context.finder.term(), to, &mut context, 2_000_000_002);
+        connection.attend(poll.registry(), &mut context, 2_000_000_002);
+        assert!(connection.stream.is_some(), "it waits for a leader that nobody asks");
+    }
+}
