@@ -6,6 +6,7 @@ mod layout;
 mod lengths;
 mod purity;
 mod readme;
+mod references;
 #[path = "../tree.rs"]
 mod tree;
 mod words;
