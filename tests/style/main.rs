@@ -4,6 +4,7 @@
 mod allowances;
 mod layout;
 mod lengths;
+mod operating;
 mod purity;
 mod readme;
 mod references;

@@ -126,7 +126,8 @@ fn format_refusal(option: &str, value: &str) -> Option<String> {
         Err(error) => return Some(error.to_string()),
     };
     let Command::Format(format) = command else { panic!("{line:?} is no format") };
-    let entropy = Entropy { cluster: assize_wire::ClusterId(1), routing_seed: 2, body_seed: 3, record_key: 4 };
+    let entropy =
+        Entropy { cluster: assize_wire::ClusterId(1), routing_seed: 2, body_seed: 3, record_key: 4 };
     format.agreed.agreed(1, Vec::new(), &entropy).err().map(|error| error.to_string())
 }
 
@@ -255,7 +256,9 @@ impl Bounds {
     /// The nearest values that are not accepted.
     fn beyond(&self) -> Vec<String> {
         let values = self.least.checked_sub(1).into_iter().chain([self.most + 1]);
-        values.map(|value| if self.is_duration { format!("\"{value}ns\"") } else { value.to_string() }).collect()
+        values
+            .map(|value| if self.is_duration { format!("\"{value}ns\"") } else { value.to_string() })
+            .collect()
     }
 
     /// Whether a refusal names them, in numbers or as it shows durations.
