@@ -36,7 +36,8 @@ pub enum FrameKind {
 }
 
 impl FrameKind {
-    const ALL: [FrameKind; 9] = [
+    /// All of them: what is not here is not read.
+    pub const ALL: [FrameKind; 9] = [
         FrameKind::Hello,
         FrameKind::Welcome,
         FrameKind::Submit,

@@ -1,10 +1,13 @@
 //! The protocol's page and the code say the same: its worked example is what the code encodes, and its tables have the
 //! code's numbers.
 
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
 use assize_wire::event::{Event, encode_event};
 use assize_wire::frame::{Frame, FrameKind, FrameWriter, PROTOCOL_VERSION, Parsed};
 use assize_wire::limits;
-use assize_wire::message::{Answer, Answers, Hello, RefusedCode, Submit};
+use assize_wire::message::{Answer, Answers, Hello, Refused, RefusedCode, Submit};
 use assize_wire::outcome::Status;
 use assize_wire::peer::{PeerKind, PeerRefusal};
 use assize_wire::routing::Routing;
@@ -21,49 +24,59 @@ fn the_worked_example_is_what_the_code_encodes() {
     }
 }
 
+/// Both ways: the page has no number that the code does not read.
 #[test]
 fn the_tables_have_the_numbers_of_the_code() {
-    let kinds = [
-        FrameKind::Hello,
-        FrameKind::Welcome,
-        FrameKind::Submit,
-        FrameKind::Answers,
-        FrameKind::Read,
-        FrameKind::States,
-        FrameKind::Refused,
-        FrameKind::Ping,
-        FrameKind::Pong,
-    ];
-    for kind in kinds {
-        has(&format!("| {} | `{kind:?}` |", kind as u16));
+    let [clients, replicas] = parts();
+    let named = |number: u16, name: &dyn Debug| format!("{number} `{name:?}`");
+    let kinds = FrameKind::ALL.iter().map(|kind| named(*kind as u16, kind));
+    assert_eq!(numbered(clients, "kind"), kinds.collect());
+    let statuses = Status::ALL.iter().map(|status| format!("{} {status}", *status as u8));
+    assert_eq!(numbered(clients, "status"), statuses.collect());
+    assert_eq!(numbered(clients, "code"), refused_codes());
+    let kinds = PeerKind::ALL.iter().map(|kind| named(*kind as u16, kind));
+    assert_eq!(numbered(replicas, "kind"), kinds.collect());
+    let codes = PeerRefusal::ALL.iter().map(|code| named(*code as u16, code));
+    assert_eq!(numbered(replicas, "code"), codes.collect());
+}
+
+/// The codes that are read, whatever number comes.
+fn refused_codes() -> BTreeSet<String> {
+    let mut payload = Vec::new();
+    let code = RefusedCode::NotLeader { leader: None };
+    Refused { code, retry_after_us: 0, text: String::new() }.encode(&mut payload);
+    let mut codes = BTreeSet::new();
+    for number in 0..=u16::MAX {
+        payload[..2].copy_from_slice(&number.to_le_bytes());
+        let Ok(Refused { code, .. }) = Refused::parse(&payload) else { continue };
+        assert_eq!(code.number(), number);
+        let shown = format!("{code:?}");
+        codes.insert(format!("{number} `{}`", shown.split(' ').next().unwrap_or_default()));
     }
-    for status in Status::ALL {
-        has(&format!("| {} | {status} |", status as u8));
-    }
-    let codes = [
-        RefusedCode::BadFrame,
-        RefusedCode::BadMessage,
-        RefusedCode::HelloExpected,
-        RefusedCode::OtherCluster,
-        RefusedCode::TooManyConnections,
-        RefusedCode::NotServing,
-        RefusedCode::Busy,
-        RefusedCode::TimedOut,
-    ];
-    for code in codes {
-        has(&format!("| {} | `{code:?}` |", code.number()));
-    }
-    has(&format!("| {} | `NotLeader` |", RefusedCode::NotLeader { leader: None }.number()));
+    codes
+}
+
+/// What clients need, and what replicas say to each other.
+fn parts() -> [&'static str; 2] {
+    let (clients, replicas) =
+        README.split_once("\n## Between replicas\n").expect("the part between replicas");
+    [clients, replicas]
+}
+
+/// Number and name of each row of the tables with these two columns first.
+fn numbered(part: &str, column: &str) -> BTreeSet<String> {
+    let heading = format!("| {column} | name |");
+    let tables = part.split(&heading).skip(1).map(|table| table.split("\n\n").next().unwrap_or_default());
+    let rows = tables.flat_map(|table| table.lines().skip(2));
+    rows.map(|row| {
+        let mut cells = row.split('|').skip(1).map(str::trim);
+        format!("{} {}", cells.next().unwrap_or_default(), cells.next().unwrap_or_default())
+    })
+    .collect()
 }
 
 #[test]
-fn the_tables_between_replicas_have_the_numbers_of_the_code() {
-    for kind in PeerKind::ALL {
-        has(&format!("| {} | `{kind:?}` |", kind as u16));
-    }
-    for code in PeerRefusal::ALL {
-        has(&format!("| {} | `{code:?}` |", code as u16));
-    }
+fn the_limits_between_replicas_are_those_of_the_code() {
     let (most, short) = (limits::PEER_PAYLOAD_BYTES_MAX, limits::PEER_HANDSHAKE_BYTES_MAX);
     has(&format!("a multiple of 16, at most {most}, and at most {short} where"));
     has(&format!("length (16), at most {}", limits::STRIPE_BYTES_MAX));
