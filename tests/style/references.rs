@@ -6,6 +6,7 @@ use std::fs;
 
 use assize::cli::{Cli, Command};
 use assize::config::{self, ConfigFile, EXAMPLE, Entropy, FormatArgs};
+use assize_domain::EngineReason;
 use assize_http::ROUTES;
 use assize_metrics::{Kind, METRICS, STAGES, State};
 use clap::{Args, Parser};
@@ -16,6 +17,7 @@ use crate::{report, tree};
 const CONFIGURATION: &str = "engine/CONFIGURATION.md";
 const METRICS_PAGE: &str = "engine/metrics/README.md";
 const HTTP_PAGE: &str = "engine/http/README.md";
+const WIRE_PAGE: &str = "engine/wire/README.md";
 
 #[test]
 fn every_key_is_on_its_page_with_its_default() {
@@ -175,6 +177,15 @@ fn every_route_is_on_its_page() {
             .push(format!("{HTTP_PAGE}: describe it in a section of its own with the heading ## `{route}`"));
     }
     report(findings);
+}
+
+/// The engine's own reasons, with the words that it has for them.
+#[test]
+fn every_reason_of_the_engine_is_on_the_page_of_the_protocol() {
+    let text = page(WIRE_PAGE);
+    let described = rows(&text, "reason").into_iter().map(|row| format!("{} {}", row[0], row[2]));
+    let there = EngineReason::ALL.map(|reason| format!("{} {}", reason as u16, reason.words()));
+    report(differences(WIRE_PAGE, &described.collect(), &there.into()));
 }
 
 /// Pages that link to others, and the files that they name, are there.

@@ -395,3 +395,23 @@ const _: () = assert!(
         <= crate::limits::PEER_PAYLOAD_BYTES_MAX,
     "the most slots of one message fit a frame"
 );
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_page_has_the_messages_with_their_numbers_and_no_others() {
+        let (_, table) = include_str!("../../README.md").split_once("\n| message | name |").expect("a table");
+        let rows = table.split("\n\n").next().unwrap_or_default().lines().skip(2);
+        let described: BTreeSet<String> = rows
+            .map(|row| {
+                row.split('|').take(3).map(str::trim).collect::<Vec<&str>>().join(" ").trim().to_owned()
+            })
+            .collect();
+        let there = Kind::ALL.iter().map(|kind| format!("{} `{kind:?}`", *kind as u8));
+        assert_eq!(described, there.collect());
+    }
+}
