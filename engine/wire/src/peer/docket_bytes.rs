@@ -398,7 +398,11 @@ const _: () = assert!(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use alloc::borrow::ToOwned;
+    use alloc::collections::BTreeSet;
+    use alloc::format;
+    use alloc::string::String;
+    use alloc::vec::Vec;
 
     use super::*;
 
