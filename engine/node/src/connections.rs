@@ -133,6 +133,15 @@ impl Connections {
         }
     }
 
+    /// For each client who listens, how many events it waits for.
+    pub(crate) fn awaited(&self) -> impl Iterator<Item = (ConnectionId, u32)> {
+        let places = self.places.iter().enumerate();
+        places.filter_map(|(index, Place { generation, connection })| {
+            let connection = connection.as_ref().filter(|connection| !connection.closing)?;
+            Some((ConnectionId { index: index as u32, generation: *generation }, connection.unanswered))
+        })
+    }
+
     pub(crate) fn get(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         let place = self.places.get_mut(id.index as usize)?;
         place.connection.as_mut().filter(|_| place.generation == id.generation)

@@ -69,6 +69,11 @@ impl HeldStripes {
         self.chosen.push_back(stripe);
     }
 
+    /// Who is to be answered.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.sealed.iter().chain(&self.chosen).flat_map(|stripe| &stripe.runs)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.sealed.len() + self.chosen.len()
     }

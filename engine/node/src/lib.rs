@@ -38,6 +38,7 @@ mod message;
 mod old_digests;
 mod outcome_stream;
 mod output;
+mod owed;
 mod peers;
 mod publish;
 mod quarantine;

@@ -305,6 +305,16 @@ impl<T: Copy> OutcomeStream<T> {
         }
     }
 
+    /// Responses that are looked up.
+    pub(crate) fn sought(&self) -> impl Iterator<Item = &Wanted<T>> {
+        let reading = self.reading.values().flat_map(|(_, sought)| sought);
+        let responses = reading.filter_map(|sought| match sought {
+            Sought::Response(wanted) => Some(wanted),
+            Sought::Digests(_) => None,
+        });
+        self.waiting.iter().chain(responses)
+    }
+
     /// What was looked up next, all that was of one chunk: calls `found` with each.
     ///
     /// # Panics

@@ -26,6 +26,12 @@ pub(crate) struct Unfilled {
     answer: Answer<'static>,
 }
 
+impl Unfilled {
+    pub(crate) fn connection(&self) -> ConnectionRef {
+        self.connection
+    }
+}
+
 impl Core {
     /// Answers the clients of a published stripe and appends it to the outcome stream.
     pub(crate) fn publish(&mut self, seat: usize, published: Published) {

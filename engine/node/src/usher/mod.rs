@@ -207,6 +207,11 @@ impl Usher {
         self.outgoing.pop_front()
     }
 
+    /// Whether other cores are still to be told something.
+    pub(crate) fn has_messages(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
     /// Whether nothing that was admitted is waiting or unpublished.
     pub(crate) fn is_drained(&self) -> bool {
         self.outgoing.is_empty() && self.seats.iter().all(Seat::is_drained)

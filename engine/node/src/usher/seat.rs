@@ -67,6 +67,11 @@ impl Seat {
         Promised { waiting_bytes: self.waiting_bytes, events: self.waiting_events + self.held.events() }
     }
 
+    /// Who is to be answered, or refused.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.waiting.iter().flat_map(|open| &open.runs).chain(self.held.runs())
+    }
+
     pub(crate) fn is_drained(&self) -> bool {
         self.waiting.is_empty() && self.held.len() == 0
     }

@@ -13,6 +13,7 @@ mod exactly_once;
 mod linearizable;
 mod liveness;
 mod outputs;
+pub(crate) mod owed;
 mod reads;
 mod watermarks;
 

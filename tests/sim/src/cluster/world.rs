@@ -8,7 +8,7 @@ use super::Cluster;
 use super::clients::Clients;
 use super::faults::Faults;
 use super::options::ClusterOptions;
-use crate::checkers::{Budget, Checkers, hold};
+use crate::checkers::{Budget, Checkers, hold, owed};
 use crate::disk::Down;
 use crate::history::History;
 use crate::seeds::trace;
@@ -139,6 +139,9 @@ impl ClusterWorld {
         let marks = replica.watermarks();
         if marks.chosen != self.marks[at].chosen {
             trace!("replica {at}: {marks:?}");
+        }
+        if replica.is_quiet() {
+            owed::check(at, &replica.cores);
         }
         self.marks[at] = marks;
         if self.checkers.is_voteless(at) && !replica.rejoins {
