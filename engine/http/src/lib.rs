@@ -13,6 +13,7 @@
 //! | `cluster.rs` | `GET /v1/cluster`: all replicas, as this one sees them |
 //! | `bulletin.rs` | where the others are, and what went wrong |
 //! | `process.rs` | what the system says of the process, for `GET /metrics` |
+//! | `openapi.rs` | `GET /v1/openapi.json`: all of this, for programs, in `openapi.json` |
 //! | `dashboard.rs` | `GET /`: the live dashboard, whose files are in `assets/` |
 //! | `problem.rs` | errors, as RFC 9457 has them |
 //! | `limits.rs`, `bounded.rs` | how much of anybody's asking is put up with |
@@ -31,6 +32,7 @@ mod gateway;
 mod limits;
 mod local;
 mod notation;
+mod openapi;
 mod outcomes;
 mod problem;
 mod process;

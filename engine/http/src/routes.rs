@@ -11,7 +11,9 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 
 use crate::bounded::bounded;
-use crate::{About, Faces, Problem, Status, cluster, dashboard, entities, events, outcomes, process};
+use crate::{
+    About, Faces, Problem, Status, cluster, dashboard, entities, events, openapi, outcomes, process,
+};
 
 /// Every path that is served, each with the methods that it takes.
 pub const ROUTES: &[(&str, &str)] = &[
@@ -20,6 +22,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("/healthz", "GET"),
     ("/readyz", "GET"),
     ("/metrics", "GET"),
+    ("/v1/openapi.json", "GET"),
     ("/v1/status", "GET"),
     ("/v1/cluster", "GET"),
     ("/v1/events", "POST"),
@@ -35,6 +38,7 @@ pub(crate) fn router(faces: Faces) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/v1/openapi.json", get(openapi::document))
         .route("/v1/status", get(status))
         .route("/v1/cluster", get(cluster::cluster))
         .route("/v1/events", post(events::submit))
