@@ -108,6 +108,9 @@ fn what_is_not_there_is_a_problem_document() {
             answer.body
         );
     }
+    let answer = ask(&engine, "GET", "/assets/%FF");
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert!(answer.head.contains("content-type: application/problem+json"), "{}", answer.head);
     engine.stop();
 }
 

@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -67,7 +68,11 @@ pub(crate) async fn page(headers: HeaderMap) -> Response {
 }
 
 /// `GET /assets/{name}`.
-pub(crate) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+pub(crate) async fn asset(name: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Response {
+    let Path(name) = match name {
+        Ok(name) => name,
+        Err(error) => return Problem::malformed(error.body_text()).into_response(),
+    };
     match ASSETS.iter().find(|asset| asset.name == name) {
         Some(asset) => asset.answer(&headers),
         None => Problem::no_such_path(&format!("/assets/{name}")).into_response(),

@@ -69,7 +69,8 @@ impl<'de> Deserialize<'de> for Body {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Body, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Body::Several)
+                let several = Vec::<Whole>::deserialize(SeqAccessDeserializer::new(list))?;
+                Ok(Body::Several(several.into_iter().map(|Whole(event)| event).collect()))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Body, A::Error> {
@@ -78,6 +79,27 @@ impl<'de> Deserialize<'de> for Body {
             }
         }
         from.deserialize_any(BodyVisitor)
+    }
+}
+
+/// An event with the names of its members. What is derived takes a list of their values as well.
+struct Whole(EventBody);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Whole, D::Error> {
+        struct WholeVisitor;
+        impl<'de> Visitor<'de> for WholeVisitor {
+            type Value = Whole;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an event")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Whole, A::Error> {
+                EventBody::deserialize(MapAccessDeserializer::new(members)).map(Whole)
+            }
+        }
+        from.deserialize_map(WholeVisitor)
     }
 }
 
@@ -301,6 +323,8 @@ mod tests {
         assert!(
             matches!(serde_json::from_str::<Body>(&format!("[{one},{one}]")), Ok(Body::Several(two)) if two.len() == 2)
         );
+        let nameless = serde_json::from_str::<Body>(r#"[[null,null,1,null,1,"AA=="]]"#);
+        assert!(nameless.unwrap_err().to_string().contains("expected an event"));
         let misspelt = serde_json::from_str::<Body>(&one.replace("version", "versoin"));
         assert!(misspelt.unwrap_err().to_string().contains("versoin"));
         let named = r#"{"domain":"inventory","event":{"adjust":{"a":1,"a":2}}}"#;
