@@ -82,6 +82,10 @@ async fn answer(
             read.map_err(|_| Problem::unanswered(within))?.map_err(Problem::of_gateway)?
         }
         ReadConsistency::Local => {
+            let readings = faces.board.read();
+            if !readings.is_ready() {
+                return Err(Problem::not_ready(readings.cores.iter().any(|core| core.quarantined == 1)));
+            }
             let read = timeout(within, faces.local.read(domain, entity)).await;
             read.map_err(|_| Problem::unanswered(within))?.map_err(|error| Problem::no_local_read(&error))?
         }
