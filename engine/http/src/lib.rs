@@ -46,7 +46,7 @@ use std::time::Instant;
 use assize_domain::DomainRegistry;
 use assize_metrics::Board;
 
-pub use bulletin::{Alarm, Bulletin, News, Place};
+pub use bulletin::{ALARMS_MAX, Alarm, Bulletin, News, Place};
 pub use cluster::{ClusterStatus, Neighbours, ReplicaSeen};
 pub use entities::{EntityAnswer, ReadConsistency, ReadQuery};
 pub use events::{AcceptedAnswer, Body, EventAnswer, EventBody, SubmitQuery, Wait};
