@@ -213,7 +213,7 @@ impl fmt::Display for Sizing {
                 config.replica, config.listen.client, config.failure_domain
             )?;
             if let Some(http) = &config.listen.http {
-                writeln!(f, "            http://{http}/v1/status and /metrics while it runs")?;
+                writeln!(f, "            dashboard while it runs: http://{http}/")?;
             }
         }
         Ok(())
