@@ -36,7 +36,8 @@ impl Core {
     pub(crate) fn send_copies(&mut self, seat: usize) {
         let mut copies = Vec::new();
         while let Some((slot, digest)) = self.shards[seat].poll_copy() {
-            self.usher.seats[seat].held.handle_evaluated(slot, self.now.monotonic_ns);
+            // The time that this core knows is that from before it ran.
+            self.just_ran.push((seat, slot));
             copies.push((slot, digest));
         }
         if !copies.is_empty() {

@@ -147,6 +147,8 @@ pub struct Core {
     /// Why this core executes, publishes and answers nothing (C5).
     pub(crate) quarantine: Option<Quarantine>,
     pub(crate) rehearsal: Option<Rehearsal>,
+    /// Seat and slot of the stripes that ran since the time was last told: they were evaluated by the next.
+    pub(crate) just_ran: Vec<(usize, Slot)>,
     pub(crate) tally: Tally,
 }
 
@@ -233,6 +235,7 @@ impl Core {
             drained: false,
             quarantine,
             rehearsal,
+            just_ran: Vec::new(),
             tally: Tally::default(),
         };
         if let (Some(quarantine), Some(control)) = (quarantine, &mut core.control) {
@@ -251,6 +254,9 @@ impl Core {
     pub fn handle_now(&mut self, now: Now) {
         assert!(now.monotonic_ns >= self.now.monotonic_ns, "{now:?} is before {:?}", self.now);
         self.now = now;
+        for (seat, slot) in self.just_ran.drain(..) {
+            self.usher.seats[seat].held.handle_evaluated(slot, now.monotonic_ns);
+        }
         if let Some(control) = &mut self.control {
             control.lease.handle_now(now.monotonic_ns);
         }
