@@ -6,8 +6,10 @@
 //! | `sizing.rs` | directory and capacities for this host and this run, in numbers that are told |
 //! | `cpus.rs`, `ports.rs` | which CPUs and ports each replica has |
 //! | `replicas.rs`, `child.rs` | the replicas as a cluster; one replica's process |
+//! | `caught_up.rs` | waits until one that was started again is as far as the others |
 //! | `rehearsal.rs` | one of them is killed in the middle of the load, if asked for |
 
+mod caught_up;
 mod child;
 mod cpus;
 mod ports;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use assize_domain::DomainRegistry;
@@ -11,10 +10,11 @@ use assize_tools::client::{Client, Options};
 use assize_wire::ReplicaId;
 
 use super::Ended;
+use super::caught_up::wait_until_caught_up;
 use super::child::{Child, StateDigest, state_digests};
 use super::sizing::Sizing;
 use crate::boot;
-use crate::config::{self, Config, ConfigFile, Entropy, FormatArgs, create_secret};
+use crate::config::{self, Address, Config, ConfigFile, Entropy, FormatArgs, create_secret};
 use crate::exit::Exit;
 
 /// All of them, by id.
@@ -23,6 +23,8 @@ pub(super) struct Replicas {
     /// For each its configuration and the file for its latencies.
     files: Vec<(PathBuf, PathBuf)>,
     addresses: Vec<String>,
+    /// Where each says over HTTP how far it is.
+    http: Vec<Address>,
 }
 
 impl Replicas {
@@ -40,7 +42,8 @@ impl Replicas {
             children.push(Child::spawn(config, stages, of_this)?);
         }
         let addresses = wait_until_serving(&mut children)?;
-        Ok(Replicas { children, files, addresses })
+        let http = sizing.configs.iter().filter_map(|config| config.listen.http.clone()).collect();
+        Ok(Replicas { children, files, addresses, http })
     }
 
     /// Where they serve.
@@ -91,8 +94,7 @@ impl Replicas {
         // One that was started again may still be reading its log, and is stopped when it has done so.
         wait_until_serving(&mut self.children)?;
         if restarted.is_some() {
-            // How far it is its /v1/status says; nothing here asks yet, and this is usually enough for what it missed.
-            thread::sleep(CATCH_UP);
+            wait_until_caught_up(&self.http, CAUGHT_UP_WITHIN);
         }
         let mut order: Vec<usize> = (0..self.children.len()).collect();
         order.sort_by_key(|at| {
@@ -171,7 +173,7 @@ fn format(
     Ok(files)
 }
 
-const CATCH_UP: Duration = Duration::from_secs(2);
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(30);
 const SERVING_WITHIN: Duration = Duration::from_secs(60);
 const SERVING_ASKED: Duration = Duration::from_millis(20);
 const LEADER_WITHIN: Duration = Duration::from_secs(5);
