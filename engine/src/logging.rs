@@ -8,7 +8,7 @@ use crate::config::{Level, LogFormat, Logging};
 use crate::exit::Exit;
 use std::cell::Cell;
 use std::fmt;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::marker::PhantomData;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
@@ -52,7 +52,11 @@ impl std::error::Error for LoggingError {}
 /// `ASSIZE_LOG` holds no directives, or this was called before.
 pub fn start(logging: &Logging) -> Result<(), LoggingError> {
     let filter = filter(logging.level, std::env::var(LEVEL_VARIABLE).ok())?;
+    // Files and journals are searched, and an escape sequence is in the way of every pattern.
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colours = std::io::stderr().is_terminal() && !unwanted;
     let lines = tracing_subscriber::fmt()
+        .with_ansi(colours)
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         // A line that cannot be written is lost; to say so on the same stream would panic.

@@ -116,7 +116,7 @@ class Process:
     """A process whose standard error goes to a file, and whose standard output is read."""
 
     def __init__(self, arguments, log):
-        environment = {**os.environ, "NO_COLOR": "1"}
+        environment = dict(os.environ)
         environment.pop("ASSIZE_LOG", None)
         self.log = log
         with log.open("a") as errors:

@@ -228,7 +228,7 @@ fn run_in(network: Option<&str>, binary: &Path) -> Command {
         None => Command::new(binary),
     };
     // What it says is read here, not looked at.
-    command.env_remove("ASSIZE_LOG").env("NO_COLOR", "1");
+    command.env_remove("ASSIZE_LOG").env_remove("NO_COLOR");
     command
 }
 
