@@ -41,14 +41,7 @@ fn l6_a_control_thread_of_its_own_survives_kills_in_checkpoints() {
 /// back.
 #[test]
 fn l1_any_core_map_starts_from_the_checkpoints_of_another() {
-    let widest = Settings::with_checkpoints(vec![vec![0], vec![1]]);
-    let maps = [
-        widest.clone(),
-        Settings { cores: vec![vec![0, 1]], ..widest.clone() },
-        Settings { cores: vec![vec![1], vec![0]], ..widest.clone() },
-        Settings { cores: vec![vec![1, 0]], control_apart: true, ..widest.clone() },
-    ];
-    survive("checkpoints, other cores", &maps);
+    survive("checkpoints, other cores", &Settings::on_each_core_map());
 }
 
 fn survive(what: &str, maps: &[Settings]) {

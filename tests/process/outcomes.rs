@@ -304,14 +304,8 @@ fn what_is_no_position_is_refused_in_words() {
 /// that are gone, and in those of cores that come back.
 #[test]
 fn l9_a_subscriber_goes_on_after_a_kill_whatever_the_core_map() {
-    let widest = Settings::with_checkpoints(vec![vec![0], vec![1]]);
-    let maps = [
-        widest.clone(),
-        Settings { cores: vec![vec![0, 1]], ..widest.clone() },
-        Settings { cores: vec![vec![1], vec![0]], ..widest.clone() },
-        Settings { cores: vec![vec![1, 0]], control_apart: true, ..widest.clone() },
-        widest,
-    ];
+    let mut maps = Settings::on_each_core_map().to_vec();
+    maps.push(maps[0].clone());
     let mut site = Site::formatted(maps[0].clone());
     let (mut sent, mut rows, mut after) = (Sent::default(), Vec::new(), "0".to_owned());
     for (at, map) in maps.iter().enumerate() {

@@ -81,6 +81,18 @@ impl Settings {
         let (segment_bytes, checkpoint_bytes) = ("1MiB", "1MiB");
         Settings { segment_bytes, checkpoint_bytes, ..Settings::on_fixed_ports(cores) }
     }
+
+    /// The same two shards on four core maps: two cores, one, two that have changed places, one and the control apart.
+    pub fn on_each_core_map() -> [Settings; 4] {
+        let widest = Settings::with_checkpoints(vec![vec![0], vec![1]]);
+        let on = |cores, control_apart| Settings { cores, control_apart, ..widest.clone() };
+        [
+            widest.clone(),
+            on(vec![vec![0, 1]], false),
+            on(vec![vec![1], vec![0]], false),
+            on(vec![vec![1, 0]], true),
+        ]
+    }
 }
 
 /// A replica's place on the disk. Removed in the end.
