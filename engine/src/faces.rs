@@ -1,31 +1,27 @@
 //! What people and other systems see: the HTTP server of `engine/http`, given this replica's board.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use assize_http::{About, Bound, Bulletin, Faces, Gateway, LocalReader, Neighbours, Outcomes, ServerError};
+use assize_http::{About, Bound, Bulletin, Faces, Gateway, LocalReader, Neighbours, Outcomes};
 use assize_node::{CheckpointEnd, PeerNotice};
 use assize_wire::peer::PeerPorts;
 
-use crate::boot::{self, Replica};
-use crate::config::{Address, ConfigFile};
+use crate::boot::Replica;
+use crate::config::ConfigFile;
 use crate::reactor::Notice;
 
-/// Listens where `[listen] http` says.
-pub(crate) fn listen(address: &Address) -> Result<Bound, ServerError> {
-    Bound::listen(boot::resolve(address), &address.to_string())
-}
-
-/// Serves there, and says where on standard output, for those that gave port 0.
+/// Serves where the boot listened, and says where on standard output, for those that gave port 0. Where it did not,
+/// nothing is served.
 pub(crate) fn serve(
-    http: Bound,
     file: &ConfigFile,
     replica: &mut Replica,
     bulletin: &Arc<Bulletin>,
     began: Instant,
-) -> Result<(), ServerError> {
+) -> io::Result<()> {
+    let Some(http) = replica.http.take() else { return Ok(()) };
     let agreed = &replica.agreed;
     let about = About {
         cluster: agreed.cluster.to_string(),
@@ -45,9 +41,9 @@ pub(crate) fn serve(
         bulletin: Arc::clone(bulletin),
         domains: Arc::clone(&replica.domains),
         neighbours: Neighbours::default(),
-        gateway: gateway.map_err(ServerError::Thread)?,
+        gateway: gateway?,
         local: LocalReader::new(agreed.cluster, reachable(replica.addresses[0])),
-        outcomes: outcomes.transpose().map_err(ServerError::Thread)?,
+        outcomes: outcomes.transpose()?,
         limits,
     })?;
     tracing::info!(%address, "HTTP");
@@ -56,9 +52,8 @@ pub(crate) fn serve(
     Ok(())
 }
 
-/// Where the replicas are: this one as it listens, the others on the hosts that the configuration names. `http_port` is
-/// this one's, 0 if it is not asked by HTTP.
-pub(crate) fn bulletin(file: &ConfigFile, replica: &Replica, http_port: u16) -> Arc<Bulletin> {
+/// Where the replicas are: this one as it listens, the others on the hosts that the configuration names.
+pub(crate) fn bulletin(file: &ConfigFile, replica: &Replica) -> Arc<Bulletin> {
     let own = file.config.replica;
     let hosts = (0..replica.agreed.replicas).map(|number| {
         match file.config.federation.replicas.get(usize::from(number)) {
@@ -67,7 +62,8 @@ pub(crate) fn bulletin(file: &ConfigFile, replica: &Replica, http_port: u16) -> 
         }
     });
     let bulletin = Bulletin::new(hosts.collect());
-    bulletin.set_ports(own, PeerPorts { client: replica.addresses[0].port(), http: http_port });
+    let http = replica.http.as_ref().map_or(0, Bound::port);
+    bulletin.set_ports(own, PeerPorts { client: replica.addresses[0].port(), http });
     Arc::new(bulletin)
 }
 

@@ -46,13 +46,8 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
     if let Err(error) = watched {
         return complain(&error, Exit::Host);
     }
-    let http = match file.config.listen.http.as_ref().map(faces::listen).transpose() {
-        Ok(http) => http,
-        Err(error) => return complain(&error, Exit::Host),
-    };
     let started = std::time::Instant::now();
-    let http_port = http.as_ref().map_or(0, |http| http.address().port());
-    let mut replica = match boot::start(&file, domains, command.fault, http_port) {
+    let mut replica = match boot::start(&file, domains, command.fault) {
         Ok(replica) => replica,
         Err(error) => return complain(&error, error.exit()),
     };
@@ -66,9 +61,9 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
         replaying = replica.replay_through.0,
         "recovered"
     );
-    let bulletin = faces::bulletin(&file, &replica, http_port);
-    if let Some(Err(error)) = http.map(|http| faces::serve(http, &file, &mut replica, &bulletin, started)) {
-        return complain(&error, Exit::Host);
+    let bulletin = faces::bulletin(&file, &replica);
+    if let Err(error) = faces::serve(&file, &mut replica, &bulletin, started) {
+        return complain(&format!("serving HTTP: {error}"), Exit::Host);
     }
     let (mut end, mut serving, mut halted) = (Exit::Success, 0, 0);
     let mut stages = StageHistograms::default();

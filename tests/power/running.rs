@@ -128,7 +128,7 @@ fn run(
     serving: &Sender<Result<String, String>>,
     stop: &Receiver<()>,
 ) {
-    let replica = match start_on(config, domains(), device, None, 0) {
+    let replica = match start_on(config, domains(), device, None) {
         Ok(replica) => replica,
         Err(error) => return drop(serving.send(Err(error.to_string()))),
     };

@@ -21,6 +21,8 @@ pub struct Settings {
     /// Where clients connect, and the first core's port; 0 takes a free one at each start.
     pub host: String,
     pub port: u16,
+    /// Where it is asked by HTTP; 0 takes a free port at each start.
+    pub http_port: u16,
     pub segment_bytes: &'static str,
     pub bytes_max: &'static str,
     pub checkpoint_bytes: &'static str,
@@ -56,6 +58,7 @@ impl Settings {
             control_apart: false,
             host: LOOPBACK.to_owned(),
             port: 0,
+            http_port: 0,
             segment_bytes: "4MiB",
             bytes_max: "1GiB",
             checkpoint_bytes: "4MiB",
@@ -175,6 +178,7 @@ impl Site {
             control_apart,
             host,
             port,
+            http_port,
             segment_bytes,
             bytes_max,
             checkpoint_bytes,
@@ -199,7 +203,7 @@ impl Site {
         format!(
             "{replica}data_directory = {data:?}\n\
              [cores]\nassignments = [{assignments}]\npin = false\n{control}\
-             [listen]\nclient = \"{host}:{port}\"\nhttp = \"{host}:0\"\n{listen}{federation}\
+             [listen]\nclient = \"{host}:{port}\"\nhttp = \"{host}:{http_port}\"\n{listen}{federation}\
              [limits]\nstripe_bytes = \"128KiB\"\nstripe_events = 512\nwindow = 4\n\
              connections_max = {connections_max}\ncredit_events = {credit_events}\n\
              [log]\nsegment_bytes = {segment_bytes:?}\nbytes_max = {bytes_max:?}\nsegments_ahead = {segments_ahead}\n\

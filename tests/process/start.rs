@@ -101,7 +101,21 @@ fn a_port_in_use_is_said_so() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
     let site = Site::formatted(Settings { port: address.port(), ..Settings::small() });
-    refused(&site.run("serve", &[]), 2, &[&format!("cannot listen on {address}"), "[listen]"]);
+    refused(&site.run("serve", &[]), 2, &[&format!("cannot listen on {address}"), "[listen] client"]);
+    let site = Site::formatted(Settings { http_port: address.port(), ..Settings::small() });
+    refused(&site.run("serve", &[]), 2, &[&format!("cannot listen on {address}"), "[listen] http"]);
+}
+
+/// Files and journals are searched: an escape sequence would be in the way.
+#[test]
+fn what_is_logged_into_a_pipe_has_no_colours() {
+    let site = Site::formatted(Settings::small());
+    let mut command = site.command("serve");
+    command.arg("--until-stdin-closes").stdin(Stdio::null());
+    let output = command.output().expect("running assize");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains(" INFO "), "{said}");
+    assert!(!said.contains('\u{1b}'), "{said}");
 }
 
 /// The pager or collector that read its messages is gone: each further line fails with a broken pipe.

@@ -57,7 +57,7 @@ pub use notation::DomainName;
 pub use outcomes::{After, NoPosition, OUTCOME_SUBSCRIBERS_MAX, OutcomeLine, Outcomes, OutcomesStart};
 pub use problem::Problem;
 pub use routes::ROUTES;
-pub use server::{Bound, ServerError};
+pub use server::Bound;
 pub use status::Status;
 
 /// What is served.

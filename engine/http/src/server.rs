@@ -1,6 +1,5 @@
 //! The thread that serves.
 
-use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -19,31 +18,6 @@ use tokio::time::{sleep, timeout};
 use crate::routes::router;
 use crate::{Faces, HttpLimits, Problem};
 
-/// Why nothing is served.
-#[derive(Debug)]
-pub enum ServerError {
-    /// The address cannot be listened on.
-    Bind(String, io::Error),
-    /// The thread, or what it runs on, cannot be had.
-    Thread(io::Error),
-}
-
-impl fmt::Display for ServerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ServerError::Bind(address, error) => {
-                write!(
-                    f,
-                    "[listen] http: {address} cannot be listened on: {error}; choose another port, or \"\" for none"
-                )
-            }
-            ServerError::Thread(error) => write!(f, "the HTTP thread does not start: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for ServerError {}
-
 /// A socket on which somebody may connect already; who does waits until it is served.
 #[derive(Debug)]
 pub struct Bound {
@@ -52,34 +26,37 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Listens on what the `configured` address was resolved to.
+    /// Listens there.
     ///
     /// # Errors
-    /// [`ServerError::Bind`].
-    pub fn listen(resolved: io::Result<SocketAddr>, configured: &str) -> Result<Bound, ServerError> {
-        let refuse = |error| ServerError::Bind(configured.to_owned(), error);
-        let listener = resolved.and_then(TcpListener::bind).map_err(refuse)?;
-        listener.set_nonblocking(true).map_err(refuse)?;
-        let address = listener.local_addr().map_err(refuse)?;
+    /// The address cannot be listened on.
+    pub fn listen(address: SocketAddr) -> io::Result<Bound> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
         Ok(Bound { listener, address })
     }
 
-    /// Where it listens: on a port that was free, if 0 was configured.
+    /// Where it listens: on a port that was free, if 0 was wanted.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
+    /// The port of it.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// Serves on a thread of its own, until the process ends.
     ///
     /// # Errors
-    /// [`ServerError::Thread`].
-    pub fn serve(self, faces: Faces) -> Result<(), ServerError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-        let runtime = runtime.map_err(ServerError::Thread)?;
+    /// The thread, or what it runs on, cannot be had.
+    pub fn serve(self, faces: Faces) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let serve = move || runtime.block_on(accept(self.listener, faces));
-        thread::Builder::new().name("http".to_owned()).spawn(serve).map_err(ServerError::Thread)?;
-        Ok(())
+        thread::Builder::new().name("http".to_owned()).spawn(serve).map(drop)
     }
 }
 

@@ -5,7 +5,8 @@
 //! | `format.rs` | `assize format`: the superblock with the agreed parameters |
 //! | `rebuild.rs` | `assize rebuild`: the next start takes the state of the others (R3) |
 //! | `recover.rs` | reads all logs, each in a thread of its own |
-//! | `start.rs` | superblock, recovery, addresses, the threads |
+//! | `start.rs` | superblock, recovery, the threads |
+//! | `listen.rs` | the ports: for clients, peers and HTTP |
 //! | `core_thread.rs` | one core's thread, and its logs as recovery left them |
 //! | `peers.rs` | secret, port and identity for the other replicas |
 //! | `replay.rs` | the thread that reads recovered slots back and gives them to the Docket |
@@ -16,6 +17,7 @@ mod core_thread;
 mod error;
 mod format;
 mod guard;
+mod listen;
 mod logic;
 mod peers;
 mod rebuild;
@@ -26,7 +28,6 @@ mod start;
 pub use error::BootError;
 pub use format::{FormatReport, NewDisk, format, format_on};
 pub use rebuild::rebuild;
-pub(crate) use start::resolve;
 pub use start::{Replica, start, start_on};
 
 use assize_domain::DomainRegistry;

@@ -11,7 +11,7 @@ use assize_wire::CoreId;
 use assize_wire::peer::{PeerIdentity, PeerPorts};
 
 use super::BootError;
-use super::start::bind;
+use super::listen::bind;
 use crate::config::{Agreed, Config, ConfigFile};
 use crate::reactor::Listener;
 

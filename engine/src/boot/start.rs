@@ -1,14 +1,12 @@
 //! From a formatted data directory to running cores.
 
-use std::io::ErrorKind;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use assize_device::{DataDirectory, DeviceOptions};
 use assize_domain::DomainRegistry;
-use assize_http::OutcomesStart;
+use assize_http::{Bound, OutcomesStart};
 use assize_metrics::Board;
 use assize_node::boot::{begin_incarnation, peers_of};
 use assize_node::{CoreMessage, Greeting, Layout, LogIds};
@@ -23,11 +21,12 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::BootError;
 use super::core_thread::{CorePlan, CoreThread, log_identity};
+use super::listen::{bind, bind_http};
 use super::logic::{self, Logic};
 use super::peers::{Peers, identity};
 use super::recover::recover;
 use super::replay::{ReplayPlan, Replayer};
-use crate::config::{Address, Agreed, Config, ConfigFile};
+use crate::config::{Agreed, Config, ConfigFile};
 use crate::doctor;
 use crate::reactor::{DialEnd, Dialer, Listener, Mailbox, Notice, mailbox};
 
@@ -39,6 +38,8 @@ pub struct Replica {
     pub notices: Receiver<Notice>,
     /// Where clients connect, by core.
     pub addresses: Vec<SocketAddr>,
+    /// Where it is asked by HTTP, for whoever serves it.
+    pub http: Option<Bound>,
     /// What is agreed.
     pub agreed: Agreed,
     /// Slots that are being replayed before it serves.
@@ -90,8 +91,7 @@ impl Replica {
 }
 
 /// Recovers the data directory and starts its cores. They serve once [`Notice::Serving`] has come from each. With a
-/// `rehearsal` the replica commits that fault, to see what the cluster makes of it. Its peers are told the `http_port`
-/// on which it is asked, 0 if on none.
+/// `rehearsal` the replica commits that fault, to see what the cluster makes of it.
 ///
 /// # Errors
 /// [`BootError`]: nothing was changed but, at most, what recovery repairs of the superblock.
@@ -99,9 +99,8 @@ pub fn start(
     file: &ConfigFile,
     domains: DomainRegistry,
     rehearsal: Option<Rehearsal>,
-    http_port: u16,
 ) -> Result<Replica, BootError> {
-    start_on(file, domains, &DeviceOptions::default(), rehearsal, http_port)
+    start_on(file, domains, &DeviceOptions::default(), rehearsal)
 }
 
 /// The same on files that are written otherwise, or watched.
@@ -113,7 +112,6 @@ pub fn start_on(
     domains: DomainRegistry,
     device: &DeviceOptions,
     rehearsal: Option<Rehearsal>,
-    http_port: u16,
 ) -> Result<Replica, BootError> {
     let config = &file.config;
     file.check_cpus(&doctor::allowed_cpus())?;
@@ -152,10 +150,7 @@ pub fn start_on(
     let mut config = config.clone();
     config.limits.connections_max = connections_max(&config, &agreed, &host.open_files);
     let domains = Arc::new(domains);
-    run(
-        &config, agreed, peers, domains, directory, recovered, superblock, device, rehearsal, logic,
-        http_port,
-    )
+    run(&config, agreed, peers, domains, directory, recovered, superblock, device, rehearsal, logic)
 }
 
 /// Names what is damaged: it is repaired from the peers, but the disk wants looking at.
@@ -264,16 +259,16 @@ fn run(
     device: &DeviceOptions,
     rehearsal: Option<Rehearsal>,
     logic: Logic,
-    http_port: u16,
 ) -> Result<Replica, BootError> {
     let (cores, cpus, control) = core_map(config);
     let layout = Arc::new(Layout::new(&cores, control));
     let listeners = bind("[listen] client", &config.listen.client, cores.len())?;
     let peer_listeners = peers.bind(config, cores.len())?;
+    let http = config.listen.http.as_ref().map(bind_http).transpose()?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(Listener::address).collect();
     let durable = !doctor::filesystem(&config.data_directory).is_memory;
     let greeting = greeting(config, &agreed, &layout, &addresses, durable);
-    let ports = PeerPorts { client: addresses[0].port(), http: http_port };
+    let ports = PeerPorts { client: addresses[0].port(), http: http.as_ref().map_or(0, Bound::port) };
     let identity = identity(&agreed, &superblock, config, &domains, ports);
     let (notices, inbox): (Sender<Notice>, Receiver<Notice>) = unbounded();
     let (mut mailboxes, mut ends, mut dial_ends) = (Vec::new(), Vec::new(), Vec::new());
@@ -338,6 +333,7 @@ fn run(
         mailboxes,
         notices: inbox,
         addresses,
+        http,
         agreed,
         replay_through,
         durable,
@@ -392,48 +388,4 @@ fn stored_outcomes(
         index: recovered.outcomes.clone(),
         checkpoint: recovered.checkpoint.as_ref().map(|found| (found.at.slot, old(found.at.time))),
     })
-}
-
-/// A process that was killed keeps its ports for a moment after its end: the kernel takes its rings apart later, and
-/// they hold the sockets. Whoever starts it again at once, as a supervisor does, need not know.
-fn bind_patiently(address: SocketAddr) -> std::io::Result<Listener> {
-    let until = Instant::now() + PORT_RELEASED_WITHIN;
-    loop {
-        match Listener::bind(address) {
-            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < until => {
-                std::thread::sleep(PORT_LOOKED_AT_EVERY);
-            }
-            bound => return bound,
-        }
-    }
-}
-
-/// How long a port in use is taken for one that is about to be released.
-const PORT_RELEASED_WITHIN: Duration = Duration::from_secs(3);
-
-const PORT_LOOKED_AT_EVERY: Duration = Duration::from_millis(10);
-
-/// Where to listen. A name with both kinds of address is listened on by the older kind, which every client reaches.
-pub(crate) fn resolve(address: &Address) -> std::io::Result<SocketAddr> {
-    let mut resolved: Vec<SocketAddr> = (address.host.as_str(), address.port).to_socket_addrs()?.collect();
-    resolved.sort_by_key(SocketAddr::is_ipv6);
-    resolved.first().copied().ok_or_else(|| std::io::Error::other("the name has no address"))
-}
-
-/// A listener for each core, on the ports from the address's on.
-pub(super) fn bind(key: &'static str, address: &Address, cores: usize) -> Result<Vec<Listener>, BootError> {
-    (0..cores)
-        .map(|index| {
-            let refuse = |error| BootError::Listen { key, address: address.to_string(), error };
-            let address = address
-                .of_core(index)
-                .ok_or_else(|| refuse(std::io::Error::other("the port of the last core is above 65535")))?;
-            let address = resolve(&address).map_err(refuse)?;
-            bind_patiently(address).map_err(|error| BootError::Listen {
-                key,
-                address: address.to_string(),
-                error,
-            })
-        })
-        .collect()
 }
