@@ -1,7 +1,8 @@
 //! The domain: which entities an event touches, and what becomes of them.
 
 use assize_domain::{
-    Domain, DomainId, Entities, EntityId, Event, InvalidEvent, Response, States, StreamTime, Verdict,
+    Domain, DomainId, Entities, EntityId, Event, InvalidEvent, Notation, Response, States, StreamTime,
+    Verdict,
 };
 
 use crate::answer::{Lines, TelemetryAnswer};
@@ -60,6 +61,10 @@ impl Domain for TelemetryDomain {
         Reason::from_number(reason)
             .map(Reason::words)
             .or_else(|| Malformed::from_number(reason).map(Malformed::words))
+    }
+
+    fn notation(&self) -> Option<&dyn Notation> {
+        Some(self)
     }
 }
 

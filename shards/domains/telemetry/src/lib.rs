@@ -20,6 +20,7 @@
 //! | [`effect`] | in an answer: what an event did to a sensor |
 //! | [`inspected`] | in an answer: a state, or that there is none |
 //! | [`reason`] | why an event is rejected or malformed |
+//! | `notation` | events, states and answers in JSON |
 //! | [`evaluate`] | the domain itself |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -36,6 +37,7 @@ pub mod event;
 pub mod ids;
 pub mod inspected;
 pub mod line;
+mod notation;
 pub mod reason;
 pub mod sensor;
 pub mod settings;
