@@ -1,0 +1,11 @@
+//! The telemetry domain from outside: its rules, its bytes, and random histories against a model.
+
+mod answers;
+mod asks;
+mod books;
+mod commands;
+mod layout;
+mod model;
+mod notation;
+mod properties;
+mod rules;
