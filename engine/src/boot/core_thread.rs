@@ -16,10 +16,9 @@ use assize_node::{
     ControlStart, CoordinatorStart, Core, CoreConfig, CoreMessage, CoreStart, ElectionTimes, Greeting,
     Layout, LeaseUse, LogicStart, UsherLimits,
 };
-use assize_shards::{Rehearsal, Shard, ShardConfig};
+use assize_shards::{Rehearsal, Shard};
 use assize_wal::recovery::Recovered;
 use assize_wal::{LogConfig, LogIdentity, Superblock};
-use assize_wire::routing::Routing;
 use assize_wire::{CoreId, LogId, ShardId};
 use crossbeam_channel::{Receiver, Sender};
 
@@ -130,23 +129,12 @@ impl CorePlan {
         let (recovered, mut directory) = (self.recovered, self.directory);
         let identity = log_identity(&self.superblock);
         let quarantine = self.superblock.quarantine;
-        let routing = Routing { seed: agreed.routing_seed, shards: agreed.shard_count };
+        let routing = agreed.routing();
         let guard: Arc<dyn assize_shards::PanicGuard> = Arc::new(CatchUnwind);
         let shards = owned
             .iter()
             .map(|shard| {
-                let config = ShardConfig {
-                    shard: *shard,
-                    replica: config.replica_id(),
-                    replicas: agreed.replicas,
-                    routing,
-                    body_seed: agreed.body_seed,
-                    ttl_ns: agreed.warden_ttl_ns,
-                    warden_capacity: u32::try_from(agreed.warden_capacity).unwrap_or(u32::MAX),
-                    entity_capacity: u32::try_from(agreed.entity_capacity).unwrap_or(u32::MAX),
-                    copies: agreed.copies,
-                    logic,
-                };
+                let config = agreed.shard_config(*shard, config.replica_id(), logic);
                 let (domains, guard) = (Arc::clone(&domains), Arc::clone(&guard));
                 let checkpoint = recovered.checkpoint.as_ref();
                 restore_shard(&mut directory, identity, checkpoint, config, domains, guard)

@@ -10,9 +10,9 @@ use assize_node::federation::Secret;
 use serde::{Deserialize, Serialize};
 
 use super::Address;
-use super::agreed::Agreed;
 use super::error::ConfigError;
 use super::{Config, ConfigFile};
+use assize_node::agreed::Agreed;
 
 /// `[federation]`: the other replicas. With one replica it may be missing.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]

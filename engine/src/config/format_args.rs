@@ -1,7 +1,7 @@
 //! The options of `assize format` that set the agreed parameters.
 
-use super::agreed::{Agreed, AgreedError, DomainVersion, default_copies};
 use super::units;
+use assize_node::agreed::{Agreed, AgreedError, DomainVersion, default_copies};
 use assize_wire::ClusterId;
 use clap::Args;
 

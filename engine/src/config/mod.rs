@@ -9,14 +9,13 @@
 //! | `mod.rs` | the sections and their defaults |
 //! | `validate.rs` | the rules between values, the host and the agreed parameters |
 //! | `error.rs` | the refusal: line, found, accepted |
-//! | `agreed.rs`, `format_args.rs` | agreed parameters, their bytes, and the options of `format` that make them |
+//! | `format_args.rs` | the options of `format` that make the agreed parameters (`engine/node/src/agreed.rs`) |
 //! | `federation.rs` | the other replicas, and the secret that all share |
 //! | `http.rs` | bounds of the HTTP server |
 //! | `address.rs`, `units.rs` | listen addresses, sizes and durations |
 //! | `example.toml` | every key with its default, as `assize config --example` prints it |
 
 mod address;
-mod agreed;
 mod error;
 mod federation;
 mod format_args;
@@ -25,7 +24,7 @@ mod units;
 mod validate;
 
 pub use address::{Address, AddressError};
-pub use agreed::{Agreed, AgreedError, DomainVersion, default_copies};
+pub use assize_node::agreed::{Agreed, AgreedError, DomainVersion, default_copies};
 pub use error::{ConfigError, Source};
 pub use federation::{FederationSection, SecretError, create_secret};
 pub use format_args::{Entropy, FormatArgs};

@@ -1,9 +1,9 @@
 //! The rules between the values of a configuration, the CPUs of the host and the agreed parameters.
 
-use super::agreed::Agreed;
 use super::error::ConfigError;
 use super::units::show_bytes;
 use super::{Config, ConfigFile, Cores, Cpu, Log};
+use assize_node::agreed::Agreed;
 use assize_wire::ShardId;
 use assize_wire::limits::SHARDS_MAX;
 use std::collections::{BTreeMap, BTreeSet};

@@ -17,9 +17,16 @@
 //! | 4 × 6 | largest payload (bytes), entities of an event, events of a stripe, window, capacity window, zero |
 //! | each domain: 2, 2, 2, n | id, version, length n of the name, the name in UTF-8 |
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use assize_shards::ShardConfig;
 use assize_wire::limits::{self, DOMAINS_MAX};
-use assize_wire::{ClusterId, DomainId, Hash, LogicVersion, LogicVersions};
-use std::fmt;
+use assize_wire::routing::Routing;
+use assize_wire::{ClusterId, DomainId, Hash, LogicVersion, LogicVersions, ReplicaId, ShardId};
 
 const MAGIC: [u8; 4] = *b"AGRE";
 const LAYOUT_VERSION: u16 = 1;
@@ -146,7 +153,7 @@ impl fmt::Display for AgreedError {
     }
 }
 
-impl std::error::Error for AgreedError {}
+impl core::error::Error for AgreedError {}
 
 /// The default of `copies` (rule C1): 1 for a single replica, else a majority and at least 2.
 #[must_use]
@@ -321,6 +328,29 @@ impl Agreed {
         self.domains.iter().map(logic).collect()
     }
 
+    /// Where keys and entities belong.
+    #[must_use]
+    pub fn routing(&self) -> Routing {
+        Routing { seed: self.routing_seed, shards: self.shard_count }
+    }
+
+    /// What a replica's shard is started with, whose first slot `logic` evaluates.
+    #[must_use]
+    pub fn shard_config(&self, shard: ShardId, replica: ReplicaId, logic: LogicVersions) -> ShardConfig {
+        ShardConfig {
+            shard,
+            replica,
+            replicas: self.replicas,
+            routing: self.routing(),
+            body_seed: self.body_seed,
+            ttl_ns: self.warden_ttl_ns,
+            warden_capacity: u32::try_from(self.warden_capacity).unwrap_or(u32::MAX),
+            entity_capacity: u32::try_from(self.entity_capacity).unwrap_or(u32::MAX),
+            copies: self.copies,
+            logic,
+        }
+    }
+
     fn check_domains(&self) -> Result<(), AgreedError> {
         if self.domains.len() > DOMAINS_MAX {
             return Err(refused("domains", self.domains.len(), &format!("{DOMAINS_MAX} at most")));
@@ -388,4 +418,4 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,15 +1,38 @@
 //! The agreed parameters' bytes: round trip, layout, and what is refused.
 
-use super::*;
-use crate::config::{Entropy, FormatArgs};
+use alloc::vec;
 
-fn agreed() -> Agreed {
+use super::*;
+
+const SECOND: u64 = 1_000_000_000;
+
+pub(crate) fn agreed() -> Agreed {
     let domains = vec![
         DomainVersion { id: DomainId(1), version: 3, name: "inventory".to_owned() },
         DomainVersion { id: DomainId(7), version: 1, name: "other".to_owned() },
     ];
-    let entropy = Entropy { cluster: ClusterId(5), routing_seed: 6, body_seed: 7, record_key: 8 };
-    FormatArgs::default().agreed(4, domains, &entropy).unwrap()
+    let agreed = Agreed {
+        cluster: ClusterId(5),
+        replicas: 1,
+        copies: 1,
+        shard_count: 4,
+        warden_ttl_ns: 86_400 * SECOND,
+        warden_capacity: 1 << 20,
+        entity_capacity: 1 << 20,
+        event_payload_bytes_max: 1 << 10,
+        event_entities_max: 16,
+        stripe_bytes_max: 2 << 20,
+        stripe_events_max: 8_190,
+        window_max: 8,
+        capacity_window: 8,
+        clock_skew_ns_max: SECOND / 2,
+        clock_rate_error_ppm_max: 500,
+        routing_seed: 6,
+        body_seed: 7,
+        domains,
+    };
+    assert_eq!(agreed.check(), Ok(()));
+    agreed
 }
 
 #[test]
