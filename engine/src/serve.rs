@@ -9,7 +9,7 @@ use assize_node::boot::ReadError;
 use assize_node::{CheckpointEnd, CheckpointFailure};
 use assize_shards::StateDigest;
 use assize_wal::Quarantine;
-use assize_wire::{Hash, LogicVersion, Slot};
+use assize_wire::{LogicVersion, Slot};
 use crossbeam_channel::{Sender, select, unbounded};
 
 use crate::boot::{self, BootError, Replica};
@@ -110,7 +110,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
         }
     }
     replica.join();
-    tell_digest(digests);
+    tell_digest(&digests);
     tracing::info!("stopped: everything admitted is answered and durable");
     command.stages.as_ref().map_or(end, |path| write_stages(path, &stages, end))
 }
@@ -126,20 +126,11 @@ fn announce(replica: &Replica, after: std::time::Duration) {
 
 /// Tells what this replica's entities come to, for whoever compares replicas: `digest SLOT HEX`. Replicas that executed
 /// the same slots have the same.
-fn tell_digest(mut digests: Vec<StateDigest>) {
-    if digests.is_empty() {
-        // A quarantined replica's state is not to be compared.
-        return;
+fn tell_digest(digests: &[StateDigest]) {
+    // A quarantined replica's state is not to be compared.
+    if let Some((slot, digest)) = StateDigest::of_all(digests) {
+        let _ = writeln!(std::io::stdout(), "digest {slot} {digest}");
     }
-    digests.sort_by_key(|digest| digest.shard);
-    let slot = digests.iter().map(|digest| digest.slot).min().unwrap_or_default();
-    let mut bytes = Vec::new();
-    for digest in &digests {
-        bytes.extend_from_slice(&digest.shard.0.to_le_bytes());
-        bytes.extend_from_slice(&digest.entities.to_le_bytes());
-        bytes.extend_from_slice(&digest.digest.to_bytes());
-    }
-    let _ = writeln!(std::io::stdout(), "digest {slot} {}", Hash::of(&bytes));
 }
 
 /// A checkpoint that failed leaves the one before it active: the log grows until one succeeds.

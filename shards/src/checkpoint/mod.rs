@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use assize_wire::checkpoint::{
     ENTITY_HEAD_BYTES, ListDigest, PartHead, SAVED_KEY_BYTES, SavedEntity, SumDigest,
 };
-use assize_wire::{LogicVersions, ShardId, Slot, StreamTime};
+use assize_wire::{Hash, LogicVersions, ShardId, Slot, StreamTime};
 
 use crate::Shard;
 use crate::limits::{
@@ -89,6 +89,24 @@ pub struct StateDigest {
     pub entities: u64,
     /// The sum of their hashes.
     pub digest: SumDigest,
+}
+
+impl StateDigest {
+    /// What the entities of all shards of a replica come to, and the slot through which each of them executed: the same
+    /// on all replicas that executed the same slots. Nothing of no shards.
+    #[must_use]
+    pub fn of_all(digests: &[StateDigest]) -> Option<(Slot, Hash)> {
+        let mut digests = digests.to_vec();
+        digests.sort_by_key(|digest| digest.shard);
+        let slot = digests.iter().map(|digest| digest.slot).min()?;
+        let mut bytes = Vec::new();
+        for digest in &digests {
+            bytes.extend_from_slice(&digest.shard.0.to_le_bytes());
+            bytes.extend_from_slice(&digest.entities.to_le_bytes());
+            bytes.extend_from_slice(&digest.digest.to_bytes());
+        }
+        Some((slot, Hash::of(&bytes)))
+    }
 }
 
 impl Shard {

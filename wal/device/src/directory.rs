@@ -99,31 +99,11 @@ impl DataDirectory {
 
 impl SegmentReader for DataDirectory {
     fn logs(&mut self) -> Result<Vec<LogId>, DeviceError> {
-        let names = names_in(&self.root).map_err(|error| device_error(&error, "listing", &self.root))?;
-        let mut logs: Vec<LogId> =
-            names.iter().filter_map(|name| name.strip_prefix("log-")?.parse().ok()).map(LogId).collect();
-        logs.sort_unstable();
-        Ok(logs)
+        logs_in(&self.root)
     }
 
     fn segments(&mut self, log: LogId) -> Result<Vec<(SegmentId, u64)>, DeviceError> {
-        let folder = log_path(&self.root, log);
-        let list = || {
-            let mut segments = Vec::new();
-            for name in names_in(&folder)? {
-                if let Some(number) =
-                    name.strip_prefix("segment-").and_then(|hex| u64::from_str_radix(hex, 16).ok())
-                {
-                    segments.push((SegmentId(number), std::fs::metadata(folder.join(&name))?.len()));
-                }
-            }
-            segments.sort_unstable();
-            Ok(segments)
-        };
-        match list() {
-            Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => Ok(Vec::new()),
-            result => result.map_err(|error| device_error(&error, "listing", &folder)),
-        }
+        segments_in(&self.root, log)
     }
 
     fn read(
@@ -175,24 +155,9 @@ impl SegmentReader for DataDirectory {
             self.tell(|| DiskEvent::FlushCompleted { id });
             sync_directory(&self.root)?;
             self.tell(|| DiskEvent::NameDurable { place });
-            let mut blocks =
-                vec![Block::ZERO; assize_wal::limits::SUPERBLOCK_COPY_BYTES / assize_wal::BLOCK_BYTES];
-            let bytes = blocks.as_mut_slice().as_mut_bytes();
-            let mut done = 0;
-            // A copy cut short by a crash at its creation reads as what is there, then zeros: not valid, not an error.
-            while done < bytes.len() {
-                match file.read_at(&mut bytes[done..], done as u64)? {
-                    count if count % assize_wal::BLOCK_BYTES != 0 || count == 0 => break,
-                    count => done += count,
-                }
-            }
-            Ok(blocks)
+            superblock_in(&file)
         };
-        match read() {
-            Ok(blocks) => Ok(Some(blocks)),
-            Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(device_error(&error, "reading", &path)),
-        }
+        unless_absent(read()).map_err(|error| device_error(&error, "reading", &path))
     }
 }
 
@@ -257,11 +222,11 @@ pub(crate) fn log_path(root: &Path, log: LogId) -> PathBuf {
     root.join(format!("log-{:05}", log.0))
 }
 
-fn segment_path(root: &Path, log: LogId, segment: SegmentId) -> PathBuf {
+pub(crate) fn segment_path(root: &Path, log: LogId, segment: SegmentId) -> PathBuf {
     log_path(root, log).join(format!("segment-{:016x}", segment.0))
 }
 
-fn superblock_path(root: &Path, copy: u8) -> PathBuf {
+pub(crate) fn superblock_path(root: &Path, copy: u8) -> PathBuf {
     root.join(format!("superblock.{copy}"))
 }
 
@@ -286,6 +251,57 @@ pub(crate) fn device_error(error: &io::Error, doing: &str, path: &Path) -> Devic
         Some(libc::ENOSPC | libc::EDQUOT) => DeviceError::NoSpace { place: path.display().to_string() },
         // An end of file where bytes were expected comes without a number.
         code => DeviceError::Io { code: code.unwrap_or(0), place },
+    }
+}
+
+/// The logs that have a folder, ascending.
+pub(crate) fn logs_in(root: &Path) -> Result<Vec<LogId>, DeviceError> {
+    let names = names_in(root).map_err(|error| device_error(&error, "listing", root))?;
+    let mut logs: Vec<LogId> =
+        names.iter().filter_map(|name| name.strip_prefix("log-")?.parse().ok()).map(LogId).collect();
+    logs.sort_unstable();
+    Ok(logs)
+}
+
+/// A log's segments with their bytes, ascending; none if it has no folder.
+pub(crate) fn segments_in(root: &Path, log: LogId) -> Result<Vec<(SegmentId, u64)>, DeviceError> {
+    let folder = log_path(root, log);
+    let list = || {
+        let mut segments = Vec::new();
+        for name in names_in(&folder)? {
+            if let Some(number) =
+                name.strip_prefix("segment-").and_then(|hex| u64::from_str_radix(hex, 16).ok())
+            {
+                segments.push((SegmentId(number), std::fs::metadata(folder.join(&name))?.len()));
+            }
+        }
+        segments.sort_unstable();
+        Ok(segments)
+    };
+    let listed = unless_absent(list()).map_err(|error| device_error(&error, "listing", &folder))?;
+    Ok(listed.unwrap_or_default())
+}
+
+/// A copy of the superblock. One cut short by a crash at its creation reads as what is there, then zeros: not valid, not
+/// an error.
+pub(crate) fn superblock_in(file: &File) -> io::Result<Vec<Block>> {
+    let mut blocks = vec![Block::ZERO; assize_wal::limits::SUPERBLOCK_COPY_BYTES / assize_wal::BLOCK_BYTES];
+    let bytes = blocks.as_mut_slice().as_mut_bytes();
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.read_at(&mut bytes[done..], done as u64)? {
+            count if count % assize_wal::BLOCK_BYTES != 0 || count == 0 => break,
+            count => done += count,
+        }
+    }
+    Ok(blocks)
+}
+
+/// Nothing of what is not there.
+pub(crate) fn unless_absent<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
     }
 }
 

@@ -5,6 +5,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`directory`] | the data directory: names, lock, blocking reads and superblock writes for boot |
+//! | [`stopped`] | the same of a replica that does not run, for whoever looks into it |
 //! | [`direct`] | operations as io_uring entries for a ring that somebody else owns |
 //! | [`ring`] | the same with a ring of its own |
 //! | [`preparer`] | the thread that preallocates and pre-writes segments |
@@ -22,10 +23,12 @@ pub mod direct;
 pub mod directory;
 pub mod preparer;
 pub mod ring;
+pub mod stopped;
 pub mod trace;
 
 pub use direct::{DirectDevice, DurabilityMode};
 pub use directory::{DataDirectory, DirectoryError, Place};
 pub use preparer::{Preparer, Wake};
 pub use ring::RingDevice;
+pub use stopped::StoppedDirectory;
 pub use trace::{DeviceOptions, DiskEvent, Tracer};
