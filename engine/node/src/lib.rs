@@ -11,6 +11,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod agreed;
 pub mod boot;
 mod checkpoint;
 mod clocks;
@@ -45,6 +46,7 @@ mod quarantine;
 mod reads;
 mod rejoin;
 mod replay;
+pub mod retrace;
 mod room;
 mod short_of_room;
 mod stages;

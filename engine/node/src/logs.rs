@@ -49,6 +49,13 @@ impl LogIds {
         log.0.is_multiple_of(LOGS_PER_CORE)
     }
 
+    /// What a log holds, in a word: whichever core's it is.
+    #[must_use]
+    pub fn purpose(log: LogId) -> &'static str {
+        let purposes: [&str; LOGS_PER_CORE as usize] = ["stripes", "outcomes", "parts", "keys"];
+        purposes[usize::from(log.0 % LOGS_PER_CORE)]
+    }
+
     /// The core that asked for an operation: the owner of its log, or for the superblock the control core.
     #[must_use]
     pub fn owner(operation: OperationId, layout: &Layout) -> CoreId {
