@@ -8,6 +8,7 @@
 //! | `bad_input.rs`, `bad_manners.rs` | is malformed, slow and half-open input refused, and everyone else served |
 //! | `answers.rs` | what is a client told when there is no room, no time, or another body |
 //! | `cluster/` | what holds of three replicas under load when they are killed, cut off, or their disks fail |
+//! | `ctl/` | what `assizectl` tells of a running cluster, and of a stopped replica |
 //! | `federation.rs` | do three processes find each other by themselves, and refuse whom they do not know |
 //! | `faces.rs` | what it says of itself by HTTP |
 //! | `metrics/` | is every metric moved by something, and is who looks on free of charge |
@@ -26,6 +27,7 @@ mod bounded;
 mod checkpoints;
 mod cluster;
 mod crash;
+mod ctl;
 mod damage;
 mod demo;
 mod engine;

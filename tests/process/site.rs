@@ -248,23 +248,34 @@ fn run_in(network: Option<&str>, binary: &Path) -> Command {
     command
 }
 
-/// The example that has the next version of the inventory's logic. A test of its own does not build examples.
+/// The example that has the next version of the inventory's logic.
 pub fn program_with_next_logic() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    built(&BUILT, ["assize", "--example", "inventory_next"], "examples/inventory_next")
+}
+
+/// `assizectl`, to be run.
+pub fn assizectl() -> Command {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    Command::new(built(&BUILT, ["assize-ctl", "--bin", "assizectl"], "assizectl"))
+}
+
+/// Builds what a test of the engine does not build by itself, once; `path` is where it then lies.
+fn built(once: &OnceLock<PathBuf>, what: [&str; 3], path: &str) -> PathBuf {
     let build = || {
         let assize = Path::new(env!("CARGO_BIN_EXE_assize"));
         let built = assize.parent().expect("programs lie in a folder");
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--locked", "--package", "assize", "--example", "inventory_next"]);
+        cargo.args(["build", "--quiet", "--locked", "--package"]).args(what);
         cargo.arg("--target-dir").arg(built.parent().expect("one for each profile"));
         if !cfg!(debug_assertions) {
             cargo.arg("--release");
         }
         let status = cargo.status().expect("running cargo");
-        assert!(status.success(), "building the example inventory_next: {status}");
-        built.join("examples/inventory_next")
+        assert!(status.success(), "building {what:?}: {status}");
+        built.join(path)
     };
-    BUILT.get_or_init(build).clone()
+    once.get_or_init(build).clone()
 }
 
 /// Both outputs and how it ended, for messages.

@@ -9,7 +9,7 @@ use assize::config::{self, ConfigFile, EXAMPLE, Entropy, FormatArgs};
 use assize_domain::EngineReason;
 use assize_http::ROUTES;
 use assize_metrics::{Kind, METRICS, STAGES, State};
-use clap::{Args, Parser};
+use clap::{Args, CommandFactory, Parser};
 use toml::Table;
 
 use crate::{report, tree};
@@ -18,6 +18,7 @@ const CONFIGURATION: &str = "engine/CONFIGURATION.md";
 const METRICS_PAGE: &str = "engine/metrics/README.md";
 const HTTP_PAGE: &str = "engine/http/README.md";
 const WIRE_PAGE: &str = "engine/wire/README.md";
+const CTL_PAGE: &str = "tools/ctl/README.md";
 
 #[test]
 fn every_key_is_on_its_page_with_its_default() {
@@ -188,11 +189,28 @@ fn every_reason_of_the_engine_is_on_the_page_of_the_protocol() {
     report(differences(WIRE_PAGE, &described.collect(), &there.into()));
 }
 
+/// Commands with what they are about, and exit codes with the words of `assizectl --help`.
+#[test]
+fn every_command_of_assizectl_is_on_its_page() {
+    let text = page(CTL_PAGE);
+    let first = |column| rows(&text, column).into_iter().map(|row| ticked(row[0]).to_owned()).collect();
+    let cli = assize_ctl::cli::Cli::command();
+    let commands = cli.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let mut findings = differences(CTL_PAGE, &first("command"), &commands);
+    let below = cli.get_subcommands().flat_map(|command| command.get_subcommands());
+    let unnamed = below.filter(|command| !text.contains(&format!("`{}`", command.get_name())));
+    findings.extend(unnamed.map(|command| format!("{CTL_PAGE}: it lacks: {}", command.get_name())));
+    let described = rows(&text, "code").into_iter().map(|row| format!("{}  {}", row[0], row[1])).collect();
+    let codes = assize_ctl::exit::TABLE.lines().skip(1).map(|line| line.trim().to_owned()).collect();
+    findings.extend(differences(CTL_PAGE, &described, &codes));
+    report(findings);
+}
+
 /// Pages that link to others, and the files that they name, are there.
 #[test]
 fn the_pages_name_files_that_are_there() {
     let mut findings = Vec::new();
-    for name in [CONFIGURATION, METRICS_PAGE, HTTP_PAGE, "engine/OPERATING.md"] {
+    for name in [CONFIGURATION, METRICS_PAGE, HTTP_PAGE, CTL_PAGE, "engine/OPERATING.md"] {
         let text = page(name);
         let ticked = text.split('`').skip(1).step_by(2);
         let files = ticked.filter(|word| {

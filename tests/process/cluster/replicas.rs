@@ -193,8 +193,9 @@ impl<'a> Running<'a> {
     }
 
     /// Stops all in good order: each must tell the same state after the same slot. A follower that was stopped before
-    /// it had executed everything is started again, with the others, until none was. Nobody may be loading them.
-    pub fn settle(mut self) {
+    /// it had executed everything is started again, with the others, until none was. Nobody may be loading them. What
+    /// they tell is returned.
+    pub fn settle(mut self) -> (u64, String) {
         let until = Instant::now() + 2 * DEADLINE;
         loop {
             self.engines.iter().flatten().for_each(Engine::terminate);
@@ -204,7 +205,7 @@ impl<'a> Running<'a> {
             let (slot, digest) = &digests[0];
             if digests.iter().all(|(other, _)| other == slot) {
                 assert!(digests.iter().all(|(_, other)| other == digest), "states differ: {digests:?}");
-                return;
+                return digests[0].clone();
             }
             assert!(Instant::now() < until, "they do not come to the same slot: {digests:?}");
             self = Running::start(self.cluster);

@@ -1,0 +1,315 @@
+//! The command line of `assizectl`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::exit;
+
+/// Asks a running cluster, or looks into a stopped replica's directory, which it never writes to.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "assizectl", version, arg_required_else_help = true, after_help = exit::TABLE)]
+pub struct Cli {
+    /// Answer programs: one JSON document to a line
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Ask all replicas how they are
+    Status(StatusCommand),
+    /// Submit events, each once however often this is repeated under its key
+    Submit(SubmitCommand),
+    /// Read an entity's state
+    Get(GetCommand),
+    /// Follow what is published
+    Tail(TailCommand),
+    /// Latencies of each stage, as the replica that leads measured them
+    Latency(LatencyCommand),
+    /// A stopped replica's logs: their records, and whether all of them are whole
+    Wal(WalCommand),
+    /// A stopped replica's active checkpoint, and whether it is what its digests say
+    Checkpoint(CheckpointCommand),
+    /// Evaluate a stopped replica's slots again, and tell what the states are after one
+    Replay(ReplayCommand),
+    /// Every event that changed an entity, with its state before and after
+    History(HistoryCommand),
+    /// What a stopped replica's entities come to: equal on all replicas at the same slot
+    Digest(DigestCommand),
+    /// Which replicas computed something else than the others, and what an operator was told of it
+    Divergence(DivergenceCommand),
+    /// Print completions for a shell
+    Completions(CompletionsCommand),
+}
+
+/// Which cluster is asked.
+#[derive(Clone, Debug, Args)]
+pub struct Where {
+    /// Where replicas are asked by HTTP, one or more; the first that answers is enough
+    #[arg(long, value_name = "HOST:PORT,...", default_value = "localhost:7600", value_delimiter = ',')]
+    pub http: Vec<String>,
+}
+
+/// `assizectl status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusCommand {
+    /// Which cluster.
+    #[command(flatten)]
+    pub at: Where,
+
+    /// Ask again and again, until interrupted: every second, or as often as is said
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1", value_parser = seconds)]
+    pub watch: Option<Duration>,
+}
+
+/// `assizectl submit`.
+#[derive(Clone, Debug, Args)]
+pub struct SubmitCommand {
+    /// Which cluster.
+    #[command(flatten)]
+    pub at: Where,
+
+    /// An event or an array of events as POST /v1/events takes them, or an event a line; - reads standard input
+    #[arg(value_name = "FILE|JSON|-")]
+    pub events: String,
+
+    /// The idempotency key of an event that is given alone and has none
+    #[arg(long, value_name = "TEXT")]
+    pub key: Option<String>,
+
+    /// Return once the events are taken in, before anything became of them
+    #[arg(long)]
+    pub accepted: bool,
+}
+
+/// `assizectl get`.
+#[derive(Clone, Debug, Args)]
+pub struct GetCommand {
+    /// Which cluster.
+    #[command(flatten)]
+    pub at: Where,
+
+    /// The domain's name or number
+    #[arg(value_name = "DOMAIN")]
+    pub domain: String,
+
+    /// The entity's name, such as item:1:1001, or its id in hexadecimal
+    #[arg(value_name = "ENTITY")]
+    pub entity: String,
+
+    /// How it is read
+    #[arg(long, value_enum, default_value = "linearizable")]
+    pub consistency: Consistency,
+}
+
+/// How a state is read (C8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Consistency {
+    /// Of the leader: every event that was answered before is seen
+    Linearizable,
+    /// Of the replica that is asked, as of a slot that it has published
+    Local,
+    /// By an event in the log, whose outcome enough replicas computed alike
+    Verified,
+}
+
+/// `assizectl tail`.
+#[derive(Clone, Debug, Args)]
+pub struct TailCommand {
+    /// Which cluster.
+    #[command(flatten)]
+    pub at: Where,
+
+    /// Behind which place: SLOT.SHARD.INDEX, SLOT, oldest or now
+    #[arg(long, value_name = "PLACE", default_value = "now")]
+    pub from: String,
+
+    /// End after so many outcomes
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+
+    /// End at what is published by now
+    #[arg(long)]
+    pub no_follow: bool,
+}
+
+/// `assizectl latency`.
+#[derive(Clone, Debug, Args)]
+pub struct LatencyCommand {
+    /// Which cluster.
+    #[command(flatten)]
+    pub at: Where,
+
+    /// Write the distribution of each stage as HdrHistogram's tools read it: DIR/STAGE.hgrm
+    #[arg(long, value_name = "DIR")]
+    pub hgrm: Option<PathBuf>,
+
+    /// Of what happens within so many seconds from now, instead of since the replica's start
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub over: Option<Duration>,
+}
+
+/// Which stopped replica is looked into.
+#[derive(Clone, Debug, Args)]
+pub struct Data {
+    /// The data directory of a replica that does not run
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+}
+
+/// `assizectl wal`.
+#[derive(Clone, Debug, Args)]
+pub struct WalCommand {
+    /// What about them.
+    #[command(subcommand)]
+    pub what: Wal,
+}
+
+/// What about the logs.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Wal {
+    /// List every whole record
+    Dump {
+        /// Which replica.
+        #[command(flatten)]
+        at: Data,
+        /// Of this log alone
+        #[arg(long, value_name = "N")]
+        log: Option<u16>,
+    },
+    /// Read all logs as a start would, and say what it would make of them
+    Verify {
+        /// Which replica.
+        #[command(flatten)]
+        at: Data,
+    },
+}
+
+/// `assizectl checkpoint`.
+#[derive(Clone, Debug, Args)]
+pub struct CheckpointCommand {
+    /// What about it.
+    #[command(subcommand)]
+    pub what: Checkpoint,
+}
+
+/// What about the checkpoint.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Checkpoint {
+    /// Tell what it holds, shard by shard
+    List(Data),
+    /// Read every entity and key of it and compare them with its digests
+    Verify(Data),
+}
+
+/// `assizectl replay`.
+#[derive(Clone, Debug, Args)]
+pub struct ReplayCommand {
+    /// Which replica.
+    #[command(flatten)]
+    pub at: Data,
+
+    /// Through this slot [default: the last that is known to be chosen]
+    #[arg(long, value_name = "SLOT")]
+    pub to: Option<u64>,
+
+    /// Tell an entity's state there, too: its domain and its name
+    #[arg(long, value_name = "DOMAIN/ENTITY")]
+    pub entity: Vec<String>,
+}
+
+/// `assizectl history`.
+#[derive(Clone, Debug, Args)]
+pub struct HistoryCommand {
+    /// Which replica.
+    #[command(flatten)]
+    pub at: Data,
+
+    /// Its domain and its name, such as inventory/item:1:1001
+    #[arg(value_name = "DOMAIN/ENTITY")]
+    pub entity: String,
+
+    /// Through this slot [default: the last that is known to be chosen]
+    #[arg(long, value_name = "SLOT")]
+    pub to: Option<u64>,
+}
+
+/// `assizectl digest`.
+#[derive(Clone, Debug, Args)]
+pub struct DigestCommand {
+    /// Which replica.
+    #[command(flatten)]
+    pub at: Data,
+
+    /// After this slot [default: the last that is known to be chosen]
+    #[arg(long, value_name = "SLOT")]
+    pub to: Option<u64>,
+}
+
+/// `assizectl divergence`.
+#[derive(Clone, Debug, Args)]
+pub struct DivergenceCommand {
+    /// What about it.
+    #[command(subcommand)]
+    pub what: Divergence,
+}
+
+/// What about a divergence.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Divergence {
+    /// Tell whether there is one: of a running cluster, or of a stopped replica
+    Show {
+        /// Which cluster.
+        #[command(flatten)]
+        at: Where,
+        /// The data directory of a replica that does not run, instead of a cluster
+        #[arg(long, value_name = "DIR", conflicts_with = "http")]
+        data: Option<PathBuf>,
+    },
+}
+
+/// `assizectl completions`.
+#[derive(Clone, Debug, Args)]
+pub struct CompletionsCommand {
+    /// For which shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let accepted = || "accepted are seconds from 0.1 to 86400".to_owned();
+    let seconds: f64 = text.parse().map_err(|_| accepted())?;
+    if (0.1..=86_400.0).contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err(accepted()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_description_of_the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_watch_may_say_how_often() {
+        let watch = |arguments: &[&str]| match Cli::parse_from(arguments).command {
+            Command::Status(command) => command.watch,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(watch(&["assizectl", "status"]), None);
+        assert_eq!(watch(&["assizectl", "status", "--watch"]), Some(Duration::from_secs(1)));
+        assert_eq!(watch(&["assizectl", "status", "--watch", "0.5"]), Some(Duration::from_millis(500)));
+        assert!(Cli::try_parse_from(["assizectl", "status", "--watch", "0"]).is_err());
+    }
+}

@@ -1,0 +1,207 @@
+//! How a command ended: errors in words, and the exit codes. Those that `assize` has mean the same here.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use assize_device::DirectoryError;
+use assize_node::agreed::AgreedError;
+use assize_node::boot::ReadError;
+use assize_node::retrace::RetraceError;
+use assize_wal::operation::DeviceError;
+use assize_wal::recovery::RecoveryError;
+use assize_wal::superblock::SuperblockError;
+use assize_wire::Slot;
+
+/// Why the process ended. The number is the exit code and never changes its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, and what was asked is so.
+    Success = 0,
+    /// Something failed that has no code of its own; the message says what.
+    Internal = 1,
+    /// The command line is wrong, or what was given to be submitted.
+    Usage = 2,
+    /// The data directory is refused: not formatted, in use, or corrupted.
+    DataDirectory = 4,
+    /// No replica answered, or none that could.
+    Unanswered = 10,
+    /// The answer is no: an event was rejected, an entity is absent, a replica is not ready, a log is damaged.
+    No = 11,
+}
+
+impl Exit {
+    /// All of them, ascending.
+    pub const ALL: [Exit; 6] =
+        [Exit::Success, Exit::Internal, Exit::Usage, Exit::DataDirectory, Exit::Unanswered, Exit::No];
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// The codes as `assizectl --help` lists them.
+pub const TABLE: &str = "\
+Exit codes:
+   0  done, and what was asked is so
+   1  something else failed; the message says what
+   2  command line wrong, or what was given to be submitted; the message says what is accepted
+   4  data directory refused: not formatted, in use, or corrupted
+  10  no replica answered, or none that could; the message says what each said
+  11  the answer is no: an event rejected, an entity absent, a replica not ready, a log damaged";
+
+/// Why a command has no answer.
+#[derive(Debug)]
+pub enum Ended {
+    /// The command line cannot be: the words say what is accepted.
+    Usage(String),
+    /// What each of the replicas that were asked said.
+    Unanswered(Vec<(String, String)>),
+    /// A replica answered with a problem: its title and detail.
+    Problem {
+        /// The HTTP status.
+        status: u16,
+        /// In words.
+        text: String,
+    },
+    /// The directory cannot be used.
+    Directory(DirectoryError),
+    /// It holds no replica, or half of one.
+    NotFormatted(PathBuf),
+    /// Its superblock cannot be used.
+    Superblock(PathBuf, SuperblockError),
+    /// Its agreed parameters cannot.
+    Agreed(AgreedError),
+    /// Its logs cannot.
+    Recovery(RecoveryError),
+    /// Its slots cannot be evaluated again.
+    Retrace(RetraceError),
+    /// A slot is asked for that is not there.
+    SlotNotKept {
+        /// Which one.
+        asked: Slot,
+        /// The checkpoint's: the first that is there.
+        first: Slot,
+        /// The last that is known to be chosen.
+        last: Slot,
+    },
+    /// A file cannot be read or written.
+    Io(String, io::Error),
+    /// What was written to is closed.
+    NobodyReads,
+}
+
+impl Ended {
+    /// The process's exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Ended::Usage(_) | Ended::SlotNotKept { .. } => Exit::Usage,
+            Ended::Unanswered(_) => Exit::Unanswered,
+            Ended::Problem { status: 400..=403 | 405..=407 | 411..=499, .. } => Exit::Usage,
+            Ended::Problem { status: 404 | 410, .. } => Exit::No,
+            Ended::Problem { .. } => Exit::Unanswered,
+            Ended::Directory(_)
+            | Ended::NotFormatted(_)
+            | Ended::Superblock(..)
+            | Ended::Agreed(_)
+            | Ended::Recovery(_) => Exit::DataDirectory,
+            Ended::Retrace(RetraceError::Read(_) | RetraceError::Contradicted { .. }) => Exit::DataDirectory,
+            Ended::Retrace(_) | Ended::Io(..) | Ended::NobodyReads => Exit::Internal,
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ended::Usage(text) => f.write_str(text),
+            Ended::Unanswered(said) => {
+                f.write_str("no replica answers; give where one is asked by HTTP with --http HOST:PORT")?;
+                said.iter().try_for_each(|(address, why)| write!(f, "\n  {address}: {why}"))
+            }
+            Ended::Problem { text, .. } => f.write_str(text),
+            Ended::Directory(DirectoryError::InUse { root }) => write!(
+                f,
+                "a replica runs on {}: stop it first, or ask it by HTTP; what runs changes while it is read",
+                root.display()
+            ),
+            Ended::Directory(DirectoryError::Io { root, error, .. })
+                if error.kind() == io::ErrorKind::NotFound =>
+            {
+                write!(f, "{} is not a replica's data directory", root.display())
+            }
+            Ended::Directory(error) => error.fmt(f),
+            Ended::NotFormatted(root) => {
+                write!(
+                    f,
+                    "{} holds no replica: `assize format` was never run to its end there",
+                    root.display()
+                )
+            }
+            Ended::Superblock(root, error) => write!(f, "{}: {error}", root.display()),
+            Ended::Agreed(error) => write!(f, "the superblock's agreed parameters: {error}"),
+            Ended::Recovery(error) => error.fmt(f),
+            Ended::Retrace(error) => error.fmt(f),
+            Ended::SlotNotKept { asked, first, last } => {
+                write!(f, "slot {asked} is not there: accepted are {first}, the checkpoint's, to {last}")
+            }
+            Ended::Io(what, error) => write!(f, "{what}: {error}"),
+            Ended::NobodyReads => f.write_str("nobody reads what is written"),
+        }
+    }
+}
+
+impl std::error::Error for Ended {}
+
+impl From<DirectoryError> for Ended {
+    fn from(error: DirectoryError) -> Ended {
+        Ended::Directory(error)
+    }
+}
+
+impl From<AgreedError> for Ended {
+    fn from(error: AgreedError) -> Ended {
+        Ended::Agreed(error)
+    }
+}
+
+impl From<RecoveryError> for Ended {
+    fn from(error: RecoveryError) -> Ended {
+        Ended::Recovery(error)
+    }
+}
+
+impl From<DeviceError> for Ended {
+    fn from(error: DeviceError) -> Ended {
+        Ended::Recovery(RecoveryError::Device(error))
+    }
+}
+
+impl From<RetraceError> for Ended {
+    fn from(error: RetraceError) -> Ended {
+        Ended::Retrace(error)
+    }
+}
+
+impl From<ReadError> for Ended {
+    fn from(error: ReadError) -> Ended {
+        Ended::Retrace(RetraceError::Read(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_lists_every_code_once_and_in_order() {
+        let listed: Vec<u8> =
+            TABLE.lines().skip(1).filter_map(|line| line.trim().split(' ').next()?.parse().ok()).collect();
+        assert_eq!(listed, Exit::ALL.map(|exit| exit as u8));
+    }
+}
