@@ -15,8 +15,8 @@ use crate::load::adjust;
 use crate::rng::Rng;
 use crate::site::{Settings, Site};
 
-/// D1, TracingBegins, SlotTraced, TracingTold, NothingWritten: whoever evaluates a replica's slots again comes to the digest that it told when it stopped, whatever its cores
-/// were; and all replicas tell the same.
+/// D1, TracingBegins, SlotTraced, TracingTold, NothingWritten: whoever evaluates a replica's slots again comes to the
+/// digest that it told when it stopped, whatever its cores were; and all replicas tell the same.
 #[test]
 fn d1_slots_evaluated_again_come_to_what_each_replica_told() {
     let cluster = Cluster::formatted();

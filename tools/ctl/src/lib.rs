@@ -1,5 +1,5 @@
-//! `assizectl`: what an operator asks a running cluster, and a stopped replica's directory. [`run`] is all that a domain
-//! author's own `main` has to call.
+//! `assizectl`: what an operator asks a running cluster, and a stopped replica's directory. [`run`] is all that a
+//! domain author's own `main` has to call.
 //!
 //! | module | is |
 //! |---|---|

@@ -282,8 +282,8 @@ pub(crate) fn segments_in(root: &Path, log: LogId) -> Result<Vec<(SegmentId, u64
     Ok(listed.unwrap_or_default())
 }
 
-/// A copy of the superblock. One cut short by a crash at its creation reads as what is there, then zeros: not valid, not
-/// an error.
+/// A copy of the superblock. One cut short by a crash at its creation reads as what is there, then zeros: not valid,
+/// not an error.
 pub(crate) fn superblock_in(file: &File) -> io::Result<Vec<Block>> {
     let mut blocks = vec![Block::ZERO; assize_wal::limits::SUPERBLOCK_COPY_BYTES / assize_wal::BLOCK_BYTES];
     let bytes = blocks.as_mut_slice().as_mut_bytes();

@@ -67,8 +67,8 @@ impl SegmentReader for StoppedDirectory {
         read().map_err(|error| device_error(&error, "reading", &path))
     }
 
-    /// Nothing is promised on the strength of what is read, so nothing is flushed: only the last writes of a process that
-    /// was killed are waited for.
+    /// Nothing is promised on the strength of what is read, so nothing is flushed: only the last writes of a process
+    /// that was killed are waited for.
     fn flush(&mut self, log: LogId) -> Result<(), DeviceError> {
         for (segment, _) in self.segments(log)? {
             let path = segment_path(&self.root, log, segment);

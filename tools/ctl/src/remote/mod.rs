@@ -1,5 +1,5 @@
-//! Commands that ask a running cluster, by the HTTP interface of `engine/http`: whatever a replica answers there, `curl`
-//! gets, too.
+//! Commands that ask a running cluster, by the HTTP interface of `engine/http`: whatever a replica answers there,
+//! `curl` gets, too.
 //!
 //! | file | is |
 //! |---|---|
@@ -63,8 +63,8 @@ impl Cluster {
         self.ask(|agent, address| agent.get(format!("http://{address}{path}")).call())
     }
 
-    /// The first answer to a POST of JSON. Only who was not reached is passed over: an event that may have been taken in
-    /// is not given to another.
+    /// The first answer to a POST of JSON. Only who was not reached is passed over: an event that may have been taken
+    /// in is not given to another.
     fn post(&self, path: &str, body: &[u8]) -> Result<Response<Body>, Ended> {
         self.ask(|agent, address| {
             agent.post(format!("http://{address}{path}")).content_type("application/json").send(body)
