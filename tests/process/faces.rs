@@ -187,6 +187,7 @@ fn events_that_cannot_be_are_refused_and_nothing_of_them_is_submitted() {
             400,
         ),
         (post(&engine, Some("of all"), &json!([adjust_body(1, 1)])), 400),
+        (post(&engine, Some(""), &adjust_body(1, 1)), 400),
         (ask_with(&engine, "POST", "/v1/events", "content-type: application/json\r\n", "{"), 400),
     ];
     for (answer, status) in cases {

@@ -84,7 +84,7 @@ function leaderBanner(cluster) {
   const states = cluster.replicas.map(stateOf);
   const starts = heard === cluster.replicas.length && states.some((state) => ["recovering", "rejoining"].includes(state));
   const texts = [`${heard} of ${cluster.replicas.length} replicas ${heard === 1 ? "is" : "are"} heard, and ${needed} are
-    needed to elect one.`];
+    needed to elect a leader.`];
   if (cluster.replicas.length === 1) texts[0] = "It is a cluster of one, which leads once it has read its log.";
   else if (heard < needed) texts.push("Start those that are down, or mend what cuts them off.");
   else texts.push("An election takes about a second. If it lasts, the replicas' logs say what they wait for.");

@@ -87,7 +87,7 @@ function lineOf(replica, state, status, chosen) {
   const at = replica.http ?? "address not known";
   if (state === "unreachable") {
     const last = isQuarantined(replica) ? "quarantined when last heard; " : "";
-    const silent = typeof replica.age_ms === "number" ? `silent for ${duration(replica.age_ms / 1000)}` : "never heard";
+    const silent = typeof replica.age_ms === "number" ? `last heard ${duration(replica.age_ms / 1000)} ago` : "never heard";
     return `${at} · ${silent} · ${last}${replica.problem ?? "no answer"}`;
   }
   if (state === "unknown") return `${at} · ${replica.problem ?? STATES.unknown.means}`;

@@ -239,6 +239,12 @@ fn accepted_as(accepted: &[Accepted], alone: bool) -> Response {
 }
 
 fn event(domains: &DomainRegistry, body: &EventBody) -> Result<NewEvent, Problem> {
+    if body.key.as_deref() == Some("") {
+        // Two callers that forgot to fill theirs in would share it, and the second hear of the first one's event.
+        let detail =
+            "the idempotency key is empty: give one of its own to each event, or none to have it drawn";
+        return Err(Problem::malformed(detail.to_owned()));
+    }
     let domain = domain_of(domains, &body.domain)?;
     let Payload { version, bytes } = match (&body.event, body.version, &body.payload) {
         (Some(ExactJson(event)), None, None) => event_of(domains, domain, event)?,
@@ -260,7 +266,7 @@ fn event(domains: &DomainRegistry, body: &EventBody) -> Result<NewEvent, Problem
     })
 }
 
-/// Any text is a key: half of its hash is as good as 128 random bits where the texts differ.
+/// Any text but the empty one is a key: half of its hash is as good as 128 random bits where the texts differ.
 fn key_of(text: &str) -> EventKey {
     let hash = Hash::of(text.as_bytes());
     let (half, _) = hash.0.split_first_chunk().expect("a hash has 32 bytes");

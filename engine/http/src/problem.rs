@@ -37,7 +37,7 @@ impl Problem {
     /// Nothing is at this path.
     #[must_use]
     pub fn no_such_path(path: &str) -> Problem {
-        Problem::new(404, "No such path", format!("nothing is at {path}; the README has what is"))
+        Problem::new(404, "No such path", format!("nothing is at {path}; /v1/openapi.json has what is"))
     }
 
     /// The path is there, and this cannot be done with it.

@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use assize_wal::{BlockBuffer, RecordLocation};
-use assize_wire::{Ballot, LogId, ReplicaId, ShardId, Slot, StripeId};
+use assize_wire::{Ballot, Hash, LogId, ReplicaId, ShardId, Slot, StripeId};
 
 use crate::limits::UNNAMED_STRIPES_MAX;
 use crate::wanted::WantedStripes;
@@ -132,7 +132,10 @@ impl Stripes {
     /// Whether one more stripe that nobody asked for may be taken from a peer: a peer that seals without end while
     /// nothing is chosen costs bounded memory and log.
     pub(crate) fn takes_unasked(&self, shard: ShardId) -> bool {
-        self.unnamed.iter().filter(|id| id.shard == shard).count() < UNNAMED_STRIPES_MAX
+        // A replica that starts holds all above its checkpoint without a slot: of them no more is counted than matters.
+        let first = StripeId { shard, hash: Hash([0; 32]) };
+        let unnamed = self.unnamed.range(first..).take_while(|id| id.shard == shard);
+        unnamed.take(UNNAMED_STRIPES_MAX).count() < UNNAMED_STRIPES_MAX
     }
 
     /// Stripes sealed under ballots below this one that no chosen slot names may go (P8). Returns those that went.
@@ -187,7 +190,6 @@ impl Stripes {
 #[cfg(test)]
 mod tests {
     use assize_wal::SegmentId;
-    use assize_wire::Hash;
 
     use super::*;
 

@@ -95,7 +95,7 @@ fn suggestion(cpus: &CpuFacts) -> String {
     let cores = suggest_cores(cpus, None);
     let left = cpus.allowed.len().saturating_sub(cores.assignments.len());
     format!(
-        "A [cores] section for this host; {left} of its CPUs are left for clients and the system:\n\n{}",
+        "A [cores] section for this host, which leaves {left} of its CPUs to clients and the system:\n\n{}",
         cores_section(&cores)
     )
 }

@@ -17,8 +17,11 @@ pub(super) fn text_of(alarm: &Output) -> String {
             )
         }
         Output::CopiesMissing { slot, shard, seen } => {
+            let seen: Vec<String> =
+                seen.iter().map(|(replica, digest)| format!("replica {replica} computed {digest}")).collect();
             format!(
-                "slot {slot}, shard {shard}: too few replicas agree on the outcomes, which are not published: {seen:?}"
+                "slot {slot}, shard {shard}: too few replicas agree on the outcomes, which are not published; so far {}",
+                seen.join(", ")
             )
         }
         Output::CopiesGone { slot, shard } => {

@@ -127,6 +127,8 @@ enum Stage {
         from: ReplicaId,
         /// When another peer is looked for, if nothing comes of it.
         again_at: u64,
+        /// The peer was away, or does not have it any more: what is under way from it does not go on.
+        lost: bool,
     },
 }
 
@@ -399,20 +401,20 @@ impl Coordinator {
     pub(crate) fn handle_disconnected(&mut self, peer: ReplicaId) {
         self.connected.remove(&peer);
         self.offers.forget(peer);
-        if let Stage::Fetching { from, again_at, .. } = &mut self.stage
+        if let Stage::Fetching { from, again_at, lost, .. } = &mut self.stage
             && *from == peer
         {
-            *again_at = 0;
+            (*again_at, *lost) = (0, true);
         }
     }
 
     /// A peer does not have what is taken over from it any more.
     pub(crate) fn handle_part_gone(&mut self, peer: ReplicaId, slot: Slot, now_ns: u64) {
-        if let Stage::Fetching { gathering, from, again_at, .. } = &mut self.stage
+        if let Stage::Fetching { gathering, from, again_at, lost, .. } = &mut self.stage
             && (*from, gathering.slot) == (peer, slot)
         {
             // It says what it has instead when that is active; not at once again and again.
-            *again_at = (*again_at).min(now_ns + FETCH_AGAIN_NS / 8);
+            (*again_at, *lost) = ((*again_at).min(now_ns + FETCH_AGAIN_NS / 8), true);
         }
     }
 
@@ -434,9 +436,17 @@ impl Coordinator {
         let next = now_ns + FETCH_AGAIN_NS;
         self.give_way();
         match &mut self.stage {
+            // To be told of the same peer once more makes cores begin parts anew that are not complete: one that takes
+            // longer than this would never be.
+            Stage::Fetching { offer, from, again_at, lost: false, .. }
+                if (offer.digest, *from) == (found.digest, peer) =>
+            {
+                *again_at = next;
+                return;
+            }
             // Parts that are complete stay; the rest comes from whoever has the same.
-            Stage::Fetching { offer, from, again_at, .. } if offer.digest == found.digest => {
-                (*from, *again_at) = (peer, next);
+            Stage::Fetching { offer, from, again_at, lost, .. } if offer.digest == found.digest => {
+                (*from, *again_at, *lost) = (peer, next, false);
             }
             Stage::Fetching { offer, again_at, .. } if offer.slot >= found.slot => {
                 *again_at = next;
@@ -445,7 +455,7 @@ impl Coordinator {
             stage => {
                 let CheckpointOffer { slot, time, manifest, ballot, .. } = found;
                 let gathering = Gathering::new(slot, time, manifest, ballot);
-                *stage = Stage::Fetching { gathering, offer: found, from: peer, again_at: next };
+                *stage = Stage::Fetching { gathering, offer: found, from: peer, again_at: next, lost: false };
             }
         }
         self.has_fetched = true;
@@ -587,5 +597,5 @@ impl Coordinator {
     }
 }
 
-/// A peer that sends nothing of its checkpoint any more is given up for another one after this long, in nanoseconds.
+/// Whether there is another peer to take a checkpoint from, or a newer one, is looked at this often, in nanoseconds.
 const FETCH_AGAIN_NS: u64 = 2_000_000_000;

@@ -268,11 +268,15 @@ impl Federation {
         }
         if peer.agreed != own.agreed {
             let (here, there) = (&own.domains, &peer.domains);
+            let what = match here == there {
+                true => format!("both of {here}, so an option or a seed differs"),
+                false => format!("domains: {here}; {there}"),
+            };
             return refuse(
                 PeerRefusal::OtherAgreed,
                 format!(
-                    "replicas {a} and {b} were formatted with other parameters (domains: {here}; {there}): format all \
-                     with the same options, seeds and release"
+                    "replicas {a} and {b} were formatted with other parameters ({what}): format all with the same \
+                     options, seeds and release"
                 ),
             );
         }

@@ -43,6 +43,10 @@ fn told(digest: Hash) -> CheckpointTold {
     CheckpointTold { slot: SLOT, digest: Some(digest), active: None }
 }
 
+fn offer(slot: Slot) -> CheckpointOffer {
+    CheckpointOffer { slot, time: StreamTime(3), manifest: Hash([4; 32]), digest: A, ballot: Ballot::NONE }
+}
+
 /// CheckpointSplitShowsLate: a checkpoint is active, and one peer after the other says that it had another state there.
 /// The first is named; with the second they are as many as agreed, and this replica is in doubt, too.
 #[test]
@@ -90,13 +94,6 @@ fn c7_who_reports_late_and_alone_is_named() {
 #[test]
 fn l6_a_checkpoint_is_put_off_until_a_peer_that_begins_again_has_the_time_for_it() {
     let mut coordinator = coordinator(2);
-    let offer = |slot| CheckpointOffer {
-        slot,
-        time: StreamTime(3),
-        manifest: Hash([4; 32]),
-        digest: A,
-        ballot: Ballot::NONE,
-    };
     let behind = CheckpointTold { slot: SLOT, digest: None, active: Some(offer(SLOT)) };
     coordinator.handle_told(ReplicaId(1), behind);
     let mut slot = SLOT;
@@ -121,4 +118,34 @@ fn l6_a_checkpoint_is_put_off_until_a_peer_that_begins_again_has_the_time_for_it
     let later = CheckpointTold { slot: SLOT, digest: None, active: Some(offer(SLOT)) };
     coordinator.handle_told(ReplicaId(2), later);
     assert_eq!(flagged_after(&mut coordinator), 30);
+}
+
+/// Cores that are told of the same peer again begin anew what is not complete, so they are not, for as long
+/// as it takes, unless the peer was away or has it no more.
+#[test]
+fn l6_what_is_taken_over_from_a_peer_goes_on_however_long_it_takes() {
+    let mut coordinator = coordinator(2);
+    let later = Slot(20);
+    let told = CheckpointTold { slot: later, digest: Some(A), active: Some(offer(later)) };
+    let mut now_ns = 1;
+    let mut begun_in_a_minute = |coordinator: &mut Coordinator| {
+        let mut begun = Vec::new();
+        for _ in 0..240 {
+            now_ns += 250_000_000;
+            coordinator.handle_time(SLOT, now_ns);
+            begun.extend(coordinator.poll_take_over().map(|(from, _)| from.0));
+        }
+        begun
+    };
+    coordinator.handle_told(ReplicaId(1), told);
+    assert_eq!(begun_in_a_minute(&mut coordinator), [1]);
+    coordinator.handle_part_gone(ReplicaId(1), later, 1);
+    assert_eq!(begun_in_a_minute(&mut coordinator), [1], "it has it anew");
+    coordinator.handle_disconnected(ReplicaId(1));
+    assert!(begun_in_a_minute(&mut coordinator).is_empty(), "nobody has it");
+    coordinator.handle_told(ReplicaId(1), told);
+    assert_eq!(begun_in_a_minute(&mut coordinator), [1], "it may have cut its records otherwise since");
+    coordinator.handle_disconnected(ReplicaId(1));
+    coordinator.handle_told(ReplicaId(2), told);
+    assert_eq!(begun_in_a_minute(&mut coordinator), [2]);
 }
