@@ -80,7 +80,7 @@ impl Core {
     pub(crate) fn read(&mut self, id: ConnectionId, request: u64, read: &Read<'_>) {
         let answers = match read.consistency {
             Consistency::Linearizable => self.usher.is_admitting(),
-            Consistency::Local => self.told_serving && !self.stopping,
+            Consistency::Local => self.told_serving && !self.stopping && self.quarantine.is_none(),
         };
         if !answers {
             let refused = self.usher.not_admitting();

@@ -436,8 +436,7 @@ impl Coordinator {
         let next = now_ns + FETCH_AGAIN_NS;
         self.give_way();
         match &mut self.stage {
-            // To be told of the same peer once more makes cores begin parts anew that are not complete: one that takes
-            // longer than this would never be.
+            // Cores told of the same peer again begin anew what is not complete: what takes long never would be.
             Stage::Fetching { offer, from, again_at, lost: false, .. }
                 if (offer.digest, *from) == (found.digest, peer) =>
             {
