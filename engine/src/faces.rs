@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use assize_http::{About, Bound, Bulletin, Faces, Gateway, LocalReader, Neighbours, Outcomes};
+use assize_node::federation::RefusedPeer;
 use assize_node::{CheckpointEnd, PeerNotice};
-use assize_wire::peer::PeerPorts;
+use assize_wire::peer::{PeerPorts, PeerRefusal};
 
 use crate::boot::Replica;
 use crate::config::ConfigFile;
@@ -71,6 +72,9 @@ pub(crate) fn bulletin(file: &ConfigFile, replica: &Replica) -> Arc<Bulletin> {
 pub(crate) fn post(bulletin: &Bulletin, notice: &Notice) {
     match notice {
         Notice::Peer(PeerNotice::Connected { peer, ports, .. }) => bulletin.set_ports(peer.0, *ports),
+        Notice::Peer(PeerNotice::Refused(refused)) if needs_an_operator(refused.refused.code) => {
+            bulletin.alarm(refusal(refused));
+        }
         Notice::Alarm(text) => bulletin.alarm(text.clone()),
         Notice::ClockContradicted(true) => {
             bulletin.alarm("the clocks of a majority contradict this host's".to_owned());
@@ -80,6 +84,38 @@ pub(crate) fn post(bulletin: &Bulletin, notice: &Notice) {
         }
         Notice::Quarantined(quarantine) => bulletin.set_quarantine(quarantine.to_string()),
         _ => {}
+    }
+}
+
+/// Whether two replicas will not talk to each other until somebody has mended what they were given.
+fn needs_an_operator(code: PeerRefusal) -> bool {
+    match code {
+        PeerRefusal::OtherVersion
+        | PeerRefusal::OtherCluster
+        | PeerRefusal::OtherReplicas
+        | PeerRefusal::OtherShards
+        | PeerRefusal::OtherAgreed
+        | PeerRefusal::BadReplica
+        | PeerRefusal::OtherReplica
+        | PeerRefusal::WrongDirection
+        | PeerRefusal::WrongSecret
+        | PeerRefusal::OtherDisk => true,
+        // A connection that broke, or another one in its place: it is made again.
+        PeerRefusal::BadFrame
+        | PeerRefusal::BadMessage
+        | PeerRefusal::TimedOut
+        | PeerRefusal::Superseded
+        | PeerRefusal::TooMany => false,
+    }
+}
+
+/// In words; not by lane, since each of them says the same.
+fn refusal(refused: &RefusedPeer) -> String {
+    let RefusedPeer { peer, by_peer, refused, .. } = refused;
+    let peer = peer.map_or_else(|| "somebody".to_owned(), |peer| format!("replica {peer}"));
+    match by_peer {
+        true => format!("{peer} refuses to be connected: {}", refused.text),
+        false => format!("a connection of {peer} was refused: {}", refused.text),
     }
 }
 

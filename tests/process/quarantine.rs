@@ -8,7 +8,8 @@ use assize_wire::ReplicaId;
 use crate::cluster::Cluster;
 use crate::engine::{DEADLINE, Engine};
 use crate::faces::ask_until;
-use crate::load::adjust;
+use crate::load::{adjust, item_of};
+use crate::raw::Raw;
 use crate::site::{Settings, Site, text};
 
 /// So many that each shard has some of them.
@@ -53,6 +54,11 @@ fn c5_a_follower_that_computes_wrongly_is_named_and_quarantined_and_the_others_g
     // Where they differ: the event, and what it came to on either side.
     wrong.wait_until_said("replica 2 differs from replica", 1);
     wrong.wait_until_said("reason 1", 1);
+    // C5: whoever asks it is not left waiting. A core that is not told yet closes the connection when it is.
+    let address = cluster.sites[WRONG].address();
+    while Raw::welcomed(&address).read_locally(item_of(1)).is_none() {
+        assert!(wrong.is_running(), "{}", wrong.said());
+    }
     let named = |engine: &Engine| engine.said().contains("replica 2 has computed");
     let until = Instant::now() + DEADLINE;
     while !engines.iter().any(named) {

@@ -1,13 +1,16 @@
 //! A connection on which anything can be said: the protocol by hand, without the client library's manners.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read as _, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
 
-use assize_wire::ClusterId;
+use assize_inventory::INVENTORY;
 use assize_wire::frame::{Frame, FrameKind, FrameWriter, Parsed};
-use assize_wire::message::{Answer, Answers, Hello, Refused, RefusedCode, Submit, Welcome};
+use assize_wire::message::{
+    Answer, Answers, Consistency, EntityRef, Hello, Read, Refused, RefusedCode, Submit, Welcome,
+};
 use assize_wire::outcome::Status;
+use assize_wire::{ClusterId, EntityId};
 
 use crate::engine::DEADLINE;
 
@@ -106,6 +109,17 @@ impl Raw {
         assert!(refused.text.len() > 10, "it says too little: {refused:?}");
         assert!(self.read().is_none(), "it is refused and not closed");
         refused.code
+    }
+
+    /// Reads an item's state of this replica alone: with which code that is refused; nothing if the connection ends.
+    pub fn read_locally(&mut self, entity: EntityId) -> Option<RefusedCode> {
+        let entities = [EntityRef::new(INVENTORY, entity)];
+        let mut payload = Vec::new();
+        Read { consistency: Consistency::Local, entities: &entities }.encode(&mut payload);
+        self.send(&frame(FrameKind::Read, 7, &payload));
+        let frame = self.read()?;
+        assert_eq!((frame.kind, frame.request), (FrameKind::Refused, 7), "{frame:?}");
+        Some(Refused::parse(&frame.payload).expect("a refusal").code)
     }
 
     /// Submits events and reads all their answers, in the events' order.

@@ -65,10 +65,11 @@ impl Bulletin {
         self.news().quarantine = Some(why);
     }
 
-    /// An operator is told something.
+    /// An operator is told something. What is told again and again takes the place of one.
     pub fn alarm(&self, text: String) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut news = self.news();
+        news.alarms.retain(|alarm| alarm.text != text);
         news.alarms.push_back(Alarm { at_ms: since.as_millis() as u64, text });
         if news.alarms.len() > ALARMS_MAX {
             news.alarms.pop_front();
@@ -138,5 +139,14 @@ mod tests {
         assert_eq!((news.alarms.len(), news.alarms[0].text.as_str()), (ALARMS_MAX, "1"));
         assert_eq!(news.alarms[ALARMS_MAX - 1].text, "quarantined: it differs");
         assert_eq!(news.quarantine.as_deref(), Some("it differs"));
+    }
+
+    #[test]
+    fn what_is_told_again_and_again_leaves_room_for_the_rest() {
+        let bulletin = Bulletin::new(Vec::new());
+        bulletin.alarm("once".to_owned());
+        (0..2 * ALARMS_MAX).for_each(|_| bulletin.alarm("again".to_owned()));
+        let texts: Vec<String> = bulletin.read().alarms.into_iter().map(|alarm| alarm.text).collect();
+        assert_eq!(texts, ["once", "again"]);
     }
 }

@@ -66,6 +66,8 @@ pub(crate) struct Control {
     pub(crate) doubted: bool,
     /// What peers share with others when they fail, as they said last (C1).
     pub(crate) failure_domains: BTreeMap<ReplicaId, u64>,
+    /// When an operator was last told that a peer's log does not reach back to what is missing here.
+    pub(crate) told_checkpoint_needed: Option<u64>,
     /// How far this replica was, as it was last told that it rejoins (R3).
     pub(crate) told_rejoin: Option<RejoinStatus>,
     /// While stopping: another replica has until then to take over.
@@ -123,6 +125,7 @@ impl Control {
             short_at: None,
             doubted: false,
             failure_domains: BTreeMap::new(),
+            told_checkpoint_needed: None,
             told_rejoin: None,
             hand_over_until: None,
         }
@@ -331,9 +334,7 @@ impl Core {
                     control.releases.push_back((chosen, below));
                 }
                 Effect::ReadChosen { to, from } => self.read_chosen(to, from),
-                Effect::WantCheckpoint { from, chosen } => {
-                    self.outputs.push_back(Output::CheckpointNeeded { from, chosen });
-                }
+                Effect::WantCheckpoint { from, chosen } => self.tell_checkpoint_needed(from, chosen),
                 Effect::Alarm(alarm) => self.outputs.push_back(Output::Alarm(alarm)),
             }
         }

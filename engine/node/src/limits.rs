@@ -151,6 +151,9 @@ pub(crate) const SENDING_IDLE_NS: u64 = 5_000_000_000;
 /// How long a leader that stops waits for another replica to take over, in nanoseconds.
 pub(crate) const HAND_OVER_NS: u64 = 1_000_000_000;
 
+/// How often an operator is told that a peer's log does not reach back to what is missing here.
+pub(crate) const CHECKPOINT_NEEDED_TOLD_NS: u64 = 60_000_000_000;
+
 const _: () = assert!(2 * STRIPES_ASKED_BYTES_MAX <= LINK_UNSENT_BYTES_MAX as u64, "asked for, and new");
 const _: () =
     assert!(OLD_DIGESTS_WANTED_MAX <= PEER_COPIES_MAX, "one message answers all that one peer asked");

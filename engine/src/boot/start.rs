@@ -120,7 +120,12 @@ pub fn start_on(
     if !fatal.is_empty() {
         return Err(BootError::Host(doctor::table(&fatal)));
     }
-    let mut directory = DataDirectory::open(&config.data_directory, false)?;
+    let opened = DataDirectory::open(&config.data_directory, false);
+    if opened.is_err() {
+        // What cannot be in any directory comes first; else it is said together with what this one was formatted with.
+        file.validate(&doctor::allowed_cpus(), None)?;
+    }
+    let mut directory = opened?;
     directory.trace(device.tracer.clone());
     let refuse = |error| BootError::Superblock(config.data_directory.clone(), error);
     let found = match formatted(&mut directory)? {

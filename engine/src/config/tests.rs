@@ -156,6 +156,22 @@ fn values_that_contradict_each_other_are_refused() {
     assert_eq!(refusal(&format!("failure_domain = \" \"\n{TWO_SHARDS}")).key, "failure_domain");
 }
 
+/// A core has a port of its own: the second one's may be HTTP's.
+#[test]
+fn a_port_that_is_listened_on_twice_is_refused() {
+    let two = "[cores]\nassignments = [{cpu = 0, shards = [0]}, {cpu = 1, shards = [1]}]\n[listen]\n";
+    for (client, http) in [("h:7400", "h:7400"), ("h:7400", "h:7401"), ("h:7400", "0.0.0.0:7401")] {
+        let error = refusal(&format!("{two}client = \"{client}\"\nhttp = \"{http}\""));
+        assert_eq!(error.key, "listen.http", "{error}");
+        assert!(error.to_string().contains("listen.client has 7400 to 7401"), "{error}");
+    }
+    for (client, http) in [("h:7400", "h:7402"), ("h:7400", "i:7400"), ("h:0", "h:0"), ("h:7401", "h:7400")] {
+        let text = format!("{two}client = \"{client}\"\nhttp = \"{http}\"");
+        let file = ConfigFile::parse(&text, "r0.toml").expect("it is TOML");
+        assert_eq!(file.validate(&host(2), Some(&agreed(2))), Ok(()), "{client} {http}");
+    }
+}
+
 /// What a core may promise must fit what is prepared, or it would answer `busy` for ever.
 #[test]
 fn logs_too_small_for_what_is_promised_are_refused() {

@@ -28,6 +28,7 @@ impl ConfigFile {
         self.check_shards(agreed)?;
         self.check_listen()?;
         self.check_federation(agreed)?;
+        self.check_ports_apart()?;
         self.check_http()?;
         self.check_limits(agreed)?;
         self.check_log(agreed)
@@ -152,6 +153,33 @@ impl ConfigFile {
         Err(self.source.refuse("listen.client", found, accepted))
     }
 
+    /// No port is listened on twice: whoever comes second would fail with a word of neither.
+    fn check_ports_apart(&self) -> Result<(), ConfigError> {
+        let Config { listen, cores, federation, .. } = &self.config;
+        let cores = cores.assignments.len() as u16 + u16::from(cores.control_core().is_none());
+        let mut taken = vec![("listen.client", &listen.client, cores)];
+        if federation.replicas.len() > 1 {
+            taken.push(("listen.federation", &listen.federation, cores));
+        }
+        taken.extend(listen.http.iter().map(|http| ("listen.http", http, 1)));
+        for (at, (key, address, count)) in taken.iter().enumerate() {
+            for (other, before, of) in &taken[..at] {
+                let apart = address.port == 0
+                    || before.port == 0
+                    || address.port >= before.port.saturating_add(*of)
+                    || before.port >= address.port.saturating_add(*count)
+                    || !may_be_one_host(&address.host, &before.host);
+                if !apart {
+                    let last = before.port.saturating_add(of - 1);
+                    let found = format!("port {}, and {other} has {} to {last}", address.port, before.port);
+                    let accepted = "ports of its own: one for each core, and one for HTTP".to_owned();
+                    return Err(self.source.refuse(key, found, accepted));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn check_limits(&self, agreed: Option<&Agreed>) -> Result<(), ConfigError> {
         use assize_wire::limits::{STRIPE_BYTES_MAX, STRIPE_EVENTS_MAX};
         let limits = &self.config.limits;
@@ -268,6 +296,12 @@ impl ConfigFile {
         };
         Err(self.source.refuse(key, found.to_string(), accepted))
     }
+}
+
+/// Whether two hosts to listen on are, or have in them, the same address, as far as their names tell.
+fn may_be_one_host(one: &str, other: &str) -> bool {
+    let everywhere = |host: &str| host == "0.0.0.0" || host == "::";
+    one == other || everywhere(one) || everywhere(other)
 }
 
 /// CPUs as people write them: `0-3, 8`.

@@ -16,7 +16,9 @@ use super::part::Part;
 use super::{ActiveCheckpoint, Checkpoints, Taking};
 use crate::core::Core;
 use crate::federation::PartReceived;
+use crate::limits::CHECKPOINT_NEEDED_TOLD_NS;
 use crate::message::CoreMessage;
+use crate::output::Output;
 
 impl Checkpoints {
     /// Remembers where the parts lie that are about to be reported, and the outcomes, which are durable.
@@ -43,6 +45,16 @@ impl Checkpoints {
 }
 
 impl Core {
+    /// Every answer of such a peer says it, many times a second: an operator reads it now and then.
+    pub(crate) fn tell_checkpoint_needed(&mut self, from: ReplicaId, chosen: Slot) {
+        let now = self.now.monotonic_ns;
+        let told = &mut self.control().told_checkpoint_needed;
+        if told.is_none_or(|told| now >= told + CHECKPOINT_NEEDED_TOLD_NS) {
+            *told = Some(now);
+            self.outputs.push_back(Output::CheckpointNeeded { from, chosen });
+        }
+    }
+
     /// A peer asks for a record of this replica's checkpoint.
     pub(crate) fn give_part(&mut self, peer: ReplicaId, shard: ShardId, slot: Slot, index: u64) {
         let (now, ttl_ns) = (self.now.monotonic_ns, self.greeting.warden_ttl_ns);
