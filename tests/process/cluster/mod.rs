@@ -42,4 +42,5 @@ mod taken_over;
 mod two_domains;
 mod upgrade;
 
+pub use devices::telemetry;
 pub use replicas::{Cluster, Running, make_secret, one_cluster_at_a_time};

@@ -45,6 +45,12 @@ fn two_domains_keep_their_books_while_a_replica_dies() {
     wait_for_checkpoints(running.engine(leader));
     let report = load.finish();
     devices.finish(&mut cluster.client());
+    let both = ask_until(running.engine(others[0]), "/v1/status", |answer| {
+        let domains = &answer.json()["domains"];
+        [0, 1].iter().all(|at| domains[at]["applied"].as_u64() > Some(0) && domains[at]["version"] == 1)
+    });
+    let names = [0, 1].map(|at| both.json()["domains"][at]["name"].clone());
+    assert_eq!(names, ["inventory", "telemetry"]);
     let state = cluster.client().read(TELEMETRY, &[sensor_id(900, 1)]).expect("a state").remove(0);
     let state = SensorState::parse(&state.expect("it exists")).expect("a sensor");
     assert_eq!((state.alarm.raised, state.alarm.raises, state.commands_open), (true, 2, 1));
