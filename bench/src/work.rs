@@ -7,6 +7,7 @@ use std::sync::Arc;
 use assize_domain::DomainRegistry;
 use assize_inventory::{INVENTORY, InventoryDomain, InventoryEvent, VERSION};
 use assize_shards::{Exchange, OrderedSlot, PanicGuard, Published, Shard, ShardConfig};
+use assize_telemetry::TelemetryDomain;
 use assize_wire::event::encode_event;
 use assize_wire::manifest::{Manifest, StripeRef};
 use assize_wire::routing::Routing;
@@ -87,7 +88,9 @@ impl Shards {
     pub fn new(size: Size) -> Shards {
         let routing = Routing { seed: 1, shards: size.shards };
         let mut domains = DomainRegistry::new();
-        domains.register(InventoryDomain).expect("it is the only one");
+        domains.register(InventoryDomain).expect("the first one");
+        // As in the program that is served: records are as large as its largest state.
+        domains.register(TelemetryDomain).expect("another one");
         let mut all = Shards {
             shards: Vec::new(),
             size,

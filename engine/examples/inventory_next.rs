@@ -1,7 +1,7 @@
 //! A program with two versions of one domain's logic: what a running cluster is upgraded with (rule R5).
 //!
 //! The next version of the inventory turns down adjustments of more than a million units, which are typing errors,
-//! and does everything else as before. To bring a cluster to it:
+//! and does everything else as before. The program has the cluster's other domain as well. To bring a cluster to it:
 //!
 //! 1. Stop and start one replica after the other with this program and `[logic] inventory = 2` in its configuration.
 //! 2. When the last of them has it, the leader orders the switch, in one slot of the log: what comes before that slot
@@ -13,6 +13,7 @@ use assize_domain::{
     Verdict,
 };
 use assize_inventory::{InventoryDomain, InventoryEvent, VERSION};
+use assize_telemetry::TelemetryDomain;
 
 /// Version 2, by way of version 1.
 struct NextInventory;
@@ -78,9 +79,12 @@ impl Domain for NextInventory {
 
 fn main() -> std::process::ExitCode {
     let mut domains = DomainRegistry::new();
-    let registered = domains.register(InventoryDomain).and_then(|()| domains.register(NextInventory));
+    let registered = domains
+        .register(InventoryDomain)
+        .and_then(|()| domains.register(NextInventory))
+        .and_then(|()| domains.register(TelemetryDomain));
     if let Err(error) = registered {
-        panic!("two versions of one domain: {error}");
+        panic!("two versions of one domain, and another domain: {error}");
     }
     assize::run(domains)
 }

@@ -3,6 +3,7 @@
 use crate::config::{self, FormatArgs};
 use crate::exit;
 use assize_shards::Rehearsal;
+use assize_tools::load::WorkloadFlag;
 use assize_wire::Slot;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -123,6 +124,10 @@ pub struct DemoCommand {
     /// Client connections
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub connections: u32,
+
+    /// Whose events are sent
+    #[arg(long, value_enum, default_value_t = WorkloadFlag::Inventory)]
+    pub workload: WorkloadFlag,
 
     /// Zipf exponent of the choice of entities; 0 chooses uniformly
     #[arg(long, value_name = "EXPONENT", default_value_t = 0.0, value_parser = skew)]

@@ -32,7 +32,7 @@ pub use arbiter::PanicGuard;
 pub use assize_wire::manifest::Ordered as OrderedSlot;
 pub use checkpoint::{CheckpointStep, PartRecord, RestoreError, ShardRestore, StateDigest};
 pub use clerk::{CopyFate, Finding};
-pub use endings::Endings;
+pub use endings::{DomainEndings, Endings};
 pub use evaluated::{Difference, Evaluated, Piece};
 pub use exchange::Exchange;
 pub use published::{Fill, FirstResponse, Outcomes, OutcomesIter, Published};

@@ -49,7 +49,7 @@ use assize_wire::{Control, Hash, LogicVersions, ReplicaId, ShardId, Slot};
 use crate::arbiter::{Arbiter, Loans, PanicGuard, Plan, Rules};
 use crate::checkpoint::Taking;
 use crate::clerk::{Clerk, CopyFate, Finding};
-use crate::endings::Endings;
+use crate::endings::{DomainEndings, Endings};
 use crate::exchange::{Claim, Exchange};
 use crate::limits::WINDOW_SLOTS_MAX;
 use crate::partitioner::Partitioner;
@@ -97,6 +97,8 @@ pub struct Counters {
     pub events: u64,
     /// How they ended.
     pub endings: Endings,
+    /// What their domains decided.
+    pub domains: DomainEndings,
     /// Stripes that ran here.
     pub stripes: u64,
     /// Of those, stripes that needed nothing that was away.
@@ -360,6 +362,12 @@ impl Shard {
     #[must_use]
     pub fn id(&self) -> ShardId {
         self.rules.shard
+    }
+
+    /// The versions of its domains' logic that are in force after the last slot that came.
+    #[must_use]
+    pub fn logic(&self) -> LogicVersions {
+        self.logic
     }
 
     /// What the shard has and has done.

@@ -95,7 +95,7 @@ class Cluster:
     def start_load(self):
         """Submits events until the end, to whoever leads."""
         addresses = ",".join(f"127.0.0.1:{first}" for first in self.ports)
-        options = "--seconds 600 --rate 1500 --batch 8 --connections 4 --duplicates 3".split()
+        options = "--seconds 600 --rate 1500 --batch 8 --connections 4 --duplicates 3 --workload both".split()
         self.load = Process([self.programs / "assize-load", addresses, *options], self.folder / "load.log")
 
     def __enter__(self):

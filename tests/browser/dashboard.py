@@ -101,6 +101,11 @@ def running(test, cluster):
     for chart in ("rate", "latency"):
         page.until(f"/now .*\\d/.test(document.getElementById('{chart}-chart').ariaLabel)", f"the chart of the {chart}")
     page.until("document.querySelectorAll('#shards tbody tr').length === 4", "four shards")
+    for domain in ("inventory", "telemetry"):
+        tile = f"document.querySelector('.tile[data-domain={domain}]')"
+        applied = f"Number({tile}.querySelector('b').textContent.replace(/\u202f/g, ''))"
+        page.until(f"{tile} && {applied} > 0", f"events of {domain} that are applied")
+        page.until(f"/^[0-9].* rejected\\/s, version 1$/.test({tile}.querySelector('.note').textContent)", f"what {domain} refuses")
     page.until("document.querySelectorAll('.replica[data-tone=good]').length === 3", "three good replicas")
     assert page.evaluate("document.querySelectorAll('.replica[data-state=leading]').length") == 1
     # Enough that the charts have something to show.

@@ -43,12 +43,13 @@
   const status = (uptime_s, events, counted) => ({
     uptime_s, state: "leading", leads: true, ready: true, ballot_round: 2, slots: { chosen: 5, published: 5, formed: 5 },
     shards: [{ shard: 0, events, executed_slot: 5 }, { shard: 1, events: 10 }],
+    domains: [{ id: 2, name: "devices", version: 1, applied: events / 2, rejected: 3 }],
     stages: [{ stage: "accepted_to_published", counts: [[1000, counted]] }],
   });
   const { Model, stepBetween } = model;
   equal("a step is a difference by the replica's clock", stepBetween(status(10, 100, 5), status(12, 300, 9), 1), {
     span_s: 2,
-    counters: { events: 200, "shard 0 events": 200, "shard 1 events": 0 },
+    counters: { events: 200, "shard 0 events": 200, "shard 1 events": 0, "domain devices applied": 100, "domain devices rejected": 0 },
     stages: { accepted_to_published: [[1000, 4]] },
   });
   equal("another process is no step", stepBetween(status(90, 5000, 50), status(3, 30, 2), 1), null);

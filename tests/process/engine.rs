@@ -102,10 +102,10 @@ impl Engine {
         &self.address
     }
 
-    /// Where it is asked by HTTP.
+    /// Where it is asked by HTTP; one that began again from a checkpoint that it took over has said so again.
     pub fn http(&self) -> String {
         let said = self.said();
-        let address = said.lines().find_map(|line| line.strip_prefix("http "));
+        let address = said.lines().rev().find_map(|line| line.strip_prefix("http "));
         address.unwrap_or_else(|| panic!("it says nothing of HTTP:\n{said}")).to_owned()
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use assize_tools::client::{Client, Options};
 use assize_tools::load::{
-    LoadError, LoadPlan, LoadReport, Mix, Quiet, Rate, Skew, print_report, run, verify_journal,
+    LoadError, LoadPlan, LoadReport, Mix, Quiet, Rate, Skew, Workload, print_report, run, verify_journal,
 };
 use support::{Faults, Model, NOBODY, within_a_minute};
 
@@ -246,6 +246,56 @@ fn a_second_run_takes_the_items_as_the_first_left_them() {
     let first = balanced(plan.clone());
     assert_ne!(first.books.found_total, 200_000_000);
     balanced(plan);
+}
+
+/// Answers are lost, late, partial and in another order, requests are sent again: no reading is counted twice or lost.
+#[test]
+fn a_fleet_balances_whatever_becomes_of_its_requests() {
+    let kinds = [
+        Faults::default(),
+        Faults { busy_every: Some(7), refuse_every: Some(5), split: Some(3), ..Faults::default() },
+        Faults { drop_after: Some(20), ..Faults::default() },
+    ];
+    for (at, faults) in kinds.into_iter().enumerate() {
+        let model = Model::start(2, faults);
+        let mut plan = plan(&model);
+        plan.workload = if at == 0 { Workload::Telemetry } else { Workload::Both };
+        plan.client_cores = 2;
+        plan.duplicates = 10.0;
+        let report = balanced(plan);
+        let sensors = report.books.telemetry.as_ref().expect("sensors");
+        assert!(report.counts.duplicates > 0 && report.counts.rejected > 0, "{:?}", report.counts);
+        assert!(sensors.sensors == 200 && sensors.found_readings > 0, "{sensors:?}");
+        assert_eq!(sensors.found_readings, sensors.expected_readings);
+        assert_eq!(report.books.found_total > 0, at > 0, "items are the inventory's alone");
+        assert!(print_report(&report).contains("counted once"), "{}", report.books);
+    }
+}
+
+/// Fewer connections than shards, fewer sensors than lanes, and a second run over the sensors of the first.
+#[test]
+fn a_fleet_goes_on_as_the_one_before_left_it() {
+    let model = Model::start(3, Faults::default());
+    let mut plan = plan(&model);
+    (plan.workload, plan.warehouse) = (Workload::Telemetry, Some(9));
+    (plan.accounts, plan.connections, plan.depth) = (2, 2, Some(3));
+    let readings = |report: &LoadReport| report.books.telemetry.as_ref().expect("sensors").found_readings;
+    let first = balanced(plan.clone());
+    let second = balanced(plan);
+    assert_eq!(second.books.telemetry.as_ref().expect("sensors").sensors, 3);
+    assert!(readings(&first) > 0 && readings(&second) > readings(&first));
+}
+
+#[test]
+fn the_books_find_a_reading_that_was_taken_and_forgotten() {
+    let model = Model::start(1, Faults { forget_every: Some(100), ..Faults::default() });
+    let mut plan = plan(&model);
+    plan.workload = Workload::Telemetry;
+    let report = run_plan(plan).unwrap();
+    let sensors = report.books.telemetry.as_ref().expect("sensors");
+    assert!(!report.books.ok && sensors.wrong_sensors > 0, "{sensors:?}");
+    assert!(sensors.found_readings < sensors.expected_readings, "{sensors:?}");
+    assert!(print_report(&report).contains("sensors differ"), "{}", report.books);
 }
 
 #[test]

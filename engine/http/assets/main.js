@@ -8,6 +8,7 @@ import { banners, summary } from "./notices.js";
 import { poll } from "./poll.js";
 import { isQuarantined, withoutOwn } from "./states.js";
 import { Disks } from "./view_disks.js";
+import { Domains } from "./view_domains.js";
 import { Load } from "./view_load.js";
 import { Replicas } from "./view_replicas.js";
 import { Shards } from "./view_shards.js";
@@ -20,6 +21,7 @@ const views = {
   replicas: new Replicas(byId("replicas")),
   load: new Load(),
   disks: new Disks(),
+  domains: new Domains(byId("domains")),
   shards: new Shards(byId("shards")),
 };
 
@@ -71,6 +73,7 @@ function show() {
   views.replicas.update(cluster, model);
   views.load.update(cluster, model, view);
   views.disks.update(model, view);
+  views.domains.update(model, view);
   views.shards.update(cluster, model, view);
 }
 

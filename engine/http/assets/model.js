@@ -22,6 +22,9 @@ export function countersOf(status) {
       add(`shard ${shard.shard} ${name}`, shard[name]);
     }
   }
+  for (const domain of status.domains ?? []) {
+    for (const name of ["applied", "rejected"]) add(`domain ${domain.name} ${name}`, domain[name]);
+  }
   for (const core of status.cores ?? []) {
     for (const device of ["log", "outcomes"]) {
       for (const name of ["bytes_written", "writes", "flushes"]) {

@@ -28,6 +28,7 @@ const ASSETS: &[Asset] = &[
     script("scale.js", include_str!("../assets/scale.js")),
     script("states.js", include_str!("../assets/states.js")),
     script("view_disks.js", include_str!("../assets/view_disks.js")),
+    script("view_domains.js", include_str!("../assets/view_domains.js")),
     script("view_load.js", include_str!("../assets/view_load.js")),
     script("view_replicas.js", include_str!("../assets/view_replicas.js")),
     script("view_shards.js", include_str!("../assets/view_shards.js")),

@@ -1,6 +1,6 @@
 //! `GET /v1/status`: what the replica is at.
 
-use assize_metrics::{LOGS, LogNumbers, Readings, STAGES, ShardNumbers, StageReadings};
+use assize_metrics::{DomainReadings, LOGS, LogNumbers, Readings, STAGES, ShardNumbers, StageReadings};
 use serde::Serialize;
 
 use crate::bulletin::{Alarm, News};
@@ -35,6 +35,7 @@ pub struct Status {
     alarms: Vec<Alarm>,
     cores: Vec<CoreStatus>,
     shards: Vec<ShardStatus>,
+    domains: Vec<DomainStatus>,
     stages: Vec<StageStatus>,
 }
 
@@ -92,6 +93,17 @@ struct ShardStatus {
     copies_matched: u64,
     /// Stripes that ran here and wait for that.
     outcomes_held: u64,
+}
+
+/// Over all shards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct DomainStatus {
+    id: u16,
+    name: String,
+    /// The newest version of its logic that is in force in some shard.
+    version: u64,
+    applied: u64,
+    rejected: u64,
 }
 
 /// Percentiles are over the life of the process. Whoever polls takes those of the time in between from how much the
@@ -160,6 +172,7 @@ impl Status {
             },
             cores: cores.collect(),
             shards: readings.shards.iter().enumerate().map(ShardStatus::new).collect(),
+            domains: readings.domains.iter().map(DomainStatus::new).collect(),
             stages: STAGES.iter().zip(&readings.stages).map(StageStatus::new).collect(),
         }
     }
@@ -201,6 +214,19 @@ impl ShardStatus {
     }
 }
 
+impl DomainStatus {
+    fn new(readings: &DomainReadings) -> DomainStatus {
+        let DomainReadings { domain, numbers } = readings;
+        DomainStatus {
+            id: domain.id,
+            name: domain.name.clone(),
+            version: numbers.version,
+            applied: numbers.applied,
+            rejected: numbers.rejected,
+        }
+    }
+}
+
 impl StageStatus {
     fn new((stage, readings): (&&'static str, &StageReadings)) -> StageStatus {
         let us = |ns: u64| ns as f64 / 1000.0;
@@ -222,7 +248,7 @@ impl StageStatus {
 mod tests {
     use std::time::Instant;
 
-    use assize_metrics::{Board, ControlNumbers, CoreNumbers};
+    use assize_metrics::{Board, ControlNumbers, CoreNumbers, DomainName, DomainNumbers};
     use serde_json::{Value, json};
 
     use super::*;
@@ -241,7 +267,9 @@ mod tests {
 
     #[test]
     fn what_a_dashboard_reads_has_these_names() {
-        let board = Board::new(1, 1);
+        let domain = DomainName { id: 7, name: "devices".to_owned() };
+        let board = Board::new(1, 1).with_domains(vec![domain]);
+        board.write_domain(0, 0, &DomainNumbers { version: 2, applied: 3, rejected: 2 });
         board.write_control(&ControlNumbers {
             leader: 3,
             ballot_round: 4,
@@ -276,6 +304,7 @@ mod tests {
                 "entities_capacity": 0, "events": 6, "applied": 3, "rejected": 2, "duplicates": 1, "stripes": 0,
                 "entities_borrowed": 0, "entities_lent": 0, "copies_matched": 0, "outcomes_held": 0
             }],
+            "domains": [{ "id": 7, "name": "devices", "version": 2, "applied": 3, "rejected": 2 }],
             "stages": null,
         });
         assert_eq!(status, expected);

@@ -1,8 +1,8 @@
 //! Where cores write their numbers and others read them.
 
-use crate::numbers::{ControlCells, CoreCells, LogCells, ShardCells};
+use crate::numbers::{ControlCells, CoreCells, DomainCells, LogCells, ShardCells};
 use crate::stages::StageCells;
-use crate::{ControlNumbers, CoreNumbers, LogNumbers, STAGES, ShardNumbers, StageReadings};
+use crate::{ControlNumbers, CoreNumbers, DomainNumbers, LogNumbers, STAGES, ShardNumbers, StageReadings};
 
 /// The logs of a core, by name: stripes and accepts, outcomes, and of checkpoints entities and keys.
 pub const LOGS: [&str; 4] = ["stripes", "outcomes", "parts", "keys"];
@@ -16,8 +16,30 @@ pub struct Board {
     /// By core.
     logs: Box<[[LogCells; LOGS.len()]]>,
     shards: Box<[ShardCells]>,
+    /// By domain.
+    names: Box<[DomainName]>,
+    /// By shard, and there by domain.
+    domains: Box<[Box<[DomainCells]>]>,
     /// By core.
     stages: Box<[[StageCells; STAGES.len()]]>,
+}
+
+/// What a domain is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DomainName {
+    /// Its number.
+    pub id: u16,
+    /// For people.
+    pub name: String,
+}
+
+/// What a domain is at, over all shards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DomainReadings {
+    /// Which.
+    pub domain: DomainName,
+    /// What its shards wrote.
+    pub numbers: DomainNumbers,
 }
 
 /// All that a board said when it was read.
@@ -31,6 +53,8 @@ pub struct Readings {
     pub logs: Vec<[LogNumbers; LOGS.len()]>,
     /// By shard.
     pub shards: Vec<ShardNumbers>,
+    /// By domain.
+    pub domains: Vec<DomainReadings>,
     /// By stage, as [`STAGES`].
     pub stages: [StageReadings; STAGES.len()],
 }
@@ -44,8 +68,19 @@ impl Board {
             cores: (0..cores).map(|_| CoreCells::default()).collect(),
             logs: (0..cores).map(|_| Default::default()).collect(),
             shards: (0..shards).map(|_| ShardCells::default()).collect(),
+            names: Box::default(),
+            domains: (0..shards).map(|_| Box::default()).collect(),
             stages: (0..cores).map(|_| Default::default()).collect(),
         }
+    }
+
+    /// The same for these domains, in the order of their numbers.
+    #[must_use]
+    pub fn with_domains(mut self, names: Vec<DomainName>) -> Board {
+        let cells = || names.iter().map(|_| DomainCells::default()).collect();
+        self.domains = self.domains.iter().map(|_| cells()).collect();
+        self.names = names.into();
+        self
     }
 
     /// What the control role knows.
@@ -75,6 +110,16 @@ impl Board {
     /// When there is no such shard.
     pub fn write_shard(&self, shard: usize, numbers: &ShardNumbers) {
         self.shards[shard].store(numbers);
+    }
+
+    /// What the domain at this place is at in a shard. One that the board was not made for is left out.
+    ///
+    /// # Panics
+    /// When there is no such shard.
+    pub fn write_domain(&self, shard: usize, place: usize, numbers: &DomainNumbers) {
+        if let Some(cells) = self.domains[shard].get(place) {
+            cells.store(numbers);
+        }
     }
 
     /// So many events took so long, in nanoseconds, to reach each of [`STAGES`].
@@ -111,7 +156,19 @@ impl Board {
             cores: self.cores.iter().map(CoreCells::load).collect(),
             logs: self.logs.iter().map(|logs| logs.each_ref().map(LogCells::load)).collect(),
             shards: self.shards.iter().map(ShardCells::load).collect(),
+            domains: self
+                .names
+                .iter()
+                .enumerate()
+                .map(|(place, name)| self.read_domain(place, name))
+                .collect(),
             stages,
         }
+    }
+
+    fn read_domain(&self, place: usize, name: &DomainName) -> DomainReadings {
+        let mut numbers = DomainNumbers::default();
+        self.domains.iter().for_each(|shard| numbers.add(&shard[place].load()));
+        DomainReadings { domain: name.clone(), numbers }
     }
 }

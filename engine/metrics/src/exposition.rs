@@ -103,6 +103,13 @@ impl Metric {
                     self.labelled(&mut family, &[("shard", shard.as_str()), ("status", status)], events)
                 })
             }),
+            Value::Domains => readings.domains.iter().try_for_each(|of| {
+                let decided = [("applied", of.numbers.applied), ("rejected", of.numbers.rejected)];
+                decided.into_iter().try_for_each(|(status, events)| {
+                    let domain = of.domain.name.as_str();
+                    self.labelled(&mut family, &[("domain", domain), ("status", status)], events)
+                })
+            }),
             Value::Stages => of_stages(&mut family, &readings.stages),
         }
     }
@@ -156,7 +163,8 @@ fn of_stages(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Board, ControlNumbers, CoreNumbers, LogNumbers, ProcessNumbers, ShardNumbers};
+    use crate::{Board, ControlNumbers, CoreNumbers, DomainName, DomainNumbers};
+    use crate::{LogNumbers, ProcessNumbers, ShardNumbers};
 
     fn scrape(board: &Board) -> Scrape {
         let identity =
@@ -168,7 +176,8 @@ mod tests {
 
     #[test]
     fn what_was_written_is_in_the_text() {
-        let board = Board::new(2, 2);
+        let name = |id, name: &str| DomainName { id, name: name.to_owned() };
+        let board = Board::new(2, 2).with_domains(vec![name(1, "stock"), name(7, "devices")]);
         board.write_control(&ControlNumbers { leads: 1, chosen: 7, ..ControlNumbers::default() });
         for core in 0..2 {
             let stream_time_ns = 1_500_000_000 * core as u64;
@@ -183,6 +192,10 @@ mod tests {
             &LogNumbers { bytes_written: 4096, bytes_max: 1 << 30, ..LogNumbers::default() },
         );
         board.write_shard(1, &ShardNumbers { applied: 12, ..ShardNumbers::default() });
+        for shard in 0..2 {
+            let numbers = DomainNumbers { version: 1, applied: 20, rejected: 1 + shard as u64 };
+            board.write_domain(shard, 1, &numbers);
+        }
         board.record_stages(1, 5, [20_000, 0, 0, 0, 0, 1_000_000_000]);
         let text = exposition(scrape(&board)).unwrap();
         for line in [
@@ -197,6 +210,9 @@ mod tests {
             "assize_log_written_bytes_total{core=\"1\",log=\"stripes\"} 4096",
             "assize_log_max_bytes{core=\"1\",log=\"stripes\"} 1073741824",
             "assize_shard_events_total{shard=\"1\",status=\"applied\"} 12",
+            "assize_domain_events_total{domain=\"devices\",status=\"applied\"} 40",
+            "assize_domain_events_total{domain=\"devices\",status=\"rejected\"} 3",
+            "assize_domain_events_total{domain=\"stock\",status=\"applied\"} 0",
             "assize_stage_seconds_bucket{le=\"0.000032\",stage=\"sealed\"} 5",
             "assize_stage_seconds_count{stage=\"accepted_to_published\"} 5",
             "assize_stage_seconds_sum{stage=\"accepted_to_published\"} 5.0",

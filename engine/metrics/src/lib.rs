@@ -21,10 +21,10 @@ mod process;
 mod stages;
 mod state;
 
-pub use board::{Board, LOGS, Readings};
+pub use board::{Board, DomainName, DomainReadings, LOGS, Readings};
 pub use exposition::{CONTENT_TYPE, Identity, exposition};
 pub use metrics::{Kind, METRICS, Metric, Scrape};
-pub use numbers::{ControlNumbers, CoreNumbers, LogNumbers, ShardNumbers};
+pub use numbers::{ControlNumbers, CoreNumbers, DomainNumbers, LogNumbers, ShardNumbers};
 pub use process::ProcessNumbers;
 pub use stages::{BUCKETS, COARSE, STAGES, StageReadings, bucket_bound_ns};
 pub use state::State;

@@ -58,6 +58,8 @@ pub(crate) enum Value {
     Shard(fn(&ShardNumbers) -> u64),
     /// By shard and how events ended.
     Endings,
+    /// By domain and what it decided.
+    Domains,
     StreamTime,
     Stages,
 }
@@ -290,6 +292,12 @@ pub const METRICS: &[Metric] = &[
         &["shard", "status"],
         Value::Endings,
         "Events that a shard evaluated, by how they ended",
+    ),
+    counter(
+        "assize_domain_events_total",
+        &["domain", "status"],
+        Value::Domains,
+        "Events that a domain decided, by what it decided",
     ),
     counter(
         "assize_shard_stripes_total",

@@ -1,5 +1,5 @@
-//! The numbers of a control role, a core, a log and a shard: as plain values, and as the cells that one thread writes
-//! and any other reads.
+//! The numbers of a control role, a core, a log, a shard and a domain: as plain values, and as the cells that one
+//! thread writes and any other reads.
 //!
 //! Whoever sees a number sees all that its core wrote before it: [`crate::Board::outcomes`] relies on that. On most
 //! machines such a store is a plain one.
@@ -142,6 +142,27 @@ numbers! {
         copies_matched,
         /// Stripes that have run and wait for equal copies.
         outcomes_held,
+    }
+}
+
+numbers! {
+    /// One domain in one shard.
+    DomainNumbers in DomainCells {
+        /// The version of its logic that is in force there.
+        version,
+        /// Events that it applied, since this start.
+        applied,
+        /// Events that it refused.
+        rejected,
+    }
+}
+
+impl DomainNumbers {
+    /// Of several shards: the newest version, and all events.
+    pub(crate) fn add(&mut self, other: &DomainNumbers) {
+        self.version = self.version.max(other.version);
+        self.applied += other.applied;
+        self.rejected += other.rejected;
     }
 }
 

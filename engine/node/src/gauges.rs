@@ -3,7 +3,7 @@
 use assize_consensus::Watermarks;
 use assize_shards::Counters;
 use assize_wal::{Log, LogCounters};
-use assize_wire::{Ballot, ReplicaId, ShardId, Slot, StreamTime};
+use assize_wire::{Ballot, LogicVersions, ReplicaId, ShardId, Slot, StreamTime};
 
 use crate::checkpoint::CheckpointEnd;
 use crate::core::Core;
@@ -76,6 +76,8 @@ pub struct ShardGauges<'a> {
     pub outcomes_written: Slot,
     /// What it has counted since this start.
     pub counters: &'a Counters,
+    /// Its domains, and which versions of their logic are in force there.
+    pub logic: LogicVersions,
     /// Live keys at most.
     pub keys_capacity: u64,
     /// Entities at which it takes no new ones.
@@ -151,6 +153,7 @@ impl Core {
                 executed,
                 outcomes_written: self.outcomes.written(id, published),
                 counters: shard.counters(),
+                logic: shard.logic(),
                 keys_capacity,
                 entities_capacity,
                 copies_matched: shard.clerk().copies_matched(),

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use assize_device::{DataDirectory, DeviceOptions};
 use assize_domain::DomainRegistry;
 use assize_http::{Bound, OutcomesStart};
-use assize_metrics::Board;
+use assize_metrics::{Board, DomainName};
 use assize_node::boot::{begin_incarnation, peers_of};
 use assize_node::{CoreMessage, Greeting, Layout, LogIds};
 use assize_shards::Rehearsal;
@@ -290,7 +290,9 @@ fn run(
     let replay_through = recovered.accepted_through;
     let outcomes = stored_outcomes(config, &directory, &superblock, &recovered, &agreed);
     let recovered = Arc::new(recovered);
-    let board = Arc::new(Board::new(cores.len(), layout.shards().into()));
+    let names = agreed.domains.iter().map(|domain| DomainName { id: domain.id.0, name: domain.name.clone() });
+    let board = Board::new(cores.len(), layout.shards().into()).with_domains(names.collect());
+    let board = Arc::new(board);
     let mut threads = Vec::new();
     for (index, (end, listener)) in ends.into_iter().zip(listeners).enumerate() {
         let (receiver, parker, peer_listener, dialed) = end;

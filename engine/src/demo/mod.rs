@@ -160,6 +160,7 @@ fn plan(command: &DemoCommand, sizing: &Sizing, addresses: Vec<String>, stop: Ar
         connections: command.connections as usize,
         client_cores: sizing.client_cpus.len().clamp(1, command.connections as usize),
         pin: sizing.client_cpus.clone(),
+        workload: command.workload.into(),
         skew: if command.skew > 0.0 { Skew::Zipf(command.skew) } else { Skew::Uniform },
         duplicates: f64::from(command.duplicates),
         duration: Duration::from_secs(command.seconds.into()),

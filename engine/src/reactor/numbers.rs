@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use assize_metrics::{Board, ControlNumbers, CoreNumbers, LogNumbers, STAGES, ShardNumbers};
+use assize_metrics::{Board, ControlNumbers, CoreNumbers, DomainNumbers, LogNumbers, STAGES, ShardNumbers};
 use assize_node::{ControlGauges, Core, LogGauges, ShardGauges, StripeStages};
 use assize_wire::CoreId;
 use assize_wire::outcome::Status;
@@ -54,7 +54,13 @@ impl Numbers {
             self.board.write_log(self.core, log, &of_log(gauges));
         }
         for shard in core.shard_gauges() {
-            self.board.write_shard(shard.shard.0.into(), &of_shard(&shard));
+            let at = shard.shard.0.into();
+            self.board.write_shard(at, &of_shard(&shard));
+            for (place, logic) in shard.logic.iter().enumerate() {
+                let (applied, rejected) = shard.counters.domains.of(logic.domain);
+                let version = logic.version.into();
+                self.board.write_domain(at, place, &DomainNumbers { version, applied, rejected });
+            }
         }
     }
 

@@ -21,7 +21,7 @@ use assize_wire::{EntityId, EventKey, Hash, LogicVersions};
 use super::pieces::Ending;
 use super::plan::Step;
 use super::{Decision, EntityRef, Loans, Plan, Rules};
-use crate::endings::Endings;
+use crate::endings::{DomainEndings, Endings};
 use crate::registrar::Entities;
 use crate::warden::Warden;
 use crate::{Evaluated, Fill, OrderedSlot, Outcomes};
@@ -50,6 +50,8 @@ pub(crate) struct Executed {
     pub(crate) evaluated: Evaluated,
     /// How its events ended, by [`Status`].
     pub(crate) endings: Endings,
+    /// Of those, what their domains decided.
+    pub(crate) domains: DomainEndings,
 }
 
 /// Where the entities of a stripe are.
@@ -168,6 +170,7 @@ impl Arbiter {
             fills: Vec::new(),
             evaluated: Evaluated::default(),
             endings: Endings::default(),
+            domains: DomainEndings::default(),
         };
         let pieces = digested.len();
         for (index, step) in steps.iter().enumerate() {
@@ -180,6 +183,7 @@ impl Arbiter {
                 }
                 warden.decide(seen, ending.status, ending.reason, ending.response(&digested[from..]));
                 executed.endings.note(ending.status);
+                executed.domains.note(step.domain, ending.status);
                 from + ending.outcome_bytes()
             } else {
                 let (status, fill) = settle(ordered, bytes, step, index, warden, &mut digested);

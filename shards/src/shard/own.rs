@@ -282,7 +282,7 @@ impl Shard {
     fn hand_over_first(&mut self, executed: Executed) {
         let OwnStripe { mut plan, turn, .. } = self.own.pop_front().expect("a stripe is under way");
         let (slot, time) = (plan.slot(), plan.ordered.manifest.time);
-        let Executed { digest, outcomes, fills, evaluated, endings } = executed;
+        let Executed { digest, outcomes, fills, evaluated, endings, domains } = executed;
         if let Some(turn) = turn {
             self.turns.end(turn);
         }
@@ -291,6 +291,7 @@ impl Shard {
         self.counters.stripes += 1;
         self.counters.events += u64::from(outcomes.count());
         self.counters.endings.add(&endings);
+        self.counters.domains.add(&domains);
         let shard = self.rules.shard;
         self.clerk.handle_own(Published { slot, shard, digest, time, outcomes, fills, evaluated });
         let outbox = &mut self.outbox;

@@ -8,11 +8,12 @@ use std::process::Command;
 use std::time::Instant;
 
 use assize_inventory::{InventoryEvent, item_id};
+use assize_telemetry::{TelemetryEvent, command_id, sensor_id};
 use assize_tools::client::{Client, NewEvent};
 use assize_wire::outcome::Status;
 use assize_wire::{EventKey, StreamTime};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, telemetry};
 use crate::engine::{DEADLINE, Engine};
 use crate::faces::ask_until;
 use crate::load::{WAREHOUSE, adjust, inventory};
@@ -69,6 +70,27 @@ fn one_replica(seen: &mut Seen) {
         0.0,
         "there is nobody to compare with"
     );
+    let command = command_id(1);
+    let sensor = TelemetryEvent::Configure {
+        sensor: sensor_id(1, 1),
+        window_ns: 1,
+        silence_ns: 0,
+        raise_at: 1,
+        clear_at: 0,
+    };
+    let both = [sensor, TelemetryEvent::Deliver { command }].map(|event| telemetry(&event));
+    client.submit(&both).expect("answers");
+    for (domain, status, events) in [
+        ("inventory", "applied", 99.0),
+        ("inventory", "rejected", 1.0),
+        ("telemetry", "applied", 1.0),
+        ("telemetry", "rejected", 1.0),
+    ] {
+        let labels = [("domain", domain), ("status", status)];
+        seen.until(&engine, "a domain decided it", |scrape| {
+            scrape.sum("assize_domain_events_total", &labels) == events
+        });
+    }
     // One by one, so that the log grows; until keys run out, and what is more is full.
     let until = Instant::now() + 2 * DEADLINE;
     loop {

@@ -13,7 +13,7 @@ use assize_tools::load::{
 };
 use clap::Parser;
 
-/// Drives an Assize engine with inventory events, measures, and checks the books
+/// Drives an Assize engine with events of its bundled domains, measures, and checks the books
 #[derive(Parser, Debug)]
 #[command(name = "assize-load", version, after_help = EXIT_CODES)]
 struct Command {

@@ -37,6 +37,8 @@ impl First {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub shard: u16,
+    /// The connection and shard that go together, counted over all threads: requests of one lane keep their order.
+    pub lane: usize,
     /// When it was to be sent, by the open loop's schedule; in closed loop when it was sent.
     pub intended: u64,
     /// While it waits to be sent again: from when on.
@@ -75,8 +77,9 @@ pub(super) enum BatchState {
 }
 
 impl Batch {
-    pub(super) fn clear(&mut self, shard: u16, intended: u64) {
+    pub(super) fn clear(&mut self, shard: u16, lane: usize, intended: u64) {
         self.shard = shard;
+        self.lane = lane;
         self.intended = intended;
         self.retry_at = 0;
         self.state = BatchState::Waiting;
@@ -172,7 +175,7 @@ mod tests {
     #[test]
     fn a_partial_request_carries_only_open_events() {
         let mut batch = Batch::default();
-        batch.clear(0, 0);
+        batch.clear(0, 0, 0);
         for n in 0..5u8 {
             batch.event_bytes().extend_from_slice(&[n; 16]);
             batch.push_delta(n.into(), 1);

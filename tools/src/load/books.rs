@@ -1,4 +1,5 @@
-//! The books: what the engine's answers say every item must hold, against what it holds.
+//! The books: what the engine's answers say every item must hold, against what it holds. Those of the sensors are in
+//! `workload/sensors.rs`.
 
 use std::fmt;
 
@@ -8,12 +9,13 @@ use serde::Serialize;
 
 use super::error::LoadError;
 use super::plan::LoadPlan;
+use super::workload::SensorBooks;
 use crate::client::Client;
 
 /// Whether the books balance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Books {
-    /// Every item holds exactly what the answers say, no answer contradicted another, none is missing.
+    /// Every item and sensor holds exactly what the answers say, no answer contradicted another, none is missing.
     pub ok: bool,
     /// Units that must be there.
     pub expected_total: i64,
@@ -27,6 +29,9 @@ pub struct Books {
     pub contradictions: u64,
     /// The first wrong item, if any: its id, what it must hold, what it holds.
     pub first_wrong: Option<WrongItem>,
+    /// Those of the sensors, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<SensorBooks>,
 }
 
 /// An item whose quantity is not what the answers say.
@@ -64,14 +69,32 @@ impl Books {
             wrong_entities,
             contradictions,
             first_wrong,
+            telemetry: None,
         }
+    }
+
+    /// The books of items and sensors together.
+    pub(super) fn with(self, telemetry: Option<SensorBooks>) -> Books {
+        let ok = self.ok && telemetry.as_ref().is_none_or(|sensors| sensors.ok);
+        Books { ok, telemetry, ..self }
     }
 }
 
 impl fmt::Display for Books {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.ok {
-            return write!(f, "balanced; {} units, every one where the answers say", self.found_total);
+            f.write_str("balanced")?;
+            if self.telemetry.is_none() || self.found_total != 0 {
+                write!(f, "; {} units, every one where the answers say", self.found_total)?;
+            }
+            return match &self.telemetry {
+                Some(sensors) => write!(
+                    f,
+                    "; {} readings of {} sensors, every one counted once",
+                    sensors.found_readings, sensors.sensors
+                ),
+                None => Ok(()),
+            };
         }
         write!(
             f,
@@ -84,6 +107,17 @@ impl fmt::Display for Books {
         )?;
         if let Some(wrong) = &self.first_wrong {
             write!(f, "; the first: {} must hold {}, found {:?}", wrong.entity, wrong.expected, wrong.found)?;
+        }
+        if let Some(sensors) = self.telemetry.as_ref().filter(|sensors| !sensors.ok) {
+            write!(
+                f,
+                "; {} readings expected, {} found; {} sensors differ, {} alarms contradict their reading",
+                sensors.expected_readings,
+                sensors.found_readings,
+                sensors.wrong_sensors,
+                sensors.wrong_alarms
+            )?;
+            sensors.first_wrong.iter().try_for_each(|wrong| write!(f, "; the first: {wrong}"))?;
         }
         Ok(())
     }

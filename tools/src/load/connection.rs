@@ -25,8 +25,8 @@ pub(super) struct Connection {
     attempts: usize,
     lost_at: Tick,
     cluster: ClusterId,
-    /// The shards whose keys this connection carries, in turn.
-    shards: Vec<u16>,
+    /// The shards whose keys this connection carries, in turn, each with the lane that they make.
+    shards: Vec<(u16, usize)>,
     next_shard: usize,
     stream: Option<TcpStream>,
     session: Option<Session>,
@@ -46,7 +46,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(token: Token, cluster: ClusterId, shards: Vec<u16>) -> Connection {
+    pub(super) fn new(token: Token, cluster: ClusterId, shards: Vec<(u16, usize)>) -> Connection {
         Connection {
             token,
             term: 0,
@@ -88,7 +88,7 @@ impl Connection {
 
     /// The shard for whose owner this is.
     pub(super) fn shard(&self) -> usize {
-        usize::from(self.shards[0])
+        usize::from(self.shards[0].0)
     }
 
     /// Another replica leads, at this address for this connection, or none does. What was under way goes again.
@@ -169,10 +169,10 @@ impl Connection {
             self.batches.push(Batch::default());
             self.batches.len() - 1
         });
-        let shard = self.shards[self.next_shard];
+        let (shard, lane) = self.shards[self.next_shard];
         self.next_shard = (self.next_shard + 1) % self.shards.len();
         let batch = &mut self.batches[at];
-        batch.clear(shard, intended);
+        batch.clear(shard, lane, intended);
         context.fill(batch, now);
         if !self.send(at, context, now) {
             self.waiting.push_back(at);
@@ -460,10 +460,10 @@ mod tests {
     use mio::Poll;
 
     use super::super::generator::Generator;
-    use super::super::plan::{LoadPlan, Skew};
+    use super::super::plan::LoadPlan;
     use super::super::stats::Stats;
     use super::super::worker::Shared;
-    use super::super::zipf::Ranks;
+    use super::super::workload::{Scene, Told};
     use super::*;
     use crate::client::{Finder, Options, SiteAction, StreamClock};
 
@@ -504,16 +504,18 @@ mod tests {
         let plan = LoadPlan::new(Vec::new());
         let shared = Shared::new(Instant::now(), 1);
         let routing = Routing { seed: 3, shards: 1 };
+        let nothing = Told::default();
+        let drawer = Scene::new(&plan, 1, 1).drawer(&plan, &nothing);
         let mut context = Context {
             plan: &plan,
             shared: &shared,
             depth: 1,
-            generator: Generator::new(&plan, Ranks::new(Skew::Uniform, 10), routing, 1, 1),
+            generator: Generator::new(&plan, drawer, routing, 1),
             finder: Finder::new(1, &Options::default()),
             clock: StreamClock::default(),
             ttl_ns: 1,
             stats: Stats::new(0),
-            deltas: Vec::new(),
+            told: nothing,
             journal: Vec::new(),
             attention: false,
             closing: false,
@@ -521,7 +523,7 @@ mod tests {
             measure_to: 0,
         };
         let poll = Poll::new().unwrap();
-        let mut connection = Connection::new(Token(0), ClusterId(1), vec![0]);
+        let mut connection = Connection::new(Token(0), ClusterId(1), vec![(0, 0)]);
         adopt(&mut context.finder, 10);
         connection.follow(context.finder.term(), to, &mut context, 20);
         connection.attend(poll.registry(), &mut context, 20);

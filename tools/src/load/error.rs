@@ -36,7 +36,7 @@ pub enum LoadError {
         /// Why it failed.
         source: ClientError,
     },
-    /// An item could not be created.
+    /// An item or a sensor could not be created.
     SetUp {
         /// The engine's answer.
         outcome: Outcome,
@@ -76,7 +76,7 @@ impl fmt::Display for LoadError {
             LoadError::Plan(error) => error.fmt(f),
             LoadError::Client { doing, source } => write!(f, "{doing}: {source}"),
             LoadError::SetUp { outcome } => {
-                write!(f, "an item could not be created; the engine's answer: {outcome:?}")
+                write!(f, "an item or a sensor could not be created; the engine's answer: {outcome:?}")
             }
             LoadError::Io { doing, source } => write!(f, "{doing}: {source}"),
             LoadError::NotConnected { connections, last } => write!(

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::error::PlanError;
 use super::plan::{LoadPlan, Mix, Rate, Skew};
+use super::workload::Workload;
 
 /// Flags that describe a load.
 #[derive(Args, Clone, Debug)]
@@ -34,7 +35,10 @@ pub struct LoadFlags {
     /// Cores to pin those threads to, as 2,3 [default: not pinned]
     #[arg(long, value_delimiter = ',', value_name = "CORE,...")]
     pub pin: Vec<usize>,
-    /// Stock items
+    /// Whose events are sent
+    #[arg(long, value_enum, default_value_t = WorkloadFlag::Inventory)]
+    pub workload: WorkloadFlag,
+    /// Stock items, and about as many sensors
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     pub accounts: usize,
     /// Initial stock of each item
@@ -43,7 +47,7 @@ pub struct LoadFlags {
     /// Which items events touch: `uniform`, or the theta of a Zipf distribution, as 0.99
     #[arg(long, default_value = "uniform", value_name = "THETA|uniform", value_parser = parse_skew)]
     pub skew: Skew,
-    /// What the events are
+    /// What the inventory's events are
     #[arg(long, value_enum, default_value_t = MixFlag::Transfer)]
     pub mix: MixFlag,
     /// Percentage of events resubmitted on purpose
@@ -52,12 +56,33 @@ pub struct LoadFlags {
     /// Seed of the random choices [default: random]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// The warehouse whose items are used [default: random, so that runs do not meet]
+    /// The warehouse whose items, and the device whose sensors are used [default: random, so that runs do not meet]
     #[arg(long, value_name = "N")]
     pub warehouse: Option<u64>,
     /// Seconds that what is unanswered at the end may take
     #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
     pub drain: f64,
+}
+
+/// [`Workload`] on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WorkloadFlag {
+    /// Stock that is moved
+    Inventory,
+    /// Devices that report and take commands
+    Telemetry,
+    /// Both, one event in two
+    Both,
+}
+
+impl From<WorkloadFlag> for Workload {
+    fn from(flag: WorkloadFlag) -> Workload {
+        match flag {
+            WorkloadFlag::Inventory => Workload::Inventory,
+            WorkloadFlag::Telemetry => Workload::Telemetry,
+            WorkloadFlag::Both => Workload::Both,
+        }
+    }
 }
 
 /// [`Mix`] on the command line.
@@ -89,6 +114,7 @@ impl LoadFlags {
         plan.depth = self.depth;
         plan.client_cores = self.client_cores;
         plan.pin.clone_from(&self.pin);
+        plan.workload = self.workload.into();
         plan.accounts = self.accounts;
         plan.stock = self.stock;
         plan.skew = self.skew;
@@ -162,7 +188,7 @@ mod tests {
     fn flags_become_the_plan() {
         let plan = plan(
             "--seconds 2.5 --warmup 1 --rate 10k --batch 8190 --connections 8 --client-cores 2 --pin 0,1 --accounts 50 \
-             --skew 0.99 --mix mixed --duplicates 3 --depth 4",
+             --skew 0.99 --mix mixed --duplicates 3 --depth 4 --workload both",
         )
         .unwrap();
         assert_eq!((plan.duration, plan.warmup), (Duration::from_millis(2500), Duration::from_secs(1)));
@@ -172,6 +198,7 @@ mod tests {
         );
         assert_eq!((plan.batch, plan.connections, plan.depth()), (8190, 8, 4));
         assert_eq!((plan.client_cores, plan.pin, plan.accounts), (2, vec![0, 1], 50));
+        assert_eq!(plan.workload, Workload::Both);
     }
 
     #[test]

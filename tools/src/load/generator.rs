@@ -1,22 +1,19 @@
-//! Draws the events of a batch: keys that one shard owns, items by rank, quantities, and resubmissions on purpose.
+//! Draws the events of a batch: keys that one shard owns, what the workload asks, and resubmissions on purpose.
 
-use assize_inventory::{INVENTORY, InventoryEvent, Line, VERSION, item_id};
 use assize_wire::event::{Event, encode_event};
+use assize_wire::message::Answer;
 use assize_wire::routing::Routing;
-use assize_wire::{EntityId, EventKey, StreamTime};
+use assize_wire::{EventKey, StreamTime};
 
 use super::batch::{Batch, First};
-use super::plan::{LoadPlan, Mix};
+use super::plan::LoadPlan;
 use super::rng::Rng;
-use super::zipf::Ranks;
+use super::workload::{Drawer, Told};
 
 /// One thread's source of events.
 pub(super) struct Generator {
     rng: Rng,
-    ranks: Ranks,
-    mix: Mix,
-    accounts: u32,
-    warehouse: u64,
+    drawer: Drawer,
     routing: Routing,
     /// Keys drawn for other shards, by owner, so that no draw is wasted.
     keys: Vec<Vec<u128>>,
@@ -35,20 +32,11 @@ struct Past {
 }
 
 impl Generator {
-    pub(super) fn new(
-        plan: &LoadPlan,
-        ranks: Ranks,
-        routing: Routing,
-        warehouse: u64,
-        seed: u64,
-    ) -> Generator {
+    pub(super) fn new(plan: &LoadPlan, drawer: Drawer, routing: Routing, seed: u64) -> Generator {
         let shards = usize::from(routing.shards);
         Generator {
             rng: Rng::new(seed),
-            ranks,
-            mix: plan.mix,
-            accounts: plan.accounts as u32,
-            warehouse,
+            drawer,
             routing,
             keys: vec![Vec::new(); shards],
             past: (0..shards).map(|_| Past::default()).collect(),
@@ -68,11 +56,16 @@ impl Generator {
             }
             let key = self.draw_key(batch.shard);
             self.payload.clear();
-            self.draw_event(batch);
-            encode_event(batch.event_bytes(), key, deadline, INVENTORY, VERSION, &self.payload)
-                .expect("an inventory event fits");
+            let (domain, version) = self.drawer.draw(&mut self.rng, batch, &mut self.payload);
+            encode_event(batch.event_bytes(), key, deadline, domain, version, &self.payload)
+                .expect("an event of a bundled domain fits");
             batch.close_event(None);
         }
+    }
+
+    /// Books what the log decided of an event that was no resubmission on purpose.
+    pub(super) fn settle(&mut self, batch: &Batch, event: usize, answer: &Answer<'_>, told: &mut Told) {
+        self.drawer.settle(batch, event, answer, told);
     }
 
     /// Keeps some answered events, about as many as will be resubmitted.
@@ -128,73 +121,7 @@ impl Generator {
             }
         }
     }
-
-    fn draw_event(&mut self, batch: &mut Batch) {
-        let mix = match self.mix {
-            Mix::Mixed => match self.rng.below(10) {
-                0..7 => Mix::Transfer,
-                7..9 => Mix::Adjust,
-                _ => Mix::Lines,
-            },
-            mix => mix,
-        };
-        match mix {
-            Mix::Adjust => self.draw_adjust(batch),
-            Mix::Lines => self.draw_lines(batch),
-            Mix::Transfer | Mix::Mixed => self.draw_transfer(batch),
-        }
-    }
-
-    fn draw_transfer(&mut self, batch: &mut Batch) {
-        let (source, destination, quantity) = self.draw_move(batch);
-        let event = InventoryEvent::Transfer { source, destination, quantity };
-        event.encode_payload(&mut self.payload);
-    }
-
-    fn draw_adjust(&mut self, batch: &mut Batch) {
-        let item = self.ranks.draw(self.rng.next());
-        let quantity = 1 + self.rng.below(QUANTITY_MAX) as i32;
-        let delta = if self.rng.next() >> 63 == 0 { quantity } else { -quantity };
-        batch.push_delta(item, delta);
-        let event = InventoryEvent::Adjust {
-            item: item_id(self.warehouse, item.into()),
-            delta: delta.into(),
-            reason: 1,
-        };
-        event.encode_payload(&mut self.payload);
-    }
-
-    fn draw_lines(&mut self, batch: &mut Batch) {
-        let count = 2 + self.rng.below(LINES_DRAWN_MAX - 1) as usize;
-        let lines: [Line; LINES_DRAWN_MAX as usize] = std::array::from_fn(|at| {
-            if at >= count {
-                return Line::new(EntityId(0), EntityId(0), 0);
-            }
-            let (source, destination, quantity) = self.draw_move(batch);
-            Line::new(source, destination, quantity)
-        });
-        let event = InventoryEvent::TransferLines { lines: &lines[..count] };
-        event.encode_payload(&mut self.payload);
-    }
-
-    /// Two different items and a quantity, with the deltas that moving it makes.
-    fn draw_move(&mut self, batch: &mut Batch) -> (EntityId, EntityId, u64) {
-        let source = self.ranks.draw(self.rng.next());
-        let mut destination = self.ranks.draw(self.rng.next());
-        if destination == source {
-            destination = (source + 1) % self.accounts;
-        }
-        let quantity = 1 + self.rng.below(QUANTITY_MAX);
-        batch.push_delta(source, -(quantity as i32));
-        batch.push_delta(destination, quantity as i32);
-        let id = |item: u32| item_id(self.warehouse, item.into());
-        (id(source), id(destination), quantity)
-    }
 }
 
-const QUANTITY_MAX: u64 = 100;
-const LINES_DRAWN_MAX: u64 = 4;
 const PAST_EVENTS: usize = 1024;
 const KEYS_KEPT: usize = 16 << 10;
-
-const _: () = assert!(LINES_DRAWN_MAX as usize <= assize_inventory::LINES_MAX);

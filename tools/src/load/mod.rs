@@ -1,8 +1,8 @@
-//! The load generator: drives an engine with inventory events, measures, and closes the books.
+//! The load generator: drives an engine with events of the bundled domains, measures, and closes the books.
 //!
-//! [`run`] creates the items, keeps a [`LoadPlan`]'s load up through restarts and changes of leader, resubmits what is
-//! unanswered under the same keys until it is answered, reads every item back and compares it with what the engine's
-//! *answers* say must be there. It never trusts its own intentions: an event counts when an answer says so.
+//! [`run`] creates items and sensors, keeps a [`LoadPlan`]'s load up through restarts and changes of leader, resubmits
+//! what is unanswered under the same keys until it is answered, reads all of them back and compares them with what the
+//! engine's *answers* say must be there. It never trusts its own intentions: an event counts when an answer says so.
 
 mod batch;
 mod books;
@@ -25,11 +25,12 @@ mod setup;
 mod stats;
 mod timer;
 mod worker;
+mod workload;
 mod zipf;
 
 pub use books::Books;
 pub use error::{LoadError, PlanError};
-pub use flags::{LoadFlags, MixFlag};
+pub use flags::{LoadFlags, MixFlag, WorkloadFlag};
 pub use hgrm::write_hgrm;
 pub use interval_log::write_interval_log;
 pub use journal::{JournalCheck, JournalEntry, JournalMismatch, verify_journal};
@@ -39,4 +40,5 @@ pub use progress::{LiveLine, Phase, Progress, ProgressLine, Quiet};
 pub use report::{Counts, Gap, LatencyUs, LoadReport, print_report};
 pub use run::run;
 pub use stats::{Interval, Measured};
+pub use workload::{SensorBooks, Workload};
 pub use zipf::Ranks;

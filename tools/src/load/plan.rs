@@ -7,6 +7,7 @@ use std::time::Duration;
 use assize_wire::limits::STRIPE_EVENTS_MAX;
 
 use super::error::PlanError;
+use super::workload::Workload;
 
 /// A load to be run.
 #[derive(Clone, Debug)]
@@ -25,13 +26,15 @@ pub struct LoadPlan {
     pub client_cores: usize,
     /// Cores to pin those threads to, in turn; none leaves them to the scheduler.
     pub pin: Vec<usize>,
-    /// Stock items.
+    /// Whose events are sent.
+    pub workload: Workload,
+    /// Stock items, and about as many sensors: a whole number for each lane of the load.
     pub accounts: usize,
     /// What every item that does not exist yet is given.
     pub stock: u64,
     /// Which items the events touch.
     pub skew: Skew,
-    /// What the events are.
+    /// What the inventory's events are.
     pub mix: Mix,
     /// Percentage of events that are resubmissions of answered ones, on purpose.
     pub duplicates: f64,
@@ -39,7 +42,8 @@ pub struct LoadPlan {
     pub duration: Duration,
     /// How long to load before measuring.
     pub warmup: Duration,
-    /// The warehouse whose items are used; by default a random one, so that runs do not meet.
+    /// The warehouse whose items, and the device whose sensors are used; by default a random one, so that runs do not
+    /// meet.
     pub warehouse: Option<u64>,
     /// Seed of the random choices; by default a random one. Keys are drawn from it, too: under the same seed and
     /// against the same engine a run's events are conflicts or duplicates.
@@ -92,7 +96,7 @@ pub enum Skew {
 }
 
 impl LoadPlan {
-    /// The default load against these addresses: closed loop, transfers, uniform.
+    /// The default load against these addresses: closed loop, transfers of the inventory, uniform.
     #[must_use]
     pub fn new(addresses: Vec<String>) -> LoadPlan {
         LoadPlan {
@@ -103,6 +107,7 @@ impl LoadPlan {
             depth: None,
             client_cores: 1,
             pin: Vec::new(),
+            workload: Workload::Inventory,
             accounts: 10_000,
             stock: 1_000_000,
             skew: Skew::Uniform,

@@ -9,7 +9,6 @@ use assize_wire::message::Welcome;
 use assize_wire::routing::Routing;
 use crossbeam_channel::{Receiver, unbounded};
 
-use super::books::{Books, read_quantities};
 use super::connection::Connection;
 use super::error::LoadError;
 use super::generator::Generator;
@@ -17,10 +16,9 @@ use super::plan::{LoadPlan, Rate, Skew};
 use super::progress::{Phase, Progress, ProgressLine};
 use super::report::{Counts, Gap, LatencyUs, LoadReport};
 use super::scouts::Scouts;
-use super::setup::create_items;
 use super::stats::{Interval, Measured, Stats, new_histogram};
 use super::worker::{Context, Shared, Worker, WorkerReport};
-use super::zipf::Ranks;
+use super::workload::{Scene, Told};
 use crate::client::{Client, Finder, Options, Sites, StreamClock, Tick};
 
 /// Runs a load to its end and closes the books. A report whose books are not `ok` is a result, not an error.
@@ -32,16 +30,18 @@ pub fn run(plan: &LoadPlan, progress: &mut dyn Progress) -> Result<LoadReport, L
     let mut client = connect(plan)?;
     let (seed, warehouse) = (choice(plan.seed)?, choice(plan.warehouse)? >> plan.warehouse.map_or(1, |_| 0));
     progress.phase(Phase::SetUp);
-    let mut expected = create_items(&mut client, plan, warehouse)?;
     let welcome = client.welcome().clone();
+    let scene = Scene::new(plan, warehouse, welcome.ports.len());
+    let mut told = scene.set_up(&mut client, plan)?;
     let began = SystemTime::now();
-    let (reports, intervals, longest_gap, gaps) = load(plan, &client, &welcome, warehouse, seed, progress)?;
+    let (reports, intervals, longest_gap, gaps) =
+        load(plan, &client, &welcome, (&scene, &told), seed, progress)?;
 
     let mut total = Total::default();
     let mut latency_ns = new_histogram();
     for report in reports {
         latency_ns.add(&report.stats.latency_ns).expect("equal bounds");
-        total.add(report, &mut expected);
+        total.add(report, &mut told);
     }
     if total.never_welcomed > 0 {
         return Err(LoadError::NotConnected { connections: total.never_welcomed, last: total.last });
@@ -54,14 +54,14 @@ pub fn run(plan: &LoadPlan, progress: &mut dyn Progress) -> Result<LoadReport, L
         });
     }
     progress.phase(Phase::Books);
-    let found = read_quantities(&mut client, plan, warehouse)?;
+    let books = scene.close(&mut client, plan, &told, total.contradictions)?;
     let seconds = (total.sent_for_ns as f64 / 1e9 - plan.warmup.as_secs_f64()).max(0.0);
     Ok(LoadReport {
         counts: total.counts,
         seconds,
         rate_per_s: if seconds > 0.0 { total.answered_measured as f64 / seconds } else { 0.0 },
         latency_us: LatencyUs::of(&latency_ns),
-        books: Books::close(warehouse, &expected, &found, total.contradictions),
+        books,
         replicas: welcome.replicas,
         copies: welcome.copies,
         shards: welcome.ports.len() as u16,
@@ -127,7 +127,7 @@ struct Total {
 }
 
 impl Total {
-    fn add(&mut self, report: WorkerReport, expected: &mut [i64]) {
+    fn add(&mut self, report: WorkerReport, told: &mut Told) {
         self.counts.add(&report.stats.counts);
         self.answered_measured += report.stats.answered_measured;
         self.contradictions += report.stats.contradictions;
@@ -146,9 +146,7 @@ impl Total {
             self.last = report.last;
         }
         self.journal.extend(report.journal);
-        for (expected, delta) in expected.iter_mut().zip(report.deltas) {
-            *expected += delta;
-        }
+        told.add(&report.told);
     }
 }
 
@@ -159,12 +157,11 @@ fn load(
     plan: &LoadPlan,
     client: &Client,
     welcome: &Welcome,
-    warehouse: u64,
+    (scene, begun): (&Scene, &Told),
     seed: u64,
     progress: &mut dyn Progress,
 ) -> Result<Loaded, LoadError> {
     let routing = Routing { seed: welcome.routing_seed, shards: welcome.ports.len() as u16 };
-    let ranks = Ranks::new(plan.skew, plan.accounts as u32);
     let shared = Shared::new(Instant::now(), plan.client_cores);
     let sites =
         Sites::new(&plan.addresses).map_err(|source| LoadError::Client { doing: "connecting", source })?;
@@ -181,11 +178,11 @@ fn load(
             shared: &shared,
             depth: plan.depth(),
             finder: Finder::new(sites.len(), &options),
-            generator: Generator::new(plan, ranks.clone(), routing, warehouse, mix(seed, thread)),
+            generator: Generator::new(plan, scene.drawer(plan, begun), routing, mix(seed, thread)),
             clock,
             ttl_ns: welcome.warden_ttl_ns,
             stats: Stats::new(0),
-            deltas: vec![0; plan.accounts],
+            told: scene.nothing_told(begun),
             journal: Vec::new(),
             attention: true,
             closing: false,
@@ -223,18 +220,16 @@ fn load(
     })
 }
 
-/// The connections of a thread: number `n` of all is for shard `n` modulo the shards; with fewer connections than
-/// shards each carries several.
+/// The connections of a thread: number `n` of all is for shard `n` modulo the shards, and lane `n`; with fewer
+/// connections than shards each carries several, and each shard is a lane.
 fn connections_of(plan: &LoadPlan, welcome: &Welcome, thread: usize) -> Vec<Connection> {
     let shards = welcome.ports.len();
     let own = (thread..plan.connections).step_by(plan.client_cores);
     own.enumerate()
         .map(|(token, number)| {
-            let carried: Vec<u16> = match number < shards {
-                true if plan.connections < shards => {
-                    (number..shards).step_by(plan.connections).map(|s| s as u16).collect()
-                }
-                _ => vec![(number % shards) as u16],
+            let carried: Vec<(u16, usize)> = match plan.connections < shards {
+                true => (number..shards).step_by(plan.connections).map(|s| (s as u16, s)).collect(),
+                false => vec![((number % shards) as u16, number)],
             };
             Connection::new(mio::Token(token), welcome.cluster, carried)
         })

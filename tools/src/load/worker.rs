@@ -21,6 +21,7 @@ use super::report::Gap;
 use super::scouts::Scouts;
 use super::stats::{Interval, Stats};
 use super::timer::Timer;
+use super::workload::Told;
 use crate::client::{AnswerOwned, Finder, FinderCounts, StreamClock, Tick};
 
 /// What the threads of a run share.
@@ -113,8 +114,8 @@ pub(super) struct Context<'a> {
     pub clock: StreamClock,
     pub ttl_ns: u64,
     pub stats: Stats,
-    /// For each item the sum of what the answers say was done to it.
-    pub deltas: Vec<i64>,
+    /// What the answers say was done.
+    pub told: Told,
     pub journal: Vec<JournalEntry>,
     /// Some connection is down or has something to send again.
     pub attention: bool,
@@ -160,16 +161,12 @@ impl Context<'_> {
             self.stats.contradictions += 1;
         }
         match answer.first_status {
-            Status::Applied => {
-                counts.applied += 1;
-                for delta in batch.deltas(event) {
-                    self.deltas[delta.item as usize] += i64::from(delta.by);
-                }
-            }
+            Status::Applied => counts.applied += 1,
             Status::Rejected => counts.rejected += 1,
             Status::Conflict => counts.conflicts += 1,
             _ => counts.errors += 1,
         }
+        self.generator.settle(batch, event, answer, &mut self.told);
         if answer.first_status.is_recorded() {
             self.generator.handle_answered(batch, event, First::of(answer));
             if self.plan.journal {
@@ -185,7 +182,7 @@ impl Context<'_> {
 /// What a thread found.
 pub(super) struct WorkerReport {
     pub stats: Stats,
-    pub deltas: Vec<i64>,
+    pub told: Told,
     pub journal: Vec<JournalEntry>,
     pub unanswered: u64,
     pub requests_unsent: u64,
@@ -272,7 +269,7 @@ impl<'a> Worker<'a> {
             finder: self.context.finder.counts(),
             sent_for_ns: stopped - begin,
             stats: self.context.stats,
-            deltas: self.context.deltas,
+            told: self.context.told,
             journal: self.context.journal,
         })
     }

@@ -1,4 +1,4 @@
-//! A model of an engine: one thread, plain blocking sockets, every event evaluated serially by the inventory domain, a
+//! A model of an engine: one thread, plain blocking sockets, every event evaluated serially by its bundled domain, a
 //! map of keys for a Warden. It misbehaves where a test asks it to. Several models are a cluster: they share their
 //! state, and one of them leads.
 #![allow(dead_code, unreachable_pub, reason = "each test that includes this module uses its own part of it")]
@@ -12,14 +12,15 @@ use std::thread::{self, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use assize_domain::{Cell, Domain, Entities, Response, States as DomainStates, Verdict};
-use assize_inventory::InventoryDomain;
+use assize_inventory::{INVENTORY, InventoryDomain};
+use assize_telemetry::{TELEMETRY, TelemetryDomain};
 use assize_wire::event::Event;
 use assize_wire::frame::{Frame, FrameKind, FrameWriter, Parsed};
 use assize_wire::message::{
     Answer, Answers, EntityState, Read as ReadMessage, Refused, RefusedCode, States, Submit, Welcome,
 };
 use assize_wire::outcome::Status;
-use assize_wire::{ClusterId, EntityId, Position, ReplicaId, ShardId, Slot, StreamTime};
+use assize_wire::{ClusterId, DomainId, EntityId, Position, ReplicaId, ShardId, Slot, StreamTime};
 
 /// How the model misbehaves.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +41,8 @@ pub struct Faults {
     pub garbage: Option<Vec<u8>>,
     /// Apply every n-th applied event twice: the bug that the books must find.
     pub double_every: Option<u64>,
+    /// Answer every n-th applied event and forget what it did.
+    pub forget_every: Option<u64>,
     /// After this many applied events take a unit away from some item behind everybody's back.
     pub lose_unit_after: Option<u64>,
     /// Events that a connection may have unanswered.
@@ -49,7 +52,7 @@ pub struct Faults {
 /// What outlives a connection.
 #[derive(Default)]
 struct State {
-    items: HashMap<EntityId, Vec<u8>>,
+    entities: HashMap<(DomainId, EntityId), Vec<u8>>,
     keys: HashMap<u128, Recorded>,
     slot: u64,
     seen: u64,
@@ -327,7 +330,7 @@ impl Connection {
             let writer = FrameWriter::begin(out, FrameKind::States, frame.request);
             out.extend_from_slice(&States::header(half.len() as u32, Slot(state.slot)));
             for (index, entity) in half {
-                let found = state.items.get(&entity.entity()).map(Vec::as_slice);
+                let found = state.entities.get(&(entity.domain(), entity.entity())).map(Vec::as_slice);
                 EntityState { index: *index as u32, state: found }.encode(out);
             }
             writer.finish(out);
@@ -416,6 +419,7 @@ fn evaluate(
     if event.deadline() <= now() {
         return (index, Status::Expired, 0, nothing(Status::Expired));
     }
+    let before = faults.forget_every.map(|_| state.entities.clone());
     let verdict = apply(state, event);
     let (status, reason, response) = verdict;
     if status == Status::Applied {
@@ -423,9 +427,13 @@ fn evaluate(
         if faults.double_every.is_some_and(|every| state.applied.is_multiple_of(every)) {
             apply(state, event);
         }
+        if faults.forget_every.is_some_and(|every| state.applied.is_multiple_of(every)) {
+            state.entities = before.expect("they were kept");
+        }
         if faults.lose_unit_after == Some(state.applied) {
-            let item = state.items.values_mut().find(|item| item[0] > 0).unwrap();
-            item[0] -= 1;
+            let is_item = |of: &(DomainId, EntityId)| of.0 == INVENTORY;
+            let mut items = state.entities.iter_mut().filter(|(id, _)| is_item(id)).map(|(_, item)| item);
+            items.find(|item| item[0] > 0).unwrap()[0] -= 1;
         }
     }
     let recorded = Recorded {
@@ -440,7 +448,12 @@ fn evaluate(
 }
 
 fn apply(state: &mut State, event: &Event<'_>) -> (Status, u16, Vec<u8>) {
-    let (domain, mut entities) = (InventoryDomain, Entities::new());
+    let (id, mut entities) = (event.domain(), Entities::new());
+    let domain: &dyn Domain = match id {
+        INVENTORY => &InventoryDomain,
+        TELEMETRY => &TelemetryDomain,
+        other => panic!("an event of domain {other}"),
+    };
     if let Err(invalid) = domain.entities(event, &mut entities) {
         return (Status::Invalid, invalid.reason, Vec::new());
     }
@@ -449,7 +462,7 @@ fn apply(state: &mut State, event: &Event<'_>) -> (Status, u16, Vec<u8>) {
         .iter()
         .map(|entity| {
             let mut cell = Cell::absent();
-            cell.load(state.items.get(entity).map(Vec::as_slice));
+            cell.load(state.entities.get(&(id, *entity)).map(Vec::as_slice));
             cell
         })
         .collect();
@@ -460,9 +473,10 @@ fn apply(state: &mut State, event: &Event<'_>) -> (Status, u16, Vec<u8>) {
         Verdict::Rejected(reason) => (Status::Rejected, reason, response),
         Verdict::Applied => {
             for (entity, cell) in entities.as_slice().iter().zip(&cells) {
-                if cell.is_changed() {
-                    state.items.insert(*entity, cell.get().unwrap().to_vec());
-                }
+                match cell.get() {
+                    Some(found) => state.entities.insert((id, *entity), found.to_vec()),
+                    None => state.entities.remove(&(id, *entity)),
+                };
             }
             (Status::Applied, 0, response)
         }

@@ -4,6 +4,8 @@ mod answers;
 mod asks;
 mod books;
 mod commands;
+#[path = "../../../../../tests/fuzz/src/telemetry.rs"]
+mod fuzzed;
 mod layout;
 mod model;
 mod notation;

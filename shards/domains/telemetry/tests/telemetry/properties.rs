@@ -2,18 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use assize_domain::{Domain, Entities, Response, Verdict};
-use assize_telemetry::{
-    CommandState, Effect, Line, Reason, SensorState, TelemetryAnswer, TelemetryDomain, TelemetryEvent,
-    VERSION, command_id, sensor_id,
-};
+use assize_domain::Verdict;
+use assize_telemetry::{Effect, Line, Reason, TelemetryEvent, command_id, sensor_id};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use crate::answers::{Said, said};
 use crate::asks::{Ask, Parts, ask, ask_of, history};
-use crate::books::{Books, encoded};
+use crate::books::Books;
+use crate::fuzzed;
 use crate::model::Model;
 
 proptest! {
@@ -120,7 +118,7 @@ proptest! {
         count in 0u8..8,
         now: u64,
     ) {
-        reads(&payload);
+        fuzzed::telemetry(&payload);
         // Now with a beginning that reaches further into the parser, and lines or ids that are of sensors.
         if payload.len() > 16 {
             payload[..16].fill(0);
@@ -131,7 +129,7 @@ proptest! {
                 *byte &= 0x7f;
             }
         }
-        reads(&payload);
+        fuzzed::telemetry(&payload);
         let _ = Books::default().run_payload(now, &payload);
     }
 }
@@ -199,28 +197,4 @@ fn many_commands() -> impl Strategy<Value = Ask> {
     };
     ask_of(&parts)
         .prop_filter("no inspections", |ask| !matches!(ask, Ask::Other(TelemetryEvent::Inspect { .. })))
-}
-
-/// Bytes as everything that the domain reads: it returns, and what it accepts has that one encoding.
-fn reads(data: &[u8]) {
-    if let Ok(event) = TelemetryEvent::parse(data) {
-        assert_eq!(encoded(&event), data);
-        let mut entities = Entities::new();
-        event.entities(&mut entities);
-        assert!(entities.is_valid());
-        let notation = TelemetryDomain.notation().expect("it has one");
-        let json = notation.event_to_json(VERSION, data).expect("an event");
-        assert_eq!(notation.event_from_json(&json).expect("as it was written").bytes, data);
-    }
-    if let Some(sensor) = SensorState::parse(data) {
-        assert_eq!(sensor.encode()[..], *data);
-    }
-    if let Some(command) = CommandState::parse(data) {
-        assert_eq!(command.encode()[..], *data);
-    }
-    if let Some(answer) = TelemetryAnswer::parse(data) {
-        let mut response = Response::new();
-        answer.push(&mut response);
-        assert_eq!(response.as_slice(), data);
-    }
 }
