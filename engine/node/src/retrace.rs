@@ -1,6 +1,6 @@
 //! The slots of a replica that does not run, evaluated again: from its checkpoint on, by the same shards, one slot
-//! after the other. Nothing is written, nobody is asked, and nothing is published (D1: whatever the cores were, the outcomes
-//! are the same).
+//! after the other. Nothing is written, nobody is asked, and nothing is published (D1: whatever the cores were, the
+//! outcomes are the same).
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;

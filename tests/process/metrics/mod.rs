@@ -115,8 +115,16 @@ fn one_replica(seen: &mut Seen) {
         scrape.sum("assize_connections", &[]) < connections
             && scrape.sum("assize_shard_events_total", &[("status", "full")]) > 0.0
     });
-    let status = ask_until(&engine, "/v1/status", |answer| answer.status == 200).json();
-    let scrape = seen.scrape(&engine);
+    // What is written lazily may be written between two looks: they are compared where a third one shows the same.
+    let read = || ask_until(&engine, "/v1/status", |answer| answer.status == 200).json();
+    let until = Instant::now() + DEADLINE;
+    let (status, scrape) = loop {
+        let (status, scrape, again) = (read(), seen.scrape(&engine), read());
+        if ["cores", "checkpoints"].iter().all(|of| status[of] == again[of]) {
+            break (status, scrape);
+        }
+        assert!(Instant::now() < until, "it never stands still: {again}");
+    };
     let of_log = |name| scrape.sum(name, &[("core", "0"), ("log", "stripes")]);
     assert_eq!(status["cores"][0]["log"]["writes"].as_f64(), Some(of_log("assize_log_writes_total")));
     assert_eq!(
