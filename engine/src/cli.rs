@@ -239,8 +239,13 @@ fn replicas(text: &str) -> Result<u8, String> {
 
 fn skew(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
+        // As the load generator takes it.
+        _ if text == "uniform" => Ok(0.0),
         Ok(exponent) if (0.0..=5.0).contains(&exponent) => Ok(exponent),
-        _ => Err("accepted is an exponent from 0 (uniform) to 5; 0.99 is usual".to_owned()),
+        _ => {
+            Err("accepted are uniform and an exponent from 0, which is the same, to 5; 0.99 is usual"
+                .to_owned())
+        }
     }
 }
 

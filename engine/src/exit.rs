@@ -63,7 +63,7 @@ Exit codes:
   2  command line or configuration wrong; the message says where and what is accepted
   3  this host cannot serve; `assize doctor` says what is missing and how to mend it
   4  data directory refused: not formatted, formatted already, in use, or corrupted
-  5  books not balanced: an answered event is missing or counted twice
+  5  books not balanced, or replicas of a demo that hold different states at one slot
   6  a write or flush failed; the replica stopped rather than retry
   7  an assertion of the engine failed; the message names it";
 

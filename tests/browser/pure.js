@@ -137,6 +137,9 @@
   const entry = (at_ms, text) => ({ at_ms, replica: 0, text });
   const texts = merged([entry(1, "a")], [entry(1, "a"), entry(2, "b")]).map(({ text }) => text);
   equal("each once, the newest first", texts, ["b", "a"]);
+  const alarm = (at_ms) => ({ at_ms, replica: 1, tone: "grave", text: "says: x", alarm: true });
+  const times = merged([alarm(1), entry(2, "b")], [alarm(5), alarm(3)]).map(({ at_ms }) => at_ms);
+  equal("an alarm told again and again stands where it was told last", times, [5, 2]);
 
   // Axes.
   equal("a linear axis has round marks", scale.linear(167_000, 4).marks, [0, 50_000, 100_000, 150_000, 200_000]);

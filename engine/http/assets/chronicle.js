@@ -35,14 +35,16 @@ export function changes(before, now, at_ms) {
 /** Alarms that replicas tell of, as entries. */
 export function alarms(cluster) {
   return cluster.replicas.flatMap(({ replica, status }) =>
-    (status?.alarms ?? []).map(({ at_ms, text }) => ({ at_ms, replica, tone: "grave", text: `says: ${text}` })),
+    (status?.alarms ?? []).map(({ at_ms, text }) => ({ at_ms, replica, tone: "grave", text: `says: ${text}`, alarm: true })),
   );
 }
 
-/** Entries with others added, the newest first, each once. */
+/** Entries with others added, the newest first, each once; of an alarm that is told again and again the last. */
 export function merged(entries, added) {
-  const key = ({ at_ms, replica, text }) => `${at_ms} ${replica} ${text}`;
-  const known = new Set(entries.map(key));
-  const all = [...entries, ...added.filter((entry) => !known.has(key(entry)))];
-  return all.sort((a, b) => b.at_ms - a.at_ms).slice(0, KEPT);
+  const key = ({ at_ms, replica, text, alarm }) => (alarm ? `${replica} ${text}` : `${at_ms} ${replica} ${text}`);
+  const newest = new Map();
+  for (const entry of [...entries, ...added]) {
+    if (!(newest.get(key(entry))?.at_ms >= entry.at_ms)) newest.set(key(entry), entry);
+  }
+  return [...newest.values()].sort((a, b) => b.at_ms - a.at_ms).slice(0, KEPT);
 }

@@ -119,7 +119,7 @@ function banner({ tone, title, texts, commands, links }) {
 function showChronicle() {
   const words = ({ replica, text: said }) => (replica === null ? said : `Replica ${replica} ${said}`);
   const item = (entry) =>
-    make("li", { "data-tone": entry.tone }, make("time", {}, clock(entry.at_ms)), glyph(entry.tone), make("span", {}, words(entry)));
+    make("li", { "data-tone": entry.tone }, make("time", {}, clock(entry.at_ms)), glyph(entry.tone), make("span", { title: words(entry) }, words(entry)));
   const key = chronicle.map((entry) => entry.at_ms + words(entry)).join();
   const nothing = () => make("li", { class: "nothing" }, "Nothing yet. Changes of the leader, losses, restarts and alarms show here.");
   render(byId("chronicle"), key || "nothing", () => (chronicle.length ? chronicle.map(item) : [nothing()]));

@@ -89,12 +89,17 @@ function leaderBanner(cluster) {
   else if (heard < needed) texts.push("Start those that are down, or mend what cuts them off.");
   else texts.push("An election takes about a second. If it lasts, the replicas' logs say what they wait for.");
   return {
-    tone: heard < needed ? "bad" : "busy",
+    tone: canElect(cluster) ? "busy" : "bad",
     title: starts ? "Not ready: nobody leads yet" : "Nobody leads: no event is taken or answered",
     texts,
     commands: [],
     links: [],
   };
+}
+
+/** Whether as many are heard as it takes to elect a leader. */
+function canElect({ replicas }) {
+  return replicas.filter((replica) => replica.reached).length >= majority(replicas.length);
 }
 
 /** Begins with a capital and ends with a full stop. */
@@ -115,7 +120,7 @@ export function summary(cluster, lost) {
   const down = replicas.filter((replica) => stateOf(replica) === "unreachable").map((replica) => replica.replica);
   const nobody = leaderOf(cluster) === null;
   if (down.length > 0) return { tone: "bad", text: `${nobody ? "No leader, u" : "U"}nreachable: ${names(down)}` };
-  if (nobody) return { tone: "busy", text: "No leader" };
+  if (nobody) return { tone: canElect(cluster) ? "busy" : "bad", text: "No leader" };
   const unknown = replicas.filter((replica) => stateOf(replica) === "unknown").map((replica) => replica.replica);
   if (unknown.length > 0) return { tone: "busy", text: `Not heard: ${names(unknown)}` };
   const late = replicas.filter((replica) => !["leading", "following"].includes(stateOf(replica)));

@@ -81,7 +81,7 @@ export class Load {
     const values = lines.flatMap((line) => line.points.map(([, value]) => value));
     const max = Math.max(1, ...values);
     const none = !values.some((value) => value > 0);
-    show(this.charts.rate, "rate", none && "No events yet. They show here as soon as somebody submits some.", {
+    show(this.charts.rate, "rate", none && "No events for now. They show here as soon as somebody submits some.", {
       ...inTime,
       y: linear(none ? 4 : max, 4),
       yMark: countMark,

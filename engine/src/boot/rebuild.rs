@@ -27,7 +27,8 @@ pub fn rebuild(file: &ConfigFile) -> Result<Option<Quarantine>, BootError> {
     if agreed.replicas == 1 {
         return Err(BootError::NobodyToRebuildFrom(root.clone()));
     }
-    let reason = found.superblock.quarantine;
+    // Marked before, it was quarantined for nothing else.
+    let reason = found.superblock.quarantine.filter(|quarantine| !quarantine.is_rebuild());
     let mut store = SuperblockStore::new(found);
     store.handle_update(|superblock| superblock.quarantine = Some(Quarantine::REBUILD));
     store.drive(|copy, blocks| directory.write_superblock(copy, blocks))?;

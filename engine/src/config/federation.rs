@@ -110,6 +110,9 @@ pub enum SecretError {
 impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            SecretError::Io(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                f.write_str("it is there already and may be a cluster's: keep it, or choose another name")
+            }
             SecretError::Io(error) => error.fmt(f),
             SecretError::Open { mode } => {
                 write!(f, "others may use it (mode {mode:o}): `chmod 600` it")

@@ -18,7 +18,7 @@ use clap::Parser;
 #[command(name = "assize-load", version, after_help = EXIT_CODES)]
 struct Command {
     /// Where the replicas of a cluster listen, host:port, one or more; the leader is found among them
-    #[arg(default_value = "localhost:7400", value_name = "ADDRESS,...", value_delimiter = ',')]
+    #[arg(default_value = "localhost:7400", value_name = "ADDRESS,...", value_delimiter = ',', value_parser = address)]
     addresses: Vec<String>,
     #[command(flatten)]
     load: LoadFlags,
@@ -34,6 +34,14 @@ struct Command {
     /// Write the latency plot here, as SVG
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+}
+
+fn address(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    match port.map(|(_, port)| port.parse::<u16>()) {
+        Some(Ok(_)) => Ok(text.to_owned()),
+        _ => Err("accepted is HOST:PORT, such as localhost:7400".to_owned()),
+    }
 }
 
 const EXIT_CODES: &str = "\
@@ -52,7 +60,11 @@ fn main() -> ExitCode {
     let mut progress = LiveLine::new(io::stderr(), io::stderr().is_terminal());
     let report = match run(&plan, &mut progress) {
         Ok(report) => report,
-        Err(error) => return fail(&error, 1),
+        Err(error) => {
+            // Below the live line.
+            eprintln!();
+            return fail(&error, 1);
+        }
     };
     eprintln!();
     if command.json.as_deref() != Some(Path::new("-")) {
@@ -65,7 +77,7 @@ fn main() -> ExitCode {
 }
 
 fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
-    eprintln!("\nassize-load: {error}");
+    eprintln!("assize-load: {error}");
     ExitCode::from(code)
 }
 
