@@ -172,6 +172,8 @@ fn events_that_cannot_be_are_refused_and_nothing_of_them_is_submitted() {
     long["payload"] = json!(STANDARD.encode([0; 5000]));
     let mut unread = adjust_body(1, 1);
     unread["payload"] = json!(STANDARD.encode([0xff; 16]));
+    let mut without_key = adjust_body(1, 1);
+    without_key["key"] = json!("");
     let cases = [
         (post(&engine, None, &json!({ "domain": 1 })), 400),
         (post(&engine, None, &garbled), 400),
@@ -188,6 +190,7 @@ fn events_that_cannot_be_are_refused_and_nothing_of_them_is_submitted() {
         ),
         (post(&engine, Some("of all"), &json!([adjust_body(1, 1)])), 400),
         (post(&engine, Some(""), &adjust_body(1, 1)), 400),
+        (post(&engine, Some("of one"), &without_key), 400),
         (ask_with(&engine, "POST", "/v1/events", "content-type: application/json\r\n", "{"), 400),
     ];
     for (answer, status) in cases {

@@ -184,7 +184,10 @@ pub(crate) async fn submit(
     };
     let (bodies, alone) = match body {
         Body::One(mut one) => {
-            one.key = key.or(one.key);
+            // An empty one is refused, whatever the header says.
+            if one.key.as_deref() != Some("") {
+                one.key = key.or(one.key);
+            }
             (Vec::from([*one]), true)
         }
         Body::Several(_) if key.is_some() => {
