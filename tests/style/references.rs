@@ -185,8 +185,8 @@ fn every_route_is_on_its_page() {
 fn every_reason_of_the_engine_is_on_the_page_of_the_protocol() {
     let text = page(WIRE_PAGE);
     let described = rows(&text, "reason").into_iter().map(|row| format!("{} {}", row[0], row[2]));
-    let there = EngineReason::ALL.map(|reason| format!("{} {}", reason as u16, reason.words()));
-    report(differences(WIRE_PAGE, &described.collect(), &there.into()));
+    let there = EngineReason::ALL.iter().map(|reason| format!("{} {}", reason.number(), reason.words()));
+    report(differences(WIRE_PAGE, &described.collect(), &there.collect()));
 }
 
 /// Commands with what they are about, and exit codes with the words of `assizectl --help`.

@@ -1,57 +1,8 @@
 //! Why an event is rejected, and why bytes are not an event. The numbers are part of the protocol and never change.
 
-use core::fmt;
+use assize_domain::{InvalidEvent, reasons};
 
-use assize_domain::InvalidEvent;
-
-macro_rules! numbered {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $number:literal, $words:literal;)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(u16)]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant = $number,)*
-        }
-
-        impl $name {
-            /// Every one, in the order of their numbers.
-            pub const ALL: &[$name] = &[$($name::$variant,)*];
-
-            /// The one with this number.
-            #[must_use]
-            pub const fn from_number(number: u16) -> Option<$name> {
-                match number {
-                    $($number => Some($name::$variant),)*
-                    _ => None,
-                }
-            }
-
-            /// Its number.
-            #[must_use]
-            pub const fn number(self) -> u16 {
-                self as u16
-            }
-
-            /// In words, for people.
-            #[must_use]
-            pub const fn words(self) -> &'static str {
-                match self {
-                    $($name::$variant => $words,)*
-                }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.words())
-            }
-        }
-
-        impl core::error::Error for $name {}
-    };
-}
-
-numbered! {
+reasons! {
     /// Why an event was rejected, and changed nothing; or one line of a report refused.
     Reason {
         /// A sensor that was never configured.
@@ -93,7 +44,7 @@ numbered! {
     }
 }
 
-numbered! {
+reasons! {
     /// Why bytes are not an event of this domain. Apart from [`Reason`]'s numbers, so that one number names one thing.
     Malformed {
         /// The event names a version of the layout that is not spoken here.

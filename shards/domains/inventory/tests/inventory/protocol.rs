@@ -30,7 +30,7 @@ fn the_page_is_answered_with_two_quantities() {
 
 #[test]
 fn the_page_has_the_engines_reasons() {
-    for reason in EngineReason::ALL {
+    for &reason in EngineReason::ALL {
         let status = if reason == EngineReason::NoRoom { "rejected" } else { "invalid" };
         let row = format!("| {} | {status} | {reason} |", reason as u16);
         assert!(PAGE.contains(&row), "the page should have {row}");
