@@ -22,9 +22,8 @@ pub(crate) fn history(
     let (domain, id) = entity::parse(&command.entity, &domains)?;
     let replica = Replica::open(&command.at.data)?;
     let recovered = replica.recover()?;
-    let mut first = replica.restore(&recovered, Arc::clone(&domains))?;
-    let (from, state) = (first.slot(), first.state(&replica.agreed, domain, id));
-    drop(first);
+    let mut states = replica.restore(&recovered, Arc::clone(&domains))?;
+    let (from, state) = (states.slot(), states.state(&replica.agreed, domain, id));
     let mut known = entity::state(domain, id, state.as_deref(), &domains);
     let name = entity::name(domain, id, &domains);
     let begin = json!({"entity": name, "slot": from.0, "state": known});
@@ -48,7 +47,7 @@ pub(crate) fn history(
         }
         Ok(())
     };
-    replica.retrace(&recovered, Arc::clone(&domains), command.to, told)?;
+    replica.retrace(&recovered, &mut states, command.to, told)?;
     Ok(Exit::Success)
 }
 

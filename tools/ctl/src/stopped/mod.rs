@@ -95,11 +95,10 @@ impl Replica {
     fn retrace(
         &self,
         recovered: &Recovered,
-        domains: Arc<DomainRegistry>,
+        states: &mut Retrace,
         to: Option<u64>,
         mut tell: impl FnMut(&Stripe<'_>, &Published) -> Result<(), Ended>,
-    ) -> Result<Retrace, Ended> {
-        let mut states = self.restore(recovered, domains)?;
+    ) -> Result<(), Ended> {
         let (first, last) = (states.slot(), known_chosen(recovered, &self.agreed));
         let to = to.map_or(last, Slot);
         if to < first || to > last {
@@ -120,7 +119,7 @@ impl Replica {
                 stripe.map_or(Ok(()), |stripe| tell(&stripe, &published))?;
             }
         }
-        Ok(states)
+        Ok(())
     }
 }
 

@@ -21,7 +21,8 @@ pub(crate) fn replay(
     let replica = Replica::open(&command.at.data)?;
     let recovered = replica.recover()?;
     let (mut stripes, mut events) = (0_u64, 0_u64);
-    let mut states = replica.retrace(&recovered, Arc::clone(&domains), command.to, |_, published| {
+    let mut states = replica.restore(&recovered, Arc::clone(&domains))?;
+    replica.retrace(&recovered, &mut states, command.to, |_, published| {
         stripes += 1;
         events += u64::from(published.outcomes.count());
         Ok(())
@@ -62,7 +63,8 @@ pub(crate) fn digest(
 ) -> Result<Exit, Ended> {
     let replica = Replica::open(&command.at.data)?;
     let recovered = replica.recover()?;
-    let states = replica.retrace(&recovered, domains, command.to, |_, _| Ok(()))?;
+    let mut states = replica.restore(&recovered, domains)?;
+    replica.retrace(&recovered, &mut states, command.to, |_, _| Ok(()))?;
     let (slot, digest) = states.digest().unwrap_or_else(|| panic!("a replica without shards"));
     let value = json!({"slot": slot.0, "digest": digest.to_string()});
     printer.answer(&value, || format!("digest {slot} {digest}"))?;
