@@ -22,6 +22,7 @@ pub(crate) fn latency(command: &LatencyCommand, printer: &mut Printer<'_>) -> Re
     let cluster = Cluster::at(&command.at, Some(ANSWERED_WITHIN))?;
     let (mut replica, mut stages) = stages_of_leader(&cluster)?;
     if let Some(over) = command.over {
+        // What happens meanwhile is what is measured.
         thread::sleep(over);
         let (then, later) = stages_of_leader(&cluster)?;
         if then != replica {
@@ -134,6 +135,7 @@ fn write_hgrm(path: &Path, counts: &Counts) -> Result<(), Ended> {
     write().map_err(|error| Ended::Io(format!("writing {}", path.display()), error))
 }
 
+/// An election takes about a second; replicas ask each other no more often than they are asked here.
 const LEADS_WITHIN: Duration = Duration::from_secs(5);
 const ASKED_EVERY: Duration = Duration::from_millis(200);
 

@@ -18,10 +18,11 @@ pub(crate) fn status(command: &StatusCommand, printer: &mut Printer<'_>) -> Resu
         let seen = match cluster.document("/v1/cluster") {
             Ok(seen) => seen,
             // Whoever watches wants to see it come back.
-            Err(Ended::Unanswered(said)) if command.watch.is_some() => {
-                eprintln!("{}", Ended::Unanswered(said));
+            Err(error @ Ended::Unanswered(_)) => {
+                let Some(pause) = command.watch else { return Err(error) };
+                eprintln!("{error}");
                 before = None;
-                thread::sleep(command.watch.unwrap_or_default());
+                thread::sleep(pause);
                 continue;
             }
             Err(error) => return Err(error),
@@ -34,6 +35,7 @@ pub(crate) fn status(command: &StatusCommand, printer: &mut Printer<'_>) -> Resu
         let Some(pause) = command.watch else {
             return Ok(if is_well(&seen) { Exit::Success } else { Exit::No });
         };
+        // As often as was asked for.
         thread::sleep(pause);
     }
 }
