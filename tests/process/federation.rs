@@ -1,11 +1,13 @@
 //! Three processes that find each other: in any order of their starts, after a death, with core maps of their own; and
 //! strangers that are turned away in words that an operator understands.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::cluster::{Cluster, make_secret};
 use crate::engine::Engine;
+use crate::faces::ask_until;
 use crate::site::{Site, text};
 
 /// A line for each peer all of whose lanes stand.
@@ -50,6 +52,13 @@ fn wrong_secret_refused_with_a_line_for_both_operators() {
         let said = engine.said();
         assert!(said.contains("federation.secret_file must hold the same on all replicas"), "{said}");
         assert!(!said.contains(CONNECTED), "{said}");
+        // Whoever looks at the status alone is told as well, and each thing once, though it is tried again and again.
+        let told = ask_until(engine, "/v1/status", |answer| {
+            answer.body.contains("must hold the same on all replicas")
+        });
+        let alarms = told.json()["alarms"].as_array().cloned().unwrap_or_default();
+        let texts: BTreeSet<&str> = alarms.iter().filter_map(|alarm| alarm["text"].as_str()).collect();
+        assert_eq!(texts.len(), alarms.len(), "{alarms:?}");
     }
     engines.into_iter().for_each(Engine::kill);
 }
