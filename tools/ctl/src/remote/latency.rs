@@ -7,6 +7,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use assize_tools::load::write_hgrm;
+use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::{ANSWERED_WITHIN, Cluster, shown};
@@ -42,7 +44,7 @@ pub(crate) fn latency(command: &LatencyCommand, printer: &mut Printer<'_>) -> Re
         fs::create_dir_all(folder)
             .map_err(|error| Ended::Io(format!("creating {}", folder.display()), error))?;
         for (stage, counts) in &stages {
-            write_hgrm(&folder.join(format!("{}.hgrm", stage.replace(' ', "-"))), counts)?;
+            write(&folder.join(format!("{}.hgrm", stage.replace(' ', "-"))), counts)?;
         }
     }
     Ok(Exit::Success)
@@ -80,22 +82,19 @@ fn since(later: &Counts, before: &Counts) -> Counts {
     differences.filter(|(_, events)| *events > 0).collect()
 }
 
-/// The highest time of the bucket in which this share of events is reached: at most an eighth too high.
-fn quantile_us(counts: &Counts, quantile: f64) -> f64 {
-    let all: u64 = counts.iter().map(|(_, events)| events).sum();
-    let wanted = ((all as f64 * quantile).ceil() as u64).max(1);
-    let mut below = 0;
-    let found = counts.iter().find(|(_, events)| {
-        below += events;
-        below >= wanted
-    });
-    found.map_or(0.0, |(ns, _)| *ns as f64 / 1e3)
+/// As a histogram of which everything else is known how to be told: each event at its bucket's highest time, so a
+/// percentile is at most an eighth too high.
+fn histogram(counts: &Counts) -> Histogram<u64> {
+    let histogram = Histogram::new_with_bounds(1, HIGHEST_NS, SIGNIFICANT_DIGITS);
+    let mut histogram = histogram.unwrap_or_else(|error| panic!("bounds of a histogram: {error}"));
+    counts.iter().for_each(|(ns, events)| histogram.saturating_record_n(*ns, *events));
+    histogram
 }
 
 fn row(stage: &str, counts: &Counts) -> Value {
-    let events: u64 = counts.iter().map(|(_, events)| events).sum();
-    let us = |quantile| (quantile_us(counts, quantile) * 10.0).round() / 10.0;
-    json!({"stage": stage, "events": events, "p50_us": us(0.5), "p90_us": us(0.9), "p99_us": us(0.99),
+    let histogram = histogram(counts);
+    let us = |quantile| (histogram.value_at_quantile(quantile) as f64 / 100.0).round() / 10.0;
+    json!({"stage": stage, "events": histogram.len(), "p50_us": us(0.5), "p90_us": us(0.9), "p99_us": us(0.99),
         "p999_us": us(0.999), "max_us": us(1.0)})
 }
 
@@ -109,31 +108,18 @@ fn text(replica: u64, rows: &[Value]) -> String {
     )
 }
 
-/// As `AbstractHistogram.outputPercentileDistribution` writes it, a line for each bucket, in microseconds.
-fn write_hgrm(path: &Path, counts: &Counts) -> Result<(), Ended> {
-    let write = || {
-        let mut out = BufWriter::new(File::create(path)?);
-        let all: u64 = counts.iter().map(|(_, events)| events).sum();
-        writeln!(
-            out,
-            "{:>12} {:>14} {:>10} {:>14}\n",
-            "Value", "Percentile", "TotalCount", "1/(1-Percentile)"
-        )?;
-        let mut below = 0;
-        for (ns, events) in counts {
-            below += events;
-            let (value, percentile) = (*ns as f64 / 1e3, below as f64 / all as f64);
-            if below < all {
-                let inverse = 1.0 / (1.0 - percentile);
-                writeln!(out, "{value:>12.3} {percentile:>2.12} {below:>10} {inverse:>14.2}")?;
-            } else {
-                writeln!(out, "{value:>12.3} {percentile:>2.12} {below:>10}")?;
-            }
-        }
+fn write(path: &Path, counts: &Counts) -> Result<(), Ended> {
+    let written = File::create(path).and_then(|file| {
+        let mut out = BufWriter::new(file);
+        write_hgrm(&histogram(counts), &mut out)?;
         out.flush()
-    };
-    write().map_err(|error| Ended::Io(format!("writing {}", path.display()), error))
+    });
+    written.map_err(|error| Ended::Io(format!("writing {}", path.display()), error))
 }
+
+/// An hour: nothing is waited for so long.
+const HIGHEST_NS: u64 = 3_600_000_000_000;
+const SIGNIFICANT_DIGITS: u8 = 3;
 
 /// An election takes about a second; replicas ask each other no more often than they are asked here.
 const LEADS_WITHIN: Duration = Duration::from_secs(5);
@@ -144,12 +130,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quantile_is_its_buckets_highest_time() {
-        let counts = vec![(1_000, 50), (2_000, 49), (9_000, 1)];
-        assert_eq!(quantile_us(&counts, 0.5).to_string(), "1");
-        assert_eq!(quantile_us(&counts, 0.51).to_string(), "2");
-        assert_eq!(quantile_us(&counts, 1.0).to_string(), "9");
-        assert_eq!(quantile_us(&Vec::new(), 0.5).to_string(), "0");
+    fn a_stage_is_told_by_its_buckets_highest_times() {
+        let counts = vec![(1_000, 50), (2_000, 49), (9_000, 1), (u64::MAX, 1)];
+        let told = row("chosen", &counts);
+        let of = |name: &str| told[name].as_f64().expect("a number");
+        assert_eq!(
+            (told["events"].as_u64(), of("p50_us"), of("p90_us"), of("p99_us")),
+            (Some(101), 2.0, 2.0, 9.0)
+        );
+        assert!(of("max_us") >= HIGHEST_NS as f64 / 1e3, "{told}");
+        assert_eq!(row("chosen", &Vec::new())["p50_us"], 0.0);
     }
 
     #[test]
