@@ -1,4 +1,4 @@
-//! The bundled domain: stock items per warehouse, moved, reserved and settled without ever going negative.
+//! A bundled domain: stock items per warehouse, moved, reserved and settled without ever going negative.
 //!
 //! It keeps no state, reads no clock and allocates nothing while it evaluates. The byte layouts are in the crate's
 //! `README.md`; the rules, in words, in `inventory.allium`.
