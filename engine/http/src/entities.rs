@@ -46,7 +46,8 @@ pub struct EntityAnswer {
     /// Its name, or its id in hexadecimal.
     entity: String,
     consistency: ReadConsistency,
-    /// A published slot at which this holds.
+    /// A published slot at which this holds: the last one in which the entity's shard had a part, so that later changes
+    /// are found after it. Slots of entities at home in different shards do not compare; of a verified read, its own.
     slot: u64,
     /// The state, in its domain's own words; `null` if that has no form in JSON.
     state: Value,

@@ -128,7 +128,8 @@ impl<'a> EntityState<'a> {
 /// `States`: a 16-byte header with the number of states and the slot at which they hold, then the states.
 #[derive(Clone, Copy, Debug)]
 pub struct States<'a> {
-    /// A published slot at which these states hold.
+    /// A published slot at which these states hold: the last one in which their shard had a part when they were read.
+    /// Another shard's may be lower, though it was read later.
     pub slot: Slot,
     count: u32,
     rest: &'a [u8],
