@@ -424,6 +424,11 @@ impl Shard {
         self.count();
     }
 
+    /// Whether a slot is chosen that is not executed.
+    pub(crate) fn has_slots_under_way(&self) -> bool {
+        !self.slots.is_empty()
+    }
+
     pub(crate) fn count(&mut self) {
         self.counters.live_keys = self.warden.live_keys();
         self.counters.entities = self.entities.present();

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use assize_consensus::LogTip;
 use assize_domain::DomainRegistry;
 use assize_shards::{Exchange, PanicGuard, Published, ReadEntity, ReadRequest, Shard, StateDigest};
 use assize_wal::{LogIdentity, Recovered, SegmentReader};
@@ -15,7 +16,7 @@ use assize_wire::manifest::Ordered;
 use assize_wire::{DomainId, EntityId, Hash, LogicVersion, LogicVersions, ReplicaId, ShardId, Slot};
 
 use crate::agreed::Agreed;
-use crate::boot::{ReadError, restore_shard};
+use crate::boot::{ReadError, restore_shard, tip};
 use crate::message::ReplayedSlot;
 
 /// All shards of a replica, at one slot.
@@ -27,6 +28,8 @@ pub struct Retrace {
     domains: Arc<DomainRegistry>,
     /// What evaluates the next slot (R5).
     logic: LogicVersions,
+    /// Where they stand.
+    tip: LogTip,
 }
 
 impl Retrace {
@@ -59,13 +62,25 @@ impl Retrace {
             restore_shard(reader, identity, checkpoint, config, Arc::clone(&domains), Arc::clone(guard))
         };
         let shards = (0..agreed.shard_count).map(shard).collect::<Result<_, _>>();
-        Ok(Retrace { shards: shards.map_err(RetraceError::Read)?, domains, logic })
+        let shards = shards.map_err(RetraceError::Read)?;
+        Ok(Retrace { shards, domains, logic, tip: tip(recovered) })
     }
 
     /// The slot that was evaluated last.
     #[must_use]
     pub fn slot(&self) -> Slot {
-        self.shards.first().map_or(Slot::ZERO, Shard::executed)
+        self.tip.slot
+    }
+
+    /// The same with its time and the hash of its manifest, which the next one chains to.
+    #[must_use]
+    pub fn tip(&self) -> LogTip {
+        self.tip
+    }
+
+    /// All shards as they stand, by id: for a checkpoint of them.
+    pub fn shards_mut(&mut self) -> &mut [Shard] {
+        &mut self.shards
     }
 
     /// Evaluates the next slot: what came of each of its stripes, by shard.
@@ -76,10 +91,12 @@ impl Retrace {
     pub fn evaluate(&mut self, slot: ReplayedSlot) -> Result<Vec<Published>, RetraceError> {
         let ReplayedSlot { ordered, stripes, digests } = slot;
         let number = ordered.manifest.slot;
+        let tip = LogTip { slot: number, hash: ordered.hash, time: ordered.manifest.time };
         if let Some(logic) = self.logic.iter().find(|logic| self.domains.get(*logic).is_none()) {
             return Err(RetraceError::LogicMissing { slot: number, logic });
         }
         self.run(&Arc::new(ordered), stripes);
+        self.tip = tip;
         let mut published: Vec<Published> = Vec::new();
         for shard in &mut self.shards {
             // Copies are for peers, and there are none.

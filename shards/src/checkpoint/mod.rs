@@ -202,10 +202,26 @@ impl Shard {
         self.warden.confirm_saved(head.keys_next);
     }
 
+    /// Begins a checkpoint of all that this shard has after the slot that was executed last, at that slot's stream time;
+    /// while no slot is under way. Keys that an earlier checkpoint has are written again: it is for a place where there
+    /// is no earlier one.
+    pub fn begin_whole_checkpoint(&mut self, time: StreamTime) {
+        let slot = self.executed();
+        assert!(!self.has_slots_under_way(), "a checkpoint of all after slot {slot} with others under way");
+        let keys = self.warden.begin_saving_all(time);
+        self.begin_taking(slot, keys);
+        self.checkpoint_turned(slot);
+        self.checkpoint_finished(slot);
+    }
+
     /// The slot of a checkpoint was examined, and none above it.
     pub(crate) fn checkpoint_examined(&mut self, slot: Slot, time: StreamTime) {
-        assert!(self.taking.is_none(), "a checkpoint of slot {slot} within another one");
         let keys = self.warden.begin_saving(time);
+        self.begin_taking(slot, keys);
+    }
+
+    fn begin_taking(&mut self, slot: Slot, keys: KeyNumbers) {
+        assert!(self.taking.is_none(), "a checkpoint of slot {slot} within another one");
         self.taking = Some(Taking {
             slot,
             keys,

@@ -77,6 +77,14 @@ impl Warden {
         KeyNumbers { live, next: end, digested_from }
     }
 
+    /// The same of every live key, written before or not, and each is digested: for a checkpoint that is to stand where
+    /// no other was written.
+    pub(crate) fn begin_saving_all(&mut self, now: StreamTime) -> KeyNumbers {
+        let live = self.first_live(now);
+        (self.saved, self.flagged) = (live, live);
+        self.begin_saving(now)
+    }
+
     /// The stripe of a flagged slot was checked, and none above it; whether or not a checkpoint is taken here. What the
     /// next one digests begins here on every replica:
     ///

@@ -46,6 +46,10 @@ pub enum Command {
     Digest(DigestCommand),
     /// Which replicas computed something else than the others, and what an operator was told of it
     Divergence(DivergenceCommand),
+    /// Copies of a running replica that a cluster can begin from again
+    Backup(BackupCommand),
+    /// Make a replica of a new cluster from a backup
+    Restore(RestoreCommand),
     /// Print completions for a shell
     Completions(CompletionsCommand),
 }
@@ -276,12 +280,79 @@ pub enum Divergence {
     },
 }
 
+/// `assizectl backup`.
+#[derive(Clone, Debug, Args)]
+pub struct BackupCommand {
+    /// What about backups.
+    #[command(subcommand)]
+    pub what: Backup,
+}
+
+/// What about backups.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Backup {
+    /// Copy the directory of a replica, running or not, evaluate the copy and keep it
+    Take(BackupTake),
+    /// List the backups of a folder
+    List(BackupList),
+}
+
+/// `assizectl backup take`.
+#[derive(Clone, Debug, Args)]
+pub struct BackupTake {
+    /// The folder that backups of this cluster are kept in
+    #[arg(value_name = "BACKUPS")]
+    pub backups: PathBuf,
+
+    /// The replica's data directory
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+}
+
+/// `assizectl backup list`.
+#[derive(Clone, Debug, Args)]
+pub struct BackupList {
+    /// The folder
+    #[arg(value_name = "BACKUPS")]
+    pub backups: PathBuf,
+}
+
+/// `assizectl restore`.
+#[derive(Clone, Debug, Args)]
+pub struct RestoreCommand {
+    /// A backup, or a folder of them
+    #[arg(value_name = "BACKUP")]
+    pub backup: PathBuf,
+
+    /// The data directory to be made
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+
+    /// Which replica it becomes
+    #[arg(long, value_name = "N")]
+    pub replica: u8,
+
+    /// The new cluster's id, as restoring its first replica told it, 32 hexadecimal digits [default: drawn at random]
+    #[arg(long, value_name = "HEX", value_parser = cluster_id)]
+    pub cluster: Option<u128>,
+
+    /// With everything through this slot, and nothing after it [default: the last of the last backup]
+    #[arg(long, value_name = "SLOT")]
+    pub to: Option<u64>,
+}
+
 /// `assizectl completions`.
 #[derive(Clone, Debug, Args)]
 pub struct CompletionsCommand {
     /// For which shell
     #[arg(value_enum)]
     pub shell: Shell,
+}
+
+fn cluster_id(text: &str) -> Result<u128, String> {
+    let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = digits.then(|| u128::from_str_radix(text, 16).ok()).flatten();
+    id.ok_or_else(|| "accepted are 32 hexadecimal digits".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -14,6 +14,8 @@ use assize_wal::recovery::RecoveryError;
 use assize_wal::superblock::SuperblockError;
 use assize_wire::Slot;
 
+use crate::backup::BackupError;
+
 /// Why the process ended. The number is the exit code and never changes its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -89,6 +91,10 @@ pub enum Ended {
         /// The last that is known to be chosen.
         last: Slot,
     },
+    /// A record that was whole cannot be read any more.
+    Unreadable(String),
+    /// No backup, or nothing that came of one.
+    Backup(BackupError),
     /// A file cannot be read or written.
     Io(String, io::Error),
     /// What was written to is closed.
@@ -109,7 +115,9 @@ impl Ended {
             | Ended::NotFormatted(_)
             | Ended::Superblock(..)
             | Ended::Agreed(_)
+            | Ended::Unreadable(_)
             | Ended::Recovery(_) => Exit::DataDirectory,
+            Ended::Backup(error) => error.exit(),
             Ended::Retrace(RetraceError::Read(_) | RetraceError::Contradicted { .. }) => Exit::DataDirectory,
             Ended::Retrace(_) | Ended::Io(..) | Ended::NobodyReads => Exit::Internal,
         }
@@ -150,6 +158,8 @@ impl fmt::Display for Ended {
             Ended::SlotNotKept { asked, first, last } => {
                 write!(f, "slot {asked} is not there: accepted are {first}, the checkpoint's, to {last}")
             }
+            Ended::Unreadable(why) => write!(f, "what was whole is not any more: {why}. Check the disk (dmesg, SMART)"),
+            Ended::Backup(error) => error.fmt(f),
             Ended::Io(what, error) => write!(f, "{what}: {error}"),
             Ended::NobodyReads => f.write_str("nobody reads what is written"),
         }
@@ -157,6 +167,12 @@ impl fmt::Display for Ended {
 }
 
 impl std::error::Error for Ended {}
+
+impl From<BackupError> for Ended {
+    fn from(error: BackupError) -> Ended {
+        Ended::Backup(error)
+    }
+}
 
 impl From<DirectoryError> for Ended {
     fn from(error: DirectoryError) -> Ended {

@@ -7,12 +7,14 @@
 //! | [`exit`] | how it ends: errors and exit codes |
 //! | `print` | the same answer for people and for programs |
 //! | `remote` | commands that ask a running cluster, by HTTP |
+//! | `backup` | copies of a replica's directory, and the cluster that one of them becomes |
 //! | `stopped` | commands that look into a stopped replica's directory, which they never write to |
 //!
 //! It never links the engine: what runs there is the composition that the engine and the simulator run, too.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod backup;
 pub mod cli;
 pub mod exit;
 mod print;
@@ -77,6 +79,11 @@ fn carry_out(
                 None => remote::divergence(at, printer),
             }
         }
+        Command::Backup(command) => match command.what {
+            cli::Backup::Take(command) => backup::take(&command, domains, printer),
+            cli::Backup::List(command) => backup::list(&command, printer),
+        },
+        Command::Restore(command) => backup::restore(&command, domains, printer),
         Command::Completions(command) => {
             clap_complete::generate(command.shell, &mut Cli::command(), "assizectl", &mut io::stdout());
             Ok(Exit::Success)

@@ -18,6 +18,11 @@ impl<'a> Printer<'a> {
         Printer { out: io::BufWriter::new(Box::new(out)), json }
     }
 
+    /// Whether programs read it.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// One answer: `value` for programs, `text` for people, without its last end of line.
     pub(crate) fn answer(
         &mut self,

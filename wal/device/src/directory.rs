@@ -28,9 +28,12 @@ pub struct DataDirectory {
 }
 
 impl DataDirectory {
-    /// Takes a directory, creating it if `create`. Another process that holds it is an error.
+    /// Takes a directory, creating it if `create`. Another process that holds it is an error, and so is a backup.
     pub fn open(root: &Path, create: bool) -> Result<DataDirectory, DirectoryError> {
         let failed = |doing| move |error| DirectoryError::Io { doing, root: root.to_owned(), error };
+        if root.join(BACKUP_FILE).exists() {
+            return Err(DirectoryError::Backup { root: root.to_owned() });
+        }
         if create {
             let absent: Vec<&Path> = root.ancestors().skip(1).take_while(|above| !above.exists()).collect();
             std::fs::create_dir_all(root).map_err(failed("creating"))?;
@@ -189,6 +192,11 @@ pub enum DirectoryError {
         /// The directory.
         root: PathBuf,
     },
+    /// It is a backup, which has forgotten what its replica promised after it.
+    Backup {
+        /// The directory.
+        root: PathBuf,
+    },
     /// The operating system refused.
     Io {
         /// What was being done.
@@ -208,12 +216,21 @@ impl fmt::Display for DirectoryError {
                 "{} is in use by another process: stop it, or give this replica a directory of its own",
                 root.display()
             ),
+            DirectoryError::Backup { root } => write!(
+                f,
+                "{} is a backup, and no replica is started on one: it has forgotten what was promised after it was taken. \
+                 Restore it to an empty directory with `assizectl restore`",
+                root.display()
+            ),
             DirectoryError::Io { doing, root, error } => write!(f, "{doing} {}: {error}", root.display()),
         }
     }
 }
 
 impl std::error::Error for DirectoryError {}
+
+/// A directory with a file of this name is a backup of a replica: it tells what of.
+pub const BACKUP_FILE: &str = "backup.json";
 
 /// Numbers from here on name for a tracer what boot does; devices and the superblock count from 1.
 const BLOCKING_OPERATIONS: u64 = 1 << 63;
@@ -234,6 +251,31 @@ pub(crate) fn direct_options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).custom_flags(libc::O_DIRECT);
     options
+}
+
+/// For whoever never writes. Past the page cache, as recovery reads: what counts is what the disk has.
+pub(crate) fn read_only(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(path)
+}
+
+/// Blocks of a segment, by whoever never writes.
+pub(crate) fn read_segment(
+    root: &Path,
+    log: LogId,
+    segment: SegmentId,
+    offset: u64,
+    into: &mut [Block],
+) -> Result<(), DeviceError> {
+    let path = segment_path(root, log, segment);
+    let mut read = || read_only(&path)?.read_exact_at(into.as_mut_bytes(), offset);
+    read().map_err(|error| device_error(&error, "reading", &path))
+}
+
+/// A copy of the superblock, by whoever never writes.
+pub(crate) fn read_superblock_copy(root: &Path, copy: u8) -> Result<Option<Vec<Block>>, DeviceError> {
+    let path = superblock_path(root, copy);
+    let read = read_only(&path).and_then(|file| superblock_in(&file));
+    unless_absent(read).map_err(|error| device_error(&error, "reading", &path))
 }
 
 /// Marks a segment as one that is written to, until the file and every operation on it in the kernel are done with.

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`directory`] | the data directory: names, lock, blocking reads and superblock writes for boot |
 //! | [`stopped`] | the same of a replica that does not run, for whoever looks into it |
+//! | [`running`] | the same of a replica that runs, for whoever copies it |
 //! | [`direct`] | operations as io_uring entries for a ring that somebody else owns |
 //! | [`ring`] | the same with a ring of its own |
 //! | [`preparer`] | the thread that preallocates and pre-writes segments |
@@ -23,6 +24,7 @@ pub mod direct;
 pub mod directory;
 pub mod preparer;
 pub mod ring;
+pub mod running;
 pub mod stopped;
 pub mod trace;
 
@@ -30,5 +32,6 @@ pub use direct::{DirectDevice, DurabilityMode};
 pub use directory::{DataDirectory, DirectoryError, Place};
 pub use preparer::{Preparer, Wake};
 pub use ring::RingDevice;
+pub use running::RunningDirectory;
 pub use stopped::StoppedDirectory;
 pub use trace::{DeviceOptions, DiskEvent, Tracer};

@@ -1,19 +1,16 @@
 //! The data directory of a replica that does not run, for whoever looks into it: nothing in it is written, created or
 //! locked against others who look.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use assize_wal::operation::DeviceError;
 use assize_wal::{Block, SegmentId, SegmentReader};
 use assize_wire::LogId;
-use zerocopy::IntoBytes;
 
 use crate::directory::{
-    DirectoryError, device_error, logs_in, segment_path, segments_in, superblock_in, superblock_path,
-    unless_absent,
+    DirectoryError, device_error, logs_in, read_segment, read_superblock_copy, segment_path, segments_in,
 };
 
 /// A data directory that nobody writes to until the last clone is dropped. Any thread may read from it.
@@ -62,9 +59,7 @@ impl SegmentReader for StoppedDirectory {
         offset: u64,
         into: &mut [Block],
     ) -> Result<(), DeviceError> {
-        let path = segment_path(&self.root, log, segment);
-        let mut read = || read_only(&path)?.read_exact_at(into.as_mut_bytes(), offset);
-        read().map_err(|error| device_error(&error, "reading", &path))
+        read_segment(&self.root, log, segment, offset, into)
     }
 
     /// Nothing is promised on the strength of what is read, so nothing is flushed: only the last writes of a process
@@ -79,13 +74,6 @@ impl SegmentReader for StoppedDirectory {
     }
 
     fn read_superblock(&mut self, copy: u8) -> Result<Option<Vec<Block>>, DeviceError> {
-        let path = superblock_path(&self.root, copy);
-        let read = read_only(&path).and_then(|file| superblock_in(&file));
-        unless_absent(read).map_err(|error| device_error(&error, "reading", &path))
+        read_superblock_copy(&self.root, copy)
     }
-}
-
-/// Read past the page cache, as recovery does: what counts is what the disk has.
-fn read_only(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(path)
 }

@@ -14,12 +14,14 @@
 //! | `incoming.rs` | a peer's, coming in |
 //! | `take_over.rs` | the core's part of both |
 //! | `fetching.rs` | the control core's part of taking one over: whether, and from whom |
+//! | `founding.rs` | one that is no replica's work, written to an empty device for a replica to begin from |
 //! | `retention.rs` | which segments are still wanted |
 //!
 //! Nothing waits for a checkpoint, so a turn of the core takes its steps after everything else.
 
 mod coordinator;
 mod fetching;
+mod founding;
 mod gathering;
 mod incoming;
 mod offered;
@@ -31,6 +33,7 @@ mod take_over;
 
 pub use coordinator::CoordinatorStart;
 pub(crate) use coordinator::{Coordinator, Updated};
+pub use founding::{Founded, Founding, FoundingError};
 pub use gathering::{CheckpointEnd, CheckpointFailure};
 pub(crate) use reports::Say;
 pub(crate) use retention::Retention;

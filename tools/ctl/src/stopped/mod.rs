@@ -43,14 +43,14 @@ pub(crate) use wal::wal;
 use crate::exit::Ended;
 
 /// A replica that does not run.
-struct Replica {
-    directory: StoppedDirectory,
-    superblock: Superblock,
-    agreed: Agreed,
+pub(crate) struct Replica {
+    pub(crate) directory: StoppedDirectory,
+    pub(crate) superblock: Superblock,
+    pub(crate) agreed: Agreed,
 }
 
 impl Replica {
-    fn open(path: &Path) -> Result<Replica, Ended> {
+    pub(crate) fn open(path: &Path) -> Result<Replica, Ended> {
         let mut directory = StoppedDirectory::open(path)?;
         let superblock = match formatted(&mut directory)? {
             Formatted::Yes(found) => found.superblock,
@@ -71,19 +71,19 @@ impl Replica {
     }
 
     /// What a start would rely on.
-    fn recover(&self) -> Result<Recovered, Ended> {
+    pub(crate) fn recover(&self) -> Result<Recovered, Ended> {
         let peers = peers_of(self.agreed.replicas.into());
         Ok(judge(self.scan()?, &self.superblock, &mut AcceptRead::parse, peers)?)
     }
 
     /// Of any of its logs, but for the number.
-    fn identity(&self) -> LogIdentity {
+    pub(crate) fn identity(&self) -> LogIdentity {
         let Superblock { cluster, record_key, replica, segment_bytes, .. } = self.superblock;
         LogIdentity { cluster, record_key, replica, log: LogId(0), segment_bytes }
     }
 
     /// Its states as the checkpoint has them.
-    fn restore(&self, recovered: &Recovered, domains: Arc<DomainRegistry>) -> Result<Retrace, Ended> {
+    pub(crate) fn restore(&self, recovered: &Recovered, domains: Arc<DomainRegistry>) -> Result<Retrace, Ended> {
         silence_domains();
         let guard: Arc<dyn PanicGuard> = Arc::new(CatchUnwind);
         let mut directory = self.directory.clone();
@@ -92,7 +92,7 @@ impl Replica {
 
     /// Evaluates the slots above the checkpoint again, through `to` or the last that is known to be chosen. `tell` is
     /// given each stripe in order: its bytes, and what came of it.
-    fn retrace(
+    pub(crate) fn retrace(
         &self,
         recovered: &Recovered,
         states: &mut Retrace,
@@ -124,7 +124,7 @@ impl Replica {
 }
 
 /// The last slot that is known to be chosen: what was published was chosen, whether or not a later record says so.
-fn known_chosen(recovered: &Recovered, agreed: &Agreed) -> Slot {
+pub(crate) fn known_chosen(recovered: &Recovered, agreed: &Agreed) -> Slot {
     let published = (0..agreed.shard_count).filter_map(|shard| recovered.outcomes.last(ShardId(shard))).max();
     recovered.chosen.max(published.unwrap_or_default()).min(recovered.accepted_through)
 }

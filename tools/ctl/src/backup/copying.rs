@@ -1,0 +1,222 @@
+//! A running replica's files, copied until they are of one moment: such that the replica could have crashed then.
+//!
+//! Logs are copied one after the other while all of them are written. A mark in one that was copied late may then speak
+//! of accepts that were not there yet when another one was copied, which a start would take for a loss (L5):
+//!
+//! 1. All logs are read, and the highest mark in them is remembered. What it calls accepted is durable in the files,
+//!    stripes and all (P8).
+//! 2. All logs are read and copied, each up to its first record that speaks of more than that mark: so every accept
+//!    that any copied record speaks of is copied, and so are its stripes.
+//!
+//! A checkpoint that becomes active meanwhile gives up segments that the copied superblock may name. Then everything is
+//! done once more; what is there already is not copied again.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use assize_device::{DirectoryError, Place, RunningDirectory};
+use assize_node::agreed::Agreed;
+use assize_node::boot::peers_of;
+use assize_wal::formatted::{Formatted, formatted};
+use assize_wal::header::Mark;
+use assize_wal::operation::DeviceError;
+use assize_wal::recovery::{LogScan, RecoveryError, flush_logs, scan_log};
+use assize_wal::superblock::Superblock;
+use assize_wal::{Entry, SegmentReader};
+use zerocopy::IntoBytes;
+
+use super::BackupError;
+use super::segment::{Copier, Wanted, private};
+use crate::exit::Ended;
+
+/// Why copying does not go on.
+pub(super) enum Interrupted {
+    /// A file is gone: its checkpoint was replaced meanwhile.
+    Gone,
+    /// For good.
+    Failed(Ended),
+}
+
+impl Interrupted {
+    pub(super) fn of(path: &Path, error: io::Error) -> Interrupted {
+        match error.kind() {
+            io::ErrorKind::NotFound => Interrupted::Gone,
+            _ => Interrupted::Failed(Ended::Io(format!("reading {}", path.display()), error)),
+        }
+    }
+}
+
+impl From<Ended> for Interrupted {
+    fn from(error: Ended) -> Interrupted {
+        Interrupted::Failed(error)
+    }
+}
+
+impl From<DeviceError> for Interrupted {
+    fn from(error: DeviceError) -> Interrupted {
+        match error {
+            DeviceError::Io { code: NOT_FOUND, .. } => Interrupted::Gone,
+            error => Interrupted::Failed(error.into()),
+        }
+    }
+}
+
+impl From<RecoveryError> for Interrupted {
+    fn from(error: RecoveryError) -> Interrupted {
+        match error {
+            RecoveryError::Device(error) => error.into(),
+            error => Interrupted::Failed(error.into()),
+        }
+    }
+}
+
+/// What was copied.
+pub(super) struct Copied {
+    pub(super) bytes: u64,
+    pub(super) shared_bytes: u64,
+    pub(super) copied_bytes: u64,
+}
+
+/// The superblock of whatever is there.
+pub(super) fn superblock(from: &RunningDirectory) -> Result<Superblock, Ended> {
+    match formatted(&mut from.clone())? {
+        Formatted::Yes(found) => Ok(found.superblock),
+        Formatted::No if !from.root().exists() => Err(Ended::Directory(DirectoryError::Io {
+            doing: "opening",
+            root: from.root().to_owned(),
+            error: io::ErrorKind::NotFound.into(),
+        })),
+        Formatted::No | Formatted::Unfinished => Err(Ended::NotFormatted(from.root().to_owned())),
+        Formatted::Corrupt(error) => Err(Ended::Superblock(from.root().to_owned(), error)),
+    }
+}
+
+/// Copies the replica's directory into `into`. `earlier` are backups of the same replica; `progress` is told bytes done
+/// and bytes in all.
+pub(super) fn copy(
+    from: &RunningDirectory,
+    into: &Path,
+    earlier: Vec<PathBuf>,
+    progress: &mut dyn FnMut(u64, u64) -> Result<(), Ended>,
+) -> Result<Copied, Ended> {
+    let mut copier = Copier::new(from.clone(), into.to_owned(), earlier);
+    for _ in 0..ATTEMPTS_MAX {
+        let before = superblock(from)?;
+        if let Some(quarantine) = before.quarantine {
+            return Err(BackupError::Quarantined(quarantine).into());
+        }
+        if before.rejoins {
+            return Err(BackupError::Rejoining.into());
+        }
+        let bytes = match of_one_moment(from, &before, &mut copier, progress) {
+            Ok(bytes) => bytes,
+            Err(Interrupted::Gone) => continue,
+            Err(Interrupted::Failed(error)) => return Err(error),
+        };
+        if is_superseded(&before, &superblock(from)?) {
+            continue;
+        }
+        write_superblock(into, &before)?;
+        let Copier { shared_bytes, copied_bytes, .. } = copier;
+        return Ok(Copied { bytes, shared_bytes, copied_bytes });
+    }
+    Err(BackupError::NeverStill { attempts: ATTEMPTS_MAX }.into())
+}
+
+/// Whether segments that `before` names may have been given up since.
+fn is_superseded(before: &Superblock, after: &Superblock) -> bool {
+    (before.checkpoint, before.incarnation) != (after.checkpoint, after.incarnation)
+}
+
+fn of_one_moment(
+    from: &RunningDirectory,
+    superblock: &Superblock,
+    copier: &mut Copier,
+    progress: &mut dyn FnMut(u64, u64) -> Result<(), Ended>,
+) -> Result<u64, Interrupted> {
+    let marks = scan(from, superblock)?;
+    let marks = marks.iter().flat_map(|scan| &scan.records).map(|record| record.header.mark);
+    let through = marks.max().unwrap_or_default();
+    let scans = scan(from, superblock)?;
+    let mut logs = Vec::with_capacity(scans.len());
+    for scan in &scans {
+        let sizes = from.clone().segments(scan.identity.log)?;
+        logs.push((scan.identity.log, wanted_of(scan, &sizes, kept_through(scan, through))));
+    }
+    let all: u64 = logs.iter().flat_map(|(_, wanted)| wanted).map(|wanted| wanted.kept).sum();
+    let (mut done, mut told) = (0, Ok(()));
+    for wanted in logs.iter().flat_map(|(_, wanted)| wanted) {
+        let mut piece = |bytes| {
+            done += bytes;
+            if told.is_ok() {
+                told = progress(done, all);
+            }
+        };
+        copier.copy(*wanted, &mut piece)?;
+        std::mem::replace(&mut told, Ok(()))?;
+    }
+    for (log, wanted) in &logs {
+        let segments: Vec<_> = wanted.iter().map(|wanted| wanted.segment).collect();
+        copier.keep_only(*log, &segments)?;
+    }
+    Ok(all)
+}
+
+fn scan(from: &RunningDirectory, superblock: &Superblock) -> Result<Vec<LogScan>, Interrupted> {
+    let mut reader = from.clone();
+    let agreed = Agreed::decode(&superblock.parameters).map_err(Ended::from)?;
+    let peers = peers_of(agreed.replicas.into());
+    let logs = flush_logs(&mut reader, superblock)?;
+    let scans = logs.into_iter().map(|log| scan_log(&mut reader, superblock, log, peers));
+    Ok(scans.collect::<Result<_, _>>()?)
+}
+
+/// The logical offset up to which a log says nothing of what was accepted beyond a mark.
+fn kept_through(scan: &LogScan, through: Mark) -> u64 {
+    let is_beyond = |mark: Mark| mark > through;
+    let beyond = scan.records.iter().map(|record| &record.header).find(|header| {
+        let own = match header.entry {
+            Entry::Accept { slot, ballot, .. } => Mark { ballot, slot },
+            _ => Mark::default(),
+        };
+        is_beyond(header.mark) || is_beyond(own)
+    });
+    beyond.map_or(scan.end.offset, |header| header.offset)
+}
+
+/// The segments that hold a log up to an offset.
+fn wanted_of(scan: &LogScan, sizes: &[(assize_wal::SegmentId, u64)], through: u64) -> Vec<Wanted> {
+    let log = scan.identity.log;
+    let wanted = sizes.iter().filter(|(segment, _)| *segment >= scan.first_segment);
+    let wanted = wanted.filter_map(|&(segment, bytes)| {
+        let kept = through.saturating_sub(scan.identity.start_of(segment)).min(bytes);
+        (kept > 0).then_some(Wanted { log, segment, bytes, kept })
+    });
+    wanted.collect()
+}
+
+fn write_superblock(into: &Path, superblock: &Superblock) -> Result<(), Ended> {
+    let write = || {
+        File::create(into.join("lock"))?;
+        for copy in 0..2 {
+            let mut file = private().open(Place::Superblock(copy).path(into))?;
+            file.write_all(superblock.encode().as_bytes())?;
+            file.sync_all()?;
+        }
+        for entry in fs::read_dir(into)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                File::open(path)?.sync_all()?;
+            }
+        }
+        File::open(into)?.sync_all()
+    };
+    write().map_err(|error| Ended::Io(format!("writing {}", into.display()), error))
+}
+
+/// How often it is tried.
+const ATTEMPTS_MAX: u32 = 20;
+
+/// What the operating system says of a file that is not there.
+const NOT_FOUND: i32 = 2;
