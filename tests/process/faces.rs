@@ -229,7 +229,8 @@ fn an_entity_is_read_as_of_a_published_slot() {
         assert_eq!(absent.status, 404, "{}", absent.body);
         // Its shard may have had no part in any slot yet; only an event of its own has a place after all others.
         let slot = absent.json()["slot"].as_u64().expect("a slot");
-        let at_least = if consistency == "verified" { answered["slot"].as_u64().expect("a slot") + 1 } else { 0 };
+        let at_least =
+            if consistency == "verified" { answered["slot"].as_u64().expect("a slot") + 1 } else { 0 };
         assert!(slot >= at_least, "{}", absent.body);
     }
     for path in [

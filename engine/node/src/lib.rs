@@ -57,8 +57,8 @@ mod wanted;
 
 pub use boot::CoreStart;
 pub use checkpoint::{
-    ActiveCheckpoint, CheckpointEnd, CheckpointFailure, CheckpointReport, CoordinatorStart, Founded, Founding,
-    FoundingError, PartFailure,
+    ActiveCheckpoint, CheckpointEnd, CheckpointFailure, CheckpointReport, CoordinatorStart, Founded,
+    Founding, FoundingError, PartFailure,
 };
 pub use connections::{ConnectionId, ConnectionRef};
 pub use core::{ControlStart, Core, CoreConfig, Now};

@@ -208,6 +208,15 @@ fn w5_keys_that_leave_the_ring_while_a_checkpoint_is_taken_are_in_it() {
     stripe(&mut restored, 2, 103, 4..4);
     assert_eq!(restored.begin_saving(StreamTime(103)), KeyNumbers { live: 0, next: 4, digested_from: 4 });
     assert_eq!(restored.save_next(3, &mut Vec::new(), &mut digest), None);
+    // One of everything writes all that is live, and digests it.
+    let (mut payload, mut digest) = (Vec::new(), ListDigest::default());
+    let keys = restored.begin_saving_all(StreamTime(103));
+    assert_eq!(keys, KeyNumbers { live: 0, next: 4, digested_from: 0 });
+    let saved = restored.save_next(9, &mut payload, &mut digest).expect("four keys");
+    assert_eq!((saved.first, saved.next, payload.len()), (0, 4, 4 * 56));
+    let mut of_all = ListDigest::default();
+    of_all.add(&payload);
+    assert_eq!(digest.hash(), of_all.hash());
 }
 
 /// C7: one replica took the checkpoint at the flagged slot before, another did not.

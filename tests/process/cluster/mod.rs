@@ -44,3 +44,4 @@ mod upgrade;
 
 pub use devices::telemetry;
 pub use replicas::{Cluster, Running, make_secret, one_cluster_at_a_time};
+pub use steady::{Steady, check_all, events};

@@ -52,9 +52,14 @@ struct Answered {
 impl Steady {
     /// Sends `events` events, 64 in a request, at a rate; and more while something is done to the replicas.
     pub fn start(cluster: &Cluster, events: u64) -> Steady {
+        Steady::at_rate(cluster, events, RATE_PER_S)
+    }
+
+    /// The same at another rate, in events a second.
+    pub fn at_rate(cluster: &Cluster, events: u64, rate: f64) -> Steady {
         let shared = Arc::new(Shared::default());
         let plan = LoadPlan {
-            rate: Rate::PerSecond(RATE_PER_S),
+            rate: Rate::PerSecond(rate),
             batch: 64,
             connections: 8,
             // What was late is made up for, without drowning in it whoever has just begun to lead.

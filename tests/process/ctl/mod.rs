@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `mod.rs` | how it is run, and what it is refused |
 //! | `running.rs` | what it tells of a running cluster |
+//! | `backup.rs` | backups under load, and what they are restored to |
 //! | `stopped.rs` | what it tells of a stopped replica, which it must leave as it is |
 
+mod backup;
 mod running;
 mod stopped;
 

@@ -158,7 +158,9 @@ impl fmt::Display for Ended {
             Ended::SlotNotKept { asked, first, last } => {
                 write!(f, "slot {asked} is not there: accepted are {first}, the checkpoint's, to {last}")
             }
-            Ended::Unreadable(why) => write!(f, "what was whole is not any more: {why}. Check the disk (dmesg, SMART)"),
+            Ended::Unreadable(why) => {
+                write!(f, "what was whole is not any more: {why}. Check the disk (dmesg, SMART)")
+            }
             Ended::Backup(error) => error.fmt(f),
             Ended::Io(what, error) => write!(f, "{what}: {error}"),
             Ended::NobodyReads => f.write_str("nobody reads what is written"),

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -150,7 +150,12 @@ fn prepare(
     match request.recycled {
         Some(recycled) => {
             let from = Place::Segment(request.id.log, recycled);
-            recycle(root, &folder, from, place, request.bytes, tracer)
+            if is_pinned(&from.path(root)) {
+                write_zeros(root, &folder, place, tracer, request, requests)
+                    .and_then(|file| forget(&folder, &from.path(root)).map(|()| file))
+            } else {
+                recycle(root, &folder, from, place, request.bytes, tracer)
+            }
         }
         None => write_zeros(root, &folder, place, tracer, request, requests),
     }
@@ -184,6 +189,17 @@ fn write_zeros(
     sync_directory(folder)?;
     tell(tracer, || DiskEvent::NameDurable { place });
     Ok(file)
+}
+
+/// Whether somebody keeps a segment's bytes by a name of its own: a backup, while it is taken.
+fn is_pinned(path: &Path) -> bool {
+    path.metadata().is_ok_and(|file| file.nlink() > 1)
+}
+
+/// A segment that is no longer wanted here goes to whoever else has it.
+fn forget(folder: &Path, path: &Path) -> io::Result<()> {
+    std::fs::remove_file(path)?;
+    sync_directory(folder)
 }
 
 /// A segment that is no longer wanted gets the name of the next one: its blocks were written before.

@@ -1,11 +1,12 @@
 //! The O_DIRECT device runs the suite that the memory device runs, with both ways of making a write durable.
 
+use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use assize_device::{DataDirectory, DirectoryError, DurabilityMode, RingDevice};
+use assize_device::{DataDirectory, DirectoryError, DurabilityMode, Place, RingDevice};
 use assize_wal::conformance::{Harness, run};
 use assize_wal::operation::{Operation, OperationId};
 use assize_wal::{Block, Device, DeviceError, SegmentId, SegmentReader};
@@ -100,4 +101,35 @@ fn a_flush_at_boot_waits_for_writes_of_a_process_that_was_killed() {
     direct.device = None;
     let (flushed, after_release) = boot.join().expect("no panic");
     assert_eq!((flushed, after_release), (Ok(()), true), "it did not wait");
+}
+
+/// SegmentPinned: somebody copies it. What it held is there under the other name when its log has gone on.
+#[test]
+fn a_segment_with_a_second_name_is_not_overwritten() {
+    let mut direct = Direct::fresh(DurabilityMode::LinkedFdatasync);
+    let path = |segment| Place::Segment(LogId(3), SegmentId(segment)).path(direct.folder.path());
+    let (first, second, third) = (path(0), path(1), path(2));
+    let pin = direct.folder.path().join("pinned");
+    let mut prepare = |number, segment, recycled: Option<u64>| {
+        direct.device().submit(Operation::PrepareSegment {
+            id: OperationId { log: LogId(3), number },
+            segment: SegmentId(segment),
+            bytes: 1 << 20,
+            recycled: recycled.map(SegmentId),
+            urgent: true,
+        });
+        direct.device().wait();
+        assert!(direct.device().poll().expect("it is prepared").result.is_ok());
+    };
+    prepare(1, 0, None);
+    fs::write(&first, vec![7; 1 << 20]).expect("writing to it");
+    fs::hard_link(&first, &pin).expect("a second name");
+    prepare(2, 1, Some(0));
+    assert!(!first.exists(), "it was given up");
+    assert!(fs::read(&second).expect("the next one").iter().all(|byte| *byte == 0));
+    assert!(fs::read(&pin).expect("the pinned one").iter().all(|byte| *byte == 7), "it was overwritten");
+    // Without one it is the next one's file.
+    fs::write(&second, vec![8; 1 << 20]).expect("writing to it");
+    prepare(3, 2, Some(1));
+    assert!(!second.exists() && fs::read(&third).expect("the last one").iter().all(|byte| *byte == 8));
 }

@@ -221,7 +221,9 @@ impl From<PartFault> for FoundingError {
 impl fmt::Display for FoundingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FoundingError::Full => f.write_str("no space is left: free some on this filesystem, and begin again"),
+            FoundingError::Full => {
+                f.write_str("no space is left: free some on this filesystem, and begin again")
+            }
             FoundingError::Device(failure) => failure.fmt(f),
             FoundingError::ReadBack(reason) => f.write_str(reason),
         }

@@ -8,17 +8,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use assize_domain::DomainRegistry;
 use assize_inventory::{INVENTORY, InventoryDomain, InventoryEvent, ItemState, VERSION, item_id};
 use assize_shards::PanicGuard;
-use assize_wal::LogIdentity;
 use assize_wal::memory::MemoryDevice;
 use assize_wal::recovery::{Peers, recover};
 use assize_wal::superblock::Superblock;
+use assize_wal::{LogIdentity, Mark};
 use assize_wire::event::encode_event;
 use assize_wire::manifest::{Manifest, StripeRef};
+use assize_wire::outcome::Status;
+use assize_wire::published::PublishedStripe;
 use assize_wire::stripe::StripeHead;
 use assize_wire::{Ballot, EventKey, LogId, StreamTime, StripeId};
 
 use super::*;
 use crate::agreed::tests::agreed;
+use crate::boot::peers_of;
+use crate::checkpoint::Founding;
 
 struct Guard;
 
@@ -114,6 +118,60 @@ fn d1_transfers_between_shards_come_to_the_states_that_they_name() {
     }
     assert_eq!(states.state(&agreed, INVENTORY, item_id(1, 99)), None);
     assert_eq!((states.slot(), states.counts().0), (Slot(2), 20));
+}
+
+/// RestoredElsewhere, RestorationNamed: a start finds the states, the keys and the outcomes of the slots that were
+/// evaluated elsewhere, and goes on from them.
+#[test]
+fn l6_w2_what_was_evaluated_is_founded_on_an_empty_device() {
+    let (agreed, mut states) = beginning();
+    let stock: Vec<_> = (0..300).map(|item| put(item, 5)).collect();
+    let mut outcomes: Vec<Published> = Vec::new();
+    for number in 1..=2 {
+        outcomes.extend(states.evaluate(slot(&agreed, number, &stock, Vec::new())).expect("a slot"));
+    }
+    let mut device = MemoryDevice::new(1);
+    let mut superblock = Superblock::first(agreed.cluster, ReplicaId(0), 7, 1 << 20);
+    let identity = LogIdentity {
+        cluster: agreed.cluster,
+        record_key: 7,
+        replica: ReplicaId(0),
+        log: LogId(0),
+        segment_bytes: 1 << 20,
+    };
+    let mut founding = Founding::new(&mut device, identity);
+    for Published { slot, shard, digest, time, outcomes, .. } in &outcomes {
+        let (digest, events) = (*digest, outcomes.count());
+        let stripe = PublishedStripe { slot: *slot, time: *time, digest, events, outcomes: outcomes.bytes() };
+        let payload = [&stripe.header()[..], stripe.outcomes].concat();
+        founding.outcomes(*shard, (*slot, *slot), *time, &payload).expect("space");
+    }
+    let (digest, tip) = (states.digest(), states.tip());
+    let ballot = Ballot::new(3, ReplicaId(1));
+    let founded = founding.finish(states.shards_mut(), tip, ballot).expect("space");
+    superblock.incarnation = founded.incarnation;
+    (superblock.promised, superblock.checkpoint) = (ballot, Some(founded.checkpoint));
+    superblock.cuts = founded.cuts;
+
+    // Whatever was not durable is lost.
+    device.crash(2);
+    let recovered = recover(&mut device, &superblock, &mut |_| None, peers_of(3)).expect("nothing is lost");
+    assert_eq!((recovered.chosen, recovered.mark), (Slot(2), Mark { ballot, slot: Slot(2) }));
+    let stored = outcomes.iter().filter(|found| recovered.outcomes.locate(found.shard, found.slot).is_some());
+    assert_eq!(stored.count(), outcomes.len());
+    let (mut domains, guard) = (DomainRegistry::new(), Arc::new(Guard) as Arc<dyn PanicGuard>);
+    domains.register(InventoryDomain).expect("the only one");
+    let restored = Retrace::restore(&mut device, identity, &agreed, &recovered, Arc::new(domains), &guard);
+    let mut restored = restored.expect("a state");
+    assert_eq!((restored.digest(), restored.tip(), restored.counts()), (digest, tip, (300, 600)));
+    // Keys of both slots are known: nothing is applied twice.
+    let mut again = slot(&agreed, 1, &stock, Vec::new());
+    (again.ordered.manifest.slot, again.ordered.manifest.time) = (Slot(3), StreamTime(3));
+    let answered = restored.evaluate(again).expect("slot 3");
+    let mut statuses = answered.iter().flat_map(|stripe| stripe.outcomes.iter());
+    assert!(statuses.all(|outcome| outcome.status == Status::Duplicate));
+    let entity = restored.state(&agreed, INVENTORY, item_id(1, 7)).expect("it is there");
+    assert_eq!(ItemState::parse(&entity).expect("an item").quantity, 10);
 }
 
 // ContradictionTold.

@@ -47,8 +47,8 @@ impl Catalog {
 
     pub(super) fn read(backup: &Path) -> Result<Catalog, Ended> {
         let path = backup.join(BACKUP_FILE);
-        let bytes = fs::read(&path)
-            .map_err(|error| Ended::Io(format!("reading {}", path.display()), error))?;
+        let bytes =
+            fs::read(&path).map_err(|error| Ended::Io(format!("reading {}", path.display()), error))?;
         let catalog: Catalog = serde_json::from_slice(&bytes)
             .map_err(|error| BackupError::Catalog { path: path.clone(), reason: error.to_string() })?;
         if catalog.version != Catalog::VERSION {

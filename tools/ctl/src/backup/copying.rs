@@ -1,34 +1,39 @@
-//! A running replica's files, copied until they are of one moment: such that the replica could have crashed then.
+//! A running replica's files, copied as they are at one moment: such that the replica could have crashed then.
 //!
 //! Logs are copied one after the other while all of them are written. A mark in one that was copied late may then speak
 //! of accepts that were not there yet when another one was copied, which a start would take for a loss (L5):
 //!
-//! 1. All logs are read, and the highest mark in them is remembered. What it calls accepted is durable in the files,
-//!    stripes and all (P8).
-//! 2. All logs are read and copied, each up to its first record that speaks of more than that mark: so every accept
-//!    that any copied record speaks of is copied, and so are its stripes.
+//! 1. The superblock is read, and every segment is pinned: what the superblock names is not recycled any more. If
+//!    another checkpoint became active meanwhile, this begins again.
+//! 2. The pinned logs are read, and the highest mark in them is remembered. It is not below any in the checkpoint's
+//!    records, and what it calls accepted is durable in the files by now, stripes and all (P8).
+//! 3. Every segment that came since is pinned as well, and all logs are copied, each up to its first record that speaks
+//!    of more than that mark: so every accept that any copied record speaks of is copied, and so are its stripes.
 //!
-//! A checkpoint that becomes active meanwhile gives up segments that the copied superblock may name. Then everything is
-//! done once more; what is there already is not copied again.
+//! Should something be missing all the same, because a segment came and went between two looks, recovery of the copy
+//! finds that out (L5), and it is done once more; what is there already is not copied again.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use assize_device::{DirectoryError, Place, RunningDirectory};
+use assize_device::{DirectoryError, Place, RunningDirectory, StoppedDirectory};
 use assize_node::agreed::Agreed;
 use assize_node::boot::peers_of;
 use assize_wal::formatted::{Formatted, formatted};
 use assize_wal::header::Mark;
 use assize_wal::operation::DeviceError;
-use assize_wal::recovery::{LogScan, RecoveryError, flush_logs, scan_log};
+use assize_wal::recovery::{LogScan, Recovered, RecoveryError, flush_logs, scan_log};
 use assize_wal::superblock::Superblock;
-use assize_wal::{Entry, SegmentReader};
+use assize_wal::{Entry, SegmentId, SegmentReader};
+use assize_wire::LogId;
 use zerocopy::IntoBytes;
 
 use super::BackupError;
+use super::pins::Pins;
 use super::segment::{Copier, Wanted, private};
 use crate::exit::Ended;
+use crate::stopped::Replica;
 
 /// Why copying does not go on.
 pub(super) enum Interrupted {
@@ -92,15 +97,20 @@ pub(super) fn superblock(from: &RunningDirectory) -> Result<Superblock, Ended> {
     }
 }
 
-/// Copies the replica's directory into `into`. `earlier` are backups of the same replica; `progress` is told bytes done
-/// and bytes in all.
+/// Copies the replica's directory into `into`, as a backup that can be recovered. `earlier` are backups of the same
+/// replica; `progress` is told bytes done and bytes in all.
 pub(super) fn copy(
     from: &RunningDirectory,
     into: &Path,
-    earlier: Vec<PathBuf>,
+    earlier: &[PathBuf],
     progress: &mut dyn FnMut(u64, u64) -> Result<(), Ended>,
-) -> Result<Copied, Ended> {
-    let mut copier = Copier::new(from.clone(), into.to_owned(), earlier);
+) -> Result<(Copied, Replica, Recovered), Ended> {
+    // Nobody recycles anything where nobody writes, and what does not run is left as it is.
+    let stands_still = StoppedDirectory::open(from.root()).ok();
+    let mut pins = if stands_still.is_some() { None } else { Some(Pins::new(from)?) };
+    let source = pins.as_ref().map_or_else(|| from.clone(), Pins::directory);
+    let mut copier = Copier::new(source, into.to_owned(), earlier.to_vec());
+    let mut lost = None;
     for _ in 0..ATTEMPTS_MAX {
         let before = superblock(from)?;
         if let Some(quarantine) = before.quarantine {
@@ -109,19 +119,28 @@ pub(super) fn copy(
         if before.rejoins {
             return Err(BackupError::Rejoining.into());
         }
-        let bytes = match of_one_moment(from, &before, &mut copier, progress) {
+        let bytes = match of_one_moment(from, &before, pins.as_mut(), &mut copier, progress) {
             Ok(bytes) => bytes,
             Err(Interrupted::Gone) => continue,
             Err(Interrupted::Failed(error)) => return Err(error),
         };
-        if is_superseded(&before, &superblock(from)?) {
-            continue;
-        }
         write_superblock(into, &before)?;
-        let Copier { shared_bytes, copied_bytes, .. } = copier;
-        return Ok(Copied { bytes, shared_bytes, copied_bytes });
+        let copy = Replica::open(into)?;
+        match copy.recover() {
+            Ok(recovered) => {
+                let Copier { shared_bytes, copied_bytes, .. } = copier;
+                return Ok((Copied { bytes, shared_bytes, copied_bytes }, copy, recovered));
+            }
+            // It may be the replica itself that has lost something: then it is lost each time.
+            Err(error @ Ended::Recovery(RecoveryError::Lost { .. } | RecoveryError::Rebuild { .. }))
+                if pins.is_some() =>
+            {
+                lost = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Err(BackupError::NeverStill { attempts: ATTEMPTS_MAX }.into())
+    Err(lost.unwrap_or(BackupError::NeverStill { attempts: ATTEMPTS_MAX }.into()))
 }
 
 /// Whether segments that `before` names may have been given up since.
@@ -130,23 +149,39 @@ fn is_superseded(before: &Superblock, after: &Superblock) -> bool {
 }
 
 fn of_one_moment(
-    from: &RunningDirectory,
-    superblock: &Superblock,
+    data: &RunningDirectory,
+    before: &Superblock,
+    mut pins: Option<&mut Pins>,
     copier: &mut Copier,
     progress: &mut dyn FnMut(u64, u64) -> Result<(), Ended>,
 ) -> Result<u64, Interrupted> {
-    let marks = scan(from, superblock)?;
-    let marks = marks.iter().flat_map(|scan| &scan.records).map(|record| record.header.mark);
-    let through = marks.max().unwrap_or_default();
-    let scans = scan(from, superblock)?;
-    let mut logs = Vec::with_capacity(scans.len());
-    for scan in &scans {
-        let sizes = from.clone().segments(scan.identity.log)?;
-        logs.push((scan.identity.log, wanted_of(scan, &sizes, kept_through(scan, through))));
+    if let Some(pins) = &mut pins {
+        pins.clear()?;
+        pins.add()?;
+        if is_superseded(before, &superblock(data)?) {
+            return Err(Interrupted::Gone);
+        }
     }
-    let all: u64 = logs.iter().flat_map(|(_, wanted)| wanted).map(|wanted| wanted.kept).sum();
+    let mut from = copier.source();
+    let mut through = Mark::default();
+    let logs = flush_logs(&mut from, before)?;
+    for log in &logs {
+        let scan = scan(&mut from, before, *log)?;
+        let highest = scan.records.iter().map(|record| record.header.mark).max();
+        through = through.max(highest.unwrap_or_default());
+        if let Some(pins) = &mut pins {
+            pins.add()?;
+        }
+    }
+    let mut wanted = Vec::with_capacity(logs.len());
+    for log in flush_logs(&mut from, before)? {
+        let scan = scan(&mut from, before, log)?;
+        let sizes = from.segments(log)?;
+        wanted.push((log, wanted_of(&scan, &sizes, kept_through(&scan, through))));
+    }
+    let all: u64 = wanted.iter().flat_map(|(_, wanted)| wanted).map(|wanted| wanted.kept).sum();
     let (mut done, mut told) = (0, Ok(()));
-    for wanted in logs.iter().flat_map(|(_, wanted)| wanted) {
+    for wanted in wanted.iter().flat_map(|(_, wanted)| wanted) {
         let mut piece = |bytes| {
             done += bytes;
             if told.is_ok() {
@@ -156,20 +191,16 @@ fn of_one_moment(
         copier.copy(*wanted, &mut piece)?;
         std::mem::replace(&mut told, Ok(()))?;
     }
-    for (log, wanted) in &logs {
+    for (log, wanted) in &wanted {
         let segments: Vec<_> = wanted.iter().map(|wanted| wanted.segment).collect();
         copier.keep_only(*log, &segments)?;
     }
     Ok(all)
 }
 
-fn scan(from: &RunningDirectory, superblock: &Superblock) -> Result<Vec<LogScan>, Interrupted> {
-    let mut reader = from.clone();
+fn scan(from: &mut RunningDirectory, superblock: &Superblock, log: LogId) -> Result<LogScan, Interrupted> {
     let agreed = Agreed::decode(&superblock.parameters).map_err(Ended::from)?;
-    let peers = peers_of(agreed.replicas.into());
-    let logs = flush_logs(&mut reader, superblock)?;
-    let scans = logs.into_iter().map(|log| scan_log(&mut reader, superblock, log, peers));
-    Ok(scans.collect::<Result<_, _>>()?)
+    Ok(scan_log(from, superblock, log, peers_of(agreed.replicas.into()))?)
 }
 
 /// The logical offset up to which a log says nothing of what was accepted beyond a mark.
@@ -186,7 +217,7 @@ fn kept_through(scan: &LogScan, through: Mark) -> u64 {
 }
 
 /// The segments that hold a log up to an offset.
-fn wanted_of(scan: &LogScan, sizes: &[(assize_wal::SegmentId, u64)], through: u64) -> Vec<Wanted> {
+fn wanted_of(scan: &LogScan, sizes: &[(SegmentId, u64)], through: u64) -> Vec<Wanted> {
     let log = scan.identity.log;
     let wanted = sizes.iter().filter(|(segment, _)| *segment >= scan.first_segment);
     let wanted = wanted.filter_map(|&(segment, bytes)| {

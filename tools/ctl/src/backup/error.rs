@@ -78,7 +78,9 @@ impl BackupError {
     /// The process's exit code.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            BackupError::InUse(_) | BackupError::NeverStill { .. } | BackupError::Founding(_) => Exit::Internal,
+            BackupError::InUse(_) | BackupError::NeverStill { .. } | BackupError::Founding(_) => {
+                Exit::Internal
+            }
             BackupError::OtherCluster { .. }
             | BackupError::NoneHasSlot { .. }
             | BackupError::NotEmpty(_)

@@ -138,7 +138,8 @@ impl Chunk {
 fn ballot_of(recovered: &Recovered, slot: Slot) -> Ballot {
     let accepted = recovered.accepted.iter().find(|accepted| accepted.slot == slot);
     let checkpoint = recovered.checkpoint.as_ref().filter(|checkpoint| checkpoint.at.slot == slot);
-    let ballot = accepted.map(|accepted| accepted.ballot).or(checkpoint.map(|checkpoint| checkpoint.at.ballot));
+    let ballot =
+        accepted.map(|accepted| accepted.ballot).or(checkpoint.map(|checkpoint| checkpoint.at.ballot));
     ballot.unwrap_or_else(|| panic!("slot {slot} was evaluated, and is not there"))
 }
 

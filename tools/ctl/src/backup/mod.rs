@@ -9,6 +9,7 @@
 //! | `mod.rs` | the folder that backups of a cluster lie in |
 //! | `catalog.rs` | what is known of a backup: `backup.json` |
 //! | `copying.rs` | a running replica's files, copied until they are of one moment |
+//! | `pins.rs` | what keeps files from being recycled meanwhile |
 //! | `segment.rs` | one file of them |
 //! | `take.rs` | `backup take`, `backup list` |
 //! | `restore.rs` | `restore` |
@@ -26,6 +27,7 @@ mod catalog;
 mod copying;
 mod error;
 mod founded;
+mod pins;
 mod restore;
 mod segment;
 mod take;

@@ -36,7 +36,8 @@ pub(crate) fn restore(
     if ClusterId(cluster) == old {
         return Err(BackupError::SameCluster(old).into());
     }
-    let who = Identity { cluster: ClusterId(cluster), replica: ReplicaId(command.replica), record_key: drawn()? };
+    let who =
+        Identity { cluster: ClusterId(cluster), replica: ReplicaId(command.replica), record_key: drawn()? };
     let to = Slot(command.to.unwrap_or(kept.catalog.slot));
     let recovered = backup.recover()?;
     let mut states = backup.restore(&recovered, Arc::clone(&domains))?;
@@ -117,7 +118,8 @@ fn may_be_made(data: &Path) -> Result<(), Ended> {
 
 /// The folder beside it that it is written in: what an earlier try left there is removed.
 fn incomplete(data: &Path) -> Result<PathBuf, Ended> {
-    let name = data.file_name().ok_or_else(|| Ended::Usage(format!("{} is no directory's name", data.display())))?;
+    let name =
+        data.file_name().ok_or_else(|| Ended::Usage(format!("{} is no directory's name", data.display())))?;
     let mut name = name.to_owned();
     name.push(".incomplete");
     let path = data.with_file_name(name);

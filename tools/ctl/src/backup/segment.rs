@@ -43,6 +43,11 @@ impl Copier {
         Copier { from, into, earlier, copied_bytes: 0, shared_bytes: 0 }
     }
 
+    /// What it copies from.
+    pub(super) fn source(&self) -> RunningDirectory {
+        self.from.clone()
+    }
+
     /// Sees to it that the copy is there. `progress` is told of each piece.
     pub(super) fn copy(&mut self, wanted: Wanted, progress: &mut dyn FnMut(u64)) -> Result<(), Interrupted> {
         let place = Place::Segment(wanted.log, wanted.segment);

@@ -15,7 +15,7 @@ use super::{BackupError, Backups, remove_folder, sync_directory};
 use crate::cli;
 use crate::exit::{Ended, Exit};
 use crate::print::{Printer, Table};
-use crate::stopped::{Replica, known_chosen};
+use crate::stopped::known_chosen;
 
 /// Copies a running replica's directory, evaluates the copy and keeps it.
 pub(crate) fn take(
@@ -34,15 +34,13 @@ pub(crate) fn take(
     }
     let replica = source.replica.0;
     let earlier = backups.kept.iter().rev().filter(|kept| kept.catalog.replica == replica);
-    let earlier = earlier.map(|kept| kept.path.clone()).collect();
+    let earlier: Vec<_> = earlier.map(|kept| kept.path.clone()).collect();
     let incomplete = backups.incomplete();
     fs::create_dir_all(&incomplete)
         .map_err(|error| Ended::Io(format!("creating {}", incomplete.display()), error))?;
     let mut progress = Progress::default();
-    let copied = copy(&from, &incomplete, earlier, &mut |done, all| progress.tell(printer, "copied", done, all))?;
-
-    let backup = Replica::open(&incomplete)?;
-    let recovered = backup.recover()?;
+    let mut on_copied = |done, all| progress.tell(printer, "copied", done, all);
+    let (copied, backup, recovered) = copy(&from, &incomplete, &earlier, &mut on_copied)?;
     let mut states = backup.restore(&recovered, domains)?;
     let first_slot = states.slot().0;
     let last = known_chosen(&recovered, &backup.agreed).0;
@@ -114,13 +112,11 @@ pub(crate) fn list(command: &cli::BackupList, printer: &mut Printer<'_>) -> Resu
     if backups.kept.is_empty() {
         return Err(BackupError::None(command.backups.clone()).into());
     }
-    let value: Vec<_> = backups
-        .kept
-        .iter()
-        .map(|kept| json!({"path": kept.path, "contents": kept.catalog}))
-        .collect();
+    let value: Vec<_> =
+        backups.kept.iter().map(|kept| json!({"path": kept.path, "contents": kept.catalog})).collect();
     printer.answer(&value, || {
-        let mut table = Table::new(&["backup", "from slot", "to slot", "replica", "entities", "live keys", "size"]);
+        let mut table =
+            Table::new(&["backup", "from slot", "to slot", "replica", "entities", "live keys", "size"]);
         for kept in &backups.kept {
             let Catalog { first_slot, slot, replica, entities, live_keys, bytes, .. } = &kept.catalog;
             let name = kept.path.file_name().unwrap_or_default().to_string_lossy().into_owned();

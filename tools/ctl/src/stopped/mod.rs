@@ -83,7 +83,11 @@ impl Replica {
     }
 
     /// Its states as the checkpoint has them.
-    pub(crate) fn restore(&self, recovered: &Recovered, domains: Arc<DomainRegistry>) -> Result<Retrace, Ended> {
+    pub(crate) fn restore(
+        &self,
+        recovered: &Recovered,
+        domains: Arc<DomainRegistry>,
+    ) -> Result<Retrace, Ended> {
         silence_domains();
         let guard: Arc<dyn PanicGuard> = Arc::new(CatchUnwind);
         let mut directory = self.directory.clone();

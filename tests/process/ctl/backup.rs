@@ -1,0 +1,179 @@
+//! Backups, taken while everything runs, and the clusters that they become.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{ctl, ctl_document, ctl_json};
+use crate::cluster::{Cluster, Running, Steady, check_all, events};
+use crate::load::{Load, check_journal};
+use crate::rng::Rng;
+use crate::site::{Settings, Site, assizectl, text};
+
+/// BackupOfOneMoment, BackupBeginsWithWhatIsThere, RestoredElsewhere: under load, with a kill -9 of the one that takes
+/// it, a backup comes to what the cluster had at its slot; and restored, it is a cluster that has forgotten nothing that
+/// was answered through that slot.
+#[test]
+fn a_backup_taken_under_load_is_restored_to_what_the_cluster_had() {
+    let mut rng = Rng::announced("backup");
+    let events = events(20_000);
+    let cluster = Cluster::for_events(events);
+    let running = Running::start(&cluster);
+    let load = Steady::at_rate(&cluster, events, RATE_PER_S);
+    let (folder, data) = (folder(), cluster.sites[1].data());
+    let take = ["backup", "take", path(folder.path()), "--data", path(&data)];
+    load.wait_for(20, &mut rng);
+    kill_in_the_middle(&take);
+    let first = last(ctl_json(&take, 0));
+    load.wait_for(20, &mut rng);
+    let second = last(ctl_json(&take, 0));
+    assert!(second["slot"].as_u64() > first["slot"].as_u64(), "{first} {second}");
+    assert!(second["shared_bytes"].as_u64() > Some(0), "{second}");
+    let report = load.finish();
+    let (slot, digest) = running.settle();
+    for backup in [&first, &second] {
+        for site in &cluster.sites {
+            let to = number(backup, "slot").to_string();
+            let found = ctl_document(&["digest", "--data", path(&site.data()), "--to", &to], 0);
+            assert_eq!(found["digest"], backup["digest"], "of the cluster at slot {to}");
+        }
+    }
+    // Of a replica that stands still as well; and once more there is nothing to be kept.
+    let whole = last(ctl_json(&take, 0));
+    assert_eq!((whole["slot"].as_u64(), whole["digest"].as_str()), (Some(slot), Some(digest.as_str())));
+    assert_eq!(last(ctl_json(&take, 0))["new"], false);
+    assert_eq!(ctl_document(&["backup", "list", path(folder.path())], 0).as_array().map(Vec::len), Some(3));
+
+    for (replica, site) in cluster.sites.iter().enumerate() {
+        fs::remove_dir_all(site.data()).expect("removing what was backed up");
+        let (replica, data) = (replica.to_string(), site.data());
+        let restore = ["restore", path(folder.path()), "--data", path(&data), "--replica", &replica];
+        let restored = last(ctl_json(&[&restore[..], &["--cluster", &"c2".repeat(16)]].concat(), 0));
+        assert_eq!(restored["digest"], digest.as_str());
+    }
+    check_all(Running::start(&cluster), &report);
+    let earlier = folder.path().join("earlier");
+    let to = number(&first, "slot").to_string();
+    let of_slot = ["restore", path(folder.path()), "--data", path(&earlier), "--replica", "0", "--to", &to];
+    assert_eq!(last(ctl_json(&of_slot, 0))["digest"], first["digest"]);
+    assert_eq!(ctl_document(&["digest", "--data", path(&earlier)], 0)["digest"], first["digest"]);
+}
+
+/// BackupStartedOver: a checkpoint that is replaced while it is copied. Each backup is whole, however many were, and its
+/// answers are those that were given (W2).
+#[test]
+fn backups_are_whole_while_checkpoints_follow_each_other() {
+    let mut rng = Rng::announced("backups and checkpoints");
+    let site = Site::formatted(Settings::with_checkpoints(vec![vec![0], vec![1]]));
+    let mut engine = site.start();
+    let load = Load::start(engine.address(), 2, &mut rng);
+    let (folder, data) = (folder(), site.data());
+    let take = ["backup", "take", path(folder.path()), "--data", path(&data)];
+    engine.wait_until_said("a checkpoint is active", 2);
+    for order in 0..3 {
+        load.wait_for_answers(2_000);
+        let taken = last(ctl_json(&take, 0));
+        assert!(taken["first_slot"].as_u64() > Some(0), "{taken}");
+        let restored = folder.path().join(format!("restored-{order}"));
+        let restore = ["restore", path(folder.path()), "--data", path(&restored), "--replica", "0"];
+        assert_eq!(last(ctl_json(&restore, 0))["digest"], taken["digest"]);
+        let verified = ctl_document(&["checkpoint", "verify", "--data", path(&restored)], 0);
+        assert_eq!(verified["slot"], taken["slot"], "{verified}");
+    }
+    let ledger = load.finish();
+    let digest = {
+        engine.terminate();
+        engine.wait_for_digest()
+    };
+    let taken = last(ctl_json(&take, 0));
+    assert_eq!((number(&taken, "slot"), taken["digest"].as_str()), (digest.0, Some(digest.1.as_str())));
+
+    fs::rename(&data, folder.path().join("lost")).expect("moving it away");
+    let restore = ["restore", path(folder.path()), "--data", path(&data), "--replica", "0"];
+    assert_eq!(last(ctl_json(&restore, 0))["digest"], digest.1.as_str());
+    let engine = site.start();
+    check_journal(&mut engine.client(), &ledger.journal);
+    engine.stop();
+    check_refusals(&site, folder.path(), &taken);
+}
+
+/// RestoredElsewhere: nothing is restored over something, and nobody starts on a backup.
+fn check_refusals(site: &Site, backups: &Path, taken: &Value) {
+    let refused = |arguments: &[&str], code, words: &str| {
+        let said = String::from_utf8(ctl(arguments, code).stderr).expect("text");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    };
+    let (data, backups) = (site.data(), path(backups));
+    refused(&["restore", backups, "--data", path(&data), "--replica", "0"], 2, "is not empty");
+    let elsewhere = site.data().with_file_name("elsewhere");
+    let elsewhere = path(&elsewhere);
+    refused(&["restore", backups, "--data", elsewhere, "--replica", "1"], 2, "no replica 1 of 1");
+    let to = ["restore", backups, "--data", elsewhere, "--replica", "0", "--to", "1"];
+    refused(&to, 2, "no backup reaches slot 1");
+    let cluster = taken["cluster"].as_str().expect("an id");
+    let same = ["restore", backups, "--data", elsewhere, "--replica", "0", "--cluster", cluster];
+    refused(&same, 2, "is the cluster that the backup is of");
+    // The restored cluster is another one.
+    refused(&["backup", "take", backups, "--data", path(&data)], 2, "has backups of cluster");
+    assert!(!Path::new(elsewhere).exists(), "something was made all the same");
+
+    let lost = site.data().with_file_name("kept");
+    fs::rename(&data, &lost).expect("moving it away");
+    copy_tree(Path::new(taken["path"].as_str().expect("a path")), &data);
+    let output = site.run("serve", &[]);
+    let said = text(&output);
+    assert!(output.status.code() == Some(4) && said.contains("is a backup"), "{said}");
+}
+
+/// kill -9 of the one that takes a backup, once it has copied something.
+fn kill_in_the_middle(take: &[&str]) {
+    let mut child =
+        assizectl().args(take).arg("--json").stdout(Stdio::piped()).spawn().expect("running assizectl");
+    let mut line = String::new();
+    let out = child.stdout.as_mut().expect("its output");
+    BufReader::new(out).read_line(&mut line).expect("a line of it");
+    child.kill().expect("killing it");
+    child.wait().expect("its end");
+    let progress: Value = serde_json::from_str(&line).expect("progress");
+    assert_eq!(progress["progress"], "copied", "{line}");
+    assert!(progress["done"].as_u64() < progress["of"].as_u64(), "it was at its end: {line}");
+    assert!(Path::new(take[2]).join("incomplete").exists(), "there is nothing to begin with");
+}
+
+/// Events a second: each backup evaluates all that there were, slowly where nothing is optimised.
+const RATE_PER_S: f64 = 2_000.0;
+
+fn folder() -> TempDir {
+    let folder = tempfile::Builder::new().prefix("backups-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
+    folder.expect("a folder for backups")
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("listing") {
+        let path = entry.expect("an entry").path();
+        let copy = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy_tree(&path, &copy);
+        } else {
+            fs::copy(&path, &copy).expect("copying");
+        }
+    }
+}
+
+/// What it comes to, after its progress.
+fn last(mut documents: Vec<Value>) -> Value {
+    documents.pop().expect("a document")
+}
+
+fn number(document: &Value, name: &str) -> u64 {
+    document[name].as_u64().unwrap_or_else(|| panic!("no {name} in {document}"))
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("a path in letters")
+}
