@@ -6,6 +6,7 @@ use assize_tools::client::Client;
 use assize_wire::ReplicaId;
 
 use crate::cluster::Cluster;
+use crate::ctl::ctl;
 use crate::engine::{DEADLINE, Engine};
 use crate::faces::{Answer, ask, ask_until};
 use crate::load::{adjust, item_of};
@@ -95,6 +96,11 @@ fn c5_a_follower_that_computes_wrongly_is_named_and_quarantined_and_the_others_g
     // R2, C5: whoever distributes requests is told to send none here.
     ask_until(&wrong, "/readyz", |answer| answer.status == 503 && answer.body.contains("quarantined"));
     ask_until(&wrong, "/metrics", |answer| answer.body.contains("\nassize_quarantined 1\n"));
+    // UnreliableRefused: nor is it backed up.
+    let (backups, data) = (tempfile::tempdir().expect("a folder"), cluster.sites[WRONG].data());
+    let take = [backups.path(), &data].map(|path| path.to_str().expect("a path in letters"));
+    let refused = ctl(&["backup", "take", take[0], "--data", take[1]], 4);
+    assert!(text(&refused).contains("take the backup of another one"), "{}", text(&refused));
     wrong.stop();
     engines.into_iter().for_each(Engine::kill);
 }

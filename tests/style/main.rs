@@ -5,6 +5,7 @@ mod allowances;
 mod layout;
 mod lengths;
 mod operating;
+mod packaging;
 mod purity;
 mod readme;
 mod references;

@@ -8,13 +8,14 @@ use std::process::Stdio;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::stopped::flip;
 use super::{ctl, ctl_document, ctl_json};
 use crate::cluster::{Cluster, Running, Steady, check_all, events};
-use crate::load::{Load, check_journal};
+use crate::load::{Load, adjust, check_journal};
 use crate::rng::Rng;
 use crate::site::{Settings, Site, assizectl, text};
 
-/// BackupOfOneMoment, BackupBeginsWithWhatIsThere, RestoredElsewhere: under load, with a kill -9 of the one that takes
+/// MarkRemembered, BackupOfOneMoment, BackupBeginsWithWhatIsThere, RestoredElsewhere: under load, with a kill -9 of the one that takes
 /// it, a backup comes to what the cluster had at its slot; and restored, it is a cluster that has forgotten nothing that
 /// was answered through that slot.
 #[test]
@@ -63,7 +64,7 @@ fn a_backup_taken_under_load_is_restored_to_what_the_cluster_had() {
     assert_eq!(ctl_document(&["digest", "--data", path(&earlier)], 0)["digest"], first["digest"]);
 }
 
-/// BackupStartedOver: a checkpoint that is replaced while it is copied. Each backup is whole, however many were, and its
+/// BackupStartedOver, SegmentPinned: a checkpoint that is replaced while it is copied. Each backup is whole, however many were, and its
 /// answers are those that were given (W2).
 #[test]
 fn backups_are_whole_while_checkpoints_follow_each_other() {
@@ -101,7 +102,7 @@ fn backups_are_whole_while_checkpoints_follow_each_other() {
     check_refusals(&site, folder.path(), &taken);
 }
 
-/// RestoredElsewhere: nothing is restored over something, and nobody starts on a backup.
+/// RestoredElsewhere, SameClusterRefused: nothing is restored over something, and nobody starts on a backup.
 fn check_refusals(site: &Site, backups: &Path, taken: &Value) {
     let refused = |arguments: &[&str], code, words: &str| {
         let said = String::from_utf8(ctl(arguments, code).stderr).expect("text");
@@ -127,6 +128,45 @@ fn check_refusals(site: &Site, backups: &Path, taken: &Value) {
     let output = site.run("serve", &[]);
     let said = text(&output);
     assert!(output.status.code() == Some(4) && said.contains("is a backup"), "{said}");
+}
+
+/// EmptyRefused, BackupKept, KeptWereEvaluated, UnequalRefused, NothingRestoredUnequal: of nothing there is no backup, one
+/// of what a disk has changed is not kept, and what is not what it was is not restored.
+#[test]
+fn what_is_not_to_be_relied_upon_is_neither_kept_nor_restored() {
+    let refused = |arguments: &[&str], code, words: &str| {
+        let said = String::from_utf8(ctl(arguments, code).stderr).expect("text");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    };
+    let site = Site::formatted(Settings::small());
+    let (folder, data) = (folder(), site.data());
+    let backups = path(folder.path());
+    let take = ["backup", "take", backups, "--data", path(&data)];
+    refused(&take, 11, "nothing was published yet");
+    refused(&["backup", "list", backups], 4, "has no backup");
+    let engine = site.start();
+    let events: Vec<_> = (0..50).map(|item| adjust(item, 3)).collect();
+    engine.client().submit(&events).expect("answers");
+    engine.stop();
+    let taken = last(ctl_json(&take, 0));
+
+    let catalog = Path::new(taken["path"].as_str().expect("a path")).join("backup.json");
+    let text = fs::read_to_string(&catalog).expect("its description");
+    let digest = taken["digest"].as_str().expect("a digest");
+    fs::write(&catalog, text.replace(digest, "0123456789abcdef")).expect("writing");
+    let elsewhere = folder.path().join("elsewhere");
+    let restore = ["restore", backups, "--data", path(&elsewhere), "--replica", "0"];
+    refused(&restore, 4, "were to come to 0123456789abcdef");
+    assert!(!elsewhere.exists(), "it has its name all the same");
+    fs::write(&catalog, text).expect("writing");
+    assert_eq!(last(ctl_json(&restore, 0))["digest"], digest, "what was left is in the way");
+
+    let records = ctl_json(&["wal", "dump", "--data", path(&data)], 0);
+    let stripe = records.iter().find(|record| record["kind"] == "stripe").expect("a stripe");
+    let segment = format!("log-{:05}/segment-{:016x}", number(stripe, "log"), number(stripe, "segment"));
+    flip(&data.join(segment), number(stripe, "offset") + 200);
+    refused(&take, 4, "acknowledged data is lost");
+    assert_eq!(ctl_document(&["backup", "list", backups], 0).as_array().map(Vec::len), Some(1));
 }
 
 /// kill -9 of the one that takes a backup, once it has copied something.

@@ -143,7 +143,8 @@ fn path(data: &Path) -> &str {
     data.to_str().expect("a path in letters")
 }
 
-fn flip(file: &Path, at: u64) {
+/// Changes a bit.
+pub fn flip(file: &Path, at: u64) {
     let mut file = fs::File::options().read(true).write(true).open(file).expect("a segment");
     let mut byte = [0];
     file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut byte)).expect("a byte");
