@@ -1,5 +1,5 @@
-//! Packages start what is in the tree: the unit that the guide shows is the one that is installed, and the configurations
-//! and command lines of the containers are accepted.
+//! Packages start what is in the tree: the unit that the guide shows is the one that is installed, and the
+//! configurations and command lines of the containers are accepted.
 
 use std::fs;
 

@@ -15,9 +15,9 @@ use crate::load::{Load, adjust, check_journal};
 use crate::rng::Rng;
 use crate::site::{Settings, Site, assizectl, text};
 
-/// MarkRemembered, BackupOfOneMoment, BackupBeginsWithWhatIsThere, RestoredElsewhere: under load, with a kill -9 of the one that takes
-/// it, a backup comes to what the cluster had at its slot; and restored, it is a cluster that has forgotten nothing that
-/// was answered through that slot.
+/// MarkRemembered, BackupOfOneMoment, BackupBeginsWithWhatIsThere, RestoredElsewhere: under load, with a kill -9 of the
+/// one that takes it, a backup comes to what the cluster had at its slot; and restored, it is a cluster that has
+/// forgotten nothing that was answered through that slot.
 #[test]
 fn a_backup_taken_under_load_is_restored_to_what_the_cluster_had() {
     let mut rng = Rng::announced("backup");
@@ -64,8 +64,8 @@ fn a_backup_taken_under_load_is_restored_to_what_the_cluster_had() {
     assert_eq!(ctl_document(&["digest", "--data", path(&earlier)], 0)["digest"], first["digest"]);
 }
 
-/// BackupStartedOver, SegmentPinned: a checkpoint that is replaced while it is copied. Each backup is whole, however many were, and its
-/// answers are those that were given (W2).
+/// BackupStartedOver, SegmentPinned: a checkpoint that is replaced while it is copied. Each backup is whole, however
+/// many were, and its answers are those that were given (W2).
 #[test]
 fn backups_are_whole_while_checkpoints_follow_each_other() {
     let mut rng = Rng::announced("backups and checkpoints");
@@ -130,8 +130,8 @@ fn check_refusals(site: &Site, backups: &Path, taken: &Value) {
     assert!(output.status.code() == Some(4) && said.contains("is a backup"), "{said}");
 }
 
-/// EmptyRefused, BackupKept, KeptWereEvaluated, UnequalRefused, NothingRestoredUnequal: of nothing there is no backup, one
-/// of what a disk has changed is not kept, and what is not what it was is not restored.
+/// EmptyRefused, BackupKept, KeptWereEvaluated, UnequalRefused, NothingRestoredUnequal: of nothing there is no backup,
+/// one of what a disk has changed is not kept, and what is not what it was is not restored.
 #[test]
 fn what_is_not_to_be_relied_upon_is_neither_kept_nor_restored() {
     let refused = |arguments: &[&str], code, words: &str| {
