@@ -202,9 +202,9 @@ impl Shard {
         self.warden.confirm_saved(head.keys_next);
     }
 
-    /// Begins a checkpoint of all that this shard has after the slot that was executed last, at that slot's stream time;
-    /// while no slot is under way. Keys that an earlier checkpoint has are written again: it is for a place where there
-    /// is no earlier one.
+    /// Begins a checkpoint of all that this shard has after the slot that was executed last, at that slot's stream
+    /// time; while no slot is under way. Keys that an earlier checkpoint has are written again: it is for a place where
+    /// there is no earlier one.
     pub fn begin_whole_checkpoint(&mut self, time: StreamTime) {
         let slot = self.executed();
         assert!(!self.has_slots_under_way(), "a checkpoint of all after slot {slot} with others under way");

@@ -49,12 +49,16 @@ fn a_backup_taken_under_load_is_restored_to_what_the_cluster_had() {
     assert_eq!(last(ctl_json(&take, 0))["new"], false);
     assert_eq!(ctl_document(&["backup", "list", path(folder.path())], 0).as_array().map(Vec::len), Some(3));
 
+    let mut id = None;
     for (replica, site) in cluster.sites.iter().enumerate() {
         fs::remove_dir_all(site.data()).expect("removing what was backed up");
         let (replica, data) = (replica.to_string(), site.data());
         let restore = ["restore", path(folder.path()), "--data", path(&data), "--replica", &replica];
-        let restored = last(ctl_json(&[&restore[..], &["--cluster", &"c2".repeat(16)]].concat(), 0));
+        let same = id.as_ref().map(|id: &String| ["--cluster", id]);
+        let restored =
+            last(ctl_json(&[&restore[..], same.as_ref().map_or(&[], |same| &same[..])].concat(), 0));
         assert_eq!(restored["digest"], digest.as_str());
+        id = restored["cluster"].as_str().map(str::to_owned);
     }
     check_all(Running::start(&cluster), &report);
     let earlier = folder.path().join("earlier");
@@ -118,6 +122,8 @@ fn check_refusals(site: &Site, backups: &Path, taken: &Value) {
     let cluster = taken["cluster"].as_str().expect("an id");
     let same = ["restore", backups, "--data", elsewhere, "--replica", "0", "--cluster", cluster];
     refused(&same, 2, "is the cluster that the backup is of");
+    let another = ["restore", backups, "--data", elsewhere, "--replica", "0", "--cluster", &"c2".repeat(16)];
+    refused(&another, 2, "must all begin at the same");
     // The restored cluster is another one.
     refused(&["backup", "take", backups, "--data", path(&data)], 2, "has backups of cluster");
     assert!(!Path::new(elsewhere).exists(), "something was made all the same");

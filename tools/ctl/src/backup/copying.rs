@@ -105,13 +105,14 @@ pub(super) fn copy(
     earlier: &[PathBuf],
     progress: &mut dyn FnMut(u64, u64) -> Result<(), Ended>,
 ) -> Result<(Copied, Replica, Recovered), Ended> {
-    // Nobody recycles anything where nobody writes, and what does not run is left as it is.
-    let stands_still = StoppedDirectory::open(from.root()).ok();
-    let mut pins = if stands_still.is_some() { None } else { Some(Pins::new(from)?) };
-    let source = pins.as_ref().map_or_else(|| from.clone(), Pins::directory);
-    let mut copier = Copier::new(source, into.to_owned(), earlier.to_vec());
+    let mut copier = Copier::new(into.to_owned(), earlier.to_vec());
     let mut lost = None;
     for _ in 0..ATTEMPTS_MAX {
+        // Nobody recycles anything where nobody writes, and what does not run is left as it is. The lock is not kept: a
+        // replica that starts again must not find it held.
+        let runs = StoppedDirectory::open(from.root()).is_err();
+        let mut pins = if runs { Some(Pins::new(from)?) } else { None };
+        copier.copy_from(pins.as_ref().map_or_else(|| from.clone(), Pins::directory));
         let before = superblock(from)?;
         if let Some(quarantine) = before.quarantine {
             return Err(BackupError::Quarantined(quarantine).into());
@@ -124,6 +125,9 @@ pub(super) fn copy(
             Err(Interrupted::Gone) => continue,
             Err(Interrupted::Failed(error)) => return Err(error),
         };
+        if !runs && is_superseded(&before, &superblock(from)?) {
+            continue;
+        }
         write_superblock(into, &before)?;
         let copy = Replica::open(into)?;
         match copy.recover() {
@@ -133,7 +137,7 @@ pub(super) fn copy(
             }
             // It may be the replica itself that has lost something: then it is lost each time.
             Err(error @ Ended::Recovery(RecoveryError::Lost { .. } | RecoveryError::Rebuild { .. }))
-                if pins.is_some() =>
+                if runs =>
             {
                 lost = Some(error);
             }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use assize_node::FoundingError;
 use assize_wal::superblock::Quarantine;
-use assize_wire::ClusterId;
+use assize_wire::{ClusterId, Slot};
 
 use crate::exit::Exit;
 
@@ -61,6 +61,13 @@ pub enum BackupError {
     },
     /// The cluster that is to be founded is the one that the backup is of.
     SameCluster(ClusterId),
+    /// The cluster that a replica is to join was restored to another slot.
+    OtherSlot {
+        /// Its id.
+        given: ClusterId,
+        /// The slot that this one would be restored to.
+        slot: Slot,
+    },
     /// What was restored or copied is not what it was to be.
     Differs {
         /// At which slot.
@@ -85,7 +92,8 @@ impl BackupError {
             | BackupError::NoneHasSlot { .. }
             | BackupError::NotEmpty(_)
             | BackupError::NoSuchReplica { .. }
-            | BackupError::SameCluster(_) => Exit::Usage,
+            | BackupError::SameCluster(_)
+            | BackupError::OtherSlot { .. } => Exit::Usage,
             BackupError::Nothing => Exit::No,
             BackupError::Quarantined(_)
             | BackupError::Rejoining
@@ -143,6 +151,11 @@ impl fmt::Display for BackupError {
                 f,
                 "{cluster} is the cluster that the backup is of: what is restored has forgotten its promises and must be \
                  another one. Leave --cluster away, or give the id that the first replica got when it was restored"
+            ),
+            BackupError::OtherSlot { given, slot } => write!(
+                f,
+                "cluster {given} was not restored to slot {slot} of this cluster: its replicas must all begin at the same one. \
+                 Give --cluster and --to as restoring the first replica printed them"
             ),
             BackupError::Differs { slot, expected, found } => write!(
                 f,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use assize_device::directory::BACKUP_FILE;
 use assize_domain::DomainRegistry;
-use assize_wire::{ClusterId, ReplicaId, Slot};
+use assize_wire::{ClusterId, Hash, ReplicaId, Slot};
 use serde_json::json;
 
 use super::catalog::Catalog;
@@ -32,13 +32,16 @@ pub(crate) fn restore(
     if command.replica >= replicas {
         return Err(BackupError::NoSuchReplica { asked: command.replica, replicas }.into());
     }
-    let cluster = command.cluster.map_or_else(drawn, Ok)?;
-    if ClusterId(cluster) == old {
-        return Err(BackupError::SameCluster(old).into());
-    }
-    let who =
-        Identity { cluster: ClusterId(cluster), replica: ReplicaId(command.replica), record_key: drawn()? };
     let to = Slot(command.to.unwrap_or(kept.catalog.slot));
+    let cluster = match command.cluster.map(ClusterId) {
+        None => new_cluster(drawn()?, old, to),
+        Some(same) if same == old => return Err(BackupError::SameCluster(old).into()),
+        Some(given) if new_cluster(given.0, old, to) != given => {
+            return Err(BackupError::OtherSlot { given, slot: to }.into());
+        }
+        Some(given) => given,
+    };
+    let who = Identity { cluster, replica: ReplicaId(command.replica), record_key: drawn()? };
     let recovered = backup.recover()?;
     let mut states = backup.restore(&recovered, Arc::clone(&domains))?;
     let incomplete = incomplete(&command.data)?;
@@ -84,6 +87,19 @@ pub(crate) fn restore(
         text
     })?;
     Ok(Exit::Success)
+}
+
+/// The id of the cluster that begins from `old` after a slot; of 64 bits by chance.
+///
+/// 1. Replica 0 is restored to slot 900, replicas 1 and 2 by mistake to slot 950, under one id.
+/// 2. Replica 0 leads, with replica 1 away. Replica 2 is at slot 950 and has nothing of what they choose as slot 901.
+///
+/// So the id says of what and to which slot, and whoever is to join it is restored to that slot or not at all.
+fn new_cluster(chance: u128, old: ClusterId, slot: Slot) -> ClusterId {
+    let chance = (chance >> 64) as u64;
+    let of = [&chance.to_le_bytes()[..], &old.0.to_le_bytes(), &slot.0.to_le_bytes()].concat();
+    let [a, b, c, d, e, f, g, h, ..] = Hash::of(&of).0;
+    ClusterId(u128::from(chance) << 64 | u128::from(u64::from_le_bytes([a, b, c, d, e, f, g, h])))
 }
 
 /// The backup itself, or of a folder of them the last one that reaches the slot.
@@ -159,3 +175,17 @@ fn drawn() -> Result<u128, Ended> {
 
 /// In the folder while it is being written.
 const MARK: &str = "restoring";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_clusters_id_is_that_of_one_slot_of_one_cluster() {
+        let id = new_cluster(7 << 64 | 9, ClusterId(1), Slot(900));
+        assert_eq!(new_cluster(id.0, ClusterId(1), Slot(900)), id);
+        assert_ne!(new_cluster(id.0, ClusterId(1), Slot(950)), id);
+        assert_ne!(new_cluster(id.0, ClusterId(2), Slot(900)), id);
+        assert_ne!(new_cluster(8 << 64, ClusterId(1), Slot(900)), id);
+    }
+}

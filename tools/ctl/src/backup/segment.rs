@@ -39,8 +39,15 @@ pub(super) struct Wanted {
 }
 
 impl Copier {
-    pub(super) fn new(from: RunningDirectory, into: PathBuf, earlier: Vec<PathBuf>) -> Copier {
+    /// Into a folder, from nowhere yet.
+    pub(super) fn new(into: PathBuf, earlier: Vec<PathBuf>) -> Copier {
+        let from = RunningDirectory::new(&into);
         Copier { from, into, earlier, copied_bytes: 0, shared_bytes: 0 }
+    }
+
+    /// From these segments.
+    pub(super) fn copy_from(&mut self, from: RunningDirectory) {
+        self.from = from;
     }
 
     /// What it copies from.
