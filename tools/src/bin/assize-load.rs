@@ -82,16 +82,16 @@ fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
 }
 
 fn write_files(command: &Command, report: &LoadReport) -> Result<(), String> {
-    let latency_ns = &report.measured.latency_ns;
+    let latency_ns = &report.run.measured.latency_ns;
     write_file(command.json.as_deref(), |out| {
         serde_json::to_writer_pretty(&mut *out, report)?;
         writeln!(out)
     })?;
     write_file(command.hgrm.as_deref(), |out| write_hgrm(latency_ns, out))?;
-    write_file(command.interval_log.as_deref(), |out| write_interval_log(&report.measured, out))?;
+    write_file(command.interval_log.as_deref(), |out| write_interval_log(&report.run.measured, out))?;
     let title = format!(
         "Assize: {} connections, batch {}, {:.0} events/s",
-        report.connections, report.batch, report.rate_per_s
+        report.run.connections, report.run.batch, report.run.rate_per_s
     );
     write_file(command.svg.as_deref(), |out| write_svg(latency_ns, &title, out))
 }

@@ -7,6 +7,7 @@
 mod batch;
 mod books;
 mod connection;
+mod encoded;
 mod error;
 mod flags;
 mod generator;
@@ -23,6 +24,7 @@ mod run;
 mod scouts;
 mod setup;
 mod stats;
+mod threads;
 mod timer;
 mod worker;
 mod workload;
@@ -37,7 +39,9 @@ pub use journal::{JournalCheck, JournalEntry, JournalMismatch, verify_journal};
 pub use plan::{LoadPlan, Mix, Rate, Skew};
 pub use plot::write_svg;
 pub use progress::{LiveLine, Phase, Progress, ProgressLine, Quiet};
-pub use report::{Counts, Gap, LatencyUs, LoadReport, print_report};
+pub use report::{
+    Counts, Gap, LatencyUs, LoadReport, RunKind, RunReport, SCHEMA, SCHEMA_VERSION, print_report,
+};
 pub use run::run;
 pub use stats::{Interval, Measured};
 pub use workload::{SensorBooks, Workload};

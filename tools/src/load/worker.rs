@@ -21,7 +21,6 @@ use super::report::Gap;
 use super::scouts::Scouts;
 use super::stats::{Interval, Stats};
 use super::timer::Timer;
-use super::workload::Told;
 use crate::client::{AnswerOwned, Finder, FinderCounts, StreamClock, Tick};
 
 /// What the threads of a run share.
@@ -114,8 +113,6 @@ pub(super) struct Context<'a> {
     pub clock: StreamClock,
     pub ttl_ns: u64,
     pub stats: Stats,
-    /// What the answers say was done.
-    pub told: Told,
     pub journal: Vec<JournalEntry>,
     /// Some connection is down or has something to send again.
     pub attention: bool,
@@ -166,7 +163,7 @@ impl Context<'_> {
             Status::Conflict => counts.conflicts += 1,
             _ => counts.errors += 1,
         }
-        self.generator.settle(batch, event, answer, &mut self.told);
+        self.generator.settle(batch, event, answer);
         if answer.first_status.is_recorded() {
             self.generator.handle_answered(batch, event, First::of(answer));
             if self.plan.journal {
@@ -182,7 +179,7 @@ impl Context<'_> {
 /// What a thread found.
 pub(super) struct WorkerReport {
     pub stats: Stats,
-    pub told: Told,
+    pub generator: Generator,
     pub journal: Vec<JournalEntry>,
     pub unanswered: u64,
     pub requests_unsent: u64,
@@ -269,7 +266,7 @@ impl<'a> Worker<'a> {
             finder: self.context.finder.counts(),
             sent_for_ns: stopped - begin,
             stats: self.context.stats,
-            told: self.context.told,
+            generator: self.context.generator,
             journal: self.context.journal,
         })
     }
