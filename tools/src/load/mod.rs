@@ -6,6 +6,8 @@
 
 mod batch;
 mod books;
+pub mod cli;
+mod compare;
 mod connection;
 mod encoded;
 mod error;
@@ -21,6 +23,7 @@ mod progress;
 mod report;
 mod rng;
 mod run;
+mod saved;
 mod scouts;
 mod setup;
 mod stats;
@@ -31,6 +34,7 @@ mod workload;
 mod zipf;
 
 pub use books::Books;
+pub use compare::{print_comparison, write_comparison_svg};
 pub use error::{LoadError, PlanError};
 pub use flags::{LoadFlags, MixFlag, WorkloadFlag};
 pub use hgrm::write_hgrm;
@@ -43,6 +47,7 @@ pub use report::{
     Counts, Gap, LatencyUs, LoadReport, RunKind, RunReport, SCHEMA, SCHEMA_VERSION, print_report,
 };
 pub use run::run;
+pub use saved::{NoReport, SavedReport, SavedReportError};
 pub use stats::{Interval, Measured};
 pub use workload::{SensorBooks, Workload};
 pub use zipf::Ranks;
