@@ -5,7 +5,11 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use assize_tools::load::cli::{Cli, Command, CompareCommand, LoadCommand, OutputFlags};
+use assize_domain::DomainRegistry;
+use assize_inventory::InventoryDomain;
+use assize_telemetry::TelemetryDomain;
+use assize_tools::load::cli::{Cli, Command, CompareCommand, LoadCommand, OutputFlags, ReplayCommand};
+use assize_tools::load::replay::{self, Script, print_replay};
 use assize_tools::load::{
     LiveLine, Progress, RunReport, SavedReport, print_comparison, print_report, run, write_comparison_svg,
     write_hgrm, write_interval_log, write_svg,
@@ -18,6 +22,7 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         None => load(&cli.load),
         Some(Command::Compare(command)) => compare(&command),
+        Some(Command::Replay(command)) => replay(&command),
     };
     ended.unwrap_or_else(|Failed(words, code)| {
         eprintln!("assize-load: {words}");
@@ -43,6 +48,23 @@ fn load(command: &LoadCommand) -> Result<ExitCode, Failed> {
     let report = below_the_live_line(|live| run(&plan, live)).map_err(Failed::internal)?;
     print_and_write(&command.output, &report, &report.run, || print_report(&report))?;
     Ok(if report.books.ok { ExitCode::SUCCESS } else { ExitCode::from(5) })
+}
+
+fn replay(command: &ReplayCommand) -> Result<ExitCode, Failed> {
+    let (plan, domains) = (command.plan().map_err(Failed::usage)?, bundled_domains());
+    let script = Script::read(&command.file, &domains).map_err(Failed::usage)?;
+    let report = below_the_live_line(|live| replay::replay(script, &plan, &domains, live));
+    let report = report.map_err(Failed::internal)?;
+    print_and_write(&command.output, &report, &report.run, || print_replay(&report))?;
+    Ok(if report.unexpected == 0 { ExitCode::SUCCESS } else { ExitCode::from(11) })
+}
+
+/// Those whose events a file may have.
+fn bundled_domains() -> DomainRegistry {
+    let mut domains = DomainRegistry::new();
+    domains.register(InventoryDomain).expect("the first of its name");
+    domains.register(TelemetryDomain).expect("the first of its name");
+    domains
 }
 
 fn compare(command: &CompareCommand) -> Result<ExitCode, Failed> {

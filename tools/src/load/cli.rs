@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::flags::LoadFlags;
+use super::error::PlanError;
+use super::flags::{LoadFlags, seconds};
+use super::replay::{Order, ReplayPlan, Speed};
 
 /// Drives an Assize engine with events of its bundled domains, measures, and checks the books
 #[derive(Clone, Debug, Parser)]
@@ -23,6 +25,8 @@ pub struct Cli {
 pub enum Command {
     /// Put two reports side by side: what was found, every percentile, and what the set-ups do not have in common
     Compare(CompareCommand),
+    /// Replay a file of events against a cluster, and hold what becomes of them against what their lines expect
+    Replay(ReplayCommand),
 }
 
 /// `assize-load` without a command.
@@ -52,6 +56,61 @@ pub struct CompareCommand {
     /// Write both latency curves here, in one plot, as SVG; `-` is the standard output, and then the only thing there
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+}
+
+/// `assize-load replay`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXIT_CODES)]
+pub struct ReplayCommand {
+    /// The events, a JSON object a line; `-` is the standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+    /// How many times faster than recorded, in open loop; 0 or `max` is as fast as answers come, in closed loop
+    #[arg(long, default_value = "1", value_name = "TIMES|max")]
+    pub speed: Speed,
+    /// In which order lines are sent
+    #[arg(long, value_enum, default_value_t = Order::Entities)]
+    pub order: Order,
+    /// The file was replayed before: every event that has a key must be a duplicate of what its line expects
+    #[arg(long)]
+    pub again: bool,
+    /// Events in one request at most, 1 to 8190: those that may be sent to one shard at the same time
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub batch: usize,
+    /// Connections, spread over the shards
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    pub connections: usize,
+    /// Requests under way on one connection [default: 1 in closed loop, else 1024]
+    #[arg(long, value_name = "N")]
+    pub depth: Option<usize>,
+    /// Seconds that what is unanswered may take
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    pub drain: f64,
+    /// Where the report goes.
+    #[command(flatten)]
+    pub output: OutputFlags,
+}
+
+impl ReplayCommand {
+    /// The plan that it makes.
+    ///
+    /// # Errors
+    /// [`PlanError`] names the value and what is accepted.
+    pub fn plan(&self) -> Result<ReplayPlan, PlanError> {
+        let mut plan = ReplayPlan::new(self.cluster.addresses.clone());
+        plan.speed = self.speed;
+        plan.order = self.order;
+        plan.again = self.again;
+        plan.batch = self.batch;
+        plan.connections = self.connections;
+        plan.depth = self.depth;
+        plan.drain_limit = seconds("drain", self.drain)?;
+        plan.check()?;
+        Ok(plan)
+    }
 }
 
 /// Which cluster.
@@ -96,7 +155,8 @@ Exit codes:
    0  done, and what was checked holds
    1  a run could not be brought to its end, or a file not be written; the message says why
    2  command line wrong, or a file that was given; the message says where, and what is accepted
-   5  books not balanced: an answered event is missing or counted twice";
+   5  books not balanced: an answered event is missing or counted twice
+  11  outcomes of a replay are not what their lines expect";
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ use super::generator::Generator;
 use super::plan::{LoadPlan, Rate, Skew};
 use super::progress::{Phase, Progress};
 use super::report::{LoadReport, RunKind};
+use super::source::Source;
 use super::threads::{connect, drive};
 use super::workload::Scene;
 
@@ -23,14 +24,15 @@ pub fn run(plan: &LoadPlan, progress: &mut dyn Progress) -> Result<LoadReport, L
     let routing = Routing { seed: welcome.routing_seed, shards: welcome.ports.len() as u16 };
     let scene = Scene::new(plan, warehouse, welcome.ports.len());
     let begun = scene.set_up(&mut client, plan)?;
-    let generators = (0..plan.client_cores).map(|thread| {
+    let sources = (0..plan.client_cores).map(|thread| {
         let (drawer, told) = (scene.drawer(plan, &begun), scene.nothing_told(&begun));
-        Generator::new(plan, drawer, told, routing, mix(seed, thread))
+        Source::Drawn(Generator::new(plan, drawer, told, routing, mix(seed, thread)))
     });
-    let mut ran = drive(plan, &client, &welcome, generators.collect(), progress)?;
+    let total = plan.warmup + plan.duration;
+    let mut ran = drive(plan, &client, &welcome, sources.collect(), Some(total), progress)?;
 
     let mut told = begun;
-    ran.sources.iter().for_each(|generator| told.add(generator.told()));
+    ran.sources.iter().filter_map(Source::told).for_each(|more| told.add(more));
     progress.phase(Phase::Books);
     let books = scene.close(&mut client, plan, &told, ran.contradictions)?;
     let journal = std::mem::take(&mut ran.journal);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,12 +11,12 @@ use crossbeam_channel::{Receiver, unbounded};
 
 use super::connection::Connection;
 use super::error::LoadError;
-use super::generator::Generator;
 use super::journal::JournalEntry;
 use super::plan::LoadPlan;
 use super::progress::{Phase, Progress, ProgressLine};
 use super::report::{Counts, Gap, LatencyUs, RunKind, RunReport, SCHEMA, SCHEMA_VERSION};
 use super::scouts::Scouts;
+use super::source::Source;
 use super::stats::{Interval, Measured, Stats, new_histogram};
 use super::worker::{Context, Shared, Worker, WorkerReport};
 use crate::client::{Client, Finder, Options, Sites, StreamClock, Tick};
@@ -36,11 +37,13 @@ pub(super) fn connect(plan: &LoadPlan) -> Result<Client, LoadError> {
 /// What the threads found, together.
 pub(super) struct Ran {
     /// One of each thread.
-    pub sources: Vec<Generator>,
+    pub sources: Vec<Source>,
     pub contradictions: u64,
     pub journal: Vec<JournalEntry>,
     /// When sending ended, in nanoseconds after the begin.
     pub sent_for_ns: u64,
+    /// When the last answer came, in nanoseconds after the begin.
+    pub answered_for_ns: u64,
     counts: Counts,
     answered_measured: u64,
     reconnects: u64,
@@ -65,6 +68,7 @@ impl Ran {
             contradictions: 0,
             journal: Vec::new(),
             sent_for_ns: 0,
+            answered_for_ns: 0,
             counts: Counts::default(),
             answered_measured: 0,
             reconnects: 0,
@@ -103,7 +107,7 @@ impl Ran {
         }
         self.journal.extend(report.journal);
         self.measured.latency_ns.add(&report.stats.latency_ns).expect("equal bounds");
-        self.sources.push(report.generator);
+        self.sources.push(report.source);
     }
 
     /// Whether every event was answered.
@@ -163,12 +167,14 @@ impl Ran {
     }
 }
 
-/// Runs the threads to their end, each with a source of its own. Every event is answered then.
+/// Runs the threads to their end, each with a source of its own. Every event is answered then. `total` is how long the
+/// load lasts, if that is known.
 pub(super) fn drive(
     plan: &LoadPlan,
     client: &Client,
     welcome: &Welcome,
-    sources: Vec<Generator>,
+    sources: Vec<Source>,
+    total: Option<Duration>,
     progress: &mut dyn Progress,
 ) -> Result<Ran, LoadError> {
     let began = SystemTime::now();
@@ -180,7 +186,7 @@ pub(super) fn drive(
     let (sender, receiver) = unbounded();
     // All are built before any is spawned: a spawned one waits for all the others.
     let mut workers = Vec::new();
-    for (thread, generator) in sources.into_iter().enumerate() {
+    for (thread, source) in sources.into_iter().enumerate() {
         let mut clock = StreamClock::default();
         clock.handle_told(client.stream_time(), Tick(shared.now()));
         let context = Context {
@@ -188,7 +194,7 @@ pub(super) fn drive(
             shared: &shared,
             depth: plan.depth(),
             finder: Finder::new(sites.len(), &options),
-            generator,
+            source,
             clock,
             ttl_ns: welcome.warden_ttl_ns,
             stats: Stats::new(0),
@@ -220,7 +226,7 @@ pub(super) fn drive(
         shared.barrier.wait();
         shared.start();
         shared.barrier.wait();
-        ran.measured.intervals = follow(plan, &shared, &receiver, progress);
+        ran.measured.intervals = follow((plan, total), &shared, &receiver, progress);
         for thread in threads {
             let report = thread.join().map_err(|_| LoadError::Panicked)?;
             ran.add(report.map_err(io_error("waiting for sockets"))?);
@@ -228,6 +234,7 @@ pub(super) fn drive(
         Ok(())
     });
     ended?;
+    ran.answered_for_ns = shared.last_answer() - shared.begin.load(Ordering::Relaxed);
     (ran.longest_gap, ran.gaps) = (shared.longest_closed_gap(), shared.noted_gaps());
     ran.check(plan)?;
     Ok(ran)
@@ -251,18 +258,17 @@ fn connections_of(plan: &LoadPlan, welcome: &Welcome, thread: usize) -> Vec<Conn
 
 /// Merges the threads' seconds and shows them as they become whole.
 fn follow(
-    plan: &LoadPlan,
+    (plan, total): (&LoadPlan, Option<Duration>),
     shared: &Shared,
     receiver: &Receiver<(u64, Interval)>,
     progress: &mut dyn Progress,
 ) -> Vec<Interval> {
     let mut seconds: BTreeMap<u64, (usize, Interval)> = BTreeMap::new();
     let mut phase = None;
-    let total = plan.warmup + plan.duration;
     let mut enter = |progress: &mut dyn Progress, at| {
         let now = match at {
             _ if at < plan.warmup => Phase::WarmUp,
-            _ if at < total => Phase::Measure,
+            _ if total.is_none_or(|total| at < total) => Phase::Measure,
             _ => Phase::Drain,
         };
         if phase.replace(now) != Some(now) {
@@ -288,7 +294,7 @@ fn follow(
             progress.line(&ProgressLine {
                 phase,
                 elapsed_s: end.as_secs_f64(),
-                total_s: total.as_secs_f64(),
+                total_s: total.map(|total| total.as_secs_f64()),
                 rate_per_s: merged.answered as f64 / merged.length.as_secs_f64(),
                 p50_ns: merged.latency_ns.value_at_quantile(0.5),
                 p99_ns: merged.latency_ns.value_at_quantile(0.99),
