@@ -12,7 +12,7 @@ use assize_tools::load::cli::{Cli, Command, CompareCommand, LoadCommand, OutputF
 use assize_tools::load::replay::{self, Script, print_replay};
 use assize_tools::load::{
     LiveLine, Progress, RunReport, SavedReport, print_comparison, print_report, run, write_comparison_svg,
-    write_hgrm, write_interval_log, write_svg,
+    write_day, write_hgrm, write_interval_log, write_svg,
 };
 use clap::Parser;
 use serde::Serialize;
@@ -23,6 +23,10 @@ fn main() -> ExitCode {
         None => load(&cli.load),
         Some(Command::Compare(command)) => compare(&command),
         Some(Command::Replay(command)) => replay(&command),
+        Some(Command::SampleDay(command)) => {
+            write_file(Some(Path::new("-")), |out| write_day(command.events, command.seed, out))
+                .map(|()| ExitCode::SUCCESS)
+        }
     };
     ended.unwrap_or_else(|Failed(words, code)| {
         eprintln!("assize-load: {words}");

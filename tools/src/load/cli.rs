@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::day::DAY_EVENTS_MAX;
 use super::error::PlanError;
 use super::flags::{LoadFlags, seconds};
 use super::replay::{Order, ReplayPlan, Speed};
@@ -27,6 +28,8 @@ pub enum Command {
     Compare(CompareCommand),
     /// Replay a file of events against a cluster, and hold what becomes of them against what their lines expect
     Replay(ReplayCommand),
+    /// Write a retailer's day to the standard output, as a file for `replay`: the same for the same numbers
+    SampleDay(SampleDayCommand),
 }
 
 /// `assize-load` without a command.
@@ -111,6 +114,18 @@ impl ReplayCommand {
         plan.check()?;
         Ok(plan)
     }
+}
+
+/// `assize-load sample-day`.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(after_help = EXIT_CODES)]
+pub struct SampleDayCommand {
+    /// Lines of the file
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(DAY_EVENTS_MAX)))]
+    pub events: u32,
+    /// Seed of all that is drawn; a day of another seed, or of another length, has other items and other keys
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
 }
 
 /// Which cluster.

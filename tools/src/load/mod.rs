@@ -9,6 +9,7 @@ mod books;
 pub mod cli;
 mod compare;
 mod connection;
+mod day;
 mod encoded;
 mod error;
 mod flags;
@@ -37,6 +38,7 @@ mod zipf;
 
 pub use books::Books;
 pub use compare::{print_comparison, write_comparison_svg};
+pub use day::{DAY_EVENTS_MAX, write_day};
 pub use error::{LoadError, PlanError};
 pub use flags::{LoadFlags, MixFlag, WorkloadFlag};
 pub use hgrm::write_hgrm;
