@@ -9,7 +9,7 @@ use assize_tools::client::{Client, Options};
 use assize_tools::load::{
     LoadError, LoadPlan, LoadReport, Mix, Quiet, Rate, Skew, Workload, print_report, run, verify_journal,
 };
-use support::{Faults, Model, NOBODY, within_a_minute};
+use support::{Faults, Model, NOBODY, documented_members, within_a_minute};
 
 fn plan(model: &Model) -> LoadPlan {
     let mut plan = LoadPlan::new(vec![model.address()]);
@@ -70,6 +70,7 @@ fn the_json_object_has_exactly_the_promised_fields() {
         latency_histogram",
     );
     assert_eq!(names(&json), promised.union(&more).cloned().collect());
+    assert_eq!(names(&json), documented_members("load"));
     assert_eq!(names(&json["latency_us"]), set("p50 p90 p99 p99_9 p99_99 max"));
     let books = names(&json["books"]);
     assert!(set("ok expected_total found_total negative_entities").is_subset(&books));
