@@ -54,8 +54,8 @@ fn survive(what: &str, cores: Vec<Vec<u16>>) {
         "{what}: {KILLS} kills, {} keys, {} repeated on purpose; generated: {} answered, {} reconnects",
         ledger.journal.len(),
         ledger.repeated,
-        report.counts.events_answered,
-        report.reconnects
+        report.run.counts.events_answered,
+        report.run.reconnects
     );
     assert!(ledger.repeated > 0, "no key was repeated: the test shows too little");
     assert!(ledger.journal.iter().any(|entry| entry.answer.response.len() > 16), "no long response");
@@ -107,7 +107,7 @@ impl Generated {
         self.stop.store(true, Ordering::Relaxed);
         let report = self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         assert!(report.books.ok, "{}", report.books);
-        let counts = report.counts;
+        let counts = report.run.counts;
         assert_eq!(counts.events_sent, counts.events_answered, "{counts:?}");
         assert!(counts.errors == 0 && counts.conflicts == 0 && counts.duplicates > 0, "{counts:?}");
         report

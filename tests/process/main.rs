@@ -13,6 +13,7 @@
 //! | `faces.rs` | what it says of itself by HTTP |
 //! | `metrics/` | is every metric moved by something, and is who looks on free of charge |
 //! | `outcomes.rs` | is everything that was answered in the outcomes that it gives out, once and in order |
+//! | `replay.rs` | does a replayed file end as its lines expect, once, and as duplicates from then on |
 //! | `quarantine.rs` | is a replica that computes wrongly found out, and kept out |
 //! | `start.rs`, `damage.rs` | what is refused at a start, in which words; how does a good process end |
 //! | `demo.rs` | do three fresh processes become a cluster, and survive the death of their leader |
@@ -39,6 +40,7 @@ mod metrics;
 mod outcomes;
 mod quarantine;
 mod raw;
+mod replay;
 mod rng;
 mod site;
 mod start;

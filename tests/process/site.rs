@@ -260,6 +260,12 @@ pub fn assizectl() -> Command {
     Command::new(built(&BUILT, ["assize-ctl", "--bin", "assizectl"], "assizectl"))
 }
 
+/// `assize-load`, to be run.
+pub fn assize_load() -> Command {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    Command::new(built(&BUILT, ["assize-tools", "--bin", "assize-load"], "assize-load"))
+}
+
 /// Builds what a test of the engine does not build by itself, once; `path` is where it then lies.
 fn built(once: &OnceLock<PathBuf>, what: [&str; 3], path: &str) -> PathBuf {
     let build = || {

@@ -19,6 +19,7 @@ const METRICS_PAGE: &str = "engine/metrics/README.md";
 const HTTP_PAGE: &str = "engine/http/README.md";
 const WIRE_PAGE: &str = "engine/wire/README.md";
 const CTL_PAGE: &str = "tools/ctl/README.md";
+const LOAD_PAGE: &str = "tools/README.md";
 
 #[test]
 fn every_key_is_on_its_page_with_its_default() {
@@ -206,11 +207,57 @@ fn every_command_of_assizectl_is_on_its_page() {
     report(findings);
 }
 
+/// Each command with its options and their defaults, what a line of a file may say, and exit codes with their words.
+#[test]
+fn every_command_and_option_of_assize_load_is_on_its_page() {
+    let text = page(LOAD_PAGE);
+    let cli = assize_tools::load::cli::Cli::command();
+    let commands: BTreeSet<String> =
+        rows(&text, "command").into_iter().map(|row| ticked(row[0]).to_owned()).collect();
+    let there = cli.get_subcommands().map(|command| command.get_name().to_owned());
+    let mut findings = differences(LOAD_PAGE, &commands, &there.chain(["(none)".to_owned()]).collect());
+    let shown = |name: &str, default: Option<&str>| match default {
+        Some(default) => format!("{name} {default}"),
+        None => name.to_owned(),
+    };
+    let of_page = sections(&text, "option");
+    for command in std::iter::once(&cli).chain(cli.get_subcommands()) {
+        let heading = match command.get_name() {
+            "assize-load" => "`assize-load`".to_owned(),
+            name => format!("`assize-load {name}`"),
+        };
+        let Some((_, rows)) = of_page.iter().find(|(known, _)| *known == heading) else {
+            findings.push(format!("{LOAD_PAGE}: describe it in a section with the heading ## {heading}"));
+            continue;
+        };
+        let described = rows.iter().map(|row| {
+            let default = row[1].starts_with('`').then(|| ticked(row[1]));
+            format!("{heading} {}", shown(ticked(row[0]), default))
+        });
+        let there = command.get_arguments().filter_map(|option| {
+            let is_switch = !option.get_action().takes_values();
+            let default = option.get_default_values().first().filter(|_| !is_switch);
+            let default = default.map(|value| value.to_string_lossy().into_owned());
+            Some(format!("{heading} {}", shown(&format!("--{}", option.get_long()?), default.as_deref())))
+        });
+        findings.extend(differences(LOAD_PAGE, &described.collect(), &there.collect()));
+    }
+    let replay =
+        text.split("\n## ").find(|part| part.starts_with("`assize-load replay`")).unwrap_or_default();
+    let members = rows(replay, "member").into_iter().map(|row| ticked(row[0]).to_owned()).collect();
+    let there = assize_tools::load::replay::LINE_MEMBERS.map(str::to_owned).into();
+    findings.extend(differences(LOAD_PAGE, &members, &there));
+    let described = rows(&text, "code").into_iter().map(|row| format!("{}  {}", row[0], row[1])).collect();
+    let codes = assize_tools::load::cli::EXIT_CODES.lines().skip(1).map(|line| line.trim().to_owned());
+    findings.extend(differences(LOAD_PAGE, &described, &codes.collect()));
+    report(findings);
+}
+
 /// Pages that link to others, and the files that they name, are there.
 #[test]
 fn the_pages_name_files_that_are_there() {
     let mut findings = Vec::new();
-    for name in [CONFIGURATION, METRICS_PAGE, HTTP_PAGE, CTL_PAGE, "engine/OPERATING.md"] {
+    for name in [CONFIGURATION, METRICS_PAGE, HTTP_PAGE, CTL_PAGE, LOAD_PAGE, "engine/OPERATING.md"] {
         let text = page(name);
         let ticked = text.split('`').skip(1).step_by(2);
         let files = ticked.filter(|word| {

@@ -9,7 +9,7 @@ use assize_tools::client::{Client, Options};
 use assize_tools::load::{
     LoadError, LoadPlan, LoadReport, Mix, Quiet, Rate, Skew, Workload, print_report, run, verify_journal,
 };
-use support::{Faults, Model, NOBODY, within_a_minute};
+use support::{Faults, Model, NOBODY, documented_members, within_a_minute};
 
 fn plan(model: &Model) -> LoadPlan {
     let mut plan = LoadPlan::new(vec![model.address()]);
@@ -27,7 +27,7 @@ fn run_plan(plan: LoadPlan) -> Result<LoadReport, LoadError> {
 
 fn balanced(plan: LoadPlan) -> LoadReport {
     let report = run_plan(plan).unwrap();
-    let counts = report.counts;
+    let counts = report.run.counts;
     assert!(report.books.ok, "{:?}", report.books);
     assert_eq!(counts.events_sent, counts.events_answered);
     let sum = counts.applied + counts.rejected + counts.duplicates + counts.conflicts + counts.errors;
@@ -43,9 +43,12 @@ fn a_closed_loop_balances_and_fills_the_report() {
     plan.client_cores = 2;
     plan.warmup = Duration::from_millis(50);
     let report = balanced(plan);
-    assert_eq!((report.shards, report.replicas, report.copies, report.durable), (2, 1, 1, false));
-    assert!(report.rate_per_s > 0.0 && report.latency_us.max >= report.latency_us.p50);
-    assert!(report.latency_us.p50 > 0.0 && report.books.expected_total == 200_000_000);
+    assert_eq!(
+        (report.run.shards, report.run.replicas, report.run.copies, report.run.durable),
+        (2, 1, 1, false)
+    );
+    assert!(report.run.rate_per_s > 0.0 && report.run.latency_us.max >= report.run.latency_us.p50);
+    assert!(report.run.latency_us.p50 > 0.0 && report.books.expected_total == 200_000_000);
     assert!(print_report(&report).contains("balanced"));
 }
 
@@ -62,9 +65,12 @@ fn the_json_object_has_exactly_the_promised_fields() {
         rate_per_s latency_us books replicas copies shards batch connections durable");
     let more = set(
         "rate_target_per_s requests_unsent gaps longest_gap_ms longest_gap_at_s reconnects resubmitted failed_calls \
-        retried_calls redirects leader_changes leader skew accounts warehouse",
+        retried_calls redirects leader_changes leader skew accounts warehouse schema schema_version kind \
+        program_version unix_time depth client_cores workload mix duration_s warmup_s duplicates_percent stock \
+        latency_histogram",
     );
     assert_eq!(names(&json), promised.union(&more).cloned().collect());
+    assert_eq!(names(&json), documented_members("load"));
     assert_eq!(names(&json["latency_us"]), set("p50 p90 p99 p99_9 p99_99 max"));
     let books = names(&json["books"]);
     assert!(set("ok expected_total found_total negative_entities").is_subset(&books));
@@ -80,7 +86,7 @@ fn every_mix_balances_under_skew_and_with_duplicates() {
         plan.duplicates = 20.0;
         // Little stock, so that rejections happen.
         plan.stock = 300;
-        let counts = balanced(plan).counts;
+        let counts = balanced(plan).run.counts;
         assert!(counts.duplicates > 0 && counts.rejected > 0, "{mix:?} {counts:?}");
         let share = counts.duplicates as f64 / counts.events_answered as f64;
         assert!((0.05..0.25).contains(&share), "{share}");
@@ -105,7 +111,7 @@ fn an_open_loop_keeps_its_rate_and_counts_from_the_intended_time() {
     plan.batch = 1;
     plan.duration = Duration::from_millis(500);
     let report = balanced(plan);
-    let requests = report.measured.latency_ns.len();
+    let requests = report.run.measured.latency_ns.len();
     assert!((990..=1000).contains(&requests), "{requests} requests in half a second at 2,000/s");
 }
 
@@ -116,9 +122,9 @@ fn a_rate_that_the_engine_cannot_keep_shows_as_latency() {
     plan.rate = Rate::PerSecond(50_000_000.0);
     plan.depth = Some(1);
     let report = balanced(plan);
-    assert!(report.requests_unsent > 1000);
+    assert!(report.run.requests_unsent > 1000);
     // Half of the requests were due in the first half of the run and are not sent at its end.
-    assert!(report.latency_us.p50 > 100_000.0, "{:?}", report.latency_us);
+    assert!(report.run.latency_us.p50 > 100_000.0, "{:?}", report.run.latency_us);
 }
 
 #[test]
@@ -128,7 +134,7 @@ fn busy_refused_and_split_answers_end_in_balanced_books() {
     let mut plan = plan(&model);
     plan.duplicates = 10.0;
     let report = balanced(plan);
-    assert!(report.counts.busy > 0 && report.resubmitted > 0);
+    assert!(report.run.counts.busy > 0 && report.run.resubmitted > 0);
 }
 
 #[test]
@@ -148,11 +154,11 @@ fn connections_dropped_after_evaluation_neither_lose_nor_double_an_event() {
     plan.duplicates = 5.0;
     plan.journal = true;
     let report = balanced(plan);
-    assert!(report.reconnects > 0 && report.resubmitted > 0);
+    assert!(report.run.reconnects > 0 && report.run.resubmitted > 0);
     let mut client = Client::connect(&[model.address()], Options::default()).unwrap();
     let check = verify_journal(&mut client, &report.journal).unwrap();
     assert_eq!(check.mismatches, []);
-    assert_eq!(check.checked as u64, report.counts.applied + report.counts.rejected);
+    assert_eq!(check.checked as u64, report.run.counts.applied + report.run.counts.rejected);
     let mut forged = report.journal[0].clone();
     forged.answer.position.index += 1;
     assert_eq!(verify_journal(&mut client, &[forged]).unwrap().mismatches.len(), 1);
@@ -182,14 +188,18 @@ fn a_change_of_leader_fails_no_call_and_shows_as_the_longest_gap() {
         });
         let report = balanced(plan);
         killer.join().unwrap();
-        assert_eq!((report.failed_calls, report.leader_changes, report.replicas), (0, 1, 3));
-        assert!(report.reconnects > 0, "{rate:?}");
-        let (retried, resubmitted) = (report.retried_calls, report.resubmitted);
+        assert_eq!((report.run.failed_calls, report.run.leader_changes, report.run.replicas), (0, 1, 3));
+        assert!(report.run.reconnects > 0, "{rate:?}");
+        let (retried, resubmitted) = (report.run.retried_calls, report.run.resubmitted);
         assert!(retried > 0 && resubmitted > 0, "{retried} {resubmitted}");
-        let (gap, at) = (report.longest_gap_ms, report.longest_gap_at_s);
+        let (gap, at) = (report.run.longest_gap_ms, report.run.longest_gap_at_s);
         assert!(gap > 0.0 && (0.0..0.8).contains(&at), "{gap} ms at {at} s");
         // Requests that were meant to be sent in the gap count from then: the slowest took about as long.
-        assert!(rate == Rate::Max || report.latency_us.max >= gap * 900.0, "{gap} {:?}", report.latency_us);
+        assert!(
+            rate == Rate::Max || report.run.latency_us.max >= gap * 900.0,
+            "{gap} {:?}",
+            report.run.latency_us
+        );
     }
 }
 
@@ -207,12 +217,12 @@ fn a_leader_that_hands_over_redirects_the_load() {
     });
     let report = balanced(plan);
     killer.join().unwrap();
-    assert_eq!(report.failed_calls, 0);
+    assert_eq!(report.run.failed_calls, 0);
     assert!(
-        report.leader_changes >= 1 && report.redirects > 0,
+        report.run.leader_changes >= 1 && report.run.redirects > 0,
         "{} {}",
-        report.leader_changes,
-        report.redirects
+        report.run.leader_changes,
+        report.run.redirects
     );
 }
 
@@ -264,7 +274,11 @@ fn a_fleet_balances_whatever_becomes_of_its_requests() {
         plan.duplicates = 10.0;
         let report = balanced(plan);
         let sensors = report.books.telemetry.as_ref().expect("sensors");
-        assert!(report.counts.duplicates > 0 && report.counts.rejected > 0, "{:?}", report.counts);
+        assert!(
+            report.run.counts.duplicates > 0 && report.run.counts.rejected > 0,
+            "{:?}",
+            report.run.counts
+        );
         assert!(sensors.sensors == 200 && sensors.found_readings > 0, "{sensors:?}");
         assert_eq!(sensors.found_readings, sensors.expected_readings);
         assert_eq!(report.books.found_total > 0, at > 0, "items are the inventory's alone");

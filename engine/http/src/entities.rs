@@ -1,6 +1,7 @@
 //! `GET /v1/entities/{domain}/{entity}`: an entity's state, and at which slot it holds (C8).
 
 use assize_domain::Payload;
+use assize_domain::notation::DomainName;
 use assize_tools::client::{EntityRead, NewEvent};
 use assize_wire::{DomainId, EntityId};
 use axum::Json;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::notation::{
-    DomainName, base64, domain_name, domain_of, entity_name, entity_of, inspected, inspection_of, state_shown,
+    base64, domain_name, domain_of, entity_name, entity_of, inspected, inspection_of, state_shown,
 };
 use crate::{Faces, Problem};
 

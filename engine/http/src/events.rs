@@ -7,11 +7,11 @@
 
 use std::fmt;
 
-use assize_domain::notation::ExactJson;
+use assize_domain::notation::{DomainName, ExactJson};
 use assize_domain::{DomainRegistry, Payload};
 use assize_tools::client::NewEvent;
 use assize_wire::outcome::Status;
-use assize_wire::{EventKey, Hash, StreamTime};
+use assize_wire::{EventKey, StreamTime};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
@@ -26,7 +26,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::gateway::{Accepted, Submitted};
-use crate::notation::{DomainName, base64, domain_of, event_of, response_shown};
+use crate::notation::{base64, domain_of, event_of, response_shown};
 use crate::{Faces, Problem};
 
 /// An event as it comes: `event`, if its domain has a form in JSON, or `version` and `payload`.
@@ -261,19 +261,12 @@ fn event(domains: &DomainRegistry, body: &EventBody) -> Result<NewEvent, Problem
         }
     };
     Ok(NewEvent {
-        key: body.key.as_deref().map(key_of),
+        key: body.key.as_deref().map(EventKey::of_text),
         deadline: body.deadline_ns.map(StreamTime),
         domain,
         version,
         payload: bytes,
     })
-}
-
-/// Any text but the empty one is a key: half of its hash is as good as 128 random bits where the texts differ.
-fn key_of(text: &str) -> EventKey {
-    let hash = Hash::of(text.as_bytes());
-    let (half, _) = hash.0.split_first_chunk().expect("a hash has 32 bytes");
-    EventKey(u128::from_le_bytes(*half))
 }
 
 /// The header is a string of RFC 8941, in quotes; many send it without.
@@ -320,8 +313,8 @@ mod tests {
 
     #[test]
     fn a_key_is_any_text_in_quotes_or_without() {
-        assert_eq!(key_of(unquoted("\"abc\"")), key_of(unquoted("abc")));
-        assert_ne!(key_of("abc"), key_of("abd"));
+        assert_eq!(EventKey::of_text(unquoted("\"abc\"")), EventKey::of_text(unquoted("abc")));
+        assert_ne!(EventKey::of_text("abc"), EventKey::of_text("abd"));
         assert_eq!(unquoted("\""), "\"");
     }
 

@@ -46,6 +46,7 @@ use std::time::Instant;
 use assize_domain::DomainRegistry;
 use assize_metrics::Board;
 
+pub use assize_domain::notation::DomainName;
 pub use bulletin::{ALARMS_MAX, Alarm, Bulletin, News, Place};
 pub use cluster::{ClusterStatus, Neighbours, ReplicaSeen};
 pub use entities::{EntityAnswer, ReadConsistency, ReadQuery};
@@ -53,7 +54,6 @@ pub use events::{AcceptedAnswer, Body, EventAnswer, EventBody, SubmitQuery, Wait
 pub use gateway::{Accepted, Gateway, GatewayError, Submitted};
 pub use limits::HttpLimits;
 pub use local::{LocalError, LocalReader};
-pub use notation::DomainName;
 pub use outcomes::{After, NoPosition, OUTCOME_SUBSCRIBERS_MAX, OutcomeLine, Outcomes, OutcomesStart};
 pub use problem::Problem;
 pub use routes::ROUTES;

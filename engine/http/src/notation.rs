@@ -5,42 +5,19 @@
 //! in the form that the older one reads: the newer one reads it, too, and it does not matter which is in force. What
 //! is shown is read by whichever of them can, the newest first.
 
+use assize_domain::notation::DomainName;
 use assize_domain::{Domain, DomainRegistry, Notation, Payload, Verdict};
 use assize_wire::outcome::Status;
 use assize_wire::{DomainId, EntityId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Problem;
 
-/// A domain, by its number or by its name.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-pub enum DomainName {
-    /// Its number.
-    Number(u16),
-    /// Its name, or its number in decimal digits.
-    Name(String),
-}
-
 /// Which domain of the program is meant.
 pub(crate) fn domain_of(domains: &DomainRegistry, name: &DomainName) -> Result<DomainId, Problem> {
-    let found = match name {
-        DomainName::Number(number) => Some(DomainId(*number)),
-        DomainName::Name(name) => domains.named(name).or_else(|| name.parse().ok().map(DomainId)),
-    };
-    let known = found.filter(|found| domains.newest_of(*found).is_some());
-    known.ok_or_else(|| {
-        let shown = match name {
-            DomainName::Number(number) => number.to_string(),
-            DomainName::Name(name) => format!("'{name}'"),
-        };
-        let known: Vec<String> =
-            domains.newest().iter().map(|logic| domain_shown(domains, logic.domain)).collect();
-        Problem::malformed(format!("{shown} is not a domain here; there are: {}", known.join(", ")))
-    })
+    name.find(domains).map_err(|error| Problem::malformed(error.to_string()))
 }
 
 /// Its name and its number.

@@ -86,7 +86,7 @@ fn run(
     let loaded = load::run(&plan, &mut rehearsal);
     eprintln!();
     let (killed, failure) = (rehearsal.killed(), rehearsal.failure.take());
-    let leader = loaded.as_ref().ok().and_then(|report| report.leader).map(ReplicaId);
+    let leader = loaded.as_ref().ok().and_then(|report| report.run.leader).map(ReplicaId);
     // A replica that failed is why the load could not be run to its end: its own word comes first.
     let stopped = replicas.stop(leader, killed.map(|killed| killed.replica));
     let (report, digests) = match (loaded, stopped, failure) {
@@ -96,7 +96,7 @@ fn run(
     };
     print!("{}", print_report(&report));
     if let Some(killed) = killed {
-        println!("{}", tell_kill(&killed, leader, &report.gaps));
+        println!("{}", tell_kill(&killed, leader, &report.run.gaps));
     }
     let leader = leader.unwrap_or_default();
     print!("{}", stages_table(replicas.stages(leader), leader)?);
@@ -198,14 +198,16 @@ fn write_reports(command: &DemoCommand, sizing: &Sizing, report: &LoadReport) ->
         })?;
     }
     if command.keep {
-        let latency = &report.measured.latency_ns;
+        let latency = &report.run.measured.latency_ns;
         let title = format!(
             "Assize demo: {} connections, batch {}, {:.0} events/s",
-            report.connections, report.batch, report.rate_per_s
+            report.run.connections, report.run.batch, report.run.rate_per_s
         );
         write_file(&sizing.directory.join("latency.hgrm"), |out| write_hgrm(latency, out))?;
         write_file(&sizing.directory.join("latency.svg"), |out| write_svg(latency, &title, out))?;
-        write_file(&sizing.directory.join("latency.hlog"), |out| write_interval_log(&report.measured, out))?;
+        write_file(&sizing.directory.join("latency.hlog"), |out| {
+            write_interval_log(&report.run.measured, out)
+        })?;
     }
     Ok(())
 }

@@ -150,6 +150,17 @@ impl fmt::Display for Ballot {
     }
 }
 
+impl EventKey {
+    /// The key that a text is, wherever keys are texts: the first half of its blake3, which is as good as 128 random
+    /// bits where the texts differ.
+    #[must_use]
+    pub fn of_text(text: &str) -> EventKey {
+        let hash = Hash::of(text.as_bytes());
+        let (half, _) = hash.0.split_first_chunk().expect("a hash has 32 bytes");
+        EventKey(u128::from_le_bytes(*half))
+    }
+}
+
 /// A blake3 hash of 256 bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Hash(pub [u8; 32]);

@@ -204,9 +204,10 @@ fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notation::DomainName;
     use crate::{Entities, Event, InvalidEvent, Response, States, StreamTime, Verdict};
     use crate::{EntityId, NotationError, Payload};
-    use alloc::string::String;
+    use alloc::string::{String, ToString};
     use serde_json::Value;
 
     /// A domain that does nothing. From version 2 on it has a notation, and other words.
@@ -295,6 +296,18 @@ mod tests {
         assert_eq!((domains.named("Idle"), domains.named("3")), (None, None));
         assert_eq!(domains.newest_of(DomainId(3)).map(Domain::version), Some(3));
         assert!(domains.newest_of(DomainId(5)).is_none());
+    }
+
+    #[test]
+    fn json_names_a_domain_by_its_name_or_by_its_number() {
+        let domains = registry();
+        for (json, id) in [("3", 3), ("\"3\"", 3), ("\"idle\"", 3), ("\"silent-1\"", 4)] {
+            let name: DomainName = serde_json::from_str(json).unwrap();
+            assert_eq!(name.find(&domains), Ok(DomainId(id)), "{json}");
+        }
+        let unknown = DomainName::Name("Idle".into()).find(&domains).unwrap_err();
+        assert_eq!(unknown.to_string(), "'Idle' is not a domain here; there are: idle (3), silent-1 (4)");
+        assert!(DomainName::Number(5).find(&domains).unwrap_err().to_string().starts_with("5 is not"));
     }
 
     #[test]

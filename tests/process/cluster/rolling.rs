@@ -21,7 +21,7 @@ fn a_rolling_restart_fails_no_call_and_each_that_leads_has_every_answer() {
     }
     // That no call failed is among what every load is held against.
     let report = load.finish();
-    assert!(report.leader_changes >= 2, "the leader was restarted twice");
+    assert!(report.run.leader_changes >= 2, "the leader was restarted twice");
     let mut has_led = [false; REPLICAS];
     while has_led.contains(&false) {
         let leader = cluster.leader();

@@ -111,11 +111,11 @@ impl Steady {
         assert!(!timeout.timed_out(), "{} of {} events answered", answered.events, self.events);
         drop(answered);
         let report = self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let counts = report.counts;
-        println!("{counts:?}, {} retried calls, gaps {:?}", report.retried_calls, report.gaps);
+        let counts = report.run.counts;
+        println!("{counts:?}, {} retried calls, gaps {:?}", report.run.retried_calls, report.run.gaps);
         assert!(report.books.ok, "{}", report.books);
         assert_eq!(counts.events_sent, counts.events_answered, "{counts:?}");
-        assert_eq!((counts.errors, counts.conflicts, report.failed_calls), (0, 0, 0), "{counts:?}");
+        assert_eq!((counts.errors, counts.conflicts, report.run.failed_calls), (0, 0, 0), "{counts:?}");
         assert!(counts.events_answered >= self.events && counts.duplicates > 0, "{counts:?}");
         assert!(counts.applied > 0 && counts.rejected > 0, "the load shows too little: {counts:?}");
         report

@@ -1,108 +1,133 @@
 //! `assize-load`: runs a load against an engine and reports what it found. Everything is in `assize_tools::load`.
-//!
-//! Exit codes, those of `assize` where they mean the same: 0 the books balance, 5 they do not, 2 bad flags, 1 the load
-//! could not be run to its end.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
+use assize_domain::DomainRegistry;
+use assize_inventory::InventoryDomain;
+use assize_telemetry::TelemetryDomain;
+use assize_tools::load::cli::{Cli, Command, CompareCommand, LoadCommand, OutputFlags, ReplayCommand};
+use assize_tools::load::replay::{self, Script, print_replay};
 use assize_tools::load::{
-    LiveLine, LoadFlags, LoadReport, print_report, run, write_hgrm, write_interval_log, write_svg,
+    LiveLine, Progress, RunReport, SavedReport, print_comparison, print_report, run, write_comparison_svg,
+    write_day, write_hgrm, write_interval_log, write_svg,
 };
 use clap::Parser;
-
-/// Drives an Assize engine with events of its bundled domains, measures, and checks the books
-#[derive(Parser, Debug)]
-#[command(name = "assize-load", version, after_help = EXIT_CODES)]
-struct Command {
-    /// Where the replicas of a cluster listen, host:port, one or more; the leader is found among them
-    #[arg(default_value = "localhost:7400", value_name = "ADDRESS,...", value_delimiter = ',', value_parser = address)]
-    addresses: Vec<String>,
-    #[command(flatten)]
-    load: LoadFlags,
-    /// Write the JSON object here; `-` is the standard output
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write the percentile distribution here, as HdrHistogram's tools read it
-    #[arg(long, value_name = "FILE")]
-    hgrm: Option<PathBuf>,
-    /// Write the HdrHistogram interval log here
-    #[arg(long, value_name = "FILE")]
-    interval_log: Option<PathBuf>,
-    /// Write the latency plot here, as SVG
-    #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
-}
-
-fn address(text: &str) -> Result<String, String> {
-    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-    match port.map(|(_, port)| port.parse::<u16>()) {
-        Some(Ok(_)) => Ok(text.to_owned()),
-        _ => Err("accepted is HOST:PORT, such as localhost:7400".to_owned()),
-    }
-}
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  every answered event is there, once
-  1  the load could not be run to its end; the message says why
-  2  command line wrong; the message says what is accepted
-  5  books not balanced: an answered event is missing or counted twice";
+use serde::Serialize;
 
 fn main() -> ExitCode {
-    let command = Command::parse();
-    let plan = match command.load.plan(command.addresses.clone()) {
-        Ok(plan) => plan,
-        Err(error) => return fail(&error, 2),
-    };
-    let mut progress = LiveLine::new(io::stderr(), io::stderr().is_terminal());
-    let report = match run(&plan, &mut progress) {
-        Ok(report) => report,
-        Err(error) => {
-            // Below the live line.
-            eprintln!();
-            return fail(&error, 1);
+    let cli = Cli::parse();
+    let ended = match cli.command {
+        None => load(&cli.load),
+        Some(Command::Compare(command)) => compare(&command),
+        Some(Command::Replay(command)) => replay(&command),
+        Some(Command::SampleDay(command)) => {
+            write_file(Some(Path::new("-")), |out| write_day(command.events, command.seed, out))
+                .map(|()| ExitCode::SUCCESS)
         }
     };
+    ended.unwrap_or_else(|Failed(words, code)| {
+        eprintln!("assize-load: {words}");
+        ExitCode::from(code)
+    })
+}
+
+/// In words, and the exit code.
+struct Failed(String, u8);
+
+impl Failed {
+    fn usage(error: impl std::fmt::Display) -> Failed {
+        Failed(error.to_string(), 2)
+    }
+
+    fn internal(error: impl std::fmt::Display) -> Failed {
+        Failed(error.to_string(), 1)
+    }
+}
+
+fn load(command: &LoadCommand) -> Result<ExitCode, Failed> {
+    let plan = command.load.plan(command.cluster.addresses.clone()).map_err(Failed::usage)?;
+    let report = below_the_live_line(|live| run(&plan, live)).map_err(Failed::internal)?;
+    print_and_write(&command.output, &report, &report.run, || print_report(&report))?;
+    Ok(if report.books.ok { ExitCode::SUCCESS } else { ExitCode::from(5) })
+}
+
+fn replay(command: &ReplayCommand) -> Result<ExitCode, Failed> {
+    let (plan, domains) = (command.plan().map_err(Failed::usage)?, bundled_domains());
+    let script = Script::read(&command.file, &domains).map_err(Failed::usage)?;
+    let report = below_the_live_line(|live| replay::replay(script, &plan, &domains, live));
+    let report = report.map_err(Failed::internal)?;
+    print_and_write(&command.output, &report, &report.run, || print_replay(&report))?;
+    Ok(if report.unexpected == 0 { ExitCode::SUCCESS } else { ExitCode::from(11) })
+}
+
+/// Those whose events a file may have.
+fn bundled_domains() -> DomainRegistry {
+    let mut domains = DomainRegistry::new();
+    domains.register(InventoryDomain).expect("the first of its name");
+    domains.register(TelemetryDomain).expect("the first of its name");
+    domains
+}
+
+fn compare(command: &CompareCommand) -> Result<ExitCode, Failed> {
+    let a = SavedReport::read(&command.a).map_err(Failed::usage)?;
+    let b = SavedReport::read(&command.b).map_err(Failed::usage)?;
+    if !is_standard_output(&command.svg) {
+        print(&print_comparison(&a, &b))?;
+    }
+    write_file(command.svg.as_deref(), |out| write_comparison_svg(&a, &b, out))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs something that tells of its progress; what is said next stands on a line of its own.
+fn below_the_live_line<T>(run: impl FnOnce(&mut dyn Progress) -> T) -> T {
+    let ran = run(&mut LiveLine::new(io::stderr(), io::stderr().is_terminal()));
     eprintln!();
-    if command.json.as_deref() != Some(Path::new("-")) {
-        print!("{}", print_report(&report));
-    }
-    if let Err(error) = write_files(&command, &report) {
-        return fail(&error, 1);
-    }
-    if report.books.ok { ExitCode::SUCCESS } else { ExitCode::from(5) }
+    ran
 }
 
-fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
-    eprintln!("assize-load: {error}");
-    ExitCode::from(code)
-}
-
-fn write_files(command: &Command, report: &LoadReport) -> Result<(), String> {
-    let latency_ns = &report.measured.latency_ns;
-    write_file(command.json.as_deref(), |out| {
+/// The report for people, unless the standard output is for programs, and the files that were asked for.
+fn print_and_write(
+    output: &OutputFlags,
+    report: &impl Serialize,
+    run: &RunReport,
+    text: impl FnOnce() -> String,
+) -> Result<(), Failed> {
+    if ![&output.json, &output.hgrm, &output.interval_log, &output.svg].into_iter().any(is_standard_output) {
+        print(&text())?;
+    }
+    let latency_ns = &run.measured.latency_ns;
+    write_file(output.json.as_deref(), |out| {
         serde_json::to_writer_pretty(&mut *out, report)?;
         writeln!(out)
     })?;
-    write_file(command.hgrm.as_deref(), |out| write_hgrm(latency_ns, out))?;
-    write_file(command.interval_log.as_deref(), |out| write_interval_log(&report.measured, out))?;
+    write_file(output.hgrm.as_deref(), |out| write_hgrm(latency_ns, out))?;
+    write_file(output.interval_log.as_deref(), |out| write_interval_log(&run.measured, out))?;
     let title = format!(
         "Assize: {} connections, batch {}, {:.0} events/s",
-        report.connections, report.batch, report.rate_per_s
+        run.connections, run.batch, run.rate_per_s
     );
-    write_file(command.svg.as_deref(), |out| write_svg(latency_ns, &title, out))
+    write_file(output.svg.as_deref(), |out| write_svg(latency_ns, &title, out))
+}
+
+fn print(text: &str) -> Result<(), Failed> {
+    write_file(Some(Path::new("-")), |out| out.write_all(text.as_bytes()))
+}
+
+fn is_standard_output(path: &Option<impl AsRef<Path>>) -> bool {
+    path.as_ref().is_some_and(|path| path.as_ref() == Path::new("-"))
 }
 
 fn write_file(
     path: Option<&Path>,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), String> {
+) -> Result<(), Failed> {
     let Some(path) = path else { return Ok(()) };
     let written = if path == Path::new("-") {
-        write(&mut io::stdout().lock())
+        let mut out = BufWriter::new(io::stdout().lock());
+        write(&mut out).and_then(|()| out.flush())
     } else {
         File::create(path).and_then(|file| {
             let mut out = BufWriter::new(file);
@@ -110,5 +135,10 @@ fn write_file(
             out.flush()
         })
     };
-    written.map_err(|error| format!("{} cannot be written: {error}", path.display()))
+    match written {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failed::internal(format!("{} cannot be written: {error}", path.display()))),
+        Ok(()) => Ok(()),
+    }
 }

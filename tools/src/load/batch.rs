@@ -58,6 +58,8 @@ pub(super) struct Batch {
     open: Vec<bool>,
     deltas: Vec<Delta>,
     delta_ends: Vec<u32>,
+    /// Of a replay: which line each event is.
+    lines: Vec<u32>,
     /// Events that are resubmissions on purpose, by index ascending, with what their answers must say.
     duplicates: Vec<(u32, First)>,
     /// For a request that carries only some of the events: their indices. Empty stands for all.
@@ -93,6 +95,7 @@ impl Batch {
         self.open.clear();
         self.deltas.clear();
         self.delta_ends.clear();
+        self.lines.clear();
         self.duplicates.clear();
         self.carried.clear();
     }
@@ -108,6 +111,11 @@ impl Batch {
 
     pub(super) fn push_delta(&mut self, item: u32, by: i32) {
         self.deltas.push(Delta { item, by });
+    }
+
+    /// The event under way is this line of a replay.
+    pub(super) fn push_line(&mut self, line: u32) {
+        self.lines.push(line);
     }
 
     /// Ends an event: its bytes and deltas are those pushed since the last.
@@ -129,6 +137,11 @@ impl Batch {
     pub(super) fn deltas(&self, index: usize) -> &[Delta] {
         let start = if index == 0 { 0 } else { self.delta_ends[index - 1] };
         &self.deltas[start as usize..self.delta_ends[index] as usize]
+    }
+
+    /// Which line of the replay an event is.
+    pub(super) fn line(&self, index: usize) -> u32 {
+        self.lines[index]
     }
 
     pub(super) fn duplicate_of(&self, index: usize) -> Option<First> {

@@ -163,14 +163,30 @@ impl Connection {
         self.term == context.finder.term() && context.finder.leader().is_some()
     }
 
-    /// Draws a new batch and sends it.
+    /// Whether a shard's events go over it.
+    pub(super) fn carries(&self, shard: u16) -> bool {
+        self.shards.iter().any(|(carried, _)| *carried == shard)
+    }
+
+    /// Makes a new batch for the shard whose turn it is, and sends it.
     pub(super) fn start(&mut self, context: &mut Context<'_>, intended: u64, now: u64) {
+        let (shard, lane) = self.shards[self.next_shard];
+        self.next_shard = (self.next_shard + 1) % self.shards.len();
+        self.begin((shard, lane), intended, context, now);
+    }
+
+    /// Makes a new batch for this shard, and sends it.
+    pub(super) fn start_for(&mut self, shard: u16, context: &mut Context<'_>, now: u64) {
+        let of_shard = self.shards.iter().find(|(carried, _)| *carried == shard);
+        let (shard, lane) = *of_shard.expect("it carries the shard");
+        self.begin((shard, lane), now, context, now);
+    }
+
+    fn begin(&mut self, (shard, lane): (u16, usize), intended: u64, context: &mut Context<'_>, now: u64) {
         let at = self.free.pop().unwrap_or_else(|| {
             self.batches.push(Batch::default());
             self.batches.len() - 1
         });
-        let (shard, lane) = self.shards[self.next_shard];
-        self.next_shard = (self.next_shard + 1) % self.shards.len();
         let batch = &mut self.batches[at];
         batch.clear(shard, lane, intended);
         context.fill(batch, now);
@@ -461,6 +477,7 @@ mod tests {
 
     use super::super::generator::Generator;
     use super::super::plan::LoadPlan;
+    use super::super::source::Source;
     use super::super::stats::Stats;
     use super::super::worker::Shared;
     use super::super::workload::{Scene, Told};
@@ -510,12 +527,11 @@ mod tests {
             plan: &plan,
             shared: &shared,
             depth: 1,
-            generator: Generator::new(&plan, drawer, routing, 1),
+            source: Source::Drawn(Generator::new(&plan, drawer, nothing, routing, 1)),
             finder: Finder::new(1, &Options::default()),
             clock: StreamClock::default(),
             ttl_ns: 1,
             stats: Stats::new(0),
-            told: nothing,
             journal: Vec::new(),
             attention: false,
             closing: false,

@@ -55,7 +55,7 @@ pub enum LoadError {
         /// What the last attempt met.
         last: String,
     },
-    /// Events without an answer when the time for it was over: the books cannot be closed.
+    /// Events without an answer when the time for it was over.
     Unanswered {
         /// How many.
         events: u64,
@@ -86,7 +86,8 @@ impl fmt::Display for LoadError {
             LoadError::Unanswered { events, waited_s, last } => {
                 write!(
                     f,
-                    "{events} events have no answer {waited_s:.1} s after the load ended; the books cannot be closed"
+                    "{events} events have no answer after {waited_s:.1} s: what became of them is open, and without it \
+                     there is nothing to report"
                 )?;
                 if !last.is_empty() {
                     write!(f, " (the last lost connection: {last})")?;

@@ -132,7 +132,7 @@ impl LoadFlags {
     }
 }
 
-fn seconds(what: &'static str, found: f64) -> Result<Duration, PlanError> {
+pub(super) fn seconds(what: &'static str, found: f64) -> Result<Duration, PlanError> {
     Duration::try_from_secs_f64(found).map_err(|_| PlanError {
         what,
         found: found.to_string(),

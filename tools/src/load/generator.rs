@@ -14,6 +14,8 @@ use super::workload::{Drawer, Told};
 pub(super) struct Generator {
     rng: Rng,
     drawer: Drawer,
+    /// What the answers say was done.
+    told: Told,
     routing: Routing,
     /// Keys drawn for other shards, by owner, so that no draw is wasted.
     keys: Vec<Vec<u128>>,
@@ -32,11 +34,12 @@ struct Past {
 }
 
 impl Generator {
-    pub(super) fn new(plan: &LoadPlan, drawer: Drawer, routing: Routing, seed: u64) -> Generator {
+    pub(super) fn new(plan: &LoadPlan, drawer: Drawer, told: Told, routing: Routing, seed: u64) -> Generator {
         let shards = usize::from(routing.shards);
         Generator {
             rng: Rng::new(seed),
             drawer,
+            told,
             routing,
             keys: vec![Vec::new(); shards],
             past: (0..shards).map(|_| Past::default()).collect(),
@@ -64,8 +67,13 @@ impl Generator {
     }
 
     /// Books what the log decided of an event that was no resubmission on purpose.
-    pub(super) fn settle(&mut self, batch: &Batch, event: usize, answer: &Answer<'_>, told: &mut Told) {
-        self.drawer.settle(batch, event, answer, told);
+    pub(super) fn settle(&mut self, batch: &Batch, event: usize, answer: &Answer<'_>) {
+        self.drawer.settle(batch, event, answer, &mut self.told);
+    }
+
+    /// What the answers say was done.
+    pub(super) fn told(&self) -> &Told {
+        &self.told
     }
 
     /// Keeps some answered events, about as many as will be resubmitted.

@@ -6,7 +6,11 @@
 
 mod batch;
 mod books;
+pub mod cli;
+mod compare;
 mod connection;
+mod day;
+mod encoded;
 mod error;
 mod flags;
 mod generator;
@@ -17,18 +21,24 @@ mod pace;
 mod plan;
 mod plot;
 mod progress;
+pub mod replay;
 mod report;
 mod rng;
 mod run;
+mod saved;
 mod scouts;
 mod setup;
+mod source;
 mod stats;
+mod threads;
 mod timer;
 mod worker;
 mod workload;
 mod zipf;
 
 pub use books::Books;
+pub use compare::{print_comparison, write_comparison_svg};
+pub use day::{DAY_EVENTS_MAX, write_day};
 pub use error::{LoadError, PlanError};
 pub use flags::{LoadFlags, MixFlag, WorkloadFlag};
 pub use hgrm::write_hgrm;
@@ -37,8 +47,11 @@ pub use journal::{JournalCheck, JournalEntry, JournalMismatch, verify_journal};
 pub use plan::{LoadPlan, Mix, Rate, Skew};
 pub use plot::write_svg;
 pub use progress::{LiveLine, Phase, Progress, ProgressLine, Quiet};
-pub use report::{Counts, Gap, LatencyUs, LoadReport, print_report};
+pub use report::{
+    Counts, Gap, LatencyUs, LoadReport, RunKind, RunReport, SCHEMA, SCHEMA_VERSION, print_report,
+};
 pub use run::run;
+pub use saved::{NoReport, SavedReport, SavedReportError};
 pub use stats::{Interval, Measured};
 pub use workload::{SensorBooks, Workload};
 pub use zipf::Ranks;

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use assize_wire::limits::STRIPE_EVENTS_MAX;
+use serde::Serialize;
 
 use super::error::PlanError;
 use super::workload::Workload;
@@ -74,7 +75,8 @@ pub enum Rate {
 }
 
 /// What the events are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mix {
     /// Transfers between two items.
     Transfer,

@@ -26,8 +26,8 @@ pub struct ProgressLine {
     pub phase: Phase,
     /// Seconds since the load began.
     pub elapsed_s: f64,
-    /// Seconds that the load lasts, warm-up included.
-    pub total_s: f64,
+    /// Seconds that the load lasts, warm-up included, if that is known.
+    pub total_s: Option<f64>,
     /// Events answered a second.
     pub rate_per_s: f64,
     /// Median of the second, in nanoseconds.
@@ -98,10 +98,10 @@ impl<W: Write> Progress for LiveLine<W> {
     }
 
     fn line(&mut self, line: &ProgressLine) {
+        let total = line.total_s.map_or(String::new(), |total_s| format!("/{total_s:.0}"));
         let text = format!(
-            "{:>5.0}/{:.0} s  {:>10.0} events/s  p50 {:>10}  p99 {:>10}  gap {:>7.1} ms  errors {}",
+            "{:>5.0}{total} s  {:>10.0} events/s  p50 {:>10}  p99 {:>10}  gap {:>7.1} ms  errors {}",
             line.elapsed_s,
-            line.total_s,
             line.rate_per_s,
             human_ns(line.p50_ns),
             human_ns(line.p99_ns),

@@ -13,15 +13,14 @@ use mio::{Events, Poll, Token};
 
 use super::batch::{Batch, First};
 use super::connection::Connection;
-use super::generator::Generator;
 use super::journal::JournalEntry;
 use super::pace::Pace;
 use super::plan::LoadPlan;
 use super::report::Gap;
 use super::scouts::Scouts;
+use super::source::Source;
 use super::stats::{Interval, Stats};
 use super::timer::Timer;
-use super::workload::Told;
 use crate::client::{AnswerOwned, Finder, FinderCounts, StreamClock, Tick};
 
 /// What the threads of a run share.
@@ -88,6 +87,11 @@ impl Shared {
         self.gaps.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// When somebody was last answered, or the load began.
+    pub(super) fn last_answer(&self) -> u64 {
+        self.last_answer.load(Ordering::Relaxed)
+    }
+
     /// The longest gap between two answers.
     pub(super) fn longest_closed_gap(&self) -> Gap {
         unpack(self.longest_gap.load(Ordering::Relaxed))
@@ -109,13 +113,11 @@ pub(super) struct Context<'a> {
     pub plan: &'a LoadPlan,
     pub shared: &'a Shared,
     pub depth: usize,
-    pub generator: Generator,
+    pub source: Source,
     pub finder: Finder,
     pub clock: StreamClock,
     pub ttl_ns: u64,
     pub stats: Stats,
-    /// What the answers say was done.
-    pub told: Told,
     pub journal: Vec<JournalEntry>,
     /// Some connection is down or has something to send again.
     pub attention: bool,
@@ -130,7 +132,7 @@ impl Context<'_> {
     pub(super) fn fill(&mut self, batch: &mut Batch, now: u64) {
         let time = self.clock.now(Tick(now));
         let deadline = self.clock.deadline(Tick(now), self.plan.key_lifetime, self.ttl_ns);
-        self.generator.fill(batch, self.plan.batch, time, deadline);
+        self.source.fill(batch, self.plan.batch, time, deadline);
         self.stats.counts.events_sent += batch.len() as u64;
     }
 
@@ -147,6 +149,10 @@ impl Context<'_> {
         if now >= self.measure_from && now < self.measure_to {
             self.stats.answered_measured += 1;
         }
+        let generator = match &mut self.source {
+            Source::Drawn(generator) => generator,
+            Source::Recorded(player) => return player.settle(batch, event, answer, counts),
+        };
         if let Some(first) = batch.duplicate_of(event) {
             if answer.status == Status::Duplicate && First::of(answer) == first {
                 counts.duplicates += 1;
@@ -166,9 +172,9 @@ impl Context<'_> {
             Status::Conflict => counts.conflicts += 1,
             _ => counts.errors += 1,
         }
-        self.generator.settle(batch, event, answer, &mut self.told);
+        generator.settle(batch, event, answer);
         if answer.first_status.is_recorded() {
-            self.generator.handle_answered(batch, event, First::of(answer));
+            generator.handle_answered(batch, event, First::of(answer));
             if self.plan.journal {
                 self.journal.push(JournalEntry {
                     event: batch.event(event).to_vec(),
@@ -182,7 +188,7 @@ impl Context<'_> {
 /// What a thread found.
 pub(super) struct WorkerReport {
     pub stats: Stats,
-    pub told: Told,
+    pub source: Source,
     pub journal: Vec<JournalEntry>,
     pub unanswered: u64,
     pub requests_unsent: u64,
@@ -251,25 +257,34 @@ impl<'a> Worker<'a> {
         let begin = self.context.shared.begin.load(Ordering::Acquire);
         let plan = self.context.plan;
         self.context.measure_from = begin + plan.warmup.as_nanos() as u64;
-        self.context.measure_to = self.context.measure_from + plan.duration.as_nanos() as u64;
         self.context.stats = Stats::new(begin);
-        let mut pace = Pace::new(plan, self.thread, begin);
-        let stopped = self.load(&mut pace)?;
-        let requests_unsent = self.record_unsent(pace, stopped);
+        let (stopped, requests_unsent) = match self.context.source {
+            Source::Drawn(_) => {
+                self.context.measure_to = self.context.measure_from + plan.duration.as_nanos() as u64;
+                let mut pace = Pace::new(plan, self.thread, begin);
+                let stopped = self.load(&mut pace)?;
+                (stopped, self.record_unsent(pace, stopped))
+            }
+            Source::Recorded(_) => {
+                self.context.measure_to = u64::MAX;
+                (self.play(begin)?, 0)
+            }
+        };
         self.drain(stopped)?;
         let last_interval = self.context.stats.end_interval(self.context.shared.now());
         // The receiver is gone only when the run was given up.
         let _ = self.intervals.send(last_interval);
         let lost = self.connections.iter().filter(|connection| !connection.last.is_empty());
         Ok(WorkerReport {
-            unanswered: self.connections.iter().map(Connection::unanswered).sum(),
+            unanswered: self.connections.iter().map(Connection::unanswered).sum::<u64>()
+                + self.context.source.left(),
             requests_unsent,
             never_welcomed: self.connections.iter().filter(|connection| !connection.welcomed_once).count(),
             last: lost.last().map_or(self.scouts.last, |connection| connection.last.clone()),
             finder: self.context.finder.counts(),
             sent_for_ns: stopped - begin,
             stats: self.context.stats,
-            told: self.context.told,
+            source: self.context.source,
             journal: self.context.journal,
         })
     }
@@ -374,7 +389,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Does what is due; returns when something is due again.
-    fn attend(&mut self, now: u64) -> u64 {
+    pub(super) fn attend(&mut self, now: u64) -> u64 {
         if now >= self.watch_at {
             self.watch_at = now + WATCH_NS;
             for connection in &mut self.connections {
@@ -415,7 +430,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn end_intervals(&mut self, now: u64) {
+    pub(super) fn end_intervals(&mut self, now: u64) {
         while now >= self.context.stats.interval_end() {
             let interval = self.context.stats.end_interval(now);
             let _ = self.intervals.send(interval);
@@ -423,7 +438,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Waits until `wake` at most and takes in what happened. In closed loop (`refill`) answers make new requests.
-    fn wait(&mut self, wake: u64, refill: bool) -> io::Result<()> {
+    pub(super) fn wait(&mut self, wake: u64, refill: bool) -> io::Result<()> {
         let now = self.context.shared.now();
         let wait = Duration::from_nanos(wake.saturating_sub(now)).min(WAIT_MAX);
         let timeout = if wait < FINE_WAIT && !wait.is_zero() {

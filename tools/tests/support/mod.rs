@@ -3,7 +3,7 @@
 //! state, and one of them leads.
 #![allow(dead_code, unreachable_pub, reason = "each test that includes this module uses its own part of it")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -481,6 +481,18 @@ fn apply(state: &mut State, event: &Event<'_>) -> (Status, u16, Vec<u8>) {
             (Status::Applied, 0, response)
         }
     }
+}
+
+/// The members of a report of this kind, as `tools/README.md` has them.
+pub fn documented_members(kind: &str) -> BTreeSet<String> {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (_, reports) = page.split_once("\n## Reports").expect("a section about reports");
+    let rows = reports.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect::<Vec<_>>());
+    let of_kind = cells.filter(|cells| cells[1] == "both" || cells[1] == kind);
+    of_kind
+        .flat_map(|cells| cells[0].split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>())
+        .collect()
 }
 
 fn now() -> StreamTime {

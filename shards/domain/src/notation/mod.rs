@@ -11,8 +11,10 @@
 //!   keep every JSON number as a double (JavaScript) would lose its last ones, without a word.
 
 mod exact;
+mod name;
 
 pub use exact::ExactJson;
+pub use name::DomainName;
 
 use alloc::borrow::ToOwned;
 use alloc::format;

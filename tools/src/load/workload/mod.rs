@@ -18,6 +18,7 @@ use assize_telemetry::TELEMETRY;
 use assize_wire::DomainId;
 use assize_wire::message::Answer;
 use assize_wire::outcome::Status;
+use serde::Serialize;
 
 use self::fleet::Fleet;
 use self::sensors::SensorBook;
@@ -33,7 +34,8 @@ use super::zipf::Ranks;
 use crate::client::Client;
 
 /// Which of the bundled domains' events are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Workload {
     /// Stock that is moved.
     Inventory,
