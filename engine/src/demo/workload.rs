@@ -1,4 +1,4 @@
-//! What a demo does with its replicas: load them with the events of a bundled domain, or serve and leave that to others.
+//! What a demo does with its replicas: load them with a bundled domain's events, or serve and leave that to others.
 
 use assize_domain::{DomainId, DomainRegistry};
 use assize_inventory::INVENTORY;
