@@ -3,7 +3,6 @@
 use crate::config::{self, FormatArgs};
 use crate::exit;
 use assize_shards::Rehearsal;
-use assize_tools::load::WorkloadFlag;
 use assize_wire::Slot;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -109,9 +108,9 @@ pub struct DemoCommand {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub shards: Option<u16>,
 
-    /// How long to apply load
-    #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    pub seconds: u32,
+    /// How long to apply load, or without a workload to serve [default: 10; without a workload until it is stopped]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub seconds: Option<u32>,
 
     /// Events per second, open loop, or "max": closed loop, each connection sends when it is answered
     #[arg(long, value_name = "N|max", default_value = "max")]
@@ -125,9 +124,9 @@ pub struct DemoCommand {
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub connections: u32,
 
-    /// Whose events are sent
-    #[arg(long, value_enum, default_value_t = WorkloadFlag::Inventory)]
-    pub workload: WorkloadFlag,
+    /// Whose events are sent [default: inventory; none of a program without that domain]
+    #[arg(long, value_enum, value_name = "WHOSE")]
+    pub workload: Option<DemoWorkload>,
 
     /// Zipf exponent of the choice of entities; 0 chooses uniformly
     #[arg(long, value_name = "EXPONENT", default_value_t = 0.0, value_parser = skew)]
@@ -140,6 +139,10 @@ pub struct DemoCommand {
     /// Write the result as one JSON object
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+
+    /// The port on which replica 0 serves HTTP; the others take the next ones [default: free ones]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=i64::from(u16::MAX) - 4))]
+    pub http: Option<u16>,
 
     /// Where to put the data directories [default: a directory of its own on a disk]
     #[arg(long, value_name = "DIR")]
@@ -205,6 +208,19 @@ impl FromStr for Rate {
             },
         }
     }
+}
+
+/// Whose events the demo sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DemoWorkload {
+    /// Stock that is moved
+    Inventory,
+    /// Devices that report and take commands
+    Telemetry,
+    /// Both, one event in two
+    Both,
+    /// Nobody's: the replicas serve until they are stopped, and say where events can be submitted
+    None,
 }
 
 /// Which replica the demo kills.
@@ -292,7 +308,7 @@ mod tests {
             "assize demo --replicas 3 --shards 2 --seconds 5 --rate 10k --batch 1 --connections 64 --skew 0.99 \
              --duplicates 5 --json out.json --dir /d --keep --kill leader",
         );
-        assert_eq!((given.replicas, given.shards, given.seconds), (3, Some(2), 5));
+        assert_eq!((given.replicas, given.shards, given.seconds), (3, Some(2), Some(5)));
         assert_eq!((given.rate, given.batch, given.connections), (Rate::PerSecond(10_000), 1, 64));
         assert_eq!((given.skew, given.duplicates, given.keep), (0.99, 5, true));
         assert_eq!(given.kill, Some(Kill::Leader));

@@ -10,8 +10,6 @@ mod bank;
 mod checkpoint;
 #[path = "shard/log.rs"]
 mod log;
-#[path = "shard/messages.rs"]
-mod messages;
 #[path = "shard/model.rs"]
 mod model;
 #[path = "shard/replica.rs"]

@@ -71,7 +71,12 @@ fn a_demo_with_a_wrong_replica_shows_its_quarantine() {
 
 #[test]
 fn what_a_demo_cannot_do_is_a_usage_error() {
-    for options in [&["--replicas", "2"][..], &["--replicas", "1", "--kill", "leader"], &["--kill", "any"]] {
+    for options in [
+        &["--replicas", "2"][..],
+        &["--replicas", "1", "--kill", "leader"],
+        &["--kill", "any"],
+        &["--workload", "none", "--rate", "5"],
+    ] {
         let output = assize().arg("demo").args(options).output().expect("running assize");
         assert_eq!(output.status.code(), Some(2), "{options:?}: {}", text(&output));
     }

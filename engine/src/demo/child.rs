@@ -83,6 +83,15 @@ impl Child {
         Ok(self.address.as_deref())
     }
 
+    /// A replica that nobody stopped runs.
+    pub(super) fn check_running(&mut self) -> Result<(), Ended> {
+        match self.process.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(ended(status)),
+            Err(error) => Err((format!("waiting for the replica: {error}"), Exit::Internal)),
+        }
+    }
+
     /// Begins its latencies anew.
     pub(super) fn measure(&mut self) {
         if let Some(stdin) = &mut self.process.stdin {

@@ -1,8 +1,11 @@
-//! `assize demo`: formats, serves and loads a cluster in one go, checks the books and prints the latencies.
+//! `assize demo`: formats, serves and loads a cluster in one go, checks the books and prints the latencies. With a
+//! program whose domains no load generator knows it serves, and says where events can be submitted.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `mod.rs` | the run from its beginning to its exit code |
+//! | `workload.rs` | whether there is a load, and which |
+//! | `served.rs` | a run without one |
 //! | `sizing.rs` | directory and capacities for this host and this run, in numbers that are told |
 //! | `cpus.rs`, `ports.rs` | which CPUs and ports each replica has |
 //! | `replicas.rs`, `child.rs` | the replicas as a cluster; one replica's process |
@@ -15,7 +18,9 @@ mod cpus;
 mod ports;
 mod rehearsal;
 mod replicas;
+mod served;
 mod sizing;
+mod workload;
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -27,7 +32,8 @@ use std::time::Duration;
 
 use assize_domain::DomainRegistry;
 use assize_tools::load::{
-    self, Gap, LiveLine, LoadPlan, LoadReport, Skew, print_report, write_hgrm, write_interval_log, write_svg,
+    self, Gap, LiveLine, LoadPlan, LoadReport, Skew, Workload, print_report, write_hgrm, write_interval_log,
+    write_svg,
 };
 use assize_wire::ReplicaId;
 
@@ -39,6 +45,7 @@ use child::StateDigest;
 use rehearsal::{Killed, Rehearsal};
 use replicas::Replicas;
 use sizing::Sizing;
+use workload::Part;
 
 /// Runs the demo and returns how it ended.
 pub(crate) fn demo(command: &DemoCommand, domains: &DomainRegistry) -> Exit {
@@ -46,20 +53,29 @@ pub(crate) fn demo(command: &DemoCommand, domains: &DomainRegistry) -> Exit {
         let why = "--fault wants --replicas 3 or 5, so that others find it out";
         return complain(&why, Exit::Usage);
     }
-    if command.kill.is_some() && (command.replicas == 1 || command.seconds < KILL_SECONDS_MIN) {
+    let part = match Part::of(command, domains) {
+        Ok(part) => part,
+        Err(why) => return complain(&why, Exit::Usage),
+    };
+    let too_short = matches!(part, Part::Load(_, seconds) if seconds < KILL_SECONDS_MIN);
+    if command.kill.is_some() && (command.replicas == 1 || too_short) {
         let why = "--kill wants --replicas 3 or 5, so that others go on, and --seconds 4 or more";
         return complain(&why, Exit::Usage);
     }
     let stop = Arc::new(AtomicBool::new(false));
-    if let Err(error) = stop_on_signals(&stop) {
+    if let Err(error) = stop_on_signals(&stop, part) {
         return complain(&error, Exit::Host);
     }
-    let sizing = match Sizing::of(command) {
+    let sizing = match Sizing::of(command, part) {
         Ok(sizing) => sizing,
         Err((error, exit)) => return complain(&error, exit),
     };
     println!("{sizing}");
-    let exit = match run(command, &sizing, domains, stop) {
+    let ran = match part {
+        Part::Load(workload, seconds) => load(command, &sizing, domains, (workload, seconds), stop),
+        Part::Serve(seconds) => serve(command, &sizing, domains, seconds, &stop),
+    };
+    let exit = match ran {
         Ok(exit) => exit,
         Err((error, exit)) => complain(&error, exit),
     };
@@ -73,16 +89,39 @@ pub(crate) fn demo(command: &DemoCommand, domains: &DomainRegistry) -> Exit {
 
 type Ended = (String, Exit);
 
-fn run(
+/// Serves, and lets others submit.
+fn serve(
     command: &DemoCommand,
     sizing: &Sizing,
     domains: &DomainRegistry,
+    seconds: Option<u32>,
+    stop: &AtomicBool,
+) -> Result<Exit, Ended> {
+    let mut replicas = Replicas::start(sizing, domains, command.fault)?;
+    served::tell(domains, replicas.http(), seconds);
+    served::wait(&mut replicas, seconds, stop)?;
+    // Where nobody leads, any order to stop them in is as good.
+    let leader = replicas.leader().ok();
+    replicas.settle();
+    let digests = replicas.stop(leader, None)?;
+    Ok(tell_end(sizing, &replicas, &digests))
+}
+
+fn load(
+    command: &DemoCommand,
+    sizing: &Sizing,
+    domains: &DomainRegistry,
+    (workload, seconds): (Workload, u32),
     stop: Arc<AtomicBool>,
 ) -> Result<Exit, Ended> {
     let mut replicas = Replicas::start(sizing, domains, command.fault)?;
     let live = LiveLine::new(io::stderr(), io::stderr().is_terminal());
-    let plan = plan(command, sizing, replicas.addresses().to_vec(), stop);
-    let mut rehearsal = Rehearsal::new(live, &mut replicas, command.kill, command.seconds);
+    let plan = LoadPlan {
+        workload,
+        duration: Duration::from_secs(seconds.into()),
+        ..plan(command, sizing, replicas.addresses().to_vec(), stop)
+    };
+    let mut rehearsal = Rehearsal::new(live, &mut replicas, command.kill, seconds);
     let loaded = load::run(&plan, &mut rehearsal);
     eprintln!();
     let (killed, failure) = (rehearsal.killed(), rehearsal.failure.take());
@@ -101,7 +140,13 @@ fn run(
     let leader = leader.unwrap_or_default();
     print!("{}", stages_table(replicas.stages(leader), leader)?);
     write_reports(command, sizing, &report)?;
-    let (told, equal) = tell_digests(&digests);
+    let end = tell_end(sizing, &replicas, &digests);
+    Ok(if report.books.ok { end } else { Exit::Books })
+}
+
+/// What the stopped replicas hold, and what that is worth.
+fn tell_end(sizing: &Sizing, replicas: &Replicas, digests: &[Option<StateDigest>]) -> Exit {
+    let (told, equal) = tell_digests(digests);
     println!("{told}");
     if !sizing.durable {
         println!("durable: false, because the data directory is on a memory filesystem");
@@ -109,7 +154,7 @@ fn run(
     if replicas.len() > 1 {
         println!("{NOT_INDEPENDENT}");
     }
-    Ok(if report.books.ok && equal { Exit::Success } else { Exit::Books })
+    if equal { Exit::Success } else { Exit::Books }
 }
 
 /// What was rehearsed, and for how long nobody was answered after it.
@@ -160,10 +205,8 @@ fn plan(command: &DemoCommand, sizing: &Sizing, addresses: Vec<String>, stop: Ar
         connections: command.connections as usize,
         client_cores: sizing.client_cpus.len().clamp(1, command.connections as usize),
         pin: sizing.client_cpus.clone(),
-        workload: command.workload.into(),
         skew: if command.skew > 0.0 { Skew::Zipf(command.skew) } else { Skew::Uniform },
         duplicates: f64::from(command.duplicates),
-        duration: Duration::from_secs(command.seconds.into()),
         stop: Some(stop),
         ..LoadPlan::new(addresses)
     }
@@ -222,7 +265,11 @@ fn write_file(path: &PathBuf, write: impl FnOnce(&mut dyn Write) -> io::Result<(
 }
 
 /// The first SIGINT or SIGTERM ends the load in good order, books and all; the second ends the process.
-fn stop_on_signals(stop: &Arc<AtomicBool>) -> io::Result<()> {
+fn stop_on_signals(stop: &Arc<AtomicBool>, part: Part) -> io::Result<()> {
+    let doing = match part {
+        Part::Load(..) => "ending the load and closing the books",
+        Part::Serve(_) => "stopping the replicas",
+    };
     let signals = crate::signals::block()?;
     let stop = Arc::clone(stop);
     let wait = move || {
@@ -230,7 +277,7 @@ fn stop_on_signals(stop: &Arc<AtomicBool>) -> io::Result<()> {
             if stop.swap(true, Ordering::Relaxed) {
                 complain(&format!("a second {name}: ending at once"), Exit::Internal).now();
             }
-            eprintln!("\n{name}: ending the load and closing the books; once more to end at once");
+            eprintln!("\n{name}: {doing}; once more to end at once");
         }
     };
     thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)

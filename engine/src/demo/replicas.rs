@@ -51,6 +51,21 @@ impl Replicas {
         &self.addresses
     }
 
+    /// Where they are asked by HTTP.
+    pub(super) fn http(&self) -> &[Address] {
+        &self.http
+    }
+
+    /// Nothing is wrong as long as all processes run.
+    pub(super) fn check_running(&mut self) -> Result<(), Ended> {
+        self.children.iter_mut().try_for_each(Child::check_running)
+    }
+
+    /// Waits until all are as far as any.
+    pub(super) fn settle(&self) {
+        wait_until_caught_up(&self.http, CAUGHT_UP_WITHIN);
+    }
+
     /// Begins their latencies anew.
     pub(super) fn measure(&mut self) {
         self.children.iter_mut().for_each(Child::measure);
@@ -94,7 +109,7 @@ impl Replicas {
         // One that was started again may still be reading its log, and is stopped when it has done so.
         wait_until_serving(&mut self.children)?;
         if restarted.is_some() {
-            wait_until_caught_up(&self.http, CAUGHT_UP_WITHIN);
+            self.settle();
         }
         let mut order: Vec<usize> = (0..self.children.len()).collect();
         order.sort_by_key(|at| {

@@ -8,6 +8,7 @@ use assize_wire::limits::STRIPE_EVENTS_MAX;
 
 use super::cpus;
 use super::ports::free_ports;
+use super::workload::Part;
 use crate::cli::{DemoCommand, Rate};
 use crate::config::{
     Address, Config, Cores, FederationSection, Level, Limits, Listen, Log, Logging, show_bytes,
@@ -28,15 +29,15 @@ pub(super) struct Sizing {
     pub(super) warden_capacity: u64,
     /// CPUs for the load generator, none if there is none to spare.
     pub(super) client_cpus: Vec<usize>,
-    rate_bound: u64,
-    rate_is_guess: bool,
-    seconds: u64,
+    /// For how many events there is room, and where the number comes from.
+    room: String,
+    part: Part,
     /// What limited the Warden, if the run's own need did not.
     short_of: Option<String>,
 }
 
 impl Sizing {
-    pub(super) fn of(command: &DemoCommand) -> Result<Sizing, (String, Exit)> {
+    pub(super) fn of(command: &DemoCommand, part: Part) -> Result<Sizing, (String, Exit)> {
         let directory = directory(command.dir.as_deref())?;
         let host = doctor::collect(&directory, false);
         let filesystem = host.disk.filesystem.clone();
@@ -54,16 +55,11 @@ impl Sizing {
         let spare = host.cpus.allowed.iter().filter(|cpu| cores.pin && !used.contains(&cpu.0));
         let client_cpus: Vec<usize> = spare.map(|cpu| cpu.0 as usize).collect();
 
-        let (rate_bound, rate_is_guess) = match command.rate {
-            Rate::PerSecond(rate) => (rate, false),
-            Rate::Max if replicas == 1 => (RATE_BOUND, true),
-            Rate::Max => (RATE_BOUND_OF_SEVERAL, true),
-        };
         // The default TTL is a day, longer than most runs: every key of the run stays live. A little more than its
         // share for each shard, since keys are not spread evenly, and for the accounts that are set up first.
-        let seconds = u64::from(command.seconds).min(24 * 3600);
+        let (events, room) = events(command, part);
         let shards = cores.shard_count() as u64;
-        let wanted = rate_bound * (seconds + 1) / shards * 11 / 10 + SPARE_KEYS;
+        let wanted = events / shards * 11 / 10 + SPARE_KEYS;
         let memory = host.memory_available_bytes / 2 / replicas;
         let affordable = (memory / WARDEN_ENTRY_BYTES / shards).min(u32::MAX.into());
         let warden_capacity = wanted.min(affordable.max(SPARE_KEYS));
@@ -74,7 +70,7 @@ impl Sizing {
 
         let logs = cores.assignments.len() as u64;
         let free = host.disk.free_bytes / replicas;
-        let needed = rate_bound * (seconds + 1) * LOG_BYTES_PER_EVENT / logs + LOG_SPARE_BYTES;
+        let needed = events * LOG_BYTES_PER_EVENT / logs + LOG_SPARE_BYTES;
         let segment_bytes = Log::default().segment_bytes;
         // One log and one outcome stream a core, of whole segments; a tenth of the disk is left alone.
         let bytes_max = needed.min(free / 10 * 9 / logs / 2) / segment_bytes * segment_bytes;
@@ -106,7 +102,7 @@ impl Sizing {
             },
             ..Config::default()
         };
-        let configs = cluster(of_all, &shares, &directory)?;
+        let configs = cluster(of_all, &shares, &directory, command.http)?;
         Ok(Sizing {
             durable: !filesystem.is_memory,
             filesystem: filesystem.name,
@@ -114,9 +110,8 @@ impl Sizing {
             configs,
             warden_capacity,
             client_cpus,
-            rate_bound,
-            rate_is_guess,
-            seconds,
+            room,
+            part,
             short_of,
         })
     }
@@ -133,15 +128,38 @@ fn secret_file(directory: &Path) -> PathBuf {
     directory.join("secret")
 }
 
+/// For how many events a run needs room, and where that comes from.
+fn events(command: &DemoCommand, part: Part) -> (u64, String) {
+    let Part::Load(_, seconds) = part else {
+        return (SERVED_EVENTS, format!("for {SERVED_EVENTS} events in a day, whoever submits them"));
+    };
+    let (rate, guess) = match command.rate {
+        Rate::PerSecond(rate) => (rate, "as asked for"),
+        Rate::Max if command.replicas == 1 => (RATE_BOUND, "at most, as assumed"),
+        Rate::Max => (RATE_BOUND_OF_SEVERAL, "at most, as assumed"),
+    };
+    let room = format!("{rate} events/s {guess}, for the run, which is shorter than the TTL");
+    (rate * (u64::from(seconds) + 1), room)
+}
+
 /// The configurations of all replicas: what differs is who they are, where they are, and on which CPUs. Their ports
 /// are chosen here, so that a replica that is started again is where its clients and peers look for it.
-fn cluster(of_all: Config, shares: &[Cores], directory: &Path) -> Result<Vec<Config>, (String, Exit)> {
+fn cluster(
+    of_all: Config,
+    shares: &[Cores],
+    directory: &Path,
+    http: Option<u16>,
+) -> Result<Vec<Config>, (String, Exit)> {
     // A control thread of its own has a port, too.
     let of_replica = shares[0].assignments.len() as u16 + 1;
     let first = free_ports(of_replica * 3 * shares.len() as u16);
     let first = first.ok_or_else(|| ("no free ports for the replicas".to_owned(), Exit::Host))?;
-    let address =
-        |block: usize| Address { host: "127.0.0.1".to_owned(), port: first + of_replica * block as u16 };
+    let at = |port: u16| Address { host: "127.0.0.1".to_owned(), port };
+    let address = |block: usize| at(first + of_replica * block as u16);
+    let http = |replica: usize| match http {
+        Some(port) => at(port + replica as u16),
+        None => address(2 * shares.len() + replica),
+    };
     let (mut configs, count) = (Vec::new(), shares.len());
     let peers: Vec<Address> = (count..2 * count).map(address).collect();
     for (replica, cores) in shares.iter().enumerate() {
@@ -153,7 +171,7 @@ fn cluster(of_all: Config, shares: &[Cores], directory: &Path) -> Result<Vec<Con
             listen: Listen {
                 client: address(replica),
                 federation: address(count + replica),
-                http: Some(address(2 * count + replica)),
+                http: Some(http(replica)),
             },
             federation: FederationSection {
                 replicas: if count > 1 { peers.clone() } else { Vec::new() },
@@ -174,7 +192,11 @@ impl fmt::Display for Sizing {
             1 => "1 shard".to_owned(),
             count => format!("{count} shards"),
         };
-        writeln!(f, "Assize demo: {processes}, {shards}, for {} seconds\n", self.seconds)?;
+        let long = match self.part {
+            Part::Load(_, seconds) | Part::Serve(Some(seconds)) => format!("for {seconds} seconds"),
+            Part::Serve(None) => "until it is stopped".to_owned(),
+        };
+        writeln!(f, "Assize demo: {processes}, {shards}, {long}\n")?;
         for config in self.configs.iter().filter(|_| cores.pin) {
             let Config { replica, cores, .. } = config;
             for assignment in &cores.assignments {
@@ -186,20 +208,20 @@ impl fmt::Display for Sizing {
         }
         match &self.client_cpus[..] {
             [] if !cores.pin => {
-                writeln!(f, "  CPUs    too few for all: replicas and load generator share them, not pinned")?;
+                writeln!(f, "  CPUs    too few for all: replicas and clients share them, not pinned")?;
             }
+            _ if matches!(self.part, Part::Serve(_)) => {}
             [] => writeln!(f, "  no CPU is left for the load generator, which shares those of the shards")?,
             cpus => writeln!(f, "  CPU {} the load generator", list(cpus))?,
         }
         let kind = if self.durable { "on disk" } else { "in memory: a power cut loses it" };
         writeln!(f, "  data    {} ({}, {kind})", self.directory.display(), self.filesystem)?;
-        let guess = if self.rate_is_guess { "at most, as assumed" } else { "as asked for" };
         writeln!(
             f,
-            "  Warden  {} keys a shard, up to {}: {} events/s {guess}, for the run, which is shorter than the TTL",
+            "  Warden  {} keys a shard, up to {}: {}",
             self.warden_capacity,
             show_bytes(self.warden_capacity * WARDEN_ENTRY_BYTES * cores.shard_count() as u64),
-            self.rate_bound,
+            self.room,
         )?;
         if let Some(short_of) = &self.short_of {
             writeln!(f, "          {short_of}")?;
@@ -258,6 +280,9 @@ const RATE_BOUND: u64 = 2_000_000;
 
 /// The same for several replicas on one machine, which do everything as many times over.
 const RATE_BOUND_OF_SEVERAL: u64 = 1_000_000;
+
+/// Events that there is room for where nobody says how many will come.
+const SERVED_EVENTS: u64 = 1_000_000;
 
 /// Design section 11: at most this, all in.
 const WARDEN_ENTRY_BYTES: u64 = 64;

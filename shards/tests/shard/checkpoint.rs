@@ -1,13 +1,14 @@
 //! X5, L6, W5, D5: a checkpoint taken in the middle of anything is the state after its slot, and a replica that starts
 //! from it goes on as if nothing had been.
 
+use assize_kit::Dice;
 use assize_shards::PartRecord;
 use assize_wire::routing::Routing;
 use assize_wire::{ShardId, Slot};
 
-use super::log::{self, Agreed, Dice};
+use super::log::{self, Agreed};
 use super::model::Model;
-use super::replica::Replica;
+use super::replica::{replica, restored, run_and_read};
 use super::schedule::compare;
 
 /// What a run came to, so that the test can ask whether it meant something.
@@ -32,10 +33,10 @@ pub fn run(shards: u16, seed: u64, seen: &mut Seen) {
     let log = log::random(&mut dice, &agreed, slots);
     let model = Model::run(agreed, &log);
     let at = Slot(1 + dice.below(slots));
-    let mut replica = Replica::new(agreed);
+    let mut replica = replica(agreed);
     replica.checkpoint = Some(at);
     let window = 1 + dice.below(14);
-    replica.run(&log, &mut dice, window, true);
+    run_and_read(&mut replica, &log, &mut dice, window);
     compare(&replica, &model);
 
     let expected = model.snapshots.iter().rev().find(|(slot, _)| *slot <= at);
@@ -55,7 +56,7 @@ pub fn run(shards: u16, seed: u64, seen: &mut Seen) {
     assert_eq!(found, entities, "entities after slot {at}");
 
     let time = log[at.0 as usize - 1].ordered.manifest.time;
-    let mut restored = Replica::restored(agreed, &replica, time).unwrap();
-    restored.run(&log, &mut dice, window, false);
+    let mut restored = restored(agreed, &replica, time).unwrap();
+    restored.run(&log, &mut dice, window, &[]);
     compare(&restored, &model);
 }

@@ -1,13 +1,14 @@
 //! Lending between two shards, message by message.
 
+use assize_kit::drive::LogSlot;
 use assize_shards::exchange::StateOf;
 use assize_shards::{Exchange, Shard};
 use assize_wire::routing::Routing;
 use assize_wire::{EntityId, EventKey, ShardId, Slot};
 
 use super::bank::{BANK, Op};
-use super::log::{Agreed, Draft, Drafts, LogSlot};
-use super::replica::Replica;
+use super::log::{Agreed, Draft, Drafts};
+use super::replica::replica;
 
 const TWO: Agreed = Agreed { routing: Routing { seed: 3, shards: 2 }, ttl: 1000, keys: 100, entities: 100 };
 
@@ -41,7 +42,7 @@ fn x1_x2_a_stripe_that_names_only_its_own_home_never_waits_for_anyone() {
     let (a, b) = (account(0), account(1));
     let drafts = Drafts::new(10, 2).stripe(0, vec![spread(0, 0, &[a])]).stripe(1, vec![spread(1, 0, &[b])]);
     let log = slots(vec![drafts]);
-    let mut replica = Replica::new(TWO);
+    let mut replica = replica(TWO);
     for (at, shard) in replica.shards.iter_mut().enumerate() {
         choose(shard, at, &log[0]);
         assert!(shard.poll_published().is_some() && shard.poll_exchange().is_none());
@@ -56,7 +57,7 @@ fn x1_an_entity_is_lent_in_slot_order_and_c8_a_read_waits_for_its_return() {
         Drafts::new(10, 2).stripe(0, vec![spread(0, 0, &[a, b])]),
         Drafts::new(11, 2).stripe(1, vec![spread(1, 0, &[b])]),
     ]);
-    let mut replica = Replica::new(TWO);
+    let mut replica = replica(TWO);
     let [zero, one] = &mut replica.shards[..] else {
         panic!("two shards");
     };
@@ -93,7 +94,7 @@ fn c8_an_entity_that_was_only_read_goes_home_unchanged() {
     let b = account(1);
     let inspect = Draft { op: Op::Inspect, ..spread(0, 0, &[b]) };
     let log = slots(vec![Drafts::new(10, 2).stripe(0, vec![inspect])]);
-    let mut replica = Replica::new(TWO);
+    let mut replica = replica(TWO);
     let [zero, one] = &mut replica.shards[..] else {
         panic!("two shards");
     };
@@ -116,7 +117,7 @@ fn x1_a_claim_goes_to_every_home_of_the_mask_even_if_it_is_empty() {
     let mut drafts = Drafts::new(10, 2).stripe(0, vec![spread(0, 0, &[account(0)])]);
     drafts.stripes[0].as_mut().unwrap().1 = !0;
     let log = slots(vec![drafts]);
-    let mut replica = Replica::new(TWO);
+    let mut replica = replica(TWO);
     let [zero, one] = &mut replica.shards[..] else {
         panic!("two shards");
     };
@@ -199,7 +200,7 @@ fn x2_what_lacks_nothing_runs_and_passes_its_entities_on_though_a_loan_never_com
         Drafts::new(11, 3).stripe(2, vec![spread_three(2, 0, &[free])]),
         Drafts::new(12, 3).stripe(0, vec![spread_three(0, 4, &[of_three(0, 2)])]),
     ]);
-    let mut replica = Replica::new(THREE);
+    let mut replica = replica(THREE);
     let [zero, _, two] = &mut replica.shards[..] else {
         panic!("three shards");
     };
@@ -236,7 +237,7 @@ fn x2_an_entity_returns_after_its_last_use_while_the_stripe_waits_for_another() 
         Drafts::new(10, 3).stripe(0, events),
         Drafts::new(11, 3).stripe(2, vec![spread_three(2, 0, &[soon])]),
     ]);
-    let mut replica = Replica::new(THREE);
+    let mut replica = replica(THREE);
     let [zero, one, two] = &mut replica.shards[..] else {
         panic!("three shards");
     };
@@ -285,7 +286,7 @@ fn x1_x2_grants_carry_what_is_free_and_are_coalesced_as_returns_are() {
         Drafts::new(10, 3).stripe(0, events(0).take(2).collect()),
         Drafts::new(11, 3).stripe(2, events(2).collect()),
     ]);
-    let mut replica = Replica::new(THREE);
+    let mut replica = replica(THREE);
     let [zero, one, two] = &mut replica.shards[..] else {
         panic!("three shards");
     };

@@ -1,15 +1,10 @@
 //! A log for tests: slots with their manifests and stripes, made by hand or from a seed.
 
-use std::sync::Arc;
-
-use assize_shards::{OrderedSlot, StripeBytes};
+use assize_kit::Dice;
+use assize_kit::drive::{LogSlot, SlotDraft, StripeDraft};
 use assize_wire::event::encode_event;
-use assize_wire::manifest::{Manifest, StripeRef};
 use assize_wire::routing::Routing;
-use assize_wire::stripe::StripeHead;
-use assize_wire::{
-    Ballot, Control, DomainId, EntityId, EventKey, Hash, ReplicaId, ShardId, Slot, StreamTime, StripeId,
-};
+use assize_wire::{Control, DomainId, EntityId, EventKey, StreamTime};
 
 use super::bank::{BANK, NEXT_VERSION, OPS, Op, VERSION, bank_logic, payload};
 
@@ -20,21 +15,6 @@ pub struct Agreed {
     pub ttl: u64,
     pub keys: u32,
     pub entities: u32,
-}
-
-/// One slot.
-#[derive(Clone)]
-pub struct LogSlot {
-    pub ordered: Arc<OrderedSlot>,
-    /// By shard.
-    pub stripes: Vec<Option<Vec<u8>>>,
-}
-
-impl LogSlot {
-    pub fn stripe(&self, shard: usize) -> Option<StripeBytes> {
-        let bytes = self.stripes[shard].clone()?;
-        Some(Arc::new(bytes))
-    }
 }
 
 /// One event, before it is encoded.
@@ -88,78 +68,20 @@ impl Drafts {
 
     /// Encodes it as the slot after `log`.
     pub fn append(self, log: &mut Vec<LogSlot>, routing: &Routing, spoil: impl Fn(usize, &mut Vec<u8>)) {
-        let slot = Slot(log.len() as u64 + 1);
-        let mut stripes = Vec::new();
-        let mut refs = Vec::new();
-        for (shard, drafts) in self.stripes.into_iter().enumerate() {
-            let Some((events, more, keep)) = drafts else {
-                stripes.push(None);
-                continue;
-            };
-            let mut body = Vec::new();
-            let mut home_mask = more;
+        let stripe = |(events, more, keep): (Vec<Draft>, u64, u64)| {
+            let mut stripe = StripeDraft { home_mask: more, events: events.len() as u32, body: Vec::new() };
             for event in &events {
-                event.encode(&mut body);
-                home_mask |= event.mask(routing);
+                event.encode(&mut stripe.body);
+                stripe.home_mask |= event.mask(routing);
             }
-            home_mask &= keep;
-            let shard_id = ShardId(shard as u16);
-            let head = StripeHead {
-                shard: shard_id,
-                ballot: Ballot::new(1, ReplicaId(0)),
-                counter: slot.0,
-                home_mask,
-                events: events.len() as u32,
-                events_bytes: body.len() as u32,
-            };
-            let mut bytes = head.encode().to_vec();
-            bytes.extend(body);
-            spoil(shard, &mut bytes);
-            refs.push(StripeRef {
-                id: StripeId { shard: shard_id, hash: Hash::of(&bytes) },
-                home_mask,
-                events: events.len() as u32,
-                bytes: bytes.len() as u32,
-            });
-            stripes.push(Some(bytes));
-        }
-        let manifest = Manifest {
-            slot,
-            time: StreamTime(self.time),
-            previous: log.last().map_or(Hash::ZERO, |slot| slot.ordered.hash),
-            checkpoint: false,
-            controls: self
-                .switch
-                .map(|version| Control::SwitchLogic(bank_logic(version)))
-                .into_iter()
-                .collect(),
-            stripes: refs,
+            stripe.home_mask &= keep;
+            stripe
         };
-        let hash = Hash::of(&manifest.encode());
-        let ordered = Arc::new(OrderedSlot { manifest, hash });
-        log.push(LogSlot { ordered, stripes });
-    }
-}
-
-/// Numbers from a seed.
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: u64) -> Dice {
-        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// A number below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % bound
-    }
-
-    /// True once in `times`.
-    pub fn once_in(&mut self, times: u64) -> bool {
-        self.below(times) == 0
+        let stripes = self.stripes.into_iter().map(|drafts| drafts.map(stripe)).collect();
+        let controls = self.switch.map(|version| Control::SwitchLogic(bank_logic(version)));
+        let slot =
+            SlotDraft { time: StreamTime(self.time), controls: controls.into_iter().collect(), stripes };
+        slot.append(log, spoil);
     }
 }
 

@@ -4,7 +4,6 @@ mod bank;
 mod checkpoint;
 mod lending;
 mod log;
-mod messages;
 mod model;
 mod regroup;
 mod replica;

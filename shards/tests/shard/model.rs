@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use assize_domain::{Domain, EngineReason, Entities, Event, Response, States, Verdict};
+use assize_kit::drive::{Guard, LogSlot};
 use assize_shards::PanicGuard;
 use assize_wire::outcome::{Outcome, Status};
 use assize_wire::stripe::Stripe;
 use assize_wire::{Control, EntityId, EventKey, Hash, ShardId, Slot, StreamTime};
 
 use super::bank::{BANK, Bank, STATE_BYTES_MAX, VERSION, cell};
-use super::log::{Agreed, LogSlot};
-use super::replica::Guard;
+use super::log::Agreed;
 
 /// Slots between the count that decides and the slot it decides for (D5).
 const ROOM_LAG: usize = 8;
@@ -184,7 +184,7 @@ impl Model {
         }
         let mut entities = Entities::new();
         let mut named = Ok(());
-        let completed = Guard.run(&mut || named = Bank(self.logic).entities(event, &mut entities));
+        let completed = Guard::default().run(&mut || named = Bank(self.logic).entities(event, &mut entities));
         if completed {
             if let Err(error) = named {
                 return Ended::unchanged(Status::Invalid, error.reason);
@@ -226,7 +226,7 @@ impl Model {
         let mut cells: Vec<_> = ids.iter().map(|id| cell(self.entities.get(&id.0))).collect();
         let mut response = Response::new();
         let mut verdict = None;
-        let completed = Guard.run(&mut || {
+        let completed = Guard::default().run(&mut || {
             verdict =
                 Some(Bank(self.logic).evaluate(event, now, &mut States::new(&mut cells), &mut response));
         });

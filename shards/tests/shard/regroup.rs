@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use assize_kit::Dice;
+use assize_kit::drive::{LogSlot, Replica, cut};
 use assize_wire::outcome::Status;
 use assize_wire::routing::Routing;
 use assize_wire::{EventKey, Slot};
 
-use super::log::{self, Agreed, Dice, Draft, Drafts, LogSlot};
-use super::replica::Replica;
+use super::log::{self, Agreed, Draft, Drafts};
+use super::replica::{accounts, replica};
 
 /// Runs a seed's log and the same events regrouped, each under a schedule of its own.
 pub fn run(shards: u16, seed: u64) {
@@ -51,12 +53,12 @@ fn results(agreed: Agreed, drafts: Vec<Drafts>, dice: &mut Dice) -> Results {
     for slot in drafts {
         slot.append(&mut log, &agreed.routing, |_, _| {});
     }
-    let mut replica = Replica::new(agreed);
+    let mut replica = replica(agreed);
     let window = 1 + dice.below(14);
-    replica.run(&log, dice, window, false);
+    replica.run(&log, dice, window, &[]);
     let shards = replica.shards.len();
     for shard in 0..shards {
-        replica.read(shard, &(0..64).collect::<Vec<_>>());
+        replica.read(shard, &accounts(0..64));
         replica.drain(shard);
     }
     let states = replica.answers.iter().flat_map(|answer| answer.states.clone());
@@ -103,17 +105,11 @@ fn regroup(drafts: &[Drafts], shards: u16, dice: &mut Dice) -> Vec<Drafts> {
         })
     });
     let often = 2 + dice.below(20);
-    let mut regrouped: Vec<Drafts> = Vec::new();
-    let mut highest = 0;
-    for (time, shard, event) in events {
-        let follows = regrouped.last().is_some_and(|slot| slot.time == time && shard >= highest);
-        if !follows || dice.once_in(often) {
-            regrouped.push(Drafts::new(time, shards));
-        }
-        highest = shard;
-        let slot = regrouped.last_mut().expect("one was pushed");
-        let stripe = slot.stripes[shard].get_or_insert((Vec::new(), 0, !0));
-        stripe.0.push(event);
-    }
-    regrouped
+    let cuts = cut(events, shards, dice, often, |_| false);
+    let drafts = cuts.into_iter().map(|cut| {
+        let stripes = cut.stripes.into_iter();
+        let stripes = stripes.map(|events| (!events.is_empty()).then_some((events, 0, !0))).collect();
+        Drafts { time: cut.time, stripes, switch: None }
+    });
+    drafts.collect()
 }

@@ -1,13 +1,15 @@
 //! Requests by hand, through one shard: each rule once, readable.
 
 use assize_domain::EngineReason;
+use assize_kit::Dice;
+use assize_kit::drive::{LogSlot, Replica, quiet};
 use assize_wire::Hash;
 use assize_wire::outcome::{Outcome, Status};
 use assize_wire::routing::Routing;
 
 use super::bank::{INSUFFICIENT, Op, REFUSED};
-use super::log::{Agreed, Dice, Draft, Drafts, LogSlot};
-use super::replica::{Replica, quiet};
+use super::log::{Agreed, Draft, Drafts};
+use super::replica::{accounts, replica};
 
 const TTL: u64 = 1000;
 
@@ -26,8 +28,8 @@ fn log_of(agreed: Agreed, stripes: &[(u64, Vec<Draft>)]) -> Vec<LogSlot> {
 fn run(agreed: Agreed, stripes: &[(u64, Vec<Draft>)]) -> Replica {
     quiet();
     let log = log_of(agreed, stripes);
-    let mut replica = Replica::new(agreed);
-    replica.run(&log, &mut Dice::new(1), 8, false);
+    let mut replica = replica(agreed);
+    replica.run(&log, &mut Dice::new(1), 8, &[]);
     replica
 }
 
@@ -57,7 +59,7 @@ fn a_transfer_moves_what_is_there_and_is_refused_with_its_reason_else() {
     let mut balances = 40u64.to_le_bytes().to_vec();
     balances.extend(65u64.to_le_bytes());
     assert_eq!(outcome(&replica, 1, 2).response, balances);
-    replica.read(0, &[1, 2, 3]);
+    replica.read(0, &accounts([1, 2, 3]));
     replica.drain(0);
     let answer = &replica.answers[0];
     assert_eq!(answer.slot.0, 1);

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use assize_kit::Dice;
+use assize_kit::drive::Replica;
 use assize_wire::outcome::Status;
 use assize_wire::routing::Routing;
 
-use super::log::{self, Agreed, Dice};
+use super::log::{self, Agreed};
 use super::model::Model;
-use super::replica::Replica;
+use super::replica::{replica, run_and_read};
 
 /// What the schedules of some seeds came to.
 #[derive(Default)]
@@ -31,9 +33,9 @@ pub fn run(shards: u16, seed: u64, seen: &mut Seen) {
     let log = log::random(&mut dice, &agreed, slots);
     let model = Model::run(agreed, &log);
     for _ in 0..2 {
-        let mut replica = Replica::new(agreed);
+        let mut replica = replica(agreed);
         let window = 1 + dice.below(14);
-        replica.run(&log, &mut dice, window, true);
+        run_and_read(&mut replica, &log, &mut dice, window);
         compare(&replica, &model);
         seen.messages += replica.messages.seen;
         seen.partial_grants += replica.messages.partial_grants;

@@ -6,25 +6,18 @@
 
 use std::panic::{catch_unwind, resume_unwind};
 
-use super::replica::quiet;
+use assize_kit::drive::quiet;
+use assize_kit::seeds;
 
 /// Runs `body` for each number of shards and each seed, and says how to see again what failed.
 pub fn for_each_seed(test: &str, body: impl Fn(u16, u64) + std::panic::RefUnwindSafe) {
     quiet();
     for shards in [1, 2, 3, 4, 8] {
-        for seed in seeds() {
+        for seed in seeds(300) {
             catch_unwind(|| body(shards, seed)).unwrap_or_else(|panic| {
                 eprintln!("to see this one again: ASSIZE_SEED={seed} cargo test -p assize-shards {test} (with {shards} shards)");
                 resume_unwind(panic)
             });
         }
-    }
-}
-
-fn seeds() -> Vec<u64> {
-    let number = |name| std::env::var(name).ok().map(|value| value.parse().expect("it is a number"));
-    match number("ASSIZE_SEED") {
-        Some(seed) => vec![seed],
-        None => (1..=number("ASSIZE_SEEDS").unwrap_or(300)).collect(),
     }
 }

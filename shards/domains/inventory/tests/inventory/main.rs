@@ -1,6 +1,7 @@
 //! The inventory domain from outside: its rules, its bytes, and random histories against a model.
 
 mod books;
+mod determinism;
 #[path = "../../../../../tests/fuzz/src/inventory.rs"]
 mod fuzzed;
 mod layout;

@@ -4,6 +4,7 @@ mod answers;
 mod asks;
 mod books;
 mod commands;
+mod determinism;
 #[path = "../../../../../tests/fuzz/src/telemetry.rs"]
 mod fuzzed;
 mod layout;

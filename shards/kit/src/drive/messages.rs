@@ -8,6 +8,7 @@ use assize_wire::{DomainId, EntityId, ShardId, Slot};
 /// Watches every message as it is sent.
 #[derive(Default)]
 pub struct Messages {
+    /// How many there were.
     pub seen: u64,
     /// Grants that carried less than their claim asked for.
     pub partial_grants: u64,
@@ -28,6 +29,9 @@ struct Claimed {
 
 impl Messages {
     /// What one shard sent after one input.
+    ///
+    /// # Panics
+    /// When a message breaks a promise.
     pub fn round(&mut self, from: ShardId, sent: &[(ShardId, Exchange)]) {
         let mut coalesced = BTreeSet::new();
         for (to, message) in sent {
@@ -85,6 +89,9 @@ impl Messages {
     }
 
     /// Nothing is under way any more.
+    ///
+    /// # Panics
+    /// When something is.
     pub fn end(&self) {
         assert!(self.lent.is_empty(), "X1: {:?} never came back", self.lent);
         let open = self.claims.values().find(|claimed| !claimed.entities.is_empty());
