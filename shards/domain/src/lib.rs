@@ -3,6 +3,8 @@
 //! A domain sees its arguments and nothing else: no clock, no I/O, no randomness, no state of its own. Every replica
 //! calls it with the same arguments and must get the same bytes. It never decides order, and it never learns which
 //! shard or replica it runs on.
+//!
+//! `engine/template/` is a crate to begin with; its tests hold it to all this with the determinism kit, `shards/kit/`.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
