@@ -73,10 +73,23 @@ fn the_sample_replays_as_expected_once_and_as_duplicates_from_then_on() {
         assert_eq!(outcomes(&found).len(), 2, "duplicates, and what was a mistake stays one");
 
         // Who does not say that it was replayed before is told that it was.
+        let asked = assize_load(&arguments[..5]);
+        assert!(text(&asked).contains("Then say --again"), "{}", text(&asked));
         let surprised = assize_load(&arguments);
         assert_eq!(surprised.status.code(), Some(11), "{}", text(&surprised));
         let found = json(&surprised);
         assert_eq!(found["unexpected"], wanted["applied"] + wanted["rejected"]);
+        let told: Vec<u64> = found["first_unexpected"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["line"].as_u64().unwrap())
+            .collect();
+        assert_eq!(
+            told,
+            (1..=10).collect::<Vec<u64>>(),
+            "the first of the file, whichever were answered first"
+        );
         assert_eq!(found["first_unexpected"][0]["found"], "duplicate of applied");
     }
 }

@@ -144,7 +144,7 @@ pub fn replay(
         reasons: tally.reasons(domains),
         expected: tally.expected(),
         unexpected: tally.unexpected(),
-        first_unexpected: tally.first_unexpected().to_vec(),
+        first_unexpected: tally.first_unexpected(),
     })
 }
 

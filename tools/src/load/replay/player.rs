@@ -152,3 +152,63 @@ impl Player {
         self.tally
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use assize_domain::DomainRegistry;
+    use assize_inventory::InventoryDomain;
+    use assize_wire::Position;
+    use assize_wire::event::Event;
+
+    use super::*;
+
+    /// Of one shard, in the file's order, at the highest speed.
+    fn player(lines: &[(&str, u64)]) -> Player {
+        let mut domains = DomainRegistry::new();
+        domains.register(InventoryDomain).unwrap();
+        let line = |(key, sku): &(&str, u64)| {
+            let event =
+                format!("{{\"adjust\": {{\"item\": \"item:1:{sku}\", \"delta\": 1, \"reason\": 0}}}}");
+            format!("{{\"at_ms\": 0, \"key\": \"{key}\", \"domain\": \"inventory\", \"event\": {event}}}\n")
+        };
+        let text: String = lines.iter().map(line).collect();
+        let script = Script::parse("test".into(), text.as_bytes(), &domains).unwrap();
+        let routing = Routing { seed: 1, shards: 1 };
+        Player::new(&Arc::new(script), Speed::Max, Order::Entities, false, routing)
+    }
+
+    /// What may be sent now with this deadline, event by event: its line and the deadline that it goes with.
+    fn sent(player: &mut Player, batch: &mut Batch, deadline: u64) -> Vec<(u32, u64)> {
+        batch.clear(0, 0, 0);
+        player.handle_time(0);
+        player.fill(batch, 10, StreamTime(deadline));
+        let event = |at: usize| Event::parse(batch.event(at)).unwrap().0.deadline().0;
+        (0..batch.len()).map(|at| (batch.line(at), event(at))).collect()
+    }
+
+    fn applied() -> Answer<'static> {
+        Answer {
+            index: 0,
+            status: Status::Applied,
+            first_status: Status::Applied,
+            reason: 0,
+            position: Position::default(),
+            retry_after_us: 0,
+            response: &[],
+        }
+    }
+
+    /// LineSent: a retry waits for the answer to its first submission, also one that is about something else by mistake,
+    /// and goes with the deadline of the first (W1).
+    #[test]
+    fn a_retry_waits_for_the_first_and_goes_with_its_deadline() {
+        let (mut batch, mut counts) = (Batch::default(), Counts::default());
+        let mut player = player(&[("a", 1), ("a", 2), ("b", 3)]);
+        assert_eq!(sent(&mut player, &mut batch, 50), [(0, 50), (2, 50)]);
+        player.settle(&batch, 1, &applied(), &mut counts);
+        assert_eq!((sent(&mut player, &mut Batch::default(), 60), player.left()), (Vec::new(), 1));
+        player.settle(&batch, 0, &applied(), &mut counts);
+        assert_eq!(sent(&mut player, &mut batch, 70), [(1, 50)]);
+        assert_eq!((player.left(), counts.applied), (0, 2));
+    }
+}

@@ -36,7 +36,7 @@ pub struct ReplayReport {
     pub expected: u64,
     /// Those of them whose outcome is something else.
     pub unexpected: u64,
-    /// The first ten of them.
+    /// The first ten of them in the file.
     pub first_unexpected: Vec<Unexpected>,
 }
 
@@ -67,8 +67,18 @@ pub fn print_replay(report: &ReplayReport) -> String {
                     writeln!(out, "  line {line}{key}: expected {expected}, found {found}")?;
                 }
                 match unexpected - report.first_unexpected.len() as u64 {
-                    0 => Ok(()),
-                    more => writeln!(out, "  and {more} more"),
+                    0 => {}
+                    more => writeln!(out, "  and {more} more")?,
+                }
+                // The likeliest cause by far, and nothing is wrong then.
+                let are_repeated =
+                    report.first_unexpected.iter().all(|one| one.found.starts_with("duplicate of "));
+                match are_repeated {
+                    true => writeln!(
+                        out,
+                        "\nWas the file replayed before? Then say --again, which expects duplicates."
+                    ),
+                    false => Ok(()),
                 }
             }
         }

@@ -162,8 +162,8 @@ mod tests {
         assert_eq!(schedule.due(3), 9);
     }
 
-    /// LineSent, AnswerFrees. It waits for the last one before it that has something in common with it, and through that
-    /// for all of them.
+    /// LineSent, AnswerFrees. It waits for the last one before it that has something in common with it, and through
+    /// that for all of them.
     #[test]
     fn a_line_waits_for_those_before_it_that_touch_the_same() {
         let mut schedule = schedule(&[(0, "ab"), (0, "bc"), (0, "d"), (0, "ac"), (0, "ad")]);

@@ -19,7 +19,8 @@ pub(super) struct Tally {
     /// Lines that say what they expect.
     expected: u64,
     unexpected: u64,
-    first_unexpected: Vec<Unexpected>,
+    /// By line, the first of the file.
+    first_unexpected: BTreeMap<u64, Unexpected>,
 }
 
 /// An outcome that is not what its line expects.
@@ -63,18 +64,25 @@ impl Tally {
             return;
         }
         self.unexpected += 1;
-        if self.first_unexpected.len() < UNEXPECTED_TOLD {
-            let before = if again && expected.status.is_recorded() { "duplicate of " } else { "" };
-            self.first_unexpected.push(Unexpected {
-                line: line.number,
-                key: line.key_text.clone(),
-                expected: format!("{before}{expected}"),
-                found: found.to_string(),
-            });
+        let is_told = self.first_unexpected.len() < UNEXPECTED_TOLD
+            || self.first_unexpected.last_key_value().is_some_and(|(last, _)| line.number < *last);
+        if !is_told {
+            return;
+        }
+        let before = if again && expected.status.is_recorded() { "duplicate of " } else { "" };
+        let told = Unexpected {
+            line: line.number,
+            key: line.key_text.clone(),
+            expected: format!("{before}{expected}"),
+            found: found.to_string(),
+        };
+        self.first_unexpected.insert(line.number, told);
+        if self.first_unexpected.len() > UNEXPECTED_TOLD {
+            self.first_unexpected.pop_last();
         }
     }
 
-    /// By outcome, the frequent kinds first.
+    /// How many ended how.
     pub(super) fn outcomes(&self) -> BTreeMap<String, u64> {
         self.by_status.iter().map(|(status, count)| (status.to_string(), *count)).collect()
     }
@@ -100,9 +108,9 @@ impl Tally {
         self.unexpected
     }
 
-    /// The first of them, in the order of their answers.
-    pub(super) fn first_unexpected(&self) -> &[Unexpected] {
-        &self.first_unexpected
+    /// The first of them, by line.
+    pub(super) fn first_unexpected(&self) -> Vec<Unexpected> {
+        self.first_unexpected.values().cloned().collect()
     }
 }
 
