@@ -13,6 +13,7 @@ extern crate std;
 
 pub mod agreed;
 pub mod boot;
+mod catch_up;
 mod checkpoint;
 mod clocks;
 mod cluster;
