@@ -6,7 +6,7 @@ use std::thread;
 
 use assize_domain::DomainRegistry;
 use assize_node::boot::ReadError;
-use assize_node::{CheckpointEnd, CheckpointFailure};
+use assize_node::{CheckpointEnd, CheckpointFailure, HandOverEnd};
 use assize_shards::StateDigest;
 use assize_wal::Quarantine;
 use assize_wire::{LogicVersion, Slot};
@@ -99,6 +99,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
                 Ok(Notice::ClockContradicted(contradicted)) => log_clock(contradicted),
                 Ok(Notice::Quarantined(quarantine)) => log_quarantine(&quarantine),
                 Ok(Notice::Rejoin(notice)) => tracing::warn!("{notice}"),
+                Ok(Notice::HandOver(_, end)) => log_hand_over(end),
                 Ok(Notice::Halted { stages: of_core, digests: of_shards }) => {
                     halted += 1;
                     stages.add(&of_core);
@@ -150,6 +151,14 @@ fn log_clock(contradicted: bool) {
         tracing::error!("the clocks of a majority contradict this host's: check time synchronisation");
     } else {
         tracing::warn!("this host's clock agrees with a majority again");
+    }
+}
+
+/// Who asked is told, too; a replica without space for its log asks itself.
+fn log_hand_over(end: HandOverEnd) {
+    match end {
+        HandOverEnd::Led { to, by } if to == by => tracing::info!(to = to.0, "leadership was handed over"),
+        end => tracing::warn!(reason = %end, "leadership was not handed over as it was to be"),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::checkpoint::{CheckpointReport, Coordinator, Say, Updated};
 use crate::clocks::{Agreement, Clocks};
 use crate::core::{Core, Now};
 use crate::election::{Due, Election};
+use crate::hand_over::Handing;
 use crate::lease::Lease;
 use crate::limits::SHORT_OF_ROOM_NS;
 use crate::logic::Logic;
@@ -69,6 +70,8 @@ pub(crate) struct Control {
     pub(crate) told_checkpoint_needed: Option<u64>,
     /// How far this replica was, as it was last told that it rejoins (R3).
     pub(crate) told_rejoin: Option<RejoinStatus>,
+    /// Leadership is being handed over, for an operator or for want of space.
+    pub(crate) handing: Option<Handing>,
     /// While stopping: another replica has until then to take over.
     pub(crate) hand_over_until: Option<u64>,
 }
@@ -120,6 +123,7 @@ impl Control {
             failure_domains: BTreeMap::new(),
             told_checkpoint_needed: None,
             told_rejoin: None,
+            handing: None,
             hand_over_until: None,
         }
     }
@@ -155,6 +159,7 @@ impl Core {
         progress |= self.step_election();
         progress |= self.form_slot();
         progress |= self.carry_out_effects();
+        progress |= self.step_hand_over();
         progress |= self.tell_chosen_slots();
         progress |= self.tell_published();
         progress |= self.step_coordinator();
@@ -252,8 +257,9 @@ impl Core {
         }
         let outstanding = control.docket.is_outstanding() || self.log.has_unwritten();
         let election = control.election.next_due(role, outstanding);
-        let others = [control.lease.next_due(), control.hand_over_until, control.coordinator.next_due()];
-        others.into_iter().flatten().chain([election]).min()
+        let handing = [control.handing.as_ref().map(Handing::until), control.hand_over_until];
+        let others = [control.lease.next_due(), control.coordinator.next_due()];
+        others.into_iter().chain(handing).flatten().chain([election]).min()
     }
 
     /// As leader: forms the next slot, if it is time.
@@ -317,6 +323,7 @@ impl Core {
                     self.control().told_open = false;
                     self.tell_cores(|| CoreMessage::Unlead { named: Arc::clone(&named) });
                 }
+                Effect::HandedOver { to } => self.handed_over(to),
                 Effect::Voided(stripes) => {
                     let stripes = Arc::new(stripes);
                     self.tell_cores(|| CoreMessage::Voided(Arc::clone(&stripes)));
