@@ -62,9 +62,10 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
         "recovered"
     );
     let bulletin = faces::bulletin(&file, &replica);
-    if let Err(error) = faces::serve(&file, &mut replica, &bulletin, started) {
-        return complain(&format!("serving HTTP: {error}"), Exit::Host);
-    }
+    let leadership = match faces::serve(&file, &mut replica, &bulletin, started) {
+        Ok(leadership) => leadership,
+        Err(error) => return complain(&format!("serving HTTP: {error}"), Exit::Host),
+    };
     let (mut end, mut serving, mut halted) = (Exit::Success, 0, 0);
     let mut stages = StageHistograms::default();
     let mut digests = Vec::new();
@@ -99,7 +100,12 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
                 Ok(Notice::ClockContradicted(contradicted)) => log_clock(contradicted),
                 Ok(Notice::Quarantined(quarantine)) => log_quarantine(&quarantine),
                 Ok(Notice::Rejoin(notice)) => tracing::warn!("{notice}"),
-                Ok(Notice::HandOver(_, end)) => log_hand_over(end),
+                Ok(Notice::HandOver(ask, end)) => {
+                    log_hand_over(end);
+                    if let (Some(leadership), Some(ask)) = (&leadership, ask) {
+                        leadership.answer(ask, faces::handed_over(end, file.config.replica));
+                    }
+                }
                 Ok(Notice::Halted { stages: of_core, digests: of_shards }) => {
                     halted += 1;
                     stages.add(&of_core);
