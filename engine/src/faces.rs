@@ -5,9 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use assize_http::{About, Bound, Bulletin, Faces, Gateway, LocalReader, Neighbours, Outcomes};
+use assize_consensus::HandOverRefused;
+use assize_http::{
+    About, Bound, Bulletin, Faces, Gateway, Leadership, LeadershipProblem, LocalReader, Neighbours, Outcomes,
+    Problem,
+};
 use assize_node::federation::RefusedPeer;
-use assize_node::{CheckpointEnd, PeerNotice};
+use assize_node::{CheckpointEnd, HandOverEnd, PeerNotice};
+use assize_wire::ReplicaId;
 use assize_wire::peer::{PeerPorts, PeerRefusal};
 
 use crate::boot::Replica;
@@ -21,8 +26,8 @@ pub(crate) fn serve(
     replica: &mut Replica,
     bulletin: &Arc<Bulletin>,
     began: Instant,
-) -> io::Result<()> {
-    let Some(http) = replica.http.take() else { return Ok(()) };
+) -> io::Result<Option<Leadership>> {
+    let Some(http) = replica.http.take() else { return Ok(None) };
     let agreed = &replica.agreed;
     let about = About {
         cluster: agreed.cluster.to_string(),
@@ -35,6 +40,8 @@ pub(crate) fn serve(
     let address = http.address();
     let limits = file.config.http.limits();
     let gateway = Gateway::start(agreed.cluster, Arc::clone(bulletin), limits.waiting_max);
+    let hand_over = replica.hand_over();
+    let leadership = Leadership::new(move |ask, to| hand_over(ask, to.map(ReplicaId)));
     let outcomes = replica.outcomes.take().map(|start| Outcomes::start(start, Arc::clone(&replica.board)));
     http.serve(Faces {
         board: Arc::clone(&replica.board),
@@ -43,6 +50,7 @@ pub(crate) fn serve(
         domains: Arc::clone(&replica.domains),
         neighbours: Neighbours::default(),
         gateway: gateway?,
+        leadership: leadership.clone(),
         local: LocalReader::new(agreed.cluster, reachable(replica.addresses[0])),
         outcomes: outcomes.transpose()?,
         limits,
@@ -50,7 +58,34 @@ pub(crate) fn serve(
     tracing::info!(%address, "HTTP");
     // Whoever closed standard output does not need to be told.
     let _ = writeln!(std::io::stdout(), "http {address}");
-    Ok(())
+    Ok(Some(leadership))
+}
+
+/// What whoever asked for it by HTTP hears of handing leadership over: who leads, or what went otherwise. `own` is this
+/// replica.
+pub(crate) fn handed_over(end: HandOverEnd, own: u8) -> Result<u8, Problem> {
+    let kind = match end {
+        HandOverEnd::Led { to, by } if to == by => return Ok(by.0),
+        HandOverEnd::Led { by, .. } => LeadershipProblem::AnotherLeads { leader: by.0 },
+        HandOverEnd::UnderWay => LeadershipProblem::UnderWay,
+        HandOverEnd::Stopping => LeadershipProblem::Stopping,
+        HandOverEnd::Kept { .. } => LeadershipProblem::Kept { leader: own },
+        HandOverEnd::Lost => LeadershipProblem::Lost,
+        HandOverEnd::Unheard { .. } => LeadershipProblem::NobodyLeads,
+        HandOverEnd::Refused(refused) => match refused {
+            HandOverRefused::NotLeading { leader } => {
+                LeadershipProblem::NotLeading { leader: leader.map(|leader| leader.0) }
+            }
+            HandOverRefused::NoSuchReplica { .. } => LeadershipProblem::NoSuchReplica,
+            HandOverRefused::LeadsAlready => LeadershipProblem::LeadsAlready { leader: own },
+            HandOverRefused::NotConnected { .. } => LeadershipProblem::NotConnected,
+            HandOverRefused::Silent { .. } => LeadershipProblem::NotAnswering,
+            HandOverRefused::Behind { .. } => LeadershipProblem::TooFarBehind,
+            HandOverRefused::Unable { .. } => LeadershipProblem::NotAble,
+            HandOverRefused::Alone | HandOverRefused::NobodyAble => LeadershipProblem::NobodyAble,
+        },
+    };
+    Err(Problem::leadership(kind, end.to_string()))
 }
 
 /// Where the replicas are: this one as it listens, the others on the hosts that the configuration names.

@@ -6,7 +6,7 @@ use std::thread;
 
 use assize_domain::DomainRegistry;
 use assize_node::boot::ReadError;
-use assize_node::{CheckpointEnd, CheckpointFailure};
+use assize_node::{CheckpointEnd, CheckpointFailure, HandOverEnd};
 use assize_shards::StateDigest;
 use assize_wal::Quarantine;
 use assize_wire::{LogicVersion, Slot};
@@ -62,9 +62,10 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
         "recovered"
     );
     let bulletin = faces::bulletin(&file, &replica);
-    if let Err(error) = faces::serve(&file, &mut replica, &bulletin, started) {
-        return complain(&format!("serving HTTP: {error}"), Exit::Host);
-    }
+    let leadership = match faces::serve(&file, &mut replica, &bulletin, started) {
+        Ok(leadership) => leadership,
+        Err(error) => return complain(&format!("serving HTTP: {error}"), Exit::Host),
+    };
     let (mut end, mut serving, mut halted) = (Exit::Success, 0, 0);
     let mut stages = StageHistograms::default();
     let mut digests = Vec::new();
@@ -99,6 +100,12 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
                 Ok(Notice::ClockContradicted(contradicted)) => log_clock(contradicted),
                 Ok(Notice::Quarantined(quarantine)) => log_quarantine(&quarantine),
                 Ok(Notice::Rejoin(notice)) => tracing::warn!("{notice}"),
+                Ok(Notice::HandOver(ask, end)) => {
+                    log_hand_over(end);
+                    if let (Some(leadership), Some(ask)) = (&leadership, ask) {
+                        leadership.answer(ask, faces::handed_over(end, file.config.replica));
+                    }
+                }
                 Ok(Notice::Halted { stages: of_core, digests: of_shards }) => {
                     halted += 1;
                     stages.add(&of_core);
@@ -150,6 +157,14 @@ fn log_clock(contradicted: bool) {
         tracing::error!("the clocks of a majority contradict this host's: check time synchronisation");
     } else {
         tracing::warn!("this host's clock agrees with a majority again");
+    }
+}
+
+/// Who asked is told, too; a replica without space for its log asks itself.
+fn log_hand_over(end: HandOverEnd) {
+    match end {
+        HandOverEnd::Led { to, by } if to == by => tracing::info!(to = to.0, "leadership was handed over"),
+        end => tracing::warn!(reason = %end, "leadership was not handed over as it was to be"),
     }
 }
 

@@ -152,6 +152,7 @@ fn run(
                 | Notice::Quarantined(_)
                 | Notice::StartAgain(_)
                 | Notice::Rejoin(_)
+                | Notice::HandOver(..)
                 | Notice::LogicMissing(..) => panic!("it has no peers"),
                 Notice::Halted { .. } => halted += 1,
                 Notice::Failed(core, failure) => {

@@ -244,7 +244,7 @@ impl Replica {
             Output::Refused(refused) => panic!("refused: {refused:?}"),
             Output::OutcomesFull { log, .. } => panic!("log {log} is full"),
             Output::Diverged { slot, .. } => panic!("slot {slot} diverged"),
-            Output::LeaderChanged { .. } | Output::LeaderStalled => {}
+            Output::LeaderChanged { .. } | Output::HandOver { .. } | Output::LeaderStalled => {}
             Output::Stages(_) | Output::Measure | Output::Replayed(_) | Output::Listen | Output::Serving => {}
             Output::Peer(_)
             | Output::Alarm(_)

@@ -103,7 +103,7 @@ impl Docket {
     /// 1. Replica 2 starts again under load, and gets what it lacks: its log is soon as long as that of the others.
     /// 2. The leader gives up, and the election timeout of 2 passes first.
     /// 3. It leads, and nobody is answered until it has executed seconds of load. Any other could go on at once.
-    fn lags(&self) -> bool {
+    pub(crate) fn lags(&self) -> bool {
         let others_wait = self.config.replicas > 1;
         let end = self.tip().slot.max(self.heard.chosen.slot);
         others_wait && end.0 > self.published.0 + LAG_WINDOWS * u64::from(self.config.window)

@@ -292,8 +292,8 @@ impl Docket {
                 self.take_heartbeat(from, ballot, sequence, chosen, formed);
             }
             // What it says of a lease is for those who have a clock.
-            DocketMessage::HeartbeatAnswer { ballot, sequence, accepted, lease_ns: _ } => {
-                self.take_heartbeat_answer(from, ballot, sequence, accepted);
+            DocketMessage::HeartbeatAnswer { ballot, sequence, accepted, lease_ns: _, could_lead } => {
+                self.take_heartbeat_answer(from, ballot, sequence, accepted, could_lead);
             }
             DocketMessage::Fetch { from: slot } => self.take_fetch(from, slot),
             DocketMessage::Fetched { ballot, slots, chosen } => {
@@ -343,6 +343,7 @@ impl Docket {
             self.fetch = None;
             self.want_fetch();
         }
+        self.hand_over_when_due();
     }
 
     /// For the shortest election timeout no heartbeat counted (P9): the leader is not heard any more.

@@ -50,6 +50,11 @@ pub enum Effect {
         /// [`Effect::Voided`] names them.
         named: Vec<StripeId>,
     },
+    /// This leader has stepped down for another replica, which was told to take over (P12).
+    HandedOver {
+        /// Which one.
+        to: ReplicaId,
+    },
     /// Slots that named these stripes are void here (P4): their clients get `not leader`. The stripes stay stored.
     Voided(Vec<StripeId>),
     /// Stripes sealed under ballots below this one, and named by no slot here, may be dropped (P8).

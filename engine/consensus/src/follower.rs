@@ -239,9 +239,10 @@ impl Docket {
         // said since the last heartbeat counts.
         let lease_ns = if counts || self.counted > self.leased { self.leases.give(ballot) } else { 0 };
         self.leased = self.counted;
-        let accepted = self.accepted;
+        let (accepted, could_lead) = (self.accepted, self.could_lead());
         self.report_due = false;
-        self.send(from, DocketMessage::HeartbeatAnswer { ballot, sequence, accepted, lease_ns });
+        let answer = DocketMessage::HeartbeatAnswer { ballot, sequence, accepted, lease_ns, could_lead };
+        self.send(from, answer);
     }
 
     /// P9: the leader is heard if what is chosen moves on, or nothing is outstanding. Says whether it is.
@@ -258,16 +259,6 @@ impl Docket {
             self.effects.push_back(Effect::ResetElectionTimer);
         }
         counts
-    }
-
-    /// The leader wants this replica to take over, and has given up its lease (P11). P12: inert when it comes late.
-    pub(crate) fn take_handover(&mut self, from: ReplicaId, ballot: Ballot) {
-        let in_time = ballot == self.promised && ballot.replica() == from;
-        let able = !self.quarantined && !self.is_damaged() && self.can_lead() && !self.short_of_room;
-        let able = able && self.may_promise(ballot);
-        if in_time && able && !matches!(self.state, State::Preparing(_)) {
-            self.start_preparing(ballot);
-        }
     }
 
     /// Tells the leader how far this replica has accepted.

@@ -10,9 +10,9 @@ use assize_wire::{Ballot, Control, Hash, ReplicaId, Slot, StreamTime};
 
 use crate::docket::{Docket, State};
 use crate::effect::Effect;
+use crate::hand_over::Heir;
 use crate::intake::Pending;
 use crate::limits::REPLICAS_MAX;
-use crate::log::LogTip;
 use crate::quorum::reached_by_majority;
 
 /// Whether a checkpoint is to be taken after the next slot (L6).
@@ -35,19 +35,19 @@ pub(crate) struct Leading {
     sequence: u64,
     /// Whether everybody is due a heartbeat.
     heartbeat_due: bool,
-    /// Its successor, if it is about to step down for one: this replica, or whichever is furthest.
-    handing: Option<Option<ReplicaId>>,
+    /// Whom it is about to step down for.
+    pub(crate) handing: Option<Heir>,
     /// By replica, its own unused.
-    peers: Vec<Peer>,
+    pub(crate) peers: Vec<Peer>,
 }
 
 /// How far another replica is, as the leader knows.
 ///
 /// Invariant: `acked <= ` what was proposed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Peer {
+pub(crate) struct Peer {
     /// It has accepted, under the leader's ballot or as chosen, everything through here.
-    acked: Slot,
+    pub(crate) acked: Slot,
     /// That, when the last heartbeat was due.
     acked_before: Slot,
     /// It was sent everything unchosen through here, since it connected or was sent everything again.
@@ -55,7 +55,9 @@ struct Peer {
     /// It was told this slot as chosen.
     told: Slot,
     /// The last heartbeat that it answered.
-    answered: u64,
+    pub(crate) answered: u64,
+    /// Whether it could lead at once, as it said with the last answer.
+    pub(crate) could_lead: bool,
 }
 
 impl Leading {
@@ -218,12 +220,16 @@ impl Docket {
         ballot: Ballot,
         sequence: u64,
         accepted: Slot,
+        could_lead: bool,
     ) {
         self.take_accepted(from, ballot, accepted);
         if ballot == self.ballot()
             && let State::Leading(leading) = &mut self.state
         {
             let peer = &mut leading.peers[usize::from(from.0)];
+            if sequence >= peer.answered {
+                peer.could_lead = could_lead;
+            }
             peer.answered = peer.answered.max(sequence.min(leading.sequence));
         }
     }
@@ -305,39 +311,6 @@ impl Docket {
         let mut answers: Vec<u64> = leading.peers.iter().map(|peer| peer.answered).collect();
         answers[usize::from(self.config.replica.0)] = leading.sequence;
         reached_by_majority(&mut answers)
-    }
-
-    /// On a leader: forms nothing more, and when `to`, or the connected peer that is furthest, has everything, and all
-    /// of it is chosen, tells that one to take over and steps down. Says whether that is under way: not when it does
-    /// not lead or nobody is connected.
-    pub fn hand_over(&mut self, to: Option<ReplicaId>) -> bool {
-        let reachable = match to {
-            Some(to) => self.connected.has(to),
-            None => self.connected.count() > 0,
-        };
-        let State::Leading(leading) = &mut self.state else { return false };
-        if reachable {
-            leading.handing = Some(to);
-            self.hand_over_when_due();
-        }
-        reachable
-    }
-
-    pub(crate) fn hand_over_when_due(&mut self) {
-        let State::Leading(leading) = &self.state else { return };
-        let Some(wish) = leading.handing else { return };
-        let tip: LogTip = self.intake_tip();
-        let acked = |peer: ReplicaId| leading.peers[usize::from(peer.0)].acked;
-        let furthest = || self.connected.iter().max_by_key(|peer| (acked(*peer), core::cmp::Reverse(*peer)));
-        let heir = wish.filter(|wish| self.connected.has(*wish)).or_else(furthest);
-        if let Some(to) = heir
-            && acked(to) == tip.slot
-            && self.chosen == tip.slot
-        {
-            self.flush_heartbeats();
-            self.send(to, DocketMessage::Handover { ballot: self.promised });
-            self.step_down();
-        }
     }
 
     /// Leads or prepares no more (P10). The ballot is used up (P1).

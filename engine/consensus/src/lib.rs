@@ -19,6 +19,7 @@ mod catch_up;
 mod docket;
 mod effect;
 mod follower;
+mod hand_over;
 mod intake;
 mod invariants;
 mod leader;
@@ -35,6 +36,7 @@ mod watermarks;
 
 pub use docket::{Docket, DocketConfig, DocketStart, Role};
 pub use effect::{Alarm, Effect, Proposal};
+pub use hand_over::{HandOverRefused, Heir};
 pub use leader::CheckpointFlag;
 pub use lease::LeaseOver;
 pub use log::LogTip;

@@ -16,6 +16,8 @@ pub const EARLY_SLOTS_MAX: usize = 4096;
 pub const PASSED_BY_MAX: u8 = 4;
 /// A replica lags that has more than so many windows of slots left to execute.
 pub const LAG_WINDOWS: u64 = 2;
+/// Nobody is handed over to who lacks more than so many windows of slots: it would hardly have them in time.
+pub const HEIR_WINDOWS: u64 = 4;
 /// Heartbeats that tell nothing new after which a fetch that brought nothing is sent again.
 pub const FETCH_HEARTBEATS_MAX: u8 = 3;
 

@@ -27,6 +27,7 @@ use tokio::time::timeout;
 
 use crate::gateway::{Accepted, Submitted};
 use crate::notation::{base64, domain_of, event_of, response_shown};
+use crate::whole::{Named, Whole};
 use crate::{Faces, Problem};
 
 /// An event as it comes: `event`, if its domain has a form in JSON, or `version` and `payload`.
@@ -69,7 +70,7 @@ impl<'de> Deserialize<'de> for Body {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Body, A::Error> {
-                let several = Vec::<Whole>::deserialize(SeqAccessDeserializer::new(list))?;
+                let several = Vec::<Whole<EventBody>>::deserialize(SeqAccessDeserializer::new(list))?;
                 Ok(Body::Several(several.into_iter().map(|Whole(event)| event).collect()))
             }
 
@@ -82,25 +83,8 @@ impl<'de> Deserialize<'de> for Body {
     }
 }
 
-/// An event with the names of its members. What is derived takes a list of their values as well.
-struct Whole(EventBody);
-
-impl<'de> Deserialize<'de> for Whole {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Whole, D::Error> {
-        struct WholeVisitor;
-        impl<'de> Visitor<'de> for WholeVisitor {
-            type Value = Whole;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an event")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Whole, A::Error> {
-                EventBody::deserialize(MapAccessDeserializer::new(members)).map(Whole)
-            }
-        }
-        from.deserialize_map(WholeVisitor)
-    }
+impl Named for EventBody {
+    const NAME: &'static str = "an event";
 }
 
 /// How the answer is wanted.

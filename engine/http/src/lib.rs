@@ -5,12 +5,14 @@
 //! | `routes.rs` | which path is what |
 //! | `events.rs` | `POST /v1/events` |
 //! | `entities.rs` | `GET /v1/entities/{domain}/{entity}` |
+//! | `whole.rs` | objects whose members have names |
 //! | `notation.rs` | domains, entities, events and states as JSON names them |
 //! | `gateway.rs` | the way from there into the engine, wherever it is led |
 //! | `local.rs` | reads of this replica, leading or not |
 //! | `outcomes/` | `GET /v1/outcomes`: what was published, in order, from any place that is kept |
 //! | `status.rs` | `GET /v1/status`: what the replica is at, as JSON |
 //! | `cluster.rs` | `GET /v1/cluster`: all replicas, as this one sees them |
+//! | `leadership.rs` | `POST /v1/leadership`: has the leader hand over |
 //! | `bulletin.rs` | where the others are, and what went wrong |
 //! | `process.rs` | what the system says of the process, for `GET /metrics` |
 //! | `openapi.rs` | `GET /v1/openapi.json`: all of this, for programs, in `openapi.json` |
@@ -20,7 +22,8 @@
 //! | `server.rs` | the thread that serves them |
 //!
 //! Everything here runs on threads of its own. What is read is what the cores wrote on their [`Board`]: nothing is
-//! asked of a core. What is submitted goes the way of any client's events.
+//! asked of a core. What is submitted goes the way of any client's events. To hand leadership over takes one message to
+//! the control core.
 
 mod bounded;
 mod bulletin;
@@ -29,6 +32,7 @@ mod dashboard;
 mod entities;
 mod events;
 mod gateway;
+mod leadership;
 mod limits;
 mod local;
 mod notation;
@@ -39,6 +43,7 @@ mod process;
 mod routes;
 mod server;
 mod status;
+mod whole;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -52,6 +57,7 @@ pub use cluster::{ClusterStatus, Neighbours, ReplicaSeen};
 pub use entities::{EntityAnswer, ReadConsistency, ReadQuery};
 pub use events::{AcceptedAnswer, Body, EventAnswer, EventBody, SubmitQuery, Wait};
 pub use gateway::{Accepted, Gateway, GatewayError, Submitted};
+pub use leadership::{Leadership, LeadershipAnswer, LeadershipBody, LeadershipProblem};
 pub use limits::HttpLimits;
 pub use local::{LocalError, LocalReader};
 pub use outcomes::{After, NoPosition, OUTCOME_SUBSCRIBERS_MAX, OutcomeLine, Outcomes, OutcomesStart};
@@ -75,6 +81,8 @@ pub struct Faces {
     pub domains: Arc<DomainRegistry>,
     /// Where events and linearizable reads go.
     pub gateway: Gateway,
+    /// Where the control core is asked to hand over.
+    pub leadership: Leadership,
     /// Where local reads go.
     pub local: LocalReader,
     /// Where what was published is read; none if it is not given out.

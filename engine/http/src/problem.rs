@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::gateway::{GatewayError, Submitted};
+use crate::leadership::LeadershipProblem;
 use crate::local::LocalError;
 
 /// A problem document. Its `type` is `about:blank`: the status and the texts say all that there is to say.
@@ -24,6 +25,9 @@ pub struct Problem {
     /// Of an entity that was read: a published slot at which this holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slot: Option<u64>,
+    /// Of leadership that was not handed over: who leads, if anybody is known to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leader: Option<u8>,
     /// Where outcomes are gone: the position from which on all are there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest: Option<String>,
@@ -31,7 +35,7 @@ pub struct Problem {
 
 impl Problem {
     fn new(status: u16, title: &'static str, detail: String) -> Problem {
-        Problem { status, title, detail, slot: None, oldest: None }
+        Problem { status, title, detail, slot: None, leader: None, oldest: None }
     }
 
     /// Nothing is at this path.
@@ -166,6 +170,13 @@ impl Problem {
         let detail =
             format!("{max} callers follow the outcomes of this replica, and no more may: ask another one");
         Problem::new(503, "Too many subscribers", detail)
+    }
+
+    /// Leadership was not handed over as it was to be.
+    #[must_use]
+    pub fn leadership(kind: LeadershipProblem, detail: String) -> Problem {
+        let (status, title, leader) = kind.parts();
+        Problem { leader, ..Problem::new(status, title, detail) }
     }
 
     /// The same, of a part of what came.

@@ -12,7 +12,8 @@ use axum::{Json, Router};
 
 use crate::bounded::bounded;
 use crate::{
-    About, Faces, Problem, Status, cluster, dashboard, entities, events, openapi, outcomes, process,
+    About, Faces, Problem, Status, cluster, dashboard, entities, events, leadership, openapi, outcomes,
+    process,
 };
 
 /// Every path that is served, each with the methods that it takes.
@@ -25,6 +26,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("/v1/openapi.json", "GET"),
     ("/v1/status", "GET"),
     ("/v1/cluster", "GET"),
+    ("/v1/leadership", "POST"),
     ("/v1/events", "POST"),
     ("/v1/entities/{domain}/{entity}", "GET"),
     ("/v1/outcomes", "GET"),
@@ -41,6 +43,7 @@ pub(crate) fn router(faces: Faces) -> Router {
         .route("/v1/openapi.json", get(openapi::document))
         .route("/v1/status", get(status))
         .route("/v1/cluster", get(cluster::cluster))
+        .route("/v1/leadership", post(leadership::hand_over))
         .route("/v1/events", post(events::submit))
         .route("/v1/entities/{domain}/{entity}", get(entities::read))
         .route("/v1/outcomes", get(outcomes::follow))

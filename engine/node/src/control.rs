@@ -4,20 +4,20 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use assize_consensus::limits::FETCH_SLOTS_MAX;
 use assize_consensus::{CheckpointFlag, Docket, Effect, Proposal, RejoinStatus, Role};
 use assize_wal::{BlockBuffer, Entry, Mark, RecordLocation};
 use assize_wire::accept::{ACCEPT_HEADER_BYTES, Accept};
 use assize_wire::canary::{self, Canary};
-use assize_wire::manifest::{Manifest, Ordered};
+use assize_wire::manifest::Manifest;
 use assize_wire::peer::{CheckpointTold, Chosen, DocketMessage, Lane, PeerMessage};
 use assize_wire::{Ballot, CoreId, ReplicaId, ShardId, Slot, StreamTime};
 
+use crate::catch_up::Fetching;
 use crate::checkpoint::{CheckpointReport, Coordinator, Say, Updated};
 use crate::clocks::{Agreement, Clocks};
 use crate::core::{Core, Now};
 use crate::election::{Due, Election};
-use crate::execute::ReadFor;
+use crate::hand_over::Handing;
 use crate::lease::Lease;
 use crate::limits::SHORT_OF_ROOM_NS;
 use crate::logic::Logic;
@@ -44,12 +44,12 @@ pub(crate) struct Control {
     /// Where the accept records lie of the slots above the last checkpoint, for peers that lack them (P7).
     pub(crate) accepts: BTreeMap<Slot, RecordLocation>,
     /// Manifests that a peer is being sent, while they are read.
-    fetching: Vec<Fetching>,
+    pub(crate) fetching: Vec<Fetching>,
     /// Stripes that may go once the cores were told of all that was chosen when the Docket said so: what they were not
     /// told of yet looks to them as if nothing named it.
     releases: VecDeque<(Slot, Ballot)>,
     /// The slot up to which cores were told of choices.
-    told_chosen: Chosen,
+    pub(crate) told_chosen: Chosen,
     /// The published slot that was last told to the boot thread and to watchers.
     told_published: Slot,
     /// Whether the cores were told that there is room for more slots.
@@ -70,6 +70,8 @@ pub(crate) struct Control {
     pub(crate) told_checkpoint_needed: Option<u64>,
     /// How far this replica was, as it was last told that it rejoins (R3).
     pub(crate) told_rejoin: Option<RejoinStatus>,
+    /// Leadership is being handed over, for an operator or for want of space.
+    pub(crate) handing: Option<Handing>,
     /// While stopping: another replica has until then to take over.
     pub(crate) hand_over_until: Option<u64>,
 }
@@ -88,12 +90,6 @@ pub(crate) struct ControlParts {
     /// Accepted through here.
     pub(crate) mark: Mark,
     pub(crate) accepts: BTreeMap<Slot, RecordLocation>,
-}
-
-/// Manifests for one peer.
-struct Fetching {
-    to: ReplicaId,
-    slots: BTreeMap<Slot, Option<Arc<Ordered>>>,
 }
 
 impl Control {
@@ -127,6 +123,7 @@ impl Control {
             failure_domains: BTreeMap::new(),
             told_checkpoint_needed: None,
             told_rejoin: None,
+            handing: None,
             hand_over_until: None,
         }
     }
@@ -162,6 +159,7 @@ impl Core {
         progress |= self.step_election();
         progress |= self.form_slot();
         progress |= self.carry_out_effects();
+        progress |= self.step_hand_over();
         progress |= self.tell_chosen_slots();
         progress |= self.tell_published();
         progress |= self.step_coordinator();
@@ -259,8 +257,9 @@ impl Core {
         }
         let outstanding = control.docket.is_outstanding() || self.log.has_unwritten();
         let election = control.election.next_due(role, outstanding);
-        let others = [control.lease.next_due(), control.hand_over_until, control.coordinator.next_due()];
-        others.into_iter().flatten().chain([election]).min()
+        let handing = [control.handing.as_ref().map(Handing::until), control.hand_over_until];
+        let others = [control.lease.next_due(), control.coordinator.next_due()];
+        others.into_iter().chain(handing).flatten().chain([election]).min()
     }
 
     /// As leader: forms the next slot, if it is time.
@@ -324,6 +323,7 @@ impl Core {
                     self.control().told_open = false;
                     self.tell_cores(|| CoreMessage::Unlead { named: Arc::clone(&named) });
                 }
+                Effect::HandedOver { to } => self.handed_over(to),
                 Effect::Voided(stripes) => {
                     let stripes = Arc::new(stripes);
                     self.tell_cores(|| CoreMessage::Voided(Arc::clone(&stripes)));
@@ -517,63 +517,8 @@ impl Core {
         any
     }
 
-    /// A peer lacks slots that the Docket no longer has in memory: they are read from the log.
-    fn read_chosen(&mut self, to: ReplicaId, from: Slot) {
-        let chosen = self.control().docket.watermarks().chosen;
-        self.control().fetching.retain(|fetching| fetching.to != to);
-        let locations: Vec<(Slot, RecordLocation)> = self
-            .control()
-            .accepts
-            .range(from..=chosen)
-            .take(FETCH_SLOTS_MAX as usize)
-            .map(|(slot, location)| (*slot, *location))
-            .collect();
-        if locations.first().is_none_or(|(slot, _)| *slot != from) {
-            // The log does not reach back so far any more: a checkpoint is needed.
-            self.send_fetched(to, Vec::new());
-            return;
-        }
-        let slots = locations.iter().map(|(slot, _)| (*slot, None)).collect();
-        self.control().fetching.push(Fetching { to, slots });
-        for (slot, location) in locations {
-            let read = self.log.read(location);
-            self.pending.note_read(read, ReadFor::Fetch(to, slot));
-        }
-    }
-
-    /// A manifest was read for a peer; with the last one all are sent.
-    pub(crate) fn fetched(&mut self, to: ReplicaId, slot: Slot, payload: &[u8]) {
-        let accept = match Accept::parse(payload) {
-            Ok(accept) => accept,
-            Err(error) => panic!("the accept record of slot {slot} is whole and cannot be read: {error}"),
-        };
-        let hash = assize_wire::Hash::of(&payload[ACCEPT_HEADER_BYTES..]);
-        let control = self.control();
-        let Some(at) = control.fetching.iter().position(|fetching| fetching.to == to) else { return };
-        if let Some(place) = control.fetching[at].slots.get_mut(&slot) {
-            *place = Some(Arc::new(Ordered { manifest: accept.manifest, hash }));
-        }
-        if control.fetching[at].slots.values().all(Option::is_some) {
-            let Fetching { slots, .. } = control.fetching.swap_remove(at);
-            self.send_fetched(to, slots.into_values().flatten().collect());
-        }
-    }
-
-    /// What a peer wants cannot be read.
-    pub(crate) fn give_up_fetching(&mut self, to: ReplicaId) {
-        self.control().fetching.retain(|fetching| fetching.to != to);
-    }
-
-    fn send_fetched(&mut self, to: ReplicaId, slots: Vec<Arc<Ordered>>) {
-        let control = self.control();
-        let (ballot, chosen) = (control.docket.promised(), control.told_chosen);
-        let message = DocketMessage::Fetched { ballot, slots, chosen };
-        let message = self.of_docket(message);
-        self.send_peer(to, Lane::Control, &message);
-    }
-
     /// A message of the Docket, with what is said with each: the clock, and what is known of disks.
-    fn of_docket(&mut self, message: DocketMessage) -> PeerMessage<'static> {
+    pub(crate) fn of_docket(&mut self, message: DocketMessage) -> PeerMessage<'static> {
         let (clock_ns, generations) = (self.now.wall_ns, self.docket().generations());
         PeerMessage::Docket { clock_ns, generations, message }
     }

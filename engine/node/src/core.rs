@@ -336,14 +336,14 @@ impl Core {
         if let Some((log, shard, slot)) = self.outcomes.poll_full() {
             self.outputs.push_back(Output::OutcomesFull { log, shard, slot });
         }
-        self.step_stop();
+        let hands_over = self.step_stop();
         match self.quarantine {
             None => self.step_checkpoint(),
             Some(_) => self.step_rebuild(),
         }
         self.poll_operations();
         // What a checkpoint told this core itself.
-        !self.own.is_empty()
+        hands_over || !self.own.is_empty()
     }
 
     /// The next thing to be done outside.
@@ -490,10 +490,8 @@ impl Core {
                 ids.into_iter().for_each(|id| self.docket().handle_stripe_lost(id));
             }
             CoreMessage::Measure => self.outputs.push_back(Output::Measure),
-            CoreMessage::Stop => {
-                self.stopping = true;
-                self.usher.stop();
-            }
+            CoreMessage::HandOver { ask, to } => self.take_hand_over(ask, to),
+            CoreMessage::Stop => self.take_stop(),
             CoreMessage::Drained(core) => self.control().drained_cores.push(core),
             CoreMessage::Halt => {
                 // What a quarantined replica has is not to be compared with anything.

@@ -104,7 +104,7 @@ impl Election {
     }
 
     /// For how long nothing may be heard of a leader, or move under one.
-    fn timeout_ns(&self) -> u64 {
+    pub(crate) fn timeout_ns(&self) -> u64 {
         self.times.timeout_ns << (self.quick / 2)
     }
 

@@ -151,6 +151,10 @@ pub(crate) const SENDING_IDLE_NS: u64 = 5_000_000_000;
 /// How long a leader that stops waits for another replica to take over, in nanoseconds.
 pub(crate) const HAND_OVER_NS: u64 = 1_000_000_000;
 
+/// A replica that was told to take over is expected to be heard as the leader within so many election timeouts: one
+/// passes before others stand for election in its place, and an election may fail.
+pub(crate) const TAKEN_OVER_TIMEOUTS: u64 = 8;
+
 /// How often an operator is told that a peer's log does not reach back to what is missing here.
 pub(crate) const CHECKPOINT_NEEDED_TOLD_NS: u64 = 60_000_000_000;
 

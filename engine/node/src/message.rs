@@ -170,6 +170,14 @@ pub enum CoreMessage {
     },
     /// From the shell: the latencies of what was accepted so far are of no interest.
     Measure,
+    /// From the shell to the control core: an operator wants another replica to lead. Answered by
+    /// [`Output::HandOver`](crate::Output::HandOver).
+    HandOver {
+        /// The shell's number for it.
+        ask: u64,
+        /// Which replica; any that could if none is named.
+        to: Option<ReplicaId>,
+    },
     /// From the shell: admit nothing more, finish what is under way.
     Stop,
     /// To the Docket: this core has nothing under way any more.

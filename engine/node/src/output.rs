@@ -11,6 +11,7 @@ use assize_wire::{Ballot, CoreId, Hash, LogId, LogicVersion, ReplicaId, ShardId,
 
 use crate::checkpoint::CheckpointEnd;
 use crate::divergence::DivergenceReport;
+use crate::hand_over::HandOverEnd;
 use crate::message::CoreMessage;
 use crate::peers::PeerNotice;
 use crate::rejoin::RejoinNotice;
@@ -152,6 +153,14 @@ pub enum Output {
         leader: Option<ReplicaId>,
         /// The ballot.
         ballot: Ballot,
+    },
+    /// The control core: what became of handing leadership over. Told once for each [`CoreMessage::HandOver`], unless
+    /// the replica ends before.
+    HandOver {
+        /// Who asked; none where this replica began it, for want of space.
+        ask: Option<u64>,
+        /// What became of it.
+        end: HandOverEnd,
     },
     /// The control core: nothing has moved under this leader for too long, and it gives up leading (P9).
     LeaderStalled,

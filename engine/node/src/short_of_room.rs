@@ -1,5 +1,6 @@
 //! What follows where a core's logs are short of room: who is told, and who makes some.
 
+use assize_consensus::Heir;
 use assize_wire::peer::{Lane, PeerMessage};
 use assize_wire::{Ballot, LogId};
 
@@ -36,10 +37,9 @@ impl Core {
         let (several, now) = (self.greeting.replicas > 1, self.now.monotonic_ns);
         self.control().short_at = Some(now);
         self.ask_for_checkpoint();
-        let control = self.control();
         if disk_full && several {
-            // One that does not lead has nothing to hand over.
-            control.docket.hand_over(None);
+            // One that does not lead has nothing to hand over, and one that is refused is told of its full disk again.
+            let _ = self.begin_hand_over(Heir::Anybody, None);
         }
     }
 

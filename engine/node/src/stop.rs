@@ -1,7 +1,7 @@
 //! A stop: nothing more is admitted, what was admitted is answered and durable, leadership is handed over, then every
 //! core halts.
 
-use assize_consensus::Role;
+use assize_consensus::{HandOverRefused, Heir, Role};
 use assize_wire::Ballot;
 
 use crate::core::Core;
@@ -9,9 +9,19 @@ use crate::limits::HAND_OVER_NS;
 use crate::message::CoreMessage;
 
 impl Core {
+    /// Nothing more is admitted.
+    pub(crate) fn take_stop(&mut self) {
+        self.stopping = true;
+        self.usher.stop();
+        if self.control.is_some() {
+            self.stop_handing_over();
+        }
+    }
+
     /// While stopping: says so once nothing is under way here, and halts all once that holds everywhere and another
-    /// replica may lead.
-    pub(crate) fn step_stop(&mut self) {
+    /// replica may lead. True if the Docket has more to do for that.
+    #[must_use]
+    pub(crate) fn step_stop(&mut self) -> bool {
         if self.stopping && !self.drained && self.has_drained() {
             self.drained = true;
             self.log.handle_idle();
@@ -20,12 +30,21 @@ impl Core {
         self.apply_own();
         let cores = self.layout.cores().count();
         let all = self.control.as_ref().is_some_and(|control| control.drained_cores.len() == cores);
-        if all && self.has_handed_over() {
-            self.control().drained_cores.clear();
-            for core in self.layout.cores() {
-                self.send(core, CoreMessage::Halt);
+        if !all {
+            return false;
+        }
+        match self.hand_over_to_stop() {
+            HandingToStop::Begun => true,
+            HandingToStop::Waiting => false,
+            HandingToStop::Over => {
+                self.control().drained_cores.clear();
+                self.halt_handing_over();
+                for core in self.layout.cores() {
+                    self.send(core, CoreMessage::Halt);
+                }
+                self.apply_own();
+                false
             }
-            self.apply_own();
         }
     }
 
@@ -40,19 +59,25 @@ impl Core {
         follows || (self.usher.is_drained() && self.outcomes.is_drained())
     }
 
-    /// Hands leadership over, if this replica leads. True once it does not any more, or nobody took it in time.
-    fn has_handed_over(&mut self) -> bool {
+    /// Hands leadership over, if this replica leads. It is over once it does not any more, or nobody took it in time.
+    fn hand_over_to_stop(&mut self) -> HandingToStop {
         let (now, alone) = (self.now.monotonic_ns, self.greeting.replicas == 1);
         let control = self.control();
         if alone || control.docket.role() != Role::Leader {
-            return true;
+            return HandingToStop::Over;
         }
-        match control.hand_over_until {
-            Some(until) => now >= until,
-            None => {
-                control.hand_over_until = Some(now + HAND_OVER_NS);
-                !control.docket.hand_over(None)
-            }
+        let until = *control.hand_over_until.get_or_insert(now + HAND_OVER_NS);
+        if now >= until {
+            return HandingToStop::Over;
+        }
+        if control.docket.is_handing_over() {
+            return HandingToStop::Waiting;
+        }
+        match control.docket.hand_over(Heir::Anybody) {
+            Ok(()) => HandingToStop::Begun,
+            Err(HandOverRefused::Alone) => HandingToStop::Over,
+            // Somebody may be able to in a moment.
+            Err(_) => HandingToStop::Waiting,
         }
     }
 
@@ -61,4 +86,11 @@ impl Core {
             self.apply(message);
         }
     }
+}
+
+/// How far a replica that stops is with handing over.
+enum HandingToStop {
+    Begun,
+    Waiting,
+    Over,
 }

@@ -16,7 +16,7 @@ use assize_wal::formatted::{Formatted, formatted};
 use assize_wal::recovery::{GapIn, Recovered};
 use assize_wal::superblock::{FoundSuperblock, Superblock, SuperblockError, SuperblockStore};
 use assize_wire::peer::PeerPorts;
-use assize_wire::{CoreId, ShardId, Slot, StreamTime};
+use assize_wire::{CoreId, ReplicaId, ShardId, Slot, StreamTime};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::BootError;
@@ -52,6 +52,7 @@ pub struct Replica {
     pub domains: Arc<DomainRegistry>,
     /// What was published before, for whoever gives it out.
     pub outcomes: Option<OutcomesStart>,
+    control: Mailbox,
     replayer: Replayer,
     threads: Vec<JoinHandle<()>>,
     /// Holds the lock of the data directory.
@@ -67,6 +68,16 @@ impl Replica {
     /// Asks all cores to admit nothing more and to finish what is under way.
     pub fn stop(&self) {
         self.tell_all(&CoreMessage::Stop);
+    }
+
+    /// Asks the control core to have another replica lead: this one, or any that could. The question has a number, with
+    /// which [`Notice::HandOver`] answers it.
+    pub fn hand_over(&self) -> impl Fn(u64, Option<ReplicaId>) + Send + Sync + 'static {
+        let control = self.control.clone();
+        move |ask, to| {
+            control.post(CoreMessage::HandOver { ask, to });
+            control.wake();
+        }
     }
 
     /// Forgets the latencies so far.
@@ -337,6 +348,7 @@ fn run(
         notices,
     })?;
     Ok(Replica {
+        control: mailboxes[usize::from(control.0)].clone(),
         mailboxes,
         notices: inbox,
         addresses,

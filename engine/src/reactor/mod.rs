@@ -22,7 +22,7 @@ use std::time::Duration;
 use assize_device::DirectDevice;
 use assize_metrics::Board;
 use assize_node::boot::ReadError;
-use assize_node::{CheckpointEnd, Core, CoreMessage, Now, Output, PeerNotice, RejoinNotice};
+use assize_node::{CheckpointEnd, Core, CoreMessage, HandOverEnd, Now, Output, PeerNotice, RejoinNotice};
 use assize_shards::StateDigest;
 use assize_wal::{LogFailure, Quarantine};
 use assize_wire::message::Refused;
@@ -63,6 +63,8 @@ pub enum Notice {
     Quarantined(Quarantine),
     /// The replica rejoins with an empty disk, or has its vote again (R3).
     Rejoin(RejoinNotice),
+    /// The control core: what became of handing leadership over, with the number of who asked for it.
+    HandOver(Option<u64>, HandOverEnd),
     /// A core has ended in good order.
     Halted {
         /// Its latencies.
@@ -334,6 +336,7 @@ impl Reactor {
                     drop(self.notices.send(Notice::LogicMissing(slot, logic)))
                 }
                 Output::Rejoin(notice) => drop(self.notices.send(Notice::Rejoin(notice))),
+                Output::HandOver { ask, end } => drop(self.notices.send(Notice::HandOver(ask, end))),
                 Output::StartAgain { slot } => drop(self.notices.send(Notice::StartAgain(slot))),
                 Output::CheckpointReported { slot, digest } => {
                     tracing::info!(slot = slot.0, %digest, "a checkpoint is whole and is compared with those of others");

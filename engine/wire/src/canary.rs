@@ -92,6 +92,8 @@ pub enum Canary {
     LeaseFromArrival = 70,
     /// P11: a replica promises whatever lease it gave.
     LeaseBroken = 71,
+    /// P11: a leader that told its successor to take over goes on reading by its lease.
+    LeadsAfterHandover = 72,
     /// P1: who gave up leading, or led before its last start, prepares again under the ballot that it led under.
     BallotAgain = 80,
     /// P1: a promise is answered before it is durable.
@@ -163,6 +165,7 @@ impl Canary {
         Canary::OlderSuperblock,
         Canary::LeaseFromArrival,
         Canary::LeaseBroken,
+        Canary::LeadsAfterHandover,
         Canary::BallotAgain,
         Canary::PromiseUnwritten,
         Canary::AcceptUnwritten,

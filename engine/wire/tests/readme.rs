@@ -9,7 +9,7 @@ use assize_wire::frame::{Frame, FrameKind, FrameWriter, PROTOCOL_VERSION, Parsed
 use assize_wire::limits;
 use assize_wire::message::{Answer, Answers, Hello, Refused, RefusedCode, Submit};
 use assize_wire::outcome::Status;
-use assize_wire::peer::{PeerKind, PeerRefusal};
+use assize_wire::peer::{PEER_PROTOCOL_VERSION, PeerKind, PeerRefusal};
 use assize_wire::routing::Routing;
 use assize_wire::{ClusterId, DomainId, EventKey, Position, ShardId, Slot, StreamTime};
 
@@ -77,6 +77,7 @@ fn numbered(part: &str, column: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_limits_between_replicas_are_those_of_the_code() {
+    has(&format!("protocol version: {PEER_PROTOCOL_VERSION} |"));
     let (most, short) = (limits::PEER_PAYLOAD_BYTES_MAX, limits::PEER_HANDSHAKE_BYTES_MAX);
     has(&format!("a multiple of 16, at most {most}, and at most {short} where"));
     has(&format!("length (16), at most {}", limits::STRIPE_BYTES_MAX));
@@ -87,7 +88,7 @@ fn the_limits_between_replicas_are_those_of_the_code() {
 
 #[test]
 fn the_limits_are_those_of_the_code() {
-    has(&format!("protocol version: {PROTOCOL_VERSION}"));
+    has(&format!("protocol version: {PROTOCOL_VERSION} |"));
     has(&format!("a multiple of 16, at most {}", limits::FRAME_PAYLOAD_BYTES_MAX));
     has(&format!("events *n*, 1 to {}", limits::STRIPE_EVENTS_MAX));
     has(&format!("entities *n*, 1 to {}", limits::READ_ENTITIES_MAX));

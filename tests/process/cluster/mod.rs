@@ -4,6 +4,7 @@
 //! | file | asks or holds |
 //! |---|---|
 //! | `kills.rs` | kill -9 of the leader, of a follower, of two, of all, and again while they recover |
+//! | `leadership.rs` | an operator who has leadership moved, there and back |
 //! | `rolling.rs` | all stopped and started in turn, and no call fails |
 //! | `upgrade.rs` | all started again with a program that has the next version of their domain's logic |
 //! | `stopped.rs` | a leader that stands still, and goes on when another one leads |
@@ -28,6 +29,7 @@ mod devices;
 mod disks;
 mod http;
 mod kills;
+mod leadership;
 mod lost_disk;
 mod model;
 mod namespaces;

@@ -10,6 +10,7 @@ pub mod checkers;
 pub mod cluster;
 pub mod disk;
 pub mod frames;
+mod hand_overs;
 pub mod history;
 pub mod left;
 pub mod model;

@@ -24,6 +24,7 @@ use assize_wire::{Hash, Slot};
 use crate::boot::Boot;
 use crate::checkers::{Budget, hold};
 use crate::disk::{Disk, Down};
+use crate::hand_overs::HandOvers;
 use crate::left::LeftCheckpoint;
 use crate::operator::first_superblock;
 use crate::options::{ClockHabits, Faults, Options, Schedule};
@@ -88,6 +89,14 @@ pub struct Seen {
     pub failure_domains_shared: u64,
     /// Times that it stopped for want of the logic that the cluster switched to.
     pub logic_missing: u64,
+    /// Times that an operator had it hand over and the replica that was told leads.
+    pub handed_over: u64,
+    /// Times that another one led then, or nobody.
+    pub handed_over_in_vain: u64,
+    /// Times that it gave up handing over and went on leading.
+    pub kept_leading: u64,
+    /// Times that an operator was refused it, or it ended otherwise.
+    pub not_handed_over: u64,
     /// Times that a peer was found to have computed something else.
     pub peers_diverged: u64,
     /// Times that a clock was contradicted by a majority.
@@ -187,6 +196,8 @@ pub struct Replica {
     pub(crate) has_been_full: bool,
     /// What its shards' entities came to when it halted.
     pub digests: Vec<StateDigest>,
+    /// Operators that asked it to hand over and have not heard what became of it.
+    pub(crate) hand_overs: HandOvers,
 }
 
 impl Replica {
@@ -234,6 +245,7 @@ impl Replica {
             has_been_full: faults.segments_left.is_some(),
             reports: Vec::new(),
             digests: Vec::new(),
+            hand_overs: HandOvers::default(),
         }
     }
 
@@ -261,6 +273,7 @@ impl Replica {
         self.pushed.clear();
         self.for_peers = ForPeers::default();
         self.digests.clear();
+        self.hand_overs.open.clear();
         self.quarantined = None;
         self.listening.fill(false);
         self.serving.fill(false);
@@ -437,6 +450,7 @@ impl Replica {
                     self.quarantined = Some(quarantine);
                     self.seen.quarantines += 1;
                 }
+                Output::HandOver { ask, end } => self.told_hand_over(ask, end),
                 Output::Rejoin(notice) => self.told_rejoin(&notice),
                 Output::CheckpointReported { slot, digest } => {
                     self.for_peers.checkpoints.push((slot, Some(digest)));

@@ -53,6 +53,7 @@ const CAUGHT_IN_A_CLUSTER: &[(Canary, &[&str])] = &[
     (Canary::OwnClock, &["clock"]),
     (Canary::ReadUnconfirmed, &["reads"]),
     (Canary::LeaseFromArrival, &["reads"]),
+    (Canary::LeadsAfterHandover, &["reads"]),
     (Canary::BallotAgain, &["ballots", "assertion"]),
     (Canary::AcceptUnwritten, &["watermarks", "agreement"]),
     (Canary::AcceptAgainUnwritten, &["agreement"]),
@@ -133,6 +134,10 @@ fn provoke(canary: Canary, mut options: ClusterOptions) -> ClusterOptions {
     if canary == Canary::DamageHidden {
         options.faults.damage_percent = 100;
         options.faults.down_one_in = 500;
+    }
+    if canary == Canary::LeadsAfterHandover {
+        options.faults.hand_over_one_in = 150;
+        options.shapes.iter_mut().for_each(|shape| shape.leases.reads = true);
     }
     options
 }

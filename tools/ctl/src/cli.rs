@@ -32,6 +32,8 @@ pub enum Command {
     Get(GetCommand),
     /// Follow what is published
     Tail(TailCommand),
+    /// Have another replica lead: the one that is named, or the first that could
+    TransferLeadership(TransferLeadershipCommand),
     /// Latencies of each stage, as the replica that leads measured them
     Latency(LatencyCommand),
     /// A stopped replica's logs: their records, and whether all of them are whole
@@ -143,6 +145,18 @@ pub struct TailCommand {
     /// End at what is published by now
     #[arg(long)]
     pub no_follow: bool,
+}
+
+/// `assizectl transfer-leadership`.
+#[derive(Clone, Debug, Args)]
+pub struct TransferLeadershipCommand {
+    /// Which cluster.
+    #[command(flatten)]
+    pub at: Where,
+
+    /// The replica that is to lead [default: the first that could and has everything]
+    #[arg(long, value_name = "REPLICA")]
+    pub to: Option<u8>,
 }
 
 /// `assizectl latency`.

@@ -30,7 +30,8 @@ pub enum Exit {
     DataDirectory = 4,
     /// No replica answered, or none that could.
     Unanswered = 10,
-    /// The answer is no: an event was rejected, an entity is absent, a replica is not ready, a log is damaged.
+    /// The answer is no: an event was rejected, an entity is absent, a replica is not ready, leadership stays where it
+    /// is, a log is damaged.
     No = 11,
 }
 
@@ -54,7 +55,7 @@ Exit codes:
    2  command line wrong, or what was given to be submitted; the message says what is accepted
    4  data directory refused: not formatted, in use, or corrupted
   10  no replica answered, or none that could; the message says what each said
-  11  the answer is no: an event rejected, an entity absent, a replica not ready, a log damaged";
+  11  the answer is no: an event rejected, an entity absent, a replica not ready, leadership kept, a log damaged";
 
 /// Why a command has no answer.
 #[derive(Debug)]
@@ -70,6 +71,8 @@ pub enum Ended {
         /// In words.
         text: String,
     },
+    /// The answer is no, in these words.
+    No(String),
     /// The directory cannot be used.
     Directory(DirectoryError),
     /// It holds no replica, or half of one.
@@ -109,7 +112,7 @@ impl Ended {
             Ended::Usage(_) | Ended::SlotNotKept { .. } => Exit::Usage,
             Ended::Unanswered(_) => Exit::Unanswered,
             Ended::Problem { status: 400..=403 | 405..=407 | 411..=499, .. } => Exit::Usage,
-            Ended::Problem { status: 404 | 410, .. } => Exit::No,
+            Ended::No(_) | Ended::Problem { status: 404 | 410, .. } => Exit::No,
             Ended::Problem { .. } => Exit::Unanswered,
             Ended::Directory(_)
             | Ended::NotFormatted(_)
@@ -127,7 +130,7 @@ impl Ended {
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Ended::Usage(text) => f.write_str(text),
+            Ended::Usage(text) | Ended::No(text) => f.write_str(text),
             Ended::Unanswered(said) => {
                 f.write_str("no replica answers; give where one is asked by HTTP with --http HOST:PORT")?;
                 said.iter().try_for_each(|(address, why)| write!(f, "\n  {address}: {why}"))

@@ -281,7 +281,7 @@ impl Replica {
                 truth.note_led(ballot, self.id());
                 self.sealed = 0;
             }
-            Effect::Unlead { .. } | Effect::Voided(_) => {}
+            Effect::Unlead { .. } | Effect::HandedOver { .. } | Effect::Voided(_) => {}
             Effect::Release { below } => self.release(below, docket, truth),
             Effect::ReadChosen { to, from } => self.read_chosen(to, from, docket),
             Effect::WantCheckpoint { from, .. } => self.outgoing.push(Outgoing::WantCheckpoint(from)),

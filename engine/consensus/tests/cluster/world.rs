@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use assize_consensus::{CheckpointFlag, DocketConfig, Role};
+use assize_consensus::{CheckpointFlag, DocketConfig, Heir, Role};
 use assize_wire::peer::{DocketMessage, Generations};
 use assize_wire::{ReplicaId, Slot, StreamTime, StripeId};
 
@@ -127,8 +127,11 @@ impl World {
         match what {
             0 if docket.role() == Role::Leader => docket.handle_stalled(),
             1 if docket.role() == Role::Leader => {
-                docket.hand_over((peer.0 as usize != at).then_some(peer));
+                let to = if peer.0 as usize == at { Heir::Anybody } else { Heir::This(peer) };
+                // Refused it may be, and where it is not it may have no end but this.
+                let _ = docket.hand_over(to);
             }
+            6 if docket.is_handing_over() => docket.keep_leading(),
             2 if docket.role() == Role::Leader => {
                 docket.confirm();
             }

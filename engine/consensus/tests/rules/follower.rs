@@ -171,6 +171,7 @@ fn p3_a_slot_is_accepted_again_by_a_new_record() {
         sequence: 1,
         accepted: Slot(slot),
         lease_ns: 0,
+        could_lead: true,
     };
     assert_eq!(bench.sent_to(2), [answer(0)]);
     bench.accept(2, ballot(2, 2), &slots[1], NOTHING_CHOSEN);
@@ -274,16 +275,4 @@ fn p9_a_heartbeat_counts_only_if_something_moves_or_nothing_waits() {
     bench.hear(2, DocketMessage::Canvass { ballot: ballot(2, 2), chosen: Slot(0) });
     assert!(matches!(bench.sent_to(2)[..], [DocketMessage::CanvassAnswer { granted: true, .. }]));
     assert_eq!((bench.docket.leader(), bench.docket.promised()), (None, ballot(1, 1)));
-}
-
-/// HandedOver (P12): it begins an election at once, without asking; inert when it comes late.
-#[test]
-fn p12_a_handover_begins_an_election_and_a_late_one_nothing() {
-    let mut bench = Bench::of_three(start());
-    bench.heartbeat(1, ballot(2, 1), NOTHING_CHOSEN, Slot(0));
-    bench.hear(1, DocketMessage::Handover { ballot: ballot(1, 1) });
-    bench.hear(2, DocketMessage::Handover { ballot: ballot(2, 1) });
-    assert!(bench.promises.is_empty());
-    bench.hear(1, DocketMessage::Handover { ballot: ballot(2, 1) });
-    assert_eq!((bench.promises.clone(), bench.docket.role()), (vec![ballot(3, 0)], Role::Candidate));
 }

@@ -140,23 +140,6 @@ fn a_refused_leader_gives_up() {
     assert_eq!(bench.docket.ballot(), ballot(10, 0));
 }
 
-/// HandedOver (P12): it forms nothing more, and tells its successor when that has everything and all of it is chosen.
-#[test]
-fn p12_a_leader_hands_over_when_its_successor_has_everything() {
-    let mut bench = Bench::leading(3);
-    form(&mut bench, 1);
-    bench.sync();
-    assert!(bench.tell(|docket| docket.hand_over(Some(ReplicaId(2)))));
-    bench.offer(0, 2);
-    assert!(!bench.form(2));
-    accepted(&mut bench, 1, 1);
-    assert!(bench.leads(), "replica 2 has not accepted");
-    bench.effects.clear();
-    accepted(&mut bench, 2, 1);
-    assert!(bench.sent_to(2).contains(&DocketMessage::Handover { ballot: ballot(3, 0) }));
-    assert!(!bench.leads() && bench.sent_to(1).iter().all(|m| !matches!(m, DocketMessage::Handover { .. })));
-}
-
 /// ReadConfirmed (P11, leases off): a majority answered a heartbeat that was sent later.
 #[test]
 fn p11_a_read_is_confirmed_by_a_heartbeat_that_a_majority_answers() {
@@ -170,6 +153,7 @@ fn p11_a_read_is_confirmed_by_a_heartbeat_that_a_majority_answers() {
         sequence,
         accepted: Slot(0),
         lease_ns: 0,
+        could_lead: true,
     };
     bench.hear(1, answer(ballot(2, 0), sequence));
     bench.hear(1, answer(ballot(3, 0), sequence - 1));

@@ -4,6 +4,7 @@ mod bench;
 mod candidate;
 mod catch_up;
 mod follower;
+mod hand_over;
 mod leader;
 mod lease;
 mod rejoin;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::catch_unwind;
 
-use assize_consensus::{CheckpointFlag, Docket, DocketStart, Effect, Offer, Role};
+use assize_consensus::{CheckpointFlag, Docket, DocketStart, Effect, HandOverRefused, Heir, Offer, Role};
 use assize_wire::manifest::Manifest;
 use assize_wire::{Hash, ShardId, Slot, StreamTime, StripeId};
 use proptest::prelude::*;
@@ -51,7 +51,7 @@ fn p1_a_single_replica_leads_once_its_ballot_is_durable() {
     assert!(bench.has(&Effect::Lead { ballot: ballot(7, 0) }));
     let sequence = bench.tell(Docket::confirm);
     assert_eq!(bench.docket.confirmed(), sequence, "it is its own majority");
-    assert!(!bench.tell(|docket| docket.hand_over(None)), "to nobody");
+    assert_eq!(bench.tell(|docket| docket.hand_over(Heir::Anybody)), Err(HandOverRefused::Alone));
 }
 
 /// OfferTaken, StripeStored, SlotFormed, StripesDurableFirst (P2): a stripe in another log waits for its own record,

@@ -142,6 +142,8 @@ pub enum DocketMessage {
         /// For so long, by any clock whose rate is within the agreed error and counted from when the heartbeat was
         /// sent, the sender promises no other ballot (P11), in nanoseconds; 0 promises nothing.
         lease_ns: u64,
+        /// Whether the sender could lead at once: a leader hands over to nobody who could not.
+        could_lead: bool,
     },
     /// Send me what is chosen from this slot on: I lack it (P7).
     Fetch {

@@ -200,7 +200,8 @@ fn fields_of(message: &DocketMessage) -> (Fields, Vec<Promised>) {
             second: *formed,
             ..fields(Kind::Heartbeat, *ballot)
         }),
-        DocketMessage::HeartbeatAnswer { ballot, sequence, accepted, lease_ns } => bare(Fields {
+        DocketMessage::HeartbeatAnswer { ballot, sequence, accepted, lease_ns, could_lead } => bare(Fields {
+            flag: *could_lead,
             number: *sequence,
             chosen: at(Slot(*lease_ns)),
             second: *accepted,
@@ -253,8 +254,8 @@ fn message_of(fields: &Fields, entries: &[Promised]) -> Result<DocketMessage, Pe
         Kind::Refused => DocketMessage::Refused { ballot, promised: Ballot::from_raw(number) },
         Kind::Heartbeat => DocketMessage::Heartbeat { ballot, sequence: number, chosen, formed: second },
         Kind::HeartbeatAnswer => {
-            let lease_ns = chosen.slot.0;
-            DocketMessage::HeartbeatAnswer { ballot, sequence: number, accepted: second, lease_ns }
+            let (sequence, accepted, lease_ns) = (number, second, chosen.slot.0);
+            DocketMessage::HeartbeatAnswer { ballot, sequence, accepted, lease_ns, could_lead: flag }
         }
         Kind::Fetch => DocketMessage::Fetch { from: chosen.slot },
         Kind::Fetched => {

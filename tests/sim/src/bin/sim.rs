@@ -74,10 +74,11 @@ fn main() -> ExitCode {
         Kind::Cluster(_) => {
             let cluster::Summary { steps, slots, events, downs, ballots, partitions, resets, .. } =
                 totals.cluster;
-            let cluster::Summary { lost_disks, rejoined, .. } = totals.cluster;
+            let cluster::Summary { lost_disks, rejoined, handed_over, kept_leading, .. } = totals.cluster;
             println!(
                 "{steps} steps ({:.0}/s), {slots} slots, {events} events, {downs} times down, {ballots} ballots, \
-                 {partitions} partitions, {resets} connections cut, {lost_disks} disks lost, {rejoined} times a vote came back",
+                 {partitions} partitions, {resets} connections cut, {lost_disks} disks lost, {rejoined} times a vote came back, \
+                 {handed_over} times handed over, {kept_leading} times given up",
                 steps as f64 / seconds
             );
             totals.cluster.statuses

@@ -14,6 +14,7 @@
 //! * A minority of replicas, the same ones in a run, may find blocks of their logs of stripes and accepts damaged at a
 //!   start: they repair them from the others. Of all others what a device says is durable stays readable.
 //! * Any disk may be full for a while, in the middle of anything.
+//! * A leader may be told at any moment to hand over to any other, which may stand still, go down or be cut off then.
 //! * The same minority may lose their disks, and rejoin with empty ones. Until they have their votes again they are as
 //!   good as down, and all others must come back for them.
 
@@ -60,6 +61,8 @@ pub struct FaultHabits {
     pub depose_one_in: u64,
     /// How often a start is one of the program with the next version of the domain's logic, which it then keeps (R5).
     pub upgrade_percent: u64,
+    /// One in so many, an operator has a leader hand over.
+    pub hand_over_one_in: u64,
 }
 
 impl FaultHabits {
@@ -81,6 +84,7 @@ impl FaultHabits {
         full_disk_one_in: 0,
         depose_one_in: 0,
         upgrade_percent: 0,
+        hand_over_one_in: 0,
     };
 }
 
@@ -178,6 +182,7 @@ impl ClusterWorld {
             replica.set_segments_left(full.then_some(left));
         }
         self.depose();
+        self.perhaps_hand_over();
     }
 
     /// Nothing goes wrong any more, and everything is as it should be.

@@ -9,6 +9,7 @@
 //! | `clients.rs` | clients that look for the leader |
 //! | `world.rs` | all of it with the checkers: [`ClusterWorld`] |
 //! | `faults.rs` | what goes wrong, and what must be survivable |
+//! | `hand_overs.rs` | leaders that an operator has hand over |
 //! | `depose.rs` | leaders that are deposed without knowing it |
 //! | `options.rs` | what a seed draws |
 //! | `scenario.rs` | a run from its beginning to its end |
@@ -17,6 +18,7 @@
 mod clients;
 mod depose;
 mod faults;
+mod hand_overs;
 mod network;
 pub mod options;
 mod peers;

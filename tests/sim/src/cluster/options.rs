@@ -193,6 +193,7 @@ fn draw_faults(options: &mut ClusterOptions, random: &mut Random) {
         full_disk_one_in: 0,
         depose_one_in: 0,
         upgrade_percent: 0,
+        hand_over_one_in: 0,
     };
     options.of_replica.in_recovery_percent = some(random, [0, 0, 20, 40]);
     if random.below(8) == 0 {

@@ -101,6 +101,10 @@ pub struct Summary {
     pub lost_disks: u64,
     /// How often a replica had its vote again after that.
     pub rejoined: u64,
+    /// Times that leadership was handed over as an operator wanted it.
+    pub handed_over: u64,
+    /// Times that a leader gave that up and went on leading.
+    pub kept_leading: u64,
     /// Ballots under which anything was accepted.
     pub ballots: u64,
     /// Times that the network was parted.
@@ -173,6 +177,8 @@ impl Summary {
             disks_full: world.cluster.replicas.iter().map(|replica| replica.seen.disks_full).sum(),
             lost_disks: world.faults.lost_disks,
             rejoined: world.cluster.replicas.iter().map(|replica| replica.seen.rejoined).sum(),
+            handed_over: world.cluster.replicas.iter().map(|replica| replica.seen.handed_over).sum(),
+            kept_leading: world.cluster.replicas.iter().map(|replica| replica.seen.kept_leading).sum(),
             ballots: world.checkers.ballots(),
             partitions: world.faults.partitions,
             resets: world.cluster.network.resets,
@@ -198,6 +204,8 @@ impl Summary {
             disks_full: self.disks_full + other.disks_full,
             lost_disks: self.lost_disks + other.lost_disks,
             rejoined: self.rejoined + other.rejoined,
+            handed_over: self.handed_over + other.handed_over,
+            kept_leading: self.kept_leading + other.kept_leading,
             ballots: self.ballots + other.ballots,
             partitions: self.partitions + other.partitions,
             resets: self.resets + other.resets,

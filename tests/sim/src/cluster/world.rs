@@ -249,6 +249,12 @@ impl ClusterWorld {
             for (at, digests) in digests.iter_mut().enumerate().filter(|(at, _)| !out[*at]) {
                 let replica = &mut self.cluster.replicas[at];
                 if digests.is_empty() && !replica.cores.is_empty() && replica.is_halted() {
+                    let open = &replica.hand_overs.open;
+                    hold!(
+                        "hand over",
+                        open.is_empty(),
+                        "replica {at} has halted, and these heard nothing: {open:?}"
+                    );
                     *digests = std::mem::take(&mut replica.digests);
                     digests.sort_by_key(|digest| digest.shard);
                     // A shard without a stripe in the last slots may not have heard of them.

@@ -1,6 +1,7 @@
 //! Several replicas, simulated: see `README.md` beside this crate's manifest.
 
 mod copies;
+mod hand_over;
 mod leases;
 mod liveness;
 mod quarantine;

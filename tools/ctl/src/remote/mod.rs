@@ -8,6 +8,7 @@
 //! | `events.rs` | `submit` |
 //! | `entity.rs` | `get` |
 //! | `outcomes.rs` | `tail` |
+//! | `leadership.rs` | `transfer-leadership` |
 //! | `latency.rs` | `latency` |
 //! | `divergence.rs` | `divergence show` |
 
@@ -15,6 +16,7 @@ mod divergence;
 mod entity;
 mod events;
 mod latency;
+mod leadership;
 mod outcomes;
 mod status;
 
@@ -29,6 +31,7 @@ pub(crate) use divergence::divergence;
 pub(crate) use entity::get;
 pub(crate) use events::submit;
 pub(crate) use latency::latency;
+pub(crate) use leadership::transfer_leadership;
 pub(crate) use outcomes::tail;
 pub(crate) use status::status;
 
@@ -80,8 +83,7 @@ impl Cluster {
             match ask(&self.agent, address) {
                 Ok(response) => return Ok(response),
                 Err(error) => {
-                    let reached = !matches!(error, ureq::Error::ConnectionFailed | ureq::Error::HostNotFound)
-                        && !is_refused(&error);
+                    let reached = is_reached(&error);
                     said.push((address.clone(), error.to_string()));
                     if reached {
                         break;
@@ -140,6 +142,11 @@ fn in_path(text: &str) -> String {
 fn is_address(text: &str) -> bool {
     let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
     port.is_some_and(|(_, port)| port.parse::<u16>().is_ok()) && !text.contains('/')
+}
+
+/// Whether the replica may have taken something in.
+fn is_reached(error: &ureq::Error) -> bool {
+    !matches!(error, ureq::Error::ConnectionFailed | ureq::Error::HostNotFound) && !is_refused(error)
 }
 
 fn is_refused(error: &ureq::Error) -> bool {
