@@ -39,7 +39,7 @@ fn leadership_moves_to_the_replica_that_is_named_and_back() {
     let moved = move_to(None, &all);
     assert_ne!(moved["leader"], moved["led_before"]);
     let report = load.finish();
-    assert!(report.leader_changes as usize >= 2 * REPLICAS, "{} changes", report.leader_changes);
+    assert!(report.run.leader_changes as usize >= 2 * REPLICAS, "{} changes", report.run.leader_changes);
     check_all(running, &report);
 }
 
