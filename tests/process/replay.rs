@@ -49,9 +49,9 @@ fn the_death_of_a_leader_changes_no_outcome_of_a_replay() {
     // Sixteen hours in about eight seconds.
     let replaying = replay(&addresses, &["--speed", "7200"]).spawn().expect("running assize-load");
     let leader = cluster.leader();
-    wait_until_replayed(running.engine(leader), 400);
+    wait_until_replayed(running.engine(leader), 150);
     running.kill(leader);
-    wait_until_replayed(running.engine((leader + 1) % 3), 600);
+    wait_until_replayed(running.engine((leader + 1) % 3), 500);
     running.spawn(leader);
     let report = reported(&replaying.wait_with_output().expect("its end"), 0);
     assert_eq!(report["outcomes"], expected_by_outcome(), "{report}");

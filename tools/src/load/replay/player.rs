@@ -198,8 +198,8 @@ mod tests {
         }
     }
 
-    /// LineSent: a retry waits for the answer to its first submission, also one that is about something else by mistake,
-    /// and goes with the deadline of the first (W1).
+    /// LineSent: a retry waits for the answer to its first submission, also one that is about something else by
+    /// mistake, and goes with the deadline of the first (W1).
     #[test]
     fn a_retry_waits_for_the_first_and_goes_with_its_deadline() {
         let (mut batch, mut counts) = (Batch::default(), Counts::default());
