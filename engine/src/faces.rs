@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use assize_consensus::HandOverRefused;
 use assize_http::{
-    About, Bound, Bulletin, Faces, Gateway, Leadership, LeadershipProblem, LocalReader, Neighbours, Outcomes,
-    Problem,
+    About, Bound, Bulletin, Faces, Gateway, HttpLimits, Leadership, LeadershipProblem, LocalReader,
+    Neighbours, Outcomes, Problem,
 };
 use assize_node::federation::RefusedPeer;
 use assize_node::{CheckpointEnd, HandOverEnd, PeerNotice};
@@ -16,7 +16,7 @@ use assize_wire::ReplicaId;
 use assize_wire::peer::{PeerPorts, PeerRefusal};
 
 use crate::boot::Replica;
-use crate::config::ConfigFile;
+use crate::config::{ConfigFile, HttpSection};
 use crate::reactor::Notice;
 
 /// Serves where the boot listened, and says where on standard output, for those that gave port 0. Where it did not,
@@ -38,7 +38,7 @@ pub(crate) fn serve(
         began,
     };
     let address = http.address();
-    let limits = file.config.http.limits();
+    let limits = limits(&file.config.http);
     let gateway = Gateway::start(agreed.cluster, Arc::clone(bulletin), limits.waiting_max);
     let hand_over = replica.hand_over();
     let leadership = Leadership::new(move |ask, to| hand_over(ask, to.map(ReplicaId)));
@@ -86,6 +86,18 @@ pub(crate) fn handed_over(end: HandOverEnd, own: u8) -> Result<u8, Problem> {
         },
     };
     Err(Problem::leadership(kind, end.to_string()))
+}
+
+/// As the server takes them.
+fn limits(http: &HttpSection) -> HttpLimits {
+    HttpLimits {
+        body_bytes_max: http.body_bytes_max as usize,
+        headers_max: http.headers_max as usize,
+        head_bytes_max: http.head_bytes_max as usize,
+        connections_max: http.connections_max as usize,
+        request_timeout: Duration::from_nanos(http.request_timeout),
+        waiting_max: http.waiting_max as usize,
+    }
 }
 
 /// Where the replicas are: this one as it listens, the others on the hosts that the configuration names.
@@ -160,5 +172,15 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         ip if !ip.is_unspecified() => address,
         IpAddr::V4(_) => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
         IpAddr::V6(_) => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_has_the_defaults_of_the_configuration() {
+        assert_eq!(limits(&HttpSection::default()), HttpLimits::default());
     }
 }

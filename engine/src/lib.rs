@@ -10,13 +10,12 @@
 //! }
 //! ```
 //!
-//! This crate is the shell: threads, sockets, files, signals, configuration. It holds no decision about an event; those
+//! This crate is the shell: threads, sockets, files, signals. It holds no decision about an event; those
 //! are in the pure crates below it, composed by `assize-node`.
 #![warn(missing_docs)]
 
 pub mod boot;
 pub mod cli;
-pub mod config;
 mod demo;
 pub mod doctor;
 pub mod exit;
@@ -29,4 +28,5 @@ mod run;
 mod serve;
 mod signals;
 
+pub use assize_setup::config;
 pub use run::run;

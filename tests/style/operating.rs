@@ -8,8 +8,9 @@ use crate::{report, tree};
 const GUIDE: &str = "engine/OPERATING.md";
 
 /// Where what is said is put into words, beside the messages of the log.
-const WORDED: [&str; 4] = [
+const WORDED: [&str; 5] = [
     "engine/src/boot/error.rs",
+    "engine/setup/src/format.rs",
     "engine/src/reactor/alarms.rs",
     "engine/consensus/src/effect.rs",
     "engine/node/src/rejoin.rs",

@@ -36,6 +36,11 @@ impl Docket {
         self.leader
     }
 
+    /// The replicas whose disks messages reach, ascending.
+    pub fn connected(&self) -> impl Iterator<Item = ReplicaId> {
+        self.connected.iter()
+    }
+
     /// Where the log stands: on a leader the last slot it proposed.
     #[must_use]
     pub fn tip(&self) -> LogTip {

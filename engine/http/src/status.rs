@@ -22,6 +22,8 @@ pub struct Status {
     leads: bool,
     /// Who leads; none if nobody is heard.
     leader: Option<u64>,
+    /// The other replicas that it is connected to, by number.
+    connected: Vec<u8>,
     ballot_round: u64,
     slots: Slots,
     /// The highest published one.
@@ -153,6 +155,7 @@ impl Status {
             quarantined: readings.is_quarantined(),
             leads: control.leads == 1,
             leader: control.leader.checked_sub(1),
+            connected: (0..64).filter(|replica| control.connected >> replica & 1 == 1).collect(),
             ballot_round: control.ballot_round,
             quarantine: news.quarantine,
             alarms: news.alarms.into(),
@@ -272,6 +275,7 @@ mod tests {
         board.write_domain(0, 0, &DomainNumbers { version: 2, applied: 3, rejected: 2 });
         board.write_control(&ControlNumbers {
             leader: 3,
+            connected: 0b101,
             ballot_round: 4,
             chosen: 9,
             ..ControlNumbers::default()
@@ -292,7 +296,8 @@ mod tests {
         let stages = status["stages"].take();
         let expected = json!({
             "cluster": "c1", "replica": 1, "replicas": 3, "copies": 2, "version": "0.1.0", "uptime_s": 12.5,
-            "state": "following", "ready": true, "quarantined": false, "leads": false, "leader": 2, "ballot_round": 4,
+            "state": "following", "ready": true, "quarantined": false, "leads": false, "leader": 2,
+            "connected": [0, 2], "ballot_round": 4,
             "slots": { "formed": 0, "accepted": 0, "chosen": 9, "published": 0, "checkpoint": 0 },
             "quarantine": null, "alarms": [], "stream_time_ns": 5, "divergences": 0,
             "checkpoints": { "taken": 0, "failed": 0, "running": false },

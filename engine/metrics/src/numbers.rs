@@ -40,6 +40,8 @@ numbers! {
         leads,
         /// The leader's number, from 1; 0 if none is known.
         leader,
+        /// The replicas that it is connected to: bit n is that of replica n.
+        connected,
         /// Round of the highest ballot that it promised.
         ballot_round,
         /// Up to which slot it heard a value.

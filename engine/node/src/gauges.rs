@@ -37,6 +37,8 @@ pub struct ControlGauges {
     pub leads: bool,
     /// Who leads, as far as it is heard.
     pub leader: Option<ReplicaId>,
+    /// The replicas that it is connected to: bit n is that of replica n.
+    pub connected: u64,
     /// The highest ballot that it promised.
     pub promised: Ballot,
     /// How far it is.
@@ -120,6 +122,7 @@ impl Core {
         Some(ControlGauges {
             leads: self.ballot != Ballot::NONE,
             leader: control.docket.leader(),
+            connected: control.docket.connected().fold(0, |all, peer| all | 1 << peer.0),
             promised: control.docket.promised(),
             watermarks: control.docket.watermarks(),
             checkpoint: control.coordinator.active_slot(),

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use assize_device::DirectoryError;
+use assize_setup::FormatError;
 use assize_wal::DeviceError;
 use assize_wal::recovery::RecoveryError;
 use assize_wal::superblock::SuperblockError;
@@ -23,14 +24,12 @@ pub enum BootError {
     Host(String),
     /// The data directory cannot be used.
     Directory(DirectoryError),
-    /// It holds a replica already.
-    AlreadyFormatted(PathBuf),
+    /// It cannot be formatted.
+    Format(FormatError),
     /// A format of it was cut off before anything could be served from it.
     FormatUnfinished(PathBuf),
     /// A single replica has nobody to be rebuilt from.
     NobodyToRebuildFrom(PathBuf),
-    /// A single replica has nobody to tell it what it promised and accepted.
-    NobodyToRejoin,
     /// An option is missing that says which cluster is rejoined.
     RejoinWithout(&'static str),
     /// Its superblock cannot be used.
@@ -67,17 +66,17 @@ impl BootError {
             BootError::Config(_)
             | BootError::Agreed(_)
             | BootError::Listen { .. }
-            | BootError::NobodyToRejoin
+            | BootError::Format(FormatError::Config(_) | FormatError::NobodyToRejoin)
             | BootError::RejoinWithout(_) => Exit::Usage,
-            BootError::Host(_) | BootError::Io(..) => Exit::Host,
+            BootError::Host(_) | BootError::Io(..) | BootError::Format(FormatError::Io(..)) => Exit::Host,
             BootError::Directory(_)
-            | BootError::AlreadyFormatted(_)
+            | BootError::Format(FormatError::Directory(_) | FormatError::AlreadyFormatted(_))
             | BootError::FormatUnfinished(_)
             | BootError::NobodyToRebuildFrom(_)
             | BootError::Superblock(..)
             | BootError::Domains { .. }
             | BootError::Recovery(_) => Exit::DataDirectory,
-            BootError::Device(_) => Exit::Device,
+            BootError::Device(_) | BootError::Format(FormatError::Device(_)) => Exit::Device,
         }
     }
 }
@@ -100,12 +99,7 @@ impl fmt::Display for BootError {
                 )
             }
             BootError::Directory(error) => error.fmt(f),
-            BootError::AlreadyFormatted(path) => write!(
-                f,
-                "{} holds a replica already: its state would be lost. Choose another data_directory, or remove this \
-                 one yourself if you are sure",
-                path.display()
-            ),
+            BootError::Format(error) => error.fmt(f),
             BootError::FormatUnfinished(path) => write!(
                 f,
                 "{} is not formatted: an `assize format` was cut off there, and nothing was ever served from it. Run \
@@ -116,10 +110,6 @@ impl fmt::Display for BootError {
                 f,
                 "{} holds the only replica of its cluster: nobody has another state to rebuild it from. Restore a backup",
                 path.display()
-            ),
-            BootError::NobodyToRejoin => f.write_str(
-                "the only replica of its cluster has nobody to tell it what it promised and accepted: restore a backup as a \
-                 new cluster, or format without --rejoin",
             ),
             BootError::RejoinWithout(option) => write!(
                 f,
@@ -159,5 +149,11 @@ impl From<ConfigError> for BootError {
 impl From<DirectoryError> for BootError {
     fn from(error: DirectoryError) -> BootError {
         BootError::Directory(error)
+    }
+}
+
+impl From<FormatError> for BootError {
+    fn from(error: FormatError) -> BootError {
+        BootError::Format(error)
     }
 }

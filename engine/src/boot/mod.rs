@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `format.rs` | `assize format`: the superblock with the agreed parameters |
+//! | `format.rs` | `assize format`: what the options say all replicas agree on |
 //! | `rebuild.rs` | `assize rebuild`: the next start takes the state of the others (R3) |
 //! | `recover.rs` | reads all logs, each in a thread of its own |
 //! | `start.rs` | superblock, recovery, the threads |
@@ -25,8 +25,9 @@ mod recover;
 mod replay;
 mod start;
 
+pub use assize_setup::NewDisk;
 pub use error::BootError;
-pub use format::{FormatReport, NewDisk, format, format_on};
+pub use format::{FormatReport, format, format_on};
 pub use rebuild::rebuild;
 pub use start::{Replica, start, start_on};
 

@@ -1,10 +1,9 @@
 //! Collection about the host: /proc, /sys and a trial ring.
 
-use super::facts::{
-    CpuFacts, HostFacts, IoUringFacts, Limit, bracketed, cpu_list, cpu_max, field, limit, quota_of,
-};
+use super::facts::{CpuFacts, HostFacts, IoUringFacts, Limit, bracketed, cpu_max, field, limit, quota_of};
 use super::{REQUIRED_OPCODES, disk};
 use crate::config::Cpu;
+use assize_setup::{allowed_cpus, cpu_list};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -27,14 +26,6 @@ pub fn collect(directory: &Path, measure: bool) -> HostFacts {
             .to_owned(),
         disk: disk::collect(directory, measure),
     }
-}
-
-/// The CPUs that this process may use: its affinity mask, which already leaves out what is offline or withheld by
-/// the control group. Asked of the process, not of the calling thread, which may be pinned.
-#[must_use]
-pub fn allowed_cpus() -> BTreeSet<Cpu> {
-    let status = read("/proc/self/status");
-    field(&status, "Cpus_allowed_list").map(cpu_list).unwrap_or_default()
 }
 
 fn io_uring() -> IoUringFacts {

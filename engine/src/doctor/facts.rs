@@ -208,15 +208,6 @@ fn unescape(text: &str) -> String {
     String::from_utf8_lossy(&plain).into_owned()
 }
 
-/// CPUs from a kernel list such as `0-3,8`. What does not read is left out.
-pub(super) fn cpu_list(text: &str) -> BTreeSet<Cpu> {
-    let range = |part: &str| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        Some(first.trim().parse::<u32>().ok()?..=last.trim().parse::<u32>().ok()?)
-    };
-    text.trim().split(',').filter_map(range).flatten().map(Cpu).collect()
-}
-
 /// The value of `name` in a text of `name: value` lines, such as /proc/self/status.
 pub(super) fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
@@ -254,14 +245,6 @@ pub(super) fn bracketed(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cpu_lists_read_as_the_kernel_writes_them() {
-        let cpus = |list: &[u32]| list.iter().copied().map(Cpu).collect::<BTreeSet<_>>();
-        assert_eq!(cpu_list("0-3,8\n"), cpus(&[0, 1, 2, 3, 8]));
-        assert_eq!(cpu_list(""), cpus(&[]));
-        assert_eq!(cpu_list("x,2"), cpus(&[2]));
-    }
 
     #[test]
     fn the_deepest_and_last_mount_wins() {

@@ -20,7 +20,8 @@ mod report;
 mod suggest;
 mod syscalls;
 
-pub use collect::{allowed_cpus, collect};
+pub use assize_setup::allowed_cpus;
+pub use collect::collect;
 pub use disk::filesystem;
 pub use facts::{CpuFacts, DirectIo, DiskFacts, Filesystem, HostFacts, IoUringFacts, Latency, Limit};
 pub use judge::{FILES_OWN, Finding, Needs, Verdict, fatal_findings, judge};

@@ -75,6 +75,7 @@ fn of_control(control: &ControlGauges) -> ControlNumbers {
     ControlNumbers {
         leads: control.leads.into(),
         leader: control.leader.map_or(0, |leader| u64::from(leader.0) + 1),
+        connected: control.connected,
         ballot_round: control.promised.round(),
         formed: marks.formed.0,
         accepted: marks.accepted.0,

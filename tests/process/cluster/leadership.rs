@@ -17,6 +17,8 @@ use crate::site::{assizectl, text};
 #[test]
 fn leadership_moves_to_the_replica_that_is_named_and_back() {
     let mut rng = Rng::announced("moved leadership");
+    // It may have to be built, which is not to be waited for under load.
+    drop(assizectl());
     let events = events(60_000);
     let cluster = Cluster::for_events(events);
     let mut running = Running::start(&cluster);

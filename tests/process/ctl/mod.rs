@@ -3,11 +3,15 @@
 //! | file | asks |
 //! |---|---|
 //! | `mod.rs` | how it is run, and what it is refused |
+//! | `agreed.rs` | what it tells of what a cluster agreed on |
+//! | `rejoin.rs` | how it brings a replica back whose disk was lost |
 //! | `running.rs` | what it tells of a running cluster |
 //! | `backup.rs` | backups under load, and what they are restored to |
 //! | `stopped.rs` | what it tells of a stopped replica, which it must leave as it is |
 
+mod agreed;
 mod backup;
+mod rejoin;
 mod running;
 mod stopped;
 

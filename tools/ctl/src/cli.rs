@@ -8,7 +8,8 @@ use clap_complete::Shell;
 
 use crate::exit;
 
-/// Asks a running cluster, or looks into a stopped replica's directory, which it never writes to.
+/// Asks a running cluster, looks into a stopped replica's directory, which it never writes to, or formats an empty one
+/// for a replica whose disk was lost.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "assizectl", version, arg_required_else_help = true, after_help = exit::TABLE)]
 pub struct Cli {
@@ -46,6 +47,10 @@ pub enum Command {
     History(HistoryCommand),
     /// What a stopped replica's entities come to: equal on all replicas at the same slot
     Digest(DigestCommand),
+    /// What a cluster agreed on, as the options of `assize format` that mean it: by a replica's directory
+    Agreed(AgreedCommand),
+    /// Format an empty disk for a replica whose disk was lost, so that it comes back when it is started
+    Rejoin(RejoinCommand),
     /// Which replicas computed something else than the others, and what an operator was told of it
     Divergence(DivergenceCommand),
     /// Copies of a running replica that a cluster can begin from again
@@ -270,6 +275,40 @@ pub struct DigestCommand {
     /// After this slot [default: the last that is known to be chosen]
     #[arg(long, value_name = "SLOT")]
     pub to: Option<u64>,
+}
+
+/// `assizectl agreed`.
+#[derive(Clone, Debug, Args)]
+pub struct AgreedCommand {
+    /// The data directory of any replica of the cluster, whether it runs or not
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+}
+
+/// `assizectl rejoin`.
+#[derive(Clone, Debug, Args)]
+#[command(group = clap::ArgGroup::new("source").required(true).args(["from", "agreed"]))]
+pub struct RejoinCommand {
+    /// The configuration of the replica that comes back, with the number that it had; its data directory is empty or
+    /// not there
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+
+    /// What was agreed is taken from the data directory of another replica, which may run
+    #[arg(long, value_name = "DIR")]
+    pub from: Option<PathBuf>,
+
+    /// What was agreed is taken from a file that `assizectl agreed --json` wrote
+    #[arg(long, value_name = "FILE")]
+    pub agreed: Option<PathBuf>,
+
+    /// Where the other replicas are asked by HTTP first: of which cluster they are, and whether the replica is gone
+    #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',')]
+    pub http: Vec<String>,
+
+    /// Then wait until it was started, has its vote, and stands where the others do
+    #[arg(long, requires = "http")]
+    pub watch: bool,
 }
 
 /// `assizectl divergence`.

@@ -9,6 +9,8 @@ use assize_device::DirectoryError;
 use assize_node::agreed::AgreedError;
 use assize_node::boot::ReadError;
 use assize_node::retrace::RetraceError;
+use assize_setup::config::ConfigError;
+use assize_setup::{AgreedFileError, FormatError};
 use assize_wal::operation::DeviceError;
 use assize_wal::recovery::RecoveryError;
 use assize_wal::superblock::SuperblockError;
@@ -24,14 +26,14 @@ pub enum Exit {
     Success = 0,
     /// Something failed that has no code of its own; the message says what.
     Internal = 1,
-    /// The command line is wrong, or what was given to be submitted.
+    /// The command line is wrong, or a file that it names, or what was given to be submitted.
     Usage = 2,
-    /// The data directory is refused: not formatted, in use, or corrupted.
+    /// The data directory is refused: not formatted, formatted already, in use, or corrupted.
     DataDirectory = 4,
     /// No replica answered, or none that could.
     Unanswered = 10,
     /// The answer is no: an event was rejected, an entity is absent, a replica is not ready, leadership stays where it
-    /// is, a log is damaged.
+    /// is, a replica is not gone, a log is damaged.
     No = 11,
 }
 
@@ -52,10 +54,10 @@ pub const TABLE: &str = "\
 Exit codes:
    0  done, and what was asked is so
    1  something else failed; the message says what
-   2  command line wrong, or what was given to be submitted; the message says what is accepted
-   4  data directory refused: not formatted, in use, or corrupted
+   2  command line, a file it names, or what was given to be submitted is wrong; the message says what is accepted
+   4  data directory refused: not formatted, formatted already, in use, or corrupted
   10  no replica answered, or none that could; the message says what each said
-  11  the answer is no: an event rejected, an entity absent, a replica not ready, leadership kept, a log damaged";
+  11  the answer is no: an event rejected, an entity absent, a replica not ready or not gone, leadership kept, a log damaged";
 
 /// Why a command has no answer.
 #[derive(Debug)]
@@ -98,6 +100,12 @@ pub enum Ended {
     Unreadable(String),
     /// No backup, or nothing that came of one.
     Backup(BackupError),
+    /// A replica's configuration is refused.
+    Config(ConfigError),
+    /// A file does not say what a cluster agreed on.
+    AgreedFile(PathBuf, AgreedFileError),
+    /// A data directory cannot be formatted.
+    Format(FormatError),
     /// A file cannot be read or written.
     Io(String, io::Error),
     /// What was written to is closed.
@@ -109,7 +117,11 @@ impl Ended {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Ended::Usage(_) | Ended::SlotNotKept { .. } => Exit::Usage,
+            Ended::Usage(_)
+            | Ended::SlotNotKept { .. }
+            | Ended::Config(_)
+            | Ended::AgreedFile(..)
+            | Ended::Format(FormatError::Config(_) | FormatError::NobodyToRejoin) => Exit::Usage,
             Ended::Unanswered(_) => Exit::Unanswered,
             Ended::Problem { status: 400..=403 | 405..=407 | 411..=499, .. } => Exit::Usage,
             Ended::No(_) | Ended::Problem { status: 404 | 410, .. } => Exit::No,
@@ -119,10 +131,13 @@ impl Ended {
             | Ended::Superblock(..)
             | Ended::Agreed(_)
             | Ended::Unreadable(_)
-            | Ended::Recovery(_) => Exit::DataDirectory,
+            | Ended::Recovery(_)
+            | Ended::Format(FormatError::Directory(_) | FormatError::AlreadyFormatted(_)) => {
+                Exit::DataDirectory
+            }
             Ended::Backup(error) => error.exit(),
             Ended::Retrace(RetraceError::Read(_) | RetraceError::Contradicted { .. }) => Exit::DataDirectory,
-            Ended::Retrace(_) | Ended::Io(..) | Ended::NobodyReads => Exit::Internal,
+            Ended::Retrace(_) | Ended::Format(_) | Ended::Io(..) | Ended::NobodyReads => Exit::Internal,
         }
     }
 }
@@ -165,6 +180,9 @@ impl fmt::Display for Ended {
                 write!(f, "what was whole is not any more: {why}. Check the disk (dmesg, SMART)")
             }
             Ended::Backup(error) => error.fmt(f),
+            Ended::Config(error) => error.fmt(f),
+            Ended::AgreedFile(path, error) => write!(f, "{}: {error}", path.display()),
+            Ended::Format(error) => error.fmt(f),
             Ended::Io(what, error) => write!(f, "{what}: {error}"),
             Ended::NobodyReads => f.write_str("nobody reads what is written"),
         }
@@ -182,6 +200,12 @@ impl From<BackupError> for Ended {
 impl From<DirectoryError> for Ended {
     fn from(error: DirectoryError) -> Ended {
         Ended::Directory(error)
+    }
+}
+
+impl From<FormatError> for Ended {
+    fn from(error: FormatError) -> Ended {
+        Ended::Format(error)
     }
 }
 

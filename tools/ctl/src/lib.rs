@@ -1,11 +1,14 @@
-//! `assizectl`: what an operator asks a running cluster, and a stopped replica's directory. [`run`] is all that a
+//! `assizectl`: what an operator asks a running cluster and a stopped replica's directory, and how a replica whose disk
+//! was lost is brought back. [`run`] is all that a
 //! domain author's own `main` has to call.
 //!
 //! | module | is |
 //! |---|---|
 //! | [`cli`] | the command line |
 //! | [`exit`] | how it ends: errors and exit codes |
+//! | `agreed` | what a cluster agreed on, from any replica's directory |
 //! | `print` | the same answer for people and for programs |
+//! | `rejoin` | an empty disk for a replica whose disk was lost |
 //! | `remote` | commands that ask a running cluster, by HTTP |
 //! | `backup` | copies of a replica's directory, and the cluster that one of them becomes |
 //! | `stopped` | commands that look into a stopped replica's directory, which they never write to |
@@ -14,10 +17,12 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod agreed;
 mod backup;
 pub mod cli;
 pub mod exit;
 mod print;
+mod rejoin;
 mod remote;
 mod stopped;
 
@@ -73,6 +78,8 @@ fn carry_out(
         Command::Replay(command) => stopped::replay(&command, domains, printer),
         Command::History(command) => stopped::history(&command, domains, printer),
         Command::Digest(command) => stopped::digest(&command, domains, printer),
+        Command::Agreed(command) => agreed::agreed(&command, printer),
+        Command::Rejoin(command) => rejoin::rejoin(&command, printer),
         Command::Divergence(command) => {
             let cli::Divergence::Show { at, data } = &command.what;
             match data {

@@ -33,5 +33,5 @@ pub use directory::{DataDirectory, DirectoryError, Place};
 pub use preparer::{Preparer, Wake};
 pub use ring::RingDevice;
 pub use running::RunningDirectory;
-pub use stopped::StoppedDirectory;
+pub use stopped::{StoppedDirectory, read_superblocks};
 pub use trace::{DeviceOptions, DiskEvent, Tracer};

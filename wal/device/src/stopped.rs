@@ -77,3 +77,13 @@ impl SegmentReader for StoppedDirectory {
         read_superblock_copy(&self.root, copy)
     }
 }
+
+/// Both copies of the superblock of a directory, whether or not a replica runs on it: what `format` fixed stands in
+/// each of them for ever. Of one that runs a copy may just be being written, and the two may be further apart than the
+/// disk ever had them: whoever finds none to use reads them again.
+///
+/// # Errors
+/// A copy is there and cannot be read.
+pub fn read_superblocks(root: &Path) -> Result<[Option<Vec<Block>>; 2], DeviceError> {
+    Ok([read_superblock_copy(root, 0)?, read_superblock_copy(root, 1)?])
+}

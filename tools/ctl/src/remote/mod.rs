@@ -39,14 +39,14 @@ use crate::cli::Where;
 use crate::exit::Ended;
 
 /// Replicas, in the order in which they are asked.
-struct Cluster {
+pub(crate) struct Cluster {
     agent: Agent,
     addresses: Vec<String>,
 }
 
 impl Cluster {
     /// Any of those that the command line names. What is read as a stream has no limit of time.
-    fn at(at: &Where, within: Option<Duration>) -> Result<Cluster, Ended> {
+    pub(crate) fn at(at: &Where, within: Option<Duration>) -> Result<Cluster, Ended> {
         if let Some(address) = at.http.iter().find(|address| !is_address(address)) {
             return Err(Ended::Usage(format!(
                 "--http {address}: accepted is HOST:PORT, such as localhost:7600"
@@ -95,7 +95,7 @@ impl Cluster {
     }
 
     /// The JSON document at a path.
-    fn document(&self, path: &str) -> Result<Value, Ended> {
+    pub(crate) fn document(&self, path: &str) -> Result<Value, Ended> {
         read_document(self.get(path)?)
     }
 }
@@ -123,7 +123,7 @@ fn problem_of(status: u16, problem: &Value) -> Ended {
 }
 
 /// A value as people read it: a text without quotes.
-fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),

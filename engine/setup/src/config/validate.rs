@@ -62,7 +62,10 @@ impl ConfigFile {
     }
 
     /// Checks the CPUs alone: before the host is examined, which would find the same without naming the line.
-    pub(crate) fn check_cpus(&self, host: &BTreeSet<Cpu>) -> Result<(), ConfigError> {
+    ///
+    /// # Errors
+    /// An assignment names a CPU that is not there.
+    pub fn check_cpus(&self, host: &BTreeSet<Cpu>) -> Result<(), ConfigError> {
         let cores = &self.config.cores;
         let mut seen = BTreeMap::new();
         for (index, assignment) in cores.assignments.iter().enumerate() {

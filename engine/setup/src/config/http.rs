@@ -1,8 +1,5 @@
 //! `[http]`: how much of anybody's asking by HTTP is put up with.
 
-use std::time::Duration;
-
-use assize_http::HttpLimits;
 use serde::{Deserialize, Serialize};
 
 use super::ConfigFile;
@@ -33,30 +30,15 @@ pub struct HttpSection {
     pub waiting_max: u32,
 }
 
-impl HttpSection {
-    /// As the server takes them.
-    pub(crate) fn limits(&self) -> HttpLimits {
-        HttpLimits {
-            body_bytes_max: self.body_bytes_max as usize,
-            headers_max: self.headers_max as usize,
-            head_bytes_max: self.head_bytes_max as usize,
-            connections_max: self.connections_max as usize,
-            request_timeout: Duration::from_nanos(self.request_timeout),
-            waiting_max: self.waiting_max as usize,
-        }
-    }
-}
-
 impl Default for HttpSection {
     fn default() -> HttpSection {
-        let limits = HttpLimits::default();
         HttpSection {
-            body_bytes_max: limits.body_bytes_max as u64,
-            headers_max: limits.headers_max as u32,
-            head_bytes_max: limits.head_bytes_max as u64,
-            connections_max: limits.connections_max as u32,
-            request_timeout: limits.request_timeout.as_nanos() as u64,
-            waiting_max: limits.waiting_max as u32,
+            body_bytes_max: 4 << 20,
+            headers_max: 64,
+            head_bytes_max: 16 << 10,
+            connections_max: 256,
+            request_timeout: 30_000_000_000,
+            waiting_max: 16_384,
         }
     }
 }

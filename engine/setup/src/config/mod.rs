@@ -267,7 +267,8 @@ pub struct Limits {
 
 impl Limits {
     /// As the Usher takes them; what is agreed of an event is as wide as can be.
-    pub(crate) fn of_usher(&self) -> UsherLimits {
+    #[must_use]
+    pub fn of_usher(&self) -> UsherLimits {
         UsherLimits {
             stripe_bytes: self.stripe_bytes as usize,
             stripe_events: self.stripe_events,
@@ -313,7 +314,8 @@ pub struct Log {
 
 impl Log {
     /// Kept free at a log's end for accept records and marks of what is under way.
-    pub(crate) fn reserve_bytes(&self) -> u64 {
+    #[must_use]
+    pub fn reserve_bytes(&self) -> u64 {
         (4 << 20).min(self.segment_bytes / 4)
     }
 }

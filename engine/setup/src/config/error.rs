@@ -66,7 +66,8 @@ pub struct Source {
 impl Source {
     /// An error at `key`, which reads like `cores.assignments[1].cpu`. If the file does not hold the key, the
     /// line is that of its innermost table that is there, and the message says that a default is meant.
-    pub(crate) fn refuse(&self, key: &str, found: String, accepted: String) -> ConfigError {
+    #[must_use]
+    pub fn refuse(&self, key: &str, found: String, accepted: String) -> ConfigError {
         let (span, exact) = self.locate(key);
         let found = if exact { found } else { format!("{found} (not in the file: the default)") };
         let (line, text) = self.line_at(span.map_or(0, |span| span.start));
