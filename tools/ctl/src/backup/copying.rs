@@ -40,21 +40,21 @@ pub(super) enum Interrupted {
     /// A file is gone: its checkpoint was replaced meanwhile.
     Gone,
     /// For good.
-    Failed(Ended),
+    Failed(Box<Ended>),
 }
 
 impl Interrupted {
     pub(super) fn of(path: &Path, error: io::Error) -> Interrupted {
         match error.kind() {
             io::ErrorKind::NotFound => Interrupted::Gone,
-            _ => Interrupted::Failed(Ended::Io(format!("reading {}", path.display()), error)),
+            _ => Interrupted::from(Ended::Io(format!("reading {}", path.display()), error)),
         }
     }
 }
 
 impl From<Ended> for Interrupted {
     fn from(error: Ended) -> Interrupted {
-        Interrupted::Failed(error)
+        Interrupted::Failed(Box::new(error))
     }
 }
 
@@ -62,7 +62,7 @@ impl From<DeviceError> for Interrupted {
     fn from(error: DeviceError) -> Interrupted {
         match error {
             DeviceError::Io { code: NOT_FOUND, .. } => Interrupted::Gone,
-            error => Interrupted::Failed(error.into()),
+            error => Ended::from(error).into(),
         }
     }
 }
@@ -71,7 +71,7 @@ impl From<RecoveryError> for Interrupted {
     fn from(error: RecoveryError) -> Interrupted {
         match error {
             RecoveryError::Device(error) => error.into(),
-            error => Interrupted::Failed(error.into()),
+            error => Ended::from(error).into(),
         }
     }
 }
@@ -123,7 +123,7 @@ pub(super) fn copy(
         let bytes = match of_one_moment(from, &before, pins.as_mut(), &mut copier, progress) {
             Ok(bytes) => bytes,
             Err(Interrupted::Gone) => continue,
-            Err(Interrupted::Failed(error)) => return Err(error),
+            Err(Interrupted::Failed(error)) => return Err(*error),
         };
         if !runs && is_superseded(&before, &superblock(from)?) {
             continue;

@@ -37,7 +37,7 @@ impl Pins {
     /// Pins every segment that is there now.
     pub(super) fn add(&mut self) -> Result<(), Interrupted> {
         let failed = |path: &Path, error| {
-            Interrupted::Failed(Ended::Io(
+            Interrupted::from(Ended::Io(
                 format!("keeping {} (it takes the rights of the replica's own user)", path.display()),
                 error,
             ))

@@ -70,7 +70,7 @@ impl Copier {
             progress(wanted.kept);
             return Ok(());
         }
-        let failed = |error| Interrupted::Failed(Ended::Io(format!("writing {}", copy.display()), error));
+        let failed = |error| Interrupted::from(Ended::Io(format!("writing {}", copy.display()), error));
         let folder = copy.parent().unwrap_or(&self.into);
         fs::create_dir_all(folder).map_err(failed)?;
         let earlier = self.earlier.iter().map(|earlier| place.path(earlier));
