@@ -3,7 +3,7 @@
 //! state, and one of them leads.
 #![allow(dead_code, unreachable_pub, reason = "each test that includes this module uses its own part of it")]
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -87,6 +87,8 @@ pub struct Shared {
     replicas: u8,
     /// Who leads; [`NOBODY`] while none does.
     leader: AtomicU8,
+    /// Who is elected once so many keys were evaluated, in order.
+    elections: Mutex<VecDeque<(usize, u8)>>,
     /// Clients that were told that nobody leads.
     turned_away: Mutex<u64>,
     more: Condvar,
@@ -102,6 +104,19 @@ impl Shared {
     pub fn elect(&self, leader: u8) {
         self.withholding.store(false, Ordering::SeqCst);
         self.leader.store(leader, Ordering::SeqCst);
+    }
+
+    /// Elects these, each with the request by which so many keys are evaluated: the next one comes to whoever led.
+    pub fn elect_after(&self, elections: &[(usize, u8)]) {
+        self.elections.lock().unwrap().extend(elections);
+    }
+
+    /// One at a time, so that each is noticed.
+    fn elect_due(&self, keys: usize) {
+        let due = self.elections.lock().unwrap().pop_front_if(|(after, _)| *after <= keys);
+        if let Some((_, leader)) = due {
+            self.elect(leader);
+        }
     }
 
     /// Waits until a request surely is under way: from now until the next election the leader evaluates without
@@ -159,6 +174,7 @@ impl Model {
             more: Condvar::new(),
             withholding: AtomicBool::new(false),
             withheld: Mutex::new(0),
+            elections: Mutex::default(),
         });
         let models = (0..replicas).map(|replica| Model::replica(replica, shards, faults.clone(), &shared));
         (models.collect(), shared)
@@ -357,6 +373,7 @@ impl Connection {
             answers.push(evaluate(&mut state, &self.faults, index, &event));
         }
         assert!(rest.is_empty(), "bytes after the last event");
+        self.cluster.elect_due(state.keys.len());
         if self.faults.drop_after.is_some_and(|after| self.requests >= after) {
             return false;
         }
