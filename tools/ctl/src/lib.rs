@@ -11,6 +11,7 @@
 //! | `rejoin` | an empty disk for a replica whose disk was lost |
 //! | `remote` | commands that ask a running cluster, by HTTP |
 //! | `backup` | copies of a replica's directory, and the cluster that one of them becomes |
+//! | `superblock` | what a directory's superblock says while a replica may be writing it |
 //! | `stopped` | commands that look into a stopped replica's directory, which they never write to |
 //!
 //! It never links the engine: what runs there is the composition that the engine and the simulator run, too.
@@ -25,6 +26,7 @@ mod print;
 mod rejoin;
 mod remote;
 mod stopped;
+mod superblock;
 
 use std::io;
 use std::process::ExitCode;

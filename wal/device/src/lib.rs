@@ -5,8 +5,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`directory`] | the data directory: names, lock, blocking reads and superblock writes for boot |
-//! | [`stopped`] | the same of a replica that does not run, for whoever looks into it |
-//! | [`running`] | the same of a replica that runs, for whoever copies it |
+//! | [`read_only`] | the same for whoever only looks into it, or copies it |
 //! | [`direct`] | operations as io_uring entries for a ring that somebody else owns |
 //! | [`ring`] | the same with a ring of its own |
 //! | [`preparer`] | the thread that preallocates and pre-writes segments |
@@ -23,15 +22,13 @@
 pub mod direct;
 pub mod directory;
 pub mod preparer;
+pub mod read_only;
 pub mod ring;
-pub mod running;
-pub mod stopped;
 pub mod trace;
 
 pub use direct::{DirectDevice, DurabilityMode};
 pub use directory::{DataDirectory, DirectoryError, Place};
 pub use preparer::{Preparer, Wake};
+pub use read_only::{ReadOnlyDirectory, read_superblocks};
 pub use ring::RingDevice;
-pub use running::RunningDirectory;
-pub use stopped::{StoppedDirectory, read_superblocks};
 pub use trace::{DeviceOptions, DiskEvent, Tracer};

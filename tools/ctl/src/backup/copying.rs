@@ -17,10 +17,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use assize_device::{DirectoryError, Place, RunningDirectory, StoppedDirectory};
+use assize_device::{Place, ReadOnlyDirectory};
 use assize_node::agreed::Agreed;
 use assize_node::boot::peers_of;
-use assize_wal::formatted::{Formatted, formatted};
 use assize_wal::header::Mark;
 use assize_wal::operation::DeviceError;
 use assize_wal::recovery::{LogScan, Recovered, RecoveryError, flush_logs, scan_log};
@@ -34,6 +33,7 @@ use super::pins::Pins;
 use super::segment::{Copier, Wanted, private};
 use crate::exit::Ended;
 use crate::stopped::Replica;
+use crate::superblock::superblock_in;
 
 /// Why copying does not go on.
 pub(super) enum Interrupted {
@@ -83,24 +83,10 @@ pub(super) struct Copied {
     pub(super) copied_bytes: u64,
 }
 
-/// The superblock of whatever is there.
-pub(super) fn superblock(from: &RunningDirectory) -> Result<Superblock, Ended> {
-    match formatted(&mut from.clone())? {
-        Formatted::Yes(found) => Ok(found.superblock),
-        Formatted::No if !from.root().exists() => Err(Ended::Directory(DirectoryError::Io {
-            doing: "opening",
-            root: from.root().to_owned(),
-            error: io::ErrorKind::NotFound.into(),
-        })),
-        Formatted::No | Formatted::Unfinished => Err(Ended::NotFormatted(from.root().to_owned())),
-        Formatted::Corrupt(error) => Err(Ended::Superblock(from.root().to_owned(), error)),
-    }
-}
-
 /// Copies the replica's directory into `into`, as a backup that can be recovered. `earlier` are backups of the same
 /// replica; `progress` is told bytes done and bytes in all.
 pub(super) fn copy(
-    from: &RunningDirectory,
+    from: &ReadOnlyDirectory,
     into: &Path,
     earlier: &[PathBuf],
     progress: &mut dyn FnMut(u64, u64) -> Result<(), Ended>,
@@ -110,10 +96,10 @@ pub(super) fn copy(
     for _ in 0..ATTEMPTS_MAX {
         // Nobody recycles anything where nobody writes, and what does not run is left as it is. The lock is not kept: a
         // replica that starts again must not find it held.
-        let runs = StoppedDirectory::open(from.root()).is_err();
+        let runs = ReadOnlyDirectory::stopped(from.root()).is_err();
         let mut pins = if runs { Some(Pins::new(from)?) } else { None };
         copier.copy_from(pins.as_ref().map_or_else(|| from.clone(), Pins::directory));
-        let before = superblock(from)?;
+        let before = superblock_in(from.root())?;
         if let Some(quarantine) = before.quarantine {
             return Err(BackupError::Quarantined(quarantine).into());
         }
@@ -125,7 +111,7 @@ pub(super) fn copy(
             Err(Interrupted::Gone) => continue,
             Err(Interrupted::Failed(error)) => return Err(*error),
         };
-        if !runs && is_superseded(&before, &superblock(from)?) {
+        if !runs && is_superseded(&before, &superblock_in(from.root())?) {
             continue;
         }
         write_superblock(into, &before)?;
@@ -153,7 +139,7 @@ fn is_superseded(before: &Superblock, after: &Superblock) -> bool {
 }
 
 fn of_one_moment(
-    data: &RunningDirectory,
+    data: &ReadOnlyDirectory,
     before: &Superblock,
     mut pins: Option<&mut Pins>,
     copier: &mut Copier,
@@ -162,7 +148,7 @@ fn of_one_moment(
     if let Some(pins) = &mut pins {
         pins.clear()?;
         pins.add()?;
-        if is_superseded(before, &superblock(data)?) {
+        if is_superseded(before, &superblock_in(data.root())?) {
             return Err(Interrupted::Gone);
         }
     }
@@ -202,7 +188,7 @@ fn of_one_moment(
     Ok(all)
 }
 
-fn scan(from: &mut RunningDirectory, superblock: &Superblock, log: LogId) -> Result<LogScan, Interrupted> {
+fn scan(from: &mut ReadOnlyDirectory, superblock: &Superblock, log: LogId) -> Result<LogScan, Interrupted> {
     let agreed = Agreed::decode(&superblock.parameters).map_err(Ended::from)?;
     Ok(scan_log(from, superblock, log, peers_of(agreed.replicas.into()))?)
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use assize_device::{Place, RunningDirectory};
+use assize_device::{Place, ReadOnlyDirectory};
 use assize_wal::SegmentReader;
 
 use super::copying::Interrupted;
@@ -17,21 +17,21 @@ use crate::exit::Ended;
 
 /// All segments that were there when [`Pins::add`] was called, each time.
 pub(super) struct Pins {
-    data: RunningDirectory,
+    data: ReadOnlyDirectory,
     folder: PathBuf,
 }
 
 impl Pins {
     /// None yet; what an earlier one left is removed.
-    pub(super) fn new(data: &RunningDirectory) -> Result<Pins, Ended> {
+    pub(super) fn new(data: &ReadOnlyDirectory) -> Result<Pins, Ended> {
         let folder = data.root().join(FOLDER);
         remove_folder(&folder)?;
         Ok(Pins { data: data.clone(), folder })
     }
 
     /// The pinned segments, laid out as in a data directory.
-    pub(super) fn directory(&self) -> RunningDirectory {
-        RunningDirectory::new(&self.folder)
+    pub(super) fn directory(&self) -> ReadOnlyDirectory {
+        ReadOnlyDirectory::unlocked(&self.folder)
     }
 
     /// Pins every segment that is there now.

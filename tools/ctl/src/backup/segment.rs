@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use assize_device::{Place, RunningDirectory};
+use assize_device::{Place, ReadOnlyDirectory};
 use assize_wal::{BLOCK_BYTES, Block, SegmentId, SegmentReader};
 use assize_wire::LogId;
 use zerocopy::IntoBytes;
@@ -19,7 +19,7 @@ use crate::exit::Ended;
 /// bytes stay. So a copy of one that has the length and the time of change of its source is as good as the source. It
 /// gets that time when it is whole and durable; all others are copied anew.
 pub(super) struct Copier {
-    from: RunningDirectory,
+    from: ReadOnlyDirectory,
     into: PathBuf,
     /// Earlier backups of the same replica.
     earlier: Vec<PathBuf>,
@@ -41,17 +41,17 @@ pub(super) struct Wanted {
 impl Copier {
     /// Into a folder, from nowhere yet.
     pub(super) fn new(into: PathBuf, earlier: Vec<PathBuf>) -> Copier {
-        let from = RunningDirectory::new(&into);
+        let from = ReadOnlyDirectory::unlocked(&into);
         Copier { from, into, earlier, copied_bytes: 0, shared_bytes: 0 }
     }
 
     /// From these segments.
-    pub(super) fn copy_from(&mut self, from: RunningDirectory) {
+    pub(super) fn copy_from(&mut self, from: ReadOnlyDirectory) {
         self.from = from;
     }
 
     /// What it copies from.
-    pub(super) fn source(&self) -> RunningDirectory {
+    pub(super) fn source(&self) -> ReadOnlyDirectory {
         self.from.clone()
     }
 

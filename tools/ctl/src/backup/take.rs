@@ -5,17 +5,18 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use assize_device::RunningDirectory;
+use assize_device::ReadOnlyDirectory;
 use assize_domain::DomainRegistry;
 use serde_json::json;
 
 use super::catalog::Catalog;
-use super::copying::{copy, superblock};
+use super::copying::copy;
 use super::{BackupError, Backups, remove_folder, sync_directory};
 use crate::cli;
 use crate::exit::{Ended, Exit};
 use crate::print::{Printer, Table};
 use crate::stopped::known_chosen;
+use crate::superblock::superblock_in;
 
 /// Copies a running replica's directory, evaluates the copy and keeps it.
 pub(crate) fn take(
@@ -23,8 +24,8 @@ pub(crate) fn take(
     domains: Arc<DomainRegistry>,
     printer: &mut Printer<'_>,
 ) -> Result<Exit, Ended> {
-    let from = RunningDirectory::new(&command.data);
-    let source = superblock(&from)?;
+    let from = ReadOnlyDirectory::unlocked(&command.data);
+    let source = superblock_in(&command.data)?;
     let _held = Backups::hold(&command.backups)?;
     let backups = Backups::look(&command.backups)?;
     let of = |kept: &super::Kept| kept.catalog.cluster == source.cluster.to_string();

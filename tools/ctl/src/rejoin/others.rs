@@ -91,6 +91,7 @@ impl Others {
                 return Ok(Exit::Success);
             }
             before = Some(stage);
+            // Nobody tells when it is back: whoever watches asks.
             thread::sleep(LOOKED_EVERY);
         }
     }

@@ -22,7 +22,7 @@ use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use assize_device::StoppedDirectory;
+use assize_device::ReadOnlyDirectory;
 use assize_domain::DomainRegistry;
 use assize_node::agreed::Agreed;
 use assize_node::boot::{SlotReader, peers_of};
@@ -44,14 +44,14 @@ use crate::exit::Ended;
 
 /// A replica that does not run.
 pub(crate) struct Replica {
-    pub(crate) directory: StoppedDirectory,
+    pub(crate) directory: ReadOnlyDirectory,
     pub(crate) superblock: Superblock,
     pub(crate) agreed: Agreed,
 }
 
 impl Replica {
     pub(crate) fn open(path: &Path) -> Result<Replica, Ended> {
-        let mut directory = StoppedDirectory::open(path)?;
+        let mut directory = ReadOnlyDirectory::stopped(path)?;
         let superblock = match formatted(&mut directory)? {
             Formatted::Yes(found) => found.superblock,
             Formatted::No | Formatted::Unfinished => return Err(Ended::NotFormatted(path.to_owned())),

@@ -1,5 +1,5 @@
-//! The data directory of a replica that does not run, for whoever looks into it: nothing in it is written, created or
-//! locked against others who look.
+//! A data directory for whoever only looks into it, or copies it: nothing in it is written, created or locked against
+//! others who look.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -13,27 +13,37 @@ use crate::directory::{
     DirectoryError, device_error, logs_in, read_segment, read_superblock_copy, segment_path, segments_in,
 };
 
-/// A data directory that nobody writes to until the last clone is dropped. Any thread may read from it.
+/// A data directory that is read. Any thread may read from a clone.
+///
+/// Where the replica runs, what is read may be changed meanwhile, and files are recycled: what was listed may be gone
+/// when it is read.
 #[derive(Clone, Debug)]
-pub struct StoppedDirectory {
+pub struct ReadOnlyDirectory {
     root: PathBuf,
-    /// Shared: a replica that starts meanwhile is told that the directory is in use.
-    _lock: Arc<File>,
+    /// Of a replica that does not run, until the last clone is dropped. Shared: a replica that starts meanwhile is told
+    /// that the directory is in use.
+    lock: Option<Arc<File>>,
 }
 
-impl StoppedDirectory {
-    /// Opens it.
+impl ReadOnlyDirectory {
+    /// Of a replica that does not run.
     ///
     /// # Errors
     /// [`DirectoryError`]: a replica runs on it, or it is not one.
-    pub fn open(root: &Path) -> Result<StoppedDirectory, DirectoryError> {
+    pub fn stopped(root: &Path) -> Result<ReadOnlyDirectory, DirectoryError> {
         let failed = |doing| move |error| DirectoryError::Io { doing, root: root.to_owned(), error };
         let lock = File::open(root.join("lock")).map_err(failed("opening the lock of"))?;
         match lock.try_lock_shared() {
-            Ok(()) => Ok(StoppedDirectory { root: root.to_owned(), _lock: Arc::new(lock) }),
+            Ok(()) => Ok(ReadOnlyDirectory { root: root.to_owned(), lock: Some(Arc::new(lock)) }),
             Err(TryLockError::WouldBlock) => Err(DirectoryError::InUse { root: root.to_owned() }),
             Err(TryLockError::Error(error)) => Err(failed("locking")(error)),
         }
+    }
+
+    /// Of a replica that may be running, or of whatever is laid out like one's.
+    #[must_use]
+    pub fn unlocked(root: &Path) -> ReadOnlyDirectory {
+        ReadOnlyDirectory { root: root.to_owned(), lock: None }
     }
 
     /// Where it is.
@@ -43,7 +53,7 @@ impl StoppedDirectory {
     }
 }
 
-impl SegmentReader for StoppedDirectory {
+impl SegmentReader for ReadOnlyDirectory {
     fn logs(&mut self) -> Result<Vec<LogId>, DeviceError> {
         logs_in(&self.root)
     }
@@ -63,8 +73,11 @@ impl SegmentReader for StoppedDirectory {
     }
 
     /// Nothing is promised on the strength of what is read, so nothing is flushed: only the last writes of a process
-    /// that was killed are waited for.
+    /// that was killed are waited for. Of one that runs nobody waits for the end of its writes.
     fn flush(&mut self, log: LogId) -> Result<(), DeviceError> {
+        if self.lock.is_none() {
+            return Ok(());
+        }
         for (segment, _) in self.segments(log)? {
             let path = segment_path(&self.root, log, segment);
             let settled = File::open(&path).and_then(|file| file.lock());
