@@ -5,6 +5,7 @@
 //! by [`restore_shard`]; then the slots above the checkpoint, read by a [`SlotReader`], as
 //! [`crate::CoreMessage::Replay`].
 
+mod ahead;
 mod reader;
 
 pub use reader::{ReadError, SlotReader, restore_shard};

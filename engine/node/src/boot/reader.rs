@@ -20,6 +20,7 @@ use assize_wire::manifest::Ordered;
 use assize_wire::published::PublishedStripe;
 use assize_wire::{Hash, ShardId, Slot};
 
+use super::ahead::ReadAhead;
 use crate::held::StripePayload;
 use crate::message::ReplayedSlot;
 
@@ -27,6 +28,8 @@ use crate::message::ReplayedSlot;
 pub struct SlotReader {
     /// Of any of the replica's logs.
     identity: LogIdentity,
+    /// Stripes lie in the logs in the order of their slots, or nearly so.
+    ahead: ReadAhead,
     outcomes: OutcomeIndex,
     /// For each shard the chunk of the outcome stream that was read last: where it lies, and its digests by slot.
     digests: BTreeMap<ShardId, (RecordLocation, BTreeMap<Slot, Hash>)>,
@@ -36,7 +39,12 @@ impl SlotReader {
     /// With what recovery knows of the outcome stream.
     #[must_use]
     pub fn new(identity: LogIdentity, outcomes: OutcomeIndex) -> SlotReader {
-        SlotReader { identity, outcomes, digests: BTreeMap::new() }
+        SlotReader {
+            identity,
+            ahead: ReadAhead::new(identity.segment_bytes),
+            outcomes,
+            digests: BTreeMap::new(),
+        }
     }
 
     /// A slot to be replayed.
@@ -53,7 +61,8 @@ impl SlotReader {
         let mut digests = Vec::new();
         for (id, location) in &slot.stripes {
             let payload = accept.manifest.stripe_of(id.shard).map_or(0, |stripe| stripe.bytes as usize);
-            let buffer = record(reader, self.identity, *location)?;
+            let blocks = self.ahead.read(reader, *location).map_err(ReadError::Device)?;
+            let buffer = checked(self.identity, *location, blocks)?;
             if buffer.payload_len() != payload {
                 return Err(ReadError::Changed(*location));
             }
@@ -131,6 +140,15 @@ fn record(
 ) -> Result<BlockBuffer, ReadError> {
     let mut blocks = vec![Block::ZERO; location.bytes as usize / BLOCK_BYTES];
     reader.read(location.log, location.segment, location.offset, &mut blocks).map_err(ReadError::Device)?;
+    checked(identity, location, blocks)
+}
+
+/// The record that these blocks are, if they are.
+fn checked(
+    identity: LogIdentity,
+    location: RecordLocation,
+    blocks: Vec<Block>,
+) -> Result<BlockBuffer, ReadError> {
     let identity = LogIdentity { log: location.log, ..identity };
     let offset = identity.start_of(location.segment) + location.offset;
     let record = check_record(&identity, offset, blocks);
