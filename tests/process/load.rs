@@ -21,7 +21,7 @@ const ITEMS: u64 = 48;
 /// Little, so that some events are rejected.
 const STOCK: i64 = 2_000;
 pub const WAREHOUSE: u64 = 7;
-/// Events that one thread has under way.
+/// Events that one thread has under way at most, if nothing else is said.
 const DEPTH: usize = 96;
 
 /// Clients under way, each on a thread of its own.
@@ -58,6 +58,15 @@ pub struct Ledger {
 impl Load {
     /// Creates the items and starts `threads` clients.
     pub fn start(address: &str, threads: usize, rng: &mut Rng) -> Load {
+        Load::of_depth(address, threads, DEPTH, rng)
+    }
+
+    /// Each thread with one event under way. What fills the log is then slots, and not events with keys to remember.
+    pub fn one_by_one(address: &str, threads: usize, rng: &mut Rng) -> Load {
+        Load::of_depth(address, threads, 1, rng)
+    }
+
+    fn of_depth(address: &str, threads: usize, depth: usize, rng: &mut Rng) -> Load {
         let mut client = client_of(address);
         let shared = Arc::new(Shared::default());
         let mut first = Ledger::default();
@@ -71,7 +80,7 @@ impl Load {
             handles.push(thread::spawn(move || {
                 let _ended = TellEnd(Arc::clone(&shared));
                 let mut ledger = Ledger::default();
-                Worker::new(&mut client_of(&address), rng, &shared, &mut ledger).run();
+                Worker::new(&mut client_of(&address), rng, &shared, &mut ledger).run(depth);
                 ledger
             }));
         }
@@ -224,11 +233,11 @@ impl<'a> Worker<'a> {
         Worker { client, rng, shared, ledger, under_way: BTreeMap::new() }
     }
 
-    fn run(&mut self) {
+    fn run(&mut self, depth: usize) {
         while !self.shared.stop.load(Ordering::Relaxed) {
             // Now a lonely event, now a batch.
-            let burst = 1 + self.rng.below(DEPTH as u64 / 2) as usize;
-            for _ in 0..burst.min(DEPTH - self.under_way.len()) {
+            let burst = 1 + self.rng.below((depth as u64 / 2).max(1)) as usize;
+            for _ in 0..burst.min(depth - self.under_way.len()) {
                 let (event, purpose) = self.draw();
                 self.enqueue(event, purpose);
             }

@@ -52,15 +52,20 @@ struct Answered {
 impl Steady {
     /// Sends `events` events, 64 in a request, at a rate; and more while something is done to the replicas.
     pub fn start(cluster: &Cluster, events: u64) -> Steady {
-        Steady::at_rate(cluster, events, RATE_PER_S)
+        Steady::of(cluster, events, Rate::PerSecond(RATE_PER_S), 64)
     }
 
-    /// The same at another rate, in events a second.
-    pub fn at_rate(cluster: &Cluster, events: u64, rate: f64) -> Steady {
+    /// Each as soon as another one is answered, one in a request: all that the replicas can take, in many slots of few
+    /// events.
+    pub fn one_by_one(cluster: &Cluster, events: u64) -> Steady {
+        Steady::of(cluster, events, Rate::Max, 1)
+    }
+
+    fn of(cluster: &Cluster, events: u64, rate: Rate, batch: usize) -> Steady {
         let shared = Arc::new(Shared::default());
         let plan = LoadPlan {
-            rate: Rate::PerSecond(rate),
-            batch: 64,
+            rate,
+            batch,
             connections: 8,
             // What was late is made up for, without drowning in it whoever has just begun to lead.
             depth: Some(2),

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use assize_device::{Place, ReadOnlyDirectory};
 use assize_node::agreed::Agreed;
 use assize_node::boot::peers_of;
-use assize_wal::header::Mark;
+use assize_wal::header::{Mark, RecordHeader};
 use assize_wal::operation::DeviceError;
 use assize_wal::recovery::{LogScan, Recovered, RecoveryError, flush_logs, scan_log};
 use assize_wal::superblock::Superblock;
@@ -167,7 +167,9 @@ fn of_one_moment(
     for log in flush_logs(&mut from, before)? {
         let scan = scan(&mut from, before, log)?;
         let sizes = from.segments(log)?;
-        wanted.push((log, wanted_of(&scan, &sizes, kept_through(&scan, through))));
+        let headers = scan.records.iter().map(|record| &record.header);
+        let kept = kept_through(headers, scan.end.offset, through);
+        wanted.push((log, wanted_of(&scan, &sizes, kept)));
     }
     let all: u64 = wanted.iter().flat_map(|(_, wanted)| wanted).map(|wanted| wanted.kept).sum();
     let (mut done, mut told) = (0, Ok(()));
@@ -193,17 +195,17 @@ fn scan(from: &mut ReadOnlyDirectory, superblock: &Superblock, log: LogId) -> Re
     Ok(scan_log(from, superblock, log, peers_of(agreed.replicas.into()))?)
 }
 
-/// The logical offset up to which a log says nothing of what was accepted beyond a mark.
-fn kept_through(scan: &LogScan, through: Mark) -> u64 {
-    let is_beyond = |mark: Mark| mark > through;
-    let beyond = scan.records.iter().map(|record| &record.header).find(|header| {
+/// The logical offset up to which a log of these records, in their order, says nothing of what was accepted beyond a
+/// mark.
+fn kept_through<'a>(records: impl IntoIterator<Item = &'a RecordHeader>, end: u64, through: Mark) -> u64 {
+    let is_beyond = |header: &&RecordHeader| {
         let own = match header.entry {
             Entry::Accept { slot, ballot, .. } => Mark { ballot, slot },
             _ => Mark::default(),
         };
-        is_beyond(header.mark) || is_beyond(own)
-    });
-    beyond.map_or(scan.end.offset, |header| header.offset)
+        header.mark > through || own > through
+    };
+    records.into_iter().find(is_beyond).map_or(end, |header| header.offset)
 }
 
 /// The segments that hold a log up to an offset.
@@ -241,3 +243,51 @@ const ATTEMPTS_MAX: u32 = 20;
 
 /// What the operating system says of a file that is not there.
 const NOT_FOUND: i32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use assize_wire::{Ballot, Hash, Incarnation, ReplicaId, Slot};
+
+    use super::*;
+
+    fn mark(slot: u64) -> Mark {
+        Mark { ballot: Ballot::new(1, ReplicaId(0)), slot: Slot(slot) }
+    }
+
+    fn accept(slot: u64) -> Entry {
+        let Mark { ballot, slot } = mark(slot);
+        Entry::Accept { slot, ballot, manifest: Hash([0; 32]) }
+    }
+
+    /// A log of entries and marks, one block each.
+    fn log(records: &[(Entry, u64)]) -> Vec<RecordHeader> {
+        let header = |(place, &(entry, marked)): (usize, &(Entry, u64))| RecordHeader {
+            entry,
+            copy: 0,
+            checksum: 0,
+            previous: 0,
+            offset: place as u64 * 4_096,
+            segment: SegmentId(0),
+            incarnation: Incarnation(1),
+            payload_bytes: 0,
+            mark: mark(marked),
+            group_blocks: 0,
+            durable_through: 0,
+        };
+        records.iter().enumerate().map(header).collect()
+    }
+
+    /// BackupOfOneMoment: a log that was copied late speaks of no accept that another one, copied early, has not.
+    #[test]
+    fn a_log_is_cut_before_the_first_record_that_speaks_of_more() {
+        let kept = |records: &[(Entry, u64)], through| {
+            kept_through(&log(records), records.len() as u64 * 4_096, mark(through)) / 4_096
+        };
+        let whole = [(Entry::Start, 0), (accept(1), 0), (accept(2), 1), (Entry::Idle, 2)];
+        assert_eq!(kept(&whole, 2), 4, "it speaks of nothing beyond 2");
+        assert_eq!(kept(&whole, 1), 2, "an accept is itself of more than the mark");
+        // The mark alone tells as much, whatever the record is about; and what stands behind it goes with it.
+        assert_eq!(kept(&[(accept(1), 0), (Entry::Idle, 3), (accept(2), 1)], 2), 1);
+        assert_eq!(kept(&[], 2), 0);
+    }
+}
