@@ -13,6 +13,10 @@ pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("
 
 /// Events that one request may carry; the wire protocol's bound.
 const BATCH_MAX: i64 = assize_wire::limits::STRIPE_EVENTS_MAX as i64;
+/// Of a demo's request, where nothing is said of it.
+const BATCH: u32 = 1024;
+/// Of a demo at a rate, where nothing is said of the events in each.
+const REQUESTS_PER_S: u64 = 100;
 
 /// An event engine for state that must never be wrong.
 #[derive(Clone, Debug, PartialEq, Parser)]
@@ -116,9 +120,9 @@ pub struct DemoCommand {
     #[arg(long, value_name = "N|max", default_value = "max")]
     pub rate: Rate,
 
-    /// Events of one request
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=BATCH_MAX))]
-    pub batch: u32,
+    /// Events of one request [default: 1024; at a rate less, for a hundred requests a second]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=BATCH_MAX))]
+    pub batch: Option<u32>,
 
     /// Client connections
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -151,6 +155,17 @@ pub struct DemoCommand {
     /// Keep the data directories afterwards
     #[arg(long)]
     pub keep: bool,
+}
+
+impl DemoCommand {
+    /// Events of one request: at a rate not so many that hardly any request is left.
+    pub(crate) fn batch(&self) -> u32 {
+        let of_rate = match self.rate {
+            Rate::Max => BATCH,
+            Rate::PerSecond(rate) => (rate / REQUESTS_PER_S).clamp(1, BATCH.into()) as u32,
+        };
+        self.batch.unwrap_or(of_rate)
+    }
 }
 
 /// `assize doctor`.
@@ -309,9 +324,11 @@ mod tests {
              --duplicates 5 --json out.json --dir /d --keep --kill leader",
         );
         assert_eq!((given.replicas, given.shards, given.seconds), (3, Some(2), Some(5)));
-        assert_eq!((given.rate, given.batch, given.connections), (Rate::PerSecond(10_000), 1, 64));
+        assert_eq!((given.rate, given.batch(), given.connections), (Rate::PerSecond(10_000), 1, 64));
         assert_eq!((given.skew, given.duplicates, given.keep), (0.99, 5, true));
         assert_eq!(given.kill, Some(Kill::Leader));
+        let batch = |rate| demo(&format!("assize demo --rate {rate}")).batch();
+        assert_eq!((batch("max"), batch("1"), batch("5k"), batch("1M")), (1024, 1, 50, 1024));
         let default = demo("assize demo");
         assert_eq!((default.rate, default.replicas, default.kill), (Rate::Max, 3, None));
     }

@@ -15,6 +15,15 @@ pub enum Rehearsal {
     Stall(Slot),
 }
 
+impl Rehearsal {
+    /// Where it begins.
+    #[must_use]
+    pub fn slot(self) -> Slot {
+        let (Rehearsal::WrongOutcome(slot) | Rehearsal::FlipBit(slot) | Rehearsal::Stall(slot)) = self;
+        slot
+    }
+}
+
 impl fmt::Display for Rehearsal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (fault, slot) = match self {

@@ -62,9 +62,12 @@ fn a_demo_with_a_wrong_replica_shows_its_quarantine() {
         .expect("running assize");
     let said = text(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    for words in
-        ["replica 2 has computed", "quarantined: slot", "Books: balanced", "1 of 3 replicas did not tell"]
-    {
+    for words in [
+        "replica 2 has computed",
+        "Books: balanced",
+        "Fault: wrong-outcome@50 at replica 2: found out, and quarantined: ",
+        "2 of 3 replicas, equal, the others told none",
+    ] {
         assert!(said.contains(words), "{words}: {said}");
     }
 }

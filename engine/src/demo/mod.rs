@@ -9,17 +9,19 @@
 //! | `sizing.rs` | directory and capacities for this host and this run, in numbers that are told |
 //! | `cpus.rs`, `ports.rs` | which CPUs and ports each replica has |
 //! | `replicas.rs`, `child.rs` | the replicas as a cluster; one replica's process |
-//! | `caught_up.rs` | waits until one that was started again is as far as the others |
+//! | `status.rs` | what replicas say of themselves: whether all are as far as any |
 //! | `rehearsal.rs` | one of them is killed in the middle of the load, if asked for |
+//! | `fault.rs` | whether one that was to do something wrong was found out |
 
-mod caught_up;
 mod child;
 mod cpus;
+mod fault;
 mod ports;
 mod rehearsal;
 mod replicas;
 mod served;
 mod sizing;
+mod status;
 mod workload;
 
 use std::fs::{self, File};
@@ -42,6 +44,7 @@ use crate::exit::Exit;
 use crate::reactor::StageLine;
 use crate::run::complain;
 use child::StateDigest;
+use fault::tell_fault;
 use rehearsal::{Killed, Rehearsal};
 use replicas::Replicas;
 use sizing::Sizing;
@@ -103,7 +106,9 @@ fn serve(
     // Where nobody leads, any order to stop them in is as good.
     let leader = replicas.leader().ok();
     replicas.settle();
+    let fault = command.fault.map(|fault| tell_fault(fault, &replicas.statuses()));
     let digests = replicas.stop(leader, None)?;
+    print!("{}", fault.unwrap_or_default());
     Ok(tell_end(sizing, &replicas, &digests))
 }
 
@@ -125,6 +130,7 @@ fn load(
     let loaded = load::run(&plan, &mut rehearsal);
     eprintln!();
     let (killed, failure) = (rehearsal.killed(), rehearsal.failure.take());
+    let fault = command.fault.map(|fault| tell_fault(fault, &replicas.statuses()));
     let leader = loaded.as_ref().ok().and_then(|report| report.run.leader).map(ReplicaId);
     // A replica that failed is why the load could not be run to its end: its own word comes first.
     let stopped = replicas.stop(leader, killed.map(|killed| killed.replica));
@@ -140,6 +146,7 @@ fn load(
     let leader = leader.unwrap_or_default();
     print!("{}", stages_table(replicas.stages(leader), leader)?);
     write_reports(command, sizing, &report)?;
+    print!("{}", fault.unwrap_or_default());
     let end = tell_end(sizing, &replicas, &digests);
     Ok(if report.books.ok { end } else { Exit::Books })
 }
@@ -175,21 +182,28 @@ fn tell_kill(killed: &Killed, leader: Option<ReplicaId>, gaps: &[Gap]) -> String
 /// Whether the replicas hold the same, and a line that says so. What was not told, or executed to different slots,
 /// cannot be compared and is no failure.
 fn tell_digests(digests: &[Option<StateDigest>]) -> (String, bool) {
-    let told: Vec<&StateDigest> = digests.iter().flatten().collect();
-    let Some(first) = told.first().filter(|_| told.len() == digests.len()) else {
-        let missing = digests.len() - told.len();
-        return (format!("State digests: {missing} of {} replicas did not tell theirs", digests.len()), true);
+    let told: Vec<(usize, &StateDigest)> = digests
+        .iter()
+        .enumerate()
+        .filter_map(|(replica, digest)| Some((replica, digest.as_ref()?)))
+        .collect();
+    let Some((_, first)) = told.first() else {
+        return ("State digests: no replica told its own".to_owned(), true);
     };
-    if told.iter().all(|other| other.digest == first.digest) {
-        let of = if told.len() == 1 { "one replica" } else { "all replicas, equal" };
+    if told.iter().all(|(_, other)| other.digest == first.digest) {
+        let of = match (told.len(), digests.len()) {
+            (1, 1) => "one replica".to_owned(),
+            (all, replicas) if all == replicas => "all replicas, equal".to_owned(),
+            (some, replicas) => format!("{some} of {replicas} replicas, equal, the others told none"),
+        };
         return (format!("State digest of {of}: {} through slot {}", first.digest, first.slot), true);
     }
-    let comparable = told.iter().all(|other| other.slot == first.slot);
+    let comparable = told.iter().all(|(_, other)| other.slot == first.slot);
     let mut text = String::from(match comparable {
         true => "State digests DIFFER:",
         false => "State digests of different slots, which cannot be compared:",
     });
-    for (replica, other) in told.iter().enumerate() {
+    for (replica, other) in told {
         text.push_str(&format!("\n  replica {replica}: {} through slot {}", other.digest, other.slot));
     }
     (text, !comparable)
@@ -201,7 +215,7 @@ fn plan(command: &DemoCommand, sizing: &Sizing, addresses: Vec<String>, stop: Ar
             Rate::Max => load::Rate::Max,
             Rate::PerSecond(rate) => load::Rate::PerSecond(rate as f64),
         },
-        batch: command.batch as usize,
+        batch: command.batch() as usize,
         connections: command.connections as usize,
         client_cores: sizing.client_cpus.len().clamp(1, command.connections as usize),
         pin: sizing.client_cpus.clone(),
@@ -317,7 +331,9 @@ mod tests {
         assert!(!equal && told.contains("DIFFER") && told.contains("replica 1: ab"), "{told}");
         let (told, equal) = tell_digests(&[digest(4, "aa"), digest(5, "ab")]);
         assert!(equal && told.contains("different slots"), "{told}");
-        let (told, equal) = tell_digests(&[digest(4, "aa"), None]);
-        assert!(equal && told.contains("1 of 2 replicas did not tell"), "{told}");
+        let (told, equal) = tell_digests(&[None, digest(4, "aa"), digest(4, "aa")]);
+        assert!(equal && told.contains("2 of 3 replicas, equal, the others told none: aa"), "{told}");
+        let (told, equal) = tell_digests(&[None, digest(4, "aa"), digest(4, "ab")]);
+        assert!(!equal && told.contains("replica 2: ab"), "{told}");
     }
 }

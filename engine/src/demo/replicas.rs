@@ -10,9 +10,9 @@ use assize_tools::client::{Client, Options};
 use assize_wire::ReplicaId;
 
 use super::Ended;
-use super::caught_up::wait_until_caught_up;
 use super::child::{Child, StateDigest, state_digests};
 use super::sizing::Sizing;
+use super::status::{Status, ask_all, wait_until_caught_up};
 use crate::boot;
 use crate::config::{self, Address, Config, ConfigFile, Entropy, FormatArgs, create_secret};
 use crate::exit::Exit;
@@ -64,6 +64,12 @@ impl Replicas {
     /// Waits until all are as far as any.
     pub(super) fn settle(&self) {
         wait_until_caught_up(&self.http, CAUGHT_UP_WITHIN);
+    }
+
+    /// What each says of itself, once all are as far as any, or after a while if one does not get there.
+    pub(super) fn statuses(&self) -> Vec<Option<Status>> {
+        wait_until_caught_up(&self.http, FOUND_OUT_WITHIN);
+        ask_all(&self.http)
     }
 
     /// Begins their latencies anew.
@@ -189,6 +195,8 @@ fn format(
 }
 
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(30);
+/// A replica that hangs is never level with the others.
+const FOUND_OUT_WITHIN: Duration = Duration::from_secs(3);
 const SERVING_WITHIN: Duration = Duration::from_secs(60);
 const SERVING_ASKED: Duration = Duration::from_millis(20);
 const LEADER_WITHIN: Duration = Duration::from_secs(5);

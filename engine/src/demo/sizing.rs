@@ -83,7 +83,7 @@ impl Sizing {
             );
             return Err((found, Exit::Host));
         }
-        let credit_events = (command.batch * 2).max(Limits::default().credit_events);
+        let credit_events = (command.batch() * 2).max(Limits::default().credit_events);
         let of_all = Config {
             limits: Limits {
                 credit_events: credit_events.max(STRIPE_EVENTS_MAX as u32),

@@ -1,4 +1,4 @@
-//! Waits until a replica that was started again is as far as the others, as their `/v1/status` says.
+//! What the replicas say of themselves by HTTP, in `/v1/status`: how far each is, and whether it was found out.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,39 +9,45 @@ use ureq::Agent;
 use crate::config::Address;
 
 /// What of a status counts here.
-#[derive(Debug, Deserialize)]
-struct Status {
-    slots: Slots,
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Status {
+    pub slots: Slots,
+    /// Why it is quarantined, if it is.
+    pub quarantine: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Slots {
-    chosen: u64,
-    published: u64,
+/// Watermarks of a replica.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) struct Slots {
+    pub chosen: u64,
+    pub published: u64,
 }
 
 /// Asks all replicas over HTTP until the slowest has published what any of them knows to be chosen, or `within` is
 /// over: whoever wants their states compared sees then how far each came.
 pub(super) fn wait_until_caught_up(replicas: &[Address], within: Duration) {
-    let agent = Agent::config_builder().timeout_global(Some(ANSWERED_WITHIN)).build().new_agent();
     let until = Instant::now() + within;
-    while !caught_up(&agent, replicas) && Instant::now() < until {
+    while !caught_up(replicas) && Instant::now() < until {
         thread::sleep(ASKED_EVERY);
     }
 }
 
-fn caught_up(agent: &Agent, replicas: &[Address]) -> bool {
-    // One that does not answer yet is not there yet.
-    let Some(all) = replicas.iter().map(|replica| ask(agent, replica)).collect::<Option<Vec<Slots>>>() else {
-        return false;
-    };
-    is_level(&all)
+/// What each replica says, where it does.
+pub(super) fn ask_all(replicas: &[Address]) -> Vec<Option<Status>> {
+    let agent = Agent::config_builder().timeout_global(Some(ANSWERED_WITHIN)).build().new_agent();
+    replicas.iter().map(|replica| ask(&agent, replica)).collect()
 }
 
-fn ask(agent: &Agent, replica: &Address) -> Option<Slots> {
+fn caught_up(replicas: &[Address]) -> bool {
+    // One that does not answer yet is not there yet.
+    let all: Option<Vec<Slots>> =
+        ask_all(replicas).into_iter().map(|status| status.map(|status| status.slots)).collect();
+    all.is_some_and(|all| is_level(&all))
+}
+
+fn ask(agent: &Agent, replica: &Address) -> Option<Status> {
     let mut answer = agent.get(format!("http://{replica}/v1/status")).call().ok()?;
-    let status: Status = serde_json::from_reader(answer.body_mut().as_reader()).ok()?;
-    Some(status.slots)
+    serde_json::from_reader(answer.body_mut().as_reader()).ok()
 }
 
 /// Whether each has published what any of them knows to be chosen.
