@@ -3,10 +3,12 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use serde_json::json;
 
 use crate::engine::{DEADLINE, Engine};
 use crate::faces::{Answer, adjust_body, ask, ask_until, post, read_answer};
+use crate::load::adjust;
 use crate::site::{Settings, Site};
 
 /// A replica with this section.
@@ -95,6 +97,23 @@ fn whoever_is_too_slow_is_not_waited_for() {
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).expect("it is closed");
     }
+    engine.stop();
+}
+
+/// A subscriber that reads nothing keeps its place for no longer than any other.
+#[test]
+fn whoever_takes_nothing_of_an_answer_is_not_waited_for() {
+    let site = limited("request_timeout = \"300ms\"\nconnections_max = 1");
+    let engine = site.start();
+    let events: Vec<_> = (0..2_000).map(|item| adjust(item, 1)).collect();
+    engine.client().submit(&events).expect("answers");
+    let mut deaf = connect(&engine);
+    // Less than there is to be read.
+    set_socket_recv_buffer_size(&deaf, 4_096).expect("a small buffer");
+    deaf.write_all(b"GET /v1/outcomes?from=oldest HTTP/1.1\r\nhost: assize\r\n\r\n").expect("asking");
+    // Its place was taken when the first bytes come.
+    deaf.read_exact(&mut [0; 12]).expect("the beginning of an answer");
+    assert_eq!(ask_until(&engine, "/healthz", |answer| answer.status == 200).body, "ok\n");
     engine.stop();
 }
 

@@ -14,7 +14,7 @@ pub struct HttpLimits {
     /// Connections at once.
     pub connections_max: usize,
     /// How long a request's head may take to come, on a new connection or on one that was used before; how long its
-    /// body may take; and how long an answer is waited for.
+    /// body may take; how long an answer is waited for; and how long whoever asked may take nothing of it.
     pub request_timeout: Duration,
     /// Events and reads that callers wait for, of all connections together.
     pub waiting_max: usize,

@@ -10,6 +10,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -95,8 +96,11 @@ async fn accept(listener: TcpListener, faces: Faces) {
 }
 
 async fn serve(stream: TcpStream, router: Router, limits: HttpLimits, place: OwnedSemaphorePermit) {
-    // Small answers must not wait for the acknowledgement of earlier ones; a socket that cannot be told so still works.
+    // Small answers must not wait for the acknowledgement of earlier ones. Whoever takes nothing of an answer for so long
+    // is gone, or keeps a place from others. A socket that cannot be told so still works.
     let _ = stream.set_nodelay(true);
+    let unread_ms = u32::try_from(limits.request_timeout.as_millis()).unwrap_or(u32::MAX);
+    let _ = set_tcp_user_timeout(&stream, unread_ms);
     let mut server = http1::Builder::new();
     server
         .timer(TokioTimer::new())
