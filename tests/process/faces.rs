@@ -261,6 +261,24 @@ fn an_event_that_is_only_to_be_accepted_is_decided_all_the_same() {
     engine.stop();
 }
 
+/// AskAfterDeadline, W1: who was not there at the deadline is told all the same what became of the event; and a new one
+/// is not evaluated any more.
+#[test]
+fn what_became_of_an_event_is_told_after_its_deadline_too() {
+    let site = Site::formatted(Settings::small());
+    let engine = site.start();
+    let mut late = adjust_body(1, 5);
+    late["deadline_ns"] = json!(1);
+    let refused = post(&engine, Some("in time"), &late);
+    assert_eq!((refused.status, refused.json()["title"].as_str()), (422, Some("Deadline passed")));
+    let first = post(&engine, Some("in time"), &adjust_body(1, 5)).json();
+    assert_eq!((first["status"].as_str(), first["duplicate"].as_bool()), (Some("applied"), Some(false)));
+    let again = post(&engine, Some("in time"), &late).json();
+    assert_eq!((again["duplicate"].as_bool(), &again["slot"]), (Some(true), &first["slot"]), "{again}");
+    assert_eq!(quantities_of(&mut engine.client(), &[1]), [5]);
+    engine.stop();
+}
+
 /// An event in its domain's own words is the same event as its bytes.
 #[test]
 fn an_event_may_be_written_in_the_words_of_its_domain() {

@@ -249,3 +249,25 @@ fn at_its_deadline_an_event_is_given_up_sent_or_not() {
     pair.answer(sent[0].1, &[Status::Applied], 0, 15_001);
     assert_eq!((pair.outcomes(), pair.core.unanswered()), (Vec::new(), 0));
 }
+
+/// AskAfterDeadline
+#[test]
+fn who_submits_after_the_deadline_is_told_what_became_of_the_key() {
+    let (key_lifetime, request_timeout) = (Duration::from_secs(10), Duration::from_secs(3600));
+    let options = Options { key_lifetime, request_timeout, ..Options::default() };
+    let mut pair = Pair::open(options);
+    for key in [1, 2] {
+        let event = NewEvent::new(DomainId(1), 1, vec![0; 40]).with_deadline(StreamTime(900_000 * MS));
+        pair.core.enqueue(&event, EventKey(key), Tick(0)).expect("an event that fits");
+    }
+    let sent = pair.turn(0);
+    let (event, _) = Event::parse(&sent[0].2[0]).unwrap();
+    assert_eq!(event.deadline(), StreamTime(900_000 * MS), "the log must see the deadline that the key has");
+    pair.answer(sent[0].1, &[Status::Duplicate, Status::Busy], 0, 1);
+    assert_eq!(pair.outcomes(), [(1, true)]);
+    // Not for ever either.
+    pair.core.handle_timeout(Tick(9_999 * MS));
+    assert_eq!(pair.outcomes(), []);
+    pair.core.handle_timeout(Tick(10_000 * MS));
+    assert_eq!(pair.outcomes(), [(2, false)]);
+}

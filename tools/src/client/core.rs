@@ -131,14 +131,15 @@ impl Core {
         let (Some(routing), Some(welcome)) = (self.routing, &self.welcome) else {
             panic!("an event before the first welcome");
         };
-        let deadline = event
-            .deadline
-            .unwrap_or_else(|| self.clock.deadline(now, self.options.key_lifetime, welcome.warden_ttl_ns));
+        let fresh = self.clock.deadline(now, self.options.key_lifetime, welcome.warden_ttl_ns);
+        let deadline = event.deadline.unwrap_or(fresh);
+        // Who submits after the deadline asks what became of the key: it can have no effect any more, but the log knows.
+        let give_up_at = if deadline > self.clock.now(now) { deadline } else { fresh };
         let mut bytes = Vec::new();
         encode_event(&mut bytes, key, deadline, event.domain, event.version, &event.payload)?;
         let shard = routing.shard_of_key(key);
         let ticket = self.draw_id();
-        let pending = PendingEvent { key, deadline, shard, bytes, attempts: 0 };
+        let pending = PendingEvent { key, deadline, give_up_at, shard, bytes, attempts: 0 };
         self.pending.insert_event(ticket, pending);
         self.requeue(Job::Event(ticket));
         Ok(Ticket(ticket))
@@ -176,7 +177,7 @@ impl Core {
 
     /// Time passed: deadlines are kept, waits end, and what is ready is written to the lanes.
     pub fn handle_timeout(&mut self, now: Tick) {
-        while let Some((ticket, event)) = self.pending.pop_expired(self.clock.now(now)) {
+        while let Some((ticket, event)) = self.pending.pop_given_up(self.clock.now(now)) {
             self.completions.push_back(Completion {
                 ticket: Ticket(ticket),
                 key: event.key,
@@ -214,14 +215,14 @@ impl Core {
     /// When to call [`Core::handle_timeout`] again if nothing happens before.
     #[must_use]
     pub fn next_timeout(&self, now: Tick) -> Tick {
-        let (retry, deadline) = self.pending.next();
-        let deadline = deadline.map_or(Tick::NEVER, |deadline| self.clock.tick_of(deadline));
+        let (retry, give_up) = self.pending.next();
+        let give_up = give_up.map_or(Tick::NEVER, |at| self.clock.tick_of(at));
         let of_lane = |lane: &Lane| {
             let closes = lane.close_at(&self.options).min(lane.stalled_at(&self.options));
             closes.min(self.connect_at(lane).unwrap_or(Tick::NEVER))
         };
         let lanes = self.lanes.iter().map(of_lane).min().unwrap_or(Tick::NEVER);
-        retry.min(deadline).min(lanes).min(self.finder.next_timeout(now))
+        retry.min(give_up).min(lanes).min(self.finder.next_timeout(now))
     }
 
     /// What is to be done for a lane.

@@ -15,6 +15,8 @@ use super::event::EntityRead;
 pub(super) struct PendingEvent {
     pub key: EventKey,
     pub deadline: StreamTime,
+    /// Until when an answer is waited for: its deadline, or later if that had passed when it was taken in.
+    pub give_up_at: StreamTime,
     pub shard: ShardId,
     pub bytes: Vec<u8>,
     /// How often it was told to come back; sets the wait.
@@ -62,23 +64,23 @@ pub(super) enum Job {
 pub(super) struct Pending {
     pub events: HashMap<u64, PendingEvent>,
     pub reads: HashMap<u64, PendingRead>,
-    deadlines: BinaryHeap<Reverse<(StreamTime, u64)>>,
+    give_ups: BinaryHeap<Reverse<(StreamTime, u64)>>,
     retries: BinaryHeap<Reverse<(Tick, Job)>>,
 }
 
 impl Pending {
     pub(super) fn insert_event(&mut self, ticket: u64, event: PendingEvent) {
-        self.deadlines.push(Reverse((event.deadline, ticket)));
+        self.give_ups.push(Reverse((event.give_up_at, ticket)));
         self.events.insert(ticket, event);
     }
 
     /// Forgets an event; the caller learned its fate or gave it up.
     pub(super) fn remove_event(&mut self, ticket: u64) -> Option<PendingEvent> {
         let removed = self.events.remove(&ticket);
-        // Answered events leave their deadlines behind; clear them before they outnumber the living.
-        if self.deadlines.len() > 2 * self.events.len() + 1024 {
+        // Answered events leave their entries behind; clear them before they outnumber the living.
+        if self.give_ups.len() > 2 * self.events.len() + 1024 {
             let events = &self.events;
-            self.deadlines.retain(|Reverse((_, ticket))| events.contains_key(ticket));
+            self.give_ups.retain(|Reverse((_, ticket))| events.contains_key(ticket));
         }
         removed
     }
@@ -104,13 +106,13 @@ impl Pending {
         })
     }
 
-    /// The next event whose deadline is not above `time`.
-    pub(super) fn pop_expired(&mut self, time: StreamTime) -> Option<(u64, PendingEvent)> {
-        while let Some(Reverse((deadline, ticket))) = self.deadlines.peek().copied() {
-            if deadline > time {
+    /// The next event that is not waited for beyond `time`.
+    pub(super) fn pop_given_up(&mut self, time: StreamTime) -> Option<(u64, PendingEvent)> {
+        while let Some(Reverse((give_up_at, ticket))) = self.give_ups.peek().copied() {
+            if give_up_at > time {
                 return None;
             }
-            self.deadlines.pop();
+            self.give_ups.pop();
             if let Some(event) = self.events.remove(&ticket) {
                 return Some((ticket, event));
             }
@@ -118,9 +120,9 @@ impl Pending {
         None
     }
 
-    /// When the next wait is over, and the next deadline.
+    /// When the next wait is over, and when the next event is given up.
     pub(super) fn next(&self) -> (Tick, Option<StreamTime>) {
         let retry = self.retries.peek().map_or(Tick::NEVER, |Reverse((at, _))| *at);
-        (retry, self.deadlines.peek().map(|Reverse((deadline, _))| *deadline))
+        (retry, self.give_ups.peek().map(|Reverse((give_up_at, _))| *give_up_at))
     }
 }
