@@ -9,7 +9,7 @@ use assize_tools::client::{Client, Options};
 use assize_tools::load::{
     LoadError, LoadPlan, LoadReport, Mix, Quiet, Rate, Skew, Workload, print_report, run, verify_journal,
 };
-use support::{Faults, Model, NOBODY, documented_members, within_a_minute};
+use support::{Faults, Model, documented_members, within_a_minute};
 
 fn plan(model: &Model) -> LoadPlan {
     let mut plan = LoadPlan::new(vec![model.address()]);
@@ -177,15 +177,8 @@ fn a_change_of_leader_fails_no_call_and_shows_as_the_longest_gap() {
         plan.duration = Duration::from_millis(800);
         plan.duplicates = 5.0;
         let first = models.remove(0);
-        let killer = std::thread::spawn(move || {
-            // The items are there, and the load goes on.
-            cluster.wait_until_evaluated(300);
-            cluster.wait_until_under_way();
-            cluster.elect(NOBODY);
-            first.kill();
-            cluster.wait_until_asked(8);
-            cluster.elect(2);
-        });
+        // When so much is evaluated, the items are there.
+        let killer = std::thread::spawn(move || cluster.replace_in_the_middle(first));
         let report = balanced(plan);
         killer.join().unwrap();
         assert_eq!((report.run.failed_calls, report.run.leader_changes, report.run.replicas), (0, 1, 3));

@@ -16,7 +16,7 @@ use assize_tools::load::replay::{
 };
 use assize_tools::load::{LoadError, Quiet, RunKind};
 use serde_json::{Value, json};
-use support::{Faults, Model, NOBODY, documented_members, within_a_minute};
+use support::{Faults, Model, documented_members, within_a_minute};
 
 /// The command that the sample was made with, as `tools/README.md` says it.
 const SAMPLE_COMMAND: &str = "sample-day --events 1000 --seed 7";
@@ -122,14 +122,7 @@ fn a_change_of_leader_changes_no_outcome() {
     let mut plan = plan(&models[0]);
     plan.addresses = models.iter().map(Model::address).collect();
     let first = models.remove(0);
-    let killer = std::thread::spawn(move || {
-        cluster.wait_until_evaluated(300);
-        cluster.wait_until_under_way();
-        cluster.elect(NOBODY);
-        first.kill();
-        cluster.wait_until_asked(8);
-        cluster.elect(2);
-    });
+    let killer = std::thread::spawn(move || cluster.replace_in_the_middle(first));
     let report = run(sample_script(), plan).unwrap();
     killer.join().unwrap();
     assert_eq!((report.unexpected, report.run.leader_changes), (0, 1), "{}", print_replay(&report));

@@ -98,7 +98,7 @@ pub struct Shared {
     withheld: Mutex<u64>,
 }
 
-pub const NOBODY: u8 = 255;
+const NOBODY: u8 = 255;
 
 impl Shared {
     pub fn elect(&self, leader: u8) {
@@ -117,6 +117,17 @@ impl Shared {
         if let Some((_, leader)) = due {
             self.elect(leader);
         }
+    }
+
+    /// In the middle of a load, with requests under way, the one that leads dies, and until the others were asked nobody
+    /// leads; then replica 2 does.
+    pub fn replace_in_the_middle(&self, leads: Model) {
+        self.wait_until_evaluated(300);
+        self.wait_until_under_way();
+        self.elect(NOBODY);
+        leads.kill();
+        self.wait_until_asked(8);
+        self.elect(2);
     }
 
     /// Waits until a request surely is under way: from now until the next election the leader evaluates without
