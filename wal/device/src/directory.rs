@@ -1,9 +1,9 @@
 //! The data directory: names of files, the lock that keeps a second process out, and the blocking reads and writes of
 //! boot.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +36,7 @@ impl DataDirectory {
         }
         if create {
             let absent: Vec<&Path> = root.ancestors().skip(1).take_while(|above| !above.exists()).collect();
-            std::fs::create_dir_all(root).map_err(failed("creating"))?;
+            create_folder(root).map_err(failed("creating"))?;
             // Each folder that was made has its name in the one above it.
             for named in std::iter::once(root).chain(absent) {
                 let above = named.parent().filter(|above| !above.as_os_str().is_empty());
@@ -44,7 +44,8 @@ impl DataDirectory {
                     .map_err(failed("making durable the name of"))?;
             }
         }
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(root.join("lock"));
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(OWNER).open(root.join("lock"));
         let lock = lock.map_err(failed("opening the lock of"))?;
         match lock.try_lock() {
             Ok(()) => {
@@ -249,9 +250,17 @@ pub(crate) fn superblock_path(root: &Path, copy: u8) -> PathBuf {
 
 pub(crate) fn direct_options() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).custom_flags(libc::O_DIRECT);
+    options.read(true).write(true).mode(OWNER).custom_flags(libc::O_DIRECT);
     options
 }
+
+/// A folder, and those above it: for its owner alone, as what is in it.
+pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// What others could read is what clients sent, and the seeds that keep them from choosing where it goes.
+const OWNER: u32 = 0o600;
 
 /// For whoever never writes. Past the page cache, as recovery reads: what counts is what the disk has.
 pub(crate) fn read_only(path: &Path) -> io::Result<File> {

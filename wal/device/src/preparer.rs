@@ -20,7 +20,7 @@ use assize_wal::operation::DeviceError;
 use assize_wal::{BLOCK_BYTES, Block, OperationId, SegmentId};
 use zerocopy::IntoBytes;
 
-use crate::directory::{Place, device_error, direct_options, hold, log_path, sync_directory};
+use crate::directory::{Place, create_folder, device_error, direct_options, hold, log_path, sync_directory};
 use crate::trace::{DiskEvent, Tracer, tell};
 
 /// Wakes whoever polls the preparer's device, from the preparer's thread.
@@ -173,7 +173,7 @@ fn write_zeros(
 ) -> io::Result<File> {
     let bytes = request.bytes;
     if !folder.exists() {
-        std::fs::create_dir_all(folder)?;
+        create_folder(folder)?;
         sync_directory(root)?;
     }
     let draft = folder.join("preparing");

@@ -1,6 +1,7 @@
 //! The O_DIRECT device runs the suite that the memory device runs, with both ways of making a write durable.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -103,6 +104,19 @@ fn a_flush_at_boot_waits_for_writes_of_a_process_that_was_killed() {
     assert_eq!((flushed, after_release), (Ok(()), true), "it did not wait");
 }
 
+/// Prepares a segment of log 3.
+fn prepare(device: &mut dyn Device, segment: u64, recycled: Option<u64>) {
+    device.submit(Operation::PrepareSegment {
+        id: OperationId { log: LogId(3), number: segment + 1 },
+        segment: SegmentId(segment),
+        bytes: 1 << 20,
+        recycled: recycled.map(SegmentId),
+        urgent: true,
+    });
+    device.wait();
+    assert!(device.poll().expect("it is prepared").result.is_ok());
+}
+
 /// SegmentPinned: somebody copies it. What it held is there under the other name when its log has gone on.
 #[test]
 fn a_segment_with_a_second_name_is_not_overwritten() {
@@ -110,26 +124,34 @@ fn a_segment_with_a_second_name_is_not_overwritten() {
     let path = |segment| Place::Segment(LogId(3), SegmentId(segment)).path(direct.folder.path());
     let (first, second, third) = (path(0), path(1), path(2));
     let pin = direct.folder.path().join("pinned");
-    let mut prepare = |number, segment, recycled: Option<u64>| {
-        direct.device().submit(Operation::PrepareSegment {
-            id: OperationId { log: LogId(3), number },
-            segment: SegmentId(segment),
-            bytes: 1 << 20,
-            recycled: recycled.map(SegmentId),
-            urgent: true,
-        });
-        direct.device().wait();
-        assert!(direct.device().poll().expect("it is prepared").result.is_ok());
-    };
-    prepare(1, 0, None);
+    let mut prepare = |segment, recycled| prepare(direct.device(), segment, recycled);
+    prepare(0, None);
     fs::write(&first, vec![7; 1 << 20]).expect("writing to it");
     fs::hard_link(&first, &pin).expect("a second name");
-    prepare(2, 1, Some(0));
+    prepare(1, Some(0));
     assert!(!first.exists(), "it was given up");
     assert!(fs::read(&second).expect("the next one").iter().all(|byte| *byte == 0));
     assert!(fs::read(&pin).expect("the pinned one").iter().all(|byte| *byte == 7), "it was overwritten");
     // Without one it is the next one's file.
     fs::write(&second, vec![8; 1 << 20]).expect("writing to it");
-    prepare(3, 2, Some(1));
+    prepare(2, Some(1));
     assert!(!second.exists() && fs::read(&third).expect("the last one").iter().all(|byte| *byte == 8));
+}
+
+#[test]
+fn what_is_made_is_for_its_owner_alone() {
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
+    let root = folder.path().join("above/data");
+    let directory = DataDirectory::open(&root, true).expect("creating it");
+    directory.write_superblock(0, &[Block::ZERO]).expect("writing a superblock");
+    let mut device = RingDevice::new(&root, DurabilityMode::LinkedFdatasync).expect("the host has io_uring");
+    prepare(&mut device, 0, None);
+    let mut found = vec![folder.path().join("above")];
+    while let Some(path) = found.pop() {
+        let mode = path.metadata().expect("it is there").permissions().mode() & 0o777;
+        assert_eq!(mode, if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
+        if path.is_dir() {
+            found.extend(fs::read_dir(&path).expect("a folder").map(|entry| entry.expect("an entry").path()));
+        }
+    }
 }
