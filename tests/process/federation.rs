@@ -70,6 +70,9 @@ fn other_agreed_parameters_and_swapped_addresses_are_named() {
     let settings = cluster.sites[2].settings.clone();
     let stranger = Site::new(settings);
     let capacity = ["--warden-capacity", "16Ki", "--entity-capacity", "4Ki"];
+    let output = stranger.run("format", &[]);
+    let said = text(&output);
+    assert!(output.status.code() == Some(2) && said.contains("format with --replicas 3"), "{said}");
     stranger.format(&[&["--cluster", "c1", "--replicas", "3"][..], &capacity].concat());
     let mut engines = [cluster.sites[0].spawn(), stranger.spawn()];
     for engine in &mut engines {

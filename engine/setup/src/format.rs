@@ -29,6 +29,13 @@ pub enum NewDisk {
 pub enum FormatError {
     /// The configuration is refused.
     Config(ConfigError),
+    /// The configuration has addresses of so many replicas, and the cluster is to have another number.
+    Replicas {
+        /// In the configuration.
+        addresses: usize,
+        /// As it was asked for.
+        replicas: u8,
+    },
     /// The data directory cannot be used.
     Directory(DirectoryError),
     /// It holds a replica already.
@@ -53,6 +60,12 @@ pub fn format(
     cpus: &BTreeSet<Cpu>,
     device: &DeviceOptions,
 ) -> Result<(), FormatError> {
+    let addresses = config.config.federation.replicas.len();
+    // Of a replica that rejoins the number is the cluster's, unless nothing was said of it.
+    let is_chosen = disk == NewDisk::First || agreed.replicas == 1;
+    if is_chosen && matches!(addresses, 3 | 5) && addresses != usize::from(agreed.replicas) {
+        return Err(FormatError::Replicas { addresses, replicas: agreed.replicas });
+    }
     if disk == NewDisk::Rejoins && agreed.replicas == 1 {
         return Err(FormatError::NobodyToRejoin);
     }
@@ -94,6 +107,11 @@ impl fmt::Display for FormatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             FormatError::Config(error) => error.fmt(f),
+            FormatError::Replicas { addresses, replicas } => write!(
+                f,
+                "[federation] replicas has {addresses} addresses, and --replicas is {replicas}: format with --replicas {addresses}, \
+                 or correct the addresses"
+            ),
             FormatError::Directory(error) => error.fmt(f),
             FormatError::AlreadyFormatted(path) => write!(
                 f,

@@ -66,7 +66,9 @@ impl BootError {
             BootError::Config(_)
             | BootError::Agreed(_)
             | BootError::Listen { .. }
-            | BootError::Format(FormatError::Config(_) | FormatError::NobodyToRejoin)
+            | BootError::Format(
+                FormatError::Config(_) | FormatError::Replicas { .. } | FormatError::NobodyToRejoin,
+            )
             | BootError::RejoinWithout(_) => Exit::Usage,
             BootError::Host(_) | BootError::Io(..) | BootError::Format(FormatError::Io(..)) => Exit::Host,
             BootError::Directory(_)
