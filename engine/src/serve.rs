@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::thread;
 
+use assize_consensus::HandOverRefused;
 use assize_domain::DomainRegistry;
 use assize_node::boot::ReadError;
 use assize_node::{CheckpointEnd, CheckpointFailure, HandOverEnd};
@@ -164,6 +165,10 @@ fn log_clock(contradicted: bool) {
 fn log_hand_over(end: HandOverEnd) {
     match end {
         HandOverEnd::Led { to, by } if to == by => tracing::info!(to = to.0, "leadership was handed over"),
+        // Whoever wanted this replica to lead has what was wanted.
+        HandOverEnd::Refused(HandOverRefused::LeadsAlready) => {
+            tracing::info!("leadership was not handed over: the replica that was named leads already");
+        }
         end => tracing::warn!(reason = %end, "leadership was not handed over as it was to be"),
     }
 }
