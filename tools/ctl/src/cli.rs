@@ -289,8 +289,8 @@ pub struct AgreedCommand {
 #[derive(Clone, Debug, Args)]
 #[command(group = clap::ArgGroup::new("source").required(true).args(["from", "agreed"]))]
 pub struct RejoinCommand {
-    /// The configuration of the replica that comes back, with the number that it had; its data directory is empty or
-    /// not there
+    /// The configuration of the replica that comes back, with the number that it had; its data directory holds no
+    /// replica, or is not there
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
 

@@ -41,6 +41,7 @@ impl Others {
                     self.check(address, &status)?;
                     any = true;
                 }
+                Err(Ended::Unanswered(one)) => said.extend(one),
                 Err(error) => said.push((address.clone(), error.to_string())),
             }
         }
@@ -78,10 +79,13 @@ impl Others {
 
     /// Tells how far it is whenever that changes, until it stands where the others do.
     pub(super) fn watch(&self, printer: &mut Printer<'_>) -> Result<Exit, Ended> {
-        let mut before = None;
+        let mut before: Option<Stage> = None;
         loop {
             let seen = self.each.iter().find_map(|(_, other)| other.document("/v1/cluster").ok());
-            let stage = seen.as_ref().map_or(Stage::NobodyAnswers, |seen| Stage::of(self.replica, seen));
+            let stage = match seen {
+                Some(seen) => Stage::of(self.replica, &seen).after(before.as_ref()),
+                None => Stage::NobodyAnswers,
+            };
             if before.as_ref() != Some(&stage) {
                 let value = json!({"replica": self.replica, "stage": stage.name(), "slots": stage.slots()});
                 printer.answer(&value, || stage.text(self.replica))?;
@@ -104,6 +108,12 @@ enum Stage {
     NobodyAnswers,
     /// It was not started yet, or is not reached by the one that was asked.
     NotReached,
+    /// It was reached before, and is not just now.
+    Away,
+    /// It reads what is on its disk.
+    Starts,
+    /// It has no vote yet, and nothing of the log: it fetches another replica's checkpoint.
+    TakesOver,
     /// It has no vote yet, and knows so much of the log as chosen.
     Rejoins { chosen: u64, of: u64 },
     /// It has its vote, and executes what it missed.
@@ -124,9 +134,25 @@ impl Stage {
         let of = replicas().map(|of| slot(of, "chosen")).max().unwrap_or_default();
         match own["status"]["state"].as_str() {
             Some("quarantined") => Stage::Quarantined(shown(&own["status"]["quarantine"])),
-            Some("rejoining") => Stage::Rejoins { chosen: slot(own, "chosen"), of },
+            Some("rejoining") => match slot(own, "chosen") {
+                0 => Stage::TakesOver,
+                chosen => Stage::Rejoins { chosen, of },
+            },
+            Some("recovering") => Stage::Starts,
             Some("leading" | "following") if own["status"]["ready"] == true => Stage::Back,
             _ => Stage::CatchesUp { published: slot(own, "published"), of },
+        }
+    }
+
+    /// What it is after another one: whoever was seen once was started.
+    fn after(self, before: Option<&Stage>) -> Stage {
+        match (self, before) {
+            (Stage::NotReached, Some(before))
+                if !matches!(before, Stage::NotReached | Stage::NobodyAnswers) =>
+            {
+                Stage::Away
+            }
+            (stage, _) => stage,
         }
     }
 
@@ -135,6 +161,9 @@ impl Stage {
         match self {
             Stage::NobodyAnswers => "nobody_answers",
             Stage::NotReached => "not_reached",
+            Stage::Away => "away",
+            Stage::Starts => "starting",
+            Stage::TakesOver => "taking_over",
             Stage::Rejoins { .. } => "rejoining",
             Stage::CatchesUp { .. } => "catching_up",
             Stage::Quarantined(_) => "quarantined",
@@ -154,6 +183,13 @@ impl Stage {
         match self {
             Stage::NobodyAnswers => "none of the others answers: waiting".to_owned(),
             Stage::NotReached => format!("replica {replica} is not reached by the others yet: start it"),
+            Stage::Away => format!(
+                "replica {replica} is not reached just now: it starts again by itself with the checkpoint that it fetched"
+            ),
+            Stage::Starts => format!("replica {replica} reads what is on its disk"),
+            Stage::TakesOver => {
+                format!("replica {replica} rejoins, without a vote: it fetches another replica's checkpoint")
+            }
             Stage::Rejoins { chosen, of } => {
                 format!("replica {replica} rejoins, without a vote: slot {chosen} of {of} is here")
             }
@@ -194,13 +230,23 @@ mod tests {
             Stage::of(1, &seen(json!({"replica": 1, "reached": true, "status": status})))
         };
         assert_eq!(of("rejoining", true), Stage::Rejoins { chosen: 80, of: 90 });
-        assert_eq!(of("recovering", false), Stage::CatchesUp { published: 70, of: 90 });
+        assert_eq!(of("recovering", false), Stage::Starts);
         assert_eq!(of("following", false), Stage::CatchesUp { published: 70, of: 90 });
         assert_eq!(of("following", true), Stage::Back);
         assert_eq!(of("leading", true), Stage::Back);
         assert_eq!(of("quarantined", false), Stage::Quarantined("slot 7".to_owned()));
         let gone = json!({"replica": 1, "reached": false, "status": {"state": "following", "ready": true}});
         assert_eq!(Stage::of(1, &seen(gone)), Stage::NotReached, "what it said last is of the lost disk");
+        let empty =
+            json!({"replica": 1, "reached": true, "status": {"state": "rejoining", "slots": {"chosen": 0}}});
+        assert_eq!(Stage::of(1, &seen(empty)), Stage::TakesOver);
+        assert_eq!(Stage::NotReached.after(Some(&Stage::NobodyAnswers)), Stage::NotReached);
+        assert_eq!(
+            Stage::NotReached.after(Some(&Stage::TakesOver)),
+            Stage::Away,
+            "nobody starts a second one"
+        );
+        assert_eq!(Stage::NotReached.after(Some(&Stage::Away)), Stage::Away);
     }
 
     /// RejoinRefused: whoever is not gone, or is of another cluster.
