@@ -1,5 +1,6 @@
 //! What is refused at a start, with which exit code and words, and what a good process does at its end.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Output, Stdio};
@@ -50,6 +51,19 @@ fn a_directory_has_one_replica_and_one_process() {
     assert_eq!(engine.client().submit(&[adjust(1, 1)]).expect("an answer")[0].status, Status::Applied);
     engine.stop();
     site.start().stop();
+}
+
+/// SegmentPinned: not for ever, where the backup was killed and nobody takes another one.
+#[test]
+fn a_start_gives_up_what_an_interrupted_backup_kept() {
+    let site = Site::formatted(Settings::small());
+    let pinned = site.data().join("pinned/log-00000");
+    fs::create_dir_all(&pinned).expect("a folder");
+    fs::write(pinned.join("segment-0000000000000000"), [0; 4096]).expect("a file");
+    let mut engine = site.start();
+    engine.wait_until_said("segments that an interrupted backup kept are given up", 1);
+    assert!(!site.data().join("pinned").exists());
+    engine.stop();
 }
 
 #[test]

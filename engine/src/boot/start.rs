@@ -149,6 +149,7 @@ pub fn start_on(
     check(file, &found.superblock, &agreed)?;
     let wanted = logic::wanted(file, &domains)?;
     let peers = Peers::read(file, &agreed)?;
+    give_up_pins(&directory);
 
     let repair = peers_of(agreed.replicas.into());
     let recovered = recover(&directory, &found.superblock, repair).map_err(BootError::Recovery)?;
@@ -167,6 +168,15 @@ pub fn start_on(
     config.limits.connections_max = connections_max(&config, &agreed, &host.open_files);
     let domains = Arc::new(domains);
     run(&config, agreed, peers, domains, directory, recovered, superblock, device, rehearsal, logic)
+}
+
+/// A backup that was killed leaves segments pinned, which take space for as long as nobody takes another one.
+fn give_up_pins(directory: &DataDirectory) {
+    match directory.remove_pins() {
+        Ok(true) => tracing::warn!("segments that an interrupted backup kept are given up"),
+        Ok(false) => {}
+        Err(error) => tracing::warn!(%error, "what an interrupted backup kept cannot be removed"),
+    }
 }
 
 /// Names what is damaged: it is repaired from the peers, but the disk wants looking at.

@@ -57,6 +57,19 @@ impl DataDirectory {
         }
     }
 
+    /// Gives up what a backup keeps here by names of its own (SegmentPinned): one that is being taken begins again with
+    /// what is there then. Whether there was anything.
+    ///
+    /// # Errors
+    /// Something of it cannot be removed.
+    pub fn remove_pins(&self) -> io::Result<bool> {
+        match std::fs::remove_dir_all(self.root.join(PINNED_FOLDER)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Where it is.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -232,6 +245,9 @@ impl std::error::Error for DirectoryError {}
 
 /// A directory with a file of this name is a backup of a replica: it tells what of.
 pub const BACKUP_FILE: &str = "backup.json";
+
+/// Where a backup that is being taken has names of its own for segments.
+pub const PINNED_FOLDER: &str = "pinned";
 
 /// Numbers from here on name for a tracer what boot does; devices and the superblock count from 1.
 const BLOCKING_OPERATIONS: u64 = 1 << 63;

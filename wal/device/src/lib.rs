@@ -16,6 +16,7 @@
 //! DIR/superblock.0  DIR/superblock.1    the two copies (L7)
 //! DIR/log-00003/segment-0000000000000007
 //! DIR/log-00003/preparing               a segment that is not whole yet; overwritten
+//! DIR/pinned/log-00003/…                segments that a backup keeps while it is taken
 //! ```
 #![warn(missing_docs)]
 
