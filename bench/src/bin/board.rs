@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         eprintln!("board: at least one shard");
         return ExitCode::FAILURE;
     }
-    let mut replica = Replica::serving(Shape { cores: 1, shards }, || 0);
+    let mut replica = Replica::serving(Shape::new(1, shards), || 0);
     (0..20).for_each(|_| replica.routed_transfers(100));
     let board = Arc::new(Board::new(1, shards.into()));
     let numbers = Numbers::new(Arc::clone(&board), CoreId(0));

@@ -34,6 +34,10 @@ struct Arguments {
     /// Rounds before those
     #[arg(long, default_value_t = 5)]
     warm_up: u32,
+
+    /// A program with the inventory alone: records of entities of 64 bytes instead of 192
+    #[arg(long)]
+    inventory_alone: bool,
 }
 
 fn main() -> ExitCode {
@@ -43,7 +47,8 @@ fn main() -> ExitCode {
         eprintln!("scale: at least one core, a shard for each, an event and a round");
         return ExitCode::FAILURE;
     }
-    let mut replica = Replica::serving(Shape { cores, shards: arguments.shards }, || 0);
+    let shape = Shape { inventory_alone: arguments.inventory_alone, ..Shape::new(cores, arguments.shards) };
+    let mut replica = Replica::serving(shape, || 0);
     (0..arguments.warm_up).for_each(|_| replica.routed_transfers(arguments.events));
     replica.take_counted();
     replica.measure();
@@ -62,6 +67,7 @@ fn record(arguments: &Arguments, cores: u16, counted: &Counted) -> serde_json::V
     put("bench", json!("scale"));
     put("shards", json!(arguments.shards));
     put("cores", json!(cores));
+    put("inventory_alone", json!(arguments.inventory_alone));
     put("events_a_request", json!(arguments.events));
     put("rounds", json!(arguments.rounds));
     put("events", json!(events));

@@ -44,6 +44,17 @@ pub struct Shape {
     pub cores: u16,
     /// Shards.
     pub shards: u16,
+    /// Whether the program has the inventory alone, whose records of entities are a third as large as telemetry's: with
+    /// both, as in the program that is served, all are as large as those.
+    pub inventory_alone: bool,
+}
+
+impl Shape {
+    /// Of the program that is served.
+    #[must_use]
+    pub fn new(cores: u16, shards: u16) -> Shape {
+        Shape { cores, shards, inventory_alone: false }
+    }
 }
 
 /// What the cores did.

@@ -35,8 +35,9 @@ pub(super) fn cores(shape: Shape, routing: Routing) -> Vec<Core> {
 fn core(shape: Shape, routing: Routing, id: CoreId, recovered: &Recovered, superblock: &Superblock) -> Core {
     let mut domains = DomainRegistry::new();
     domains.register(InventoryDomain).expect("the first one");
-    // As in the program that is served: records are as large as its largest state.
-    domains.register(TelemetryDomain).expect("another one");
+    if !shape.inventory_alone {
+        domains.register(TelemetryDomain).expect("another one");
+    }
     let domains = Arc::new(domains);
     let mut owned = vec![Vec::new(); shape.cores.into()];
     (0..shape.shards).for_each(|shard| owned[usize::from(shard % shape.cores)].push(ShardId(shard)));

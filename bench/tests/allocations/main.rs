@@ -14,18 +14,18 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn nothing_is_allocated_for_an_event_with_one_shard() {
-    nothing_per_event(Shape { cores: 1, shards: 1 });
+    nothing_per_event(Shape::new(1, 1));
 }
 
 #[test]
 fn nothing_is_allocated_for_an_event_with_two_shards_of_one_core() {
-    nothing_per_event(Shape { cores: 1, shards: 2 });
+    nothing_per_event(Shape::new(1, 2));
 }
 
 /// Half of each request is forwarded to the other core.
 #[test]
 fn nothing_is_allocated_for_an_event_with_two_shards_of_two_cores() {
-    nothing_per_event(Shape { cores: 2, shards: 2 });
+    nothing_per_event(Shape::new(2, 2));
 }
 
 fn nothing_per_event(shape: Shape) {
