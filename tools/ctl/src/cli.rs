@@ -160,7 +160,7 @@ pub struct TransferLeadershipCommand {
     pub at: Where,
 
     /// The replica that is to lead [default: the first that could and has everything]
-    #[arg(long, value_name = "REPLICA")]
+    #[arg(long, value_name = "REPLICA", value_parser = replica)]
     pub to: Option<u8>,
 }
 
@@ -241,7 +241,7 @@ pub struct ReplayCommand {
     pub at: Data,
 
     /// Through this slot [default: the last that is known to be chosen]
-    #[arg(long, value_name = "SLOT")]
+    #[arg(long, value_name = "SLOT", value_parser = slot)]
     pub to: Option<u64>,
 
     /// Tell an entity's state there, too: its domain and its name
@@ -261,7 +261,7 @@ pub struct HistoryCommand {
     pub entity: String,
 
     /// Through this slot [default: the last that is known to be chosen]
-    #[arg(long, value_name = "SLOT")]
+    #[arg(long, value_name = "SLOT", value_parser = slot)]
     pub to: Option<u64>,
 }
 
@@ -273,7 +273,7 @@ pub struct DigestCommand {
     pub at: Data,
 
     /// After this slot [default: the last that is known to be chosen]
-    #[arg(long, value_name = "SLOT")]
+    #[arg(long, value_name = "SLOT", value_parser = slot)]
     pub to: Option<u64>,
 }
 
@@ -390,7 +390,7 @@ pub struct RestoreCommand {
     pub cluster: Option<u128>,
 
     /// With everything through this slot, and nothing after it [default: the last of the last backup]
-    #[arg(long, value_name = "SLOT")]
+    #[arg(long, value_name = "SLOT", value_parser = slot)]
     pub to: Option<u64>,
 }
 
@@ -408,6 +408,14 @@ fn cluster_id(text: &str) -> Result<u128, String> {
     id.ok_or_else(|| "accepted are 32 hexadecimal digits".to_owned())
 }
 
+fn replica(text: &str) -> Result<u8, String> {
+    text.parse().map_err(|_| "accepted is a replica's number, such as 2".to_owned())
+}
+
+fn slot(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "accepted is the number of a slot, such as 4711".to_owned())
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let accepted = || "accepted are seconds from 0.1 to 86400".to_owned();
     let seconds: f64 = text.parse().map_err(|_| accepted())?;
@@ -423,6 +431,15 @@ mod tests {
     #[test]
     fn the_description_of_the_command_line_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_no_number_is_answered_with_what_is_accepted() {
+        let refused = |arguments: &[&str]| Cli::try_parse_from(arguments).expect_err("refused").to_string();
+        let said = refused(&["assizectl", "transfer-leadership", "--to", "x"]);
+        assert!(said.contains("accepted is a replica's number"), "{said}");
+        let said = refused(&["assizectl", "replay", "--data", "d", "--to", "x"]);
+        assert!(said.contains("accepted is the number of a slot"), "{said}");
     }
 
     #[test]
