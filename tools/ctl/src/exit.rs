@@ -15,6 +15,7 @@ use assize_wal::operation::DeviceError;
 use assize_wal::recovery::RecoveryError;
 use assize_wal::superblock::SuperblockError;
 use assize_wire::Slot;
+use serde_json::{Value, json};
 
 use crate::backup::BackupError;
 
@@ -72,6 +73,8 @@ pub enum Ended {
         status: u16,
         /// In words.
         text: String,
+        /// The problem document, with all its members; `null` if it is one of this tool.
+        document: Value,
     },
     /// The answer is no, in these words.
     No(String),
@@ -113,6 +116,23 @@ pub enum Ended {
 }
 
 impl Ended {
+    /// For programs: what people read, the exit code, and what a replica said with all its members.
+    #[must_use]
+    pub fn document(&self) -> Value {
+        let mut document = json!({"error": self.to_string(), "exit_code": self.exit() as u8});
+        match self {
+            Ended::Problem { document: problem, .. } if problem.is_object() => {
+                document["problem"] = problem.clone();
+            }
+            Ended::Unanswered(said) => {
+                let each = said.iter().map(|(address, why)| json!({"http": address, "problem": why}));
+                document["asked"] = each.collect();
+            }
+            _ => {}
+        }
+        document
+    }
+
     /// The process's exit code.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -242,6 +262,19 @@ impl From<ReadError> for Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_are_told_of_an_error_what_people_are() {
+        let said = vec![("a:1".to_owned(), "no connection".to_owned())];
+        let document = Ended::Unanswered(said).document();
+        assert!(document["error"].as_str().is_some_and(|text| text.contains("a:1: no connection")));
+        assert_eq!((&document["exit_code"], &document["asked"][0]["http"]), (&json!(10), &json!("a:1")));
+        let problem = json!({"status": 404, "title": "No such entity", "slot": 7});
+        let text = "No such entity".to_owned();
+        let ended = Ended::Problem { status: 404, text, document: problem.clone() };
+        let expected = json!({"error": "No such entity", "exit_code": 11, "problem": problem});
+        assert_eq!(ended.document(), expected);
+    }
 
     #[test]
     fn the_table_lists_every_code_once_and_in_order() {

@@ -45,6 +45,14 @@ pub fn run(domains: DomainRegistry) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            // What cannot be read cannot say that programs ask; whoever wrote the word is one.
+            if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+                let told = error.to_string();
+                tell_programs(
+                    &Ended::Usage(told.trim_end().to_owned()),
+                    &mut Printer::new(io::stdout(), true),
+                );
+            }
             // Help and version are not errors; either way a closed pipe is no reason to complain.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
@@ -57,10 +65,18 @@ pub fn run(domains: DomainRegistry) -> ExitCode {
         // Whoever reads has seen enough.
         Err(Ended::NobodyReads) => Exit::Success.into(),
         Err(error) => {
+            if cli.json {
+                tell_programs(&error, &mut printer);
+            }
             eprintln!("assizectl: {error}");
             error.exit().into()
         }
     }
+}
+
+/// The last document of a command that failed. Whoever closed the output knows by the exit code alone.
+fn tell_programs(error: &Ended, printer: &mut Printer<'_>) {
+    let _ = printer.answer(&error.document(), String::new).and_then(|()| printer.finish());
 }
 
 fn carry_out(

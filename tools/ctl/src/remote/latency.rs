@@ -29,7 +29,7 @@ pub(crate) fn latency(command: &LatencyCommand, printer: &mut Printer<'_>) -> Re
         let (then, later) = stages_of_leader(&cluster)?;
         if then != replica {
             let text = format!("replica {replica} led and now replica {then} does: measure again");
-            return Err(Ended::Problem { status: 503, text });
+            return Err(Ended::Problem { status: 503, text, document: Value::Null });
         }
         replica = then;
         stages = later
@@ -64,7 +64,7 @@ fn stages_of_leader(cluster: &Cluster) -> Result<(u64, Vec<(String, Counts)>), E
     };
     let Some(leader) = leader else {
         let text = "no replica that is reached by HTTP leads: only who leads measures all stages".to_owned();
-        return Err(Ended::Problem { status: 503, text });
+        return Err(Ended::Problem { status: 503, text, document: Value::Null });
     };
     let counts = |stage: &Value| -> Counts {
         let counts = stage["counts"].as_array().into_iter().flatten();

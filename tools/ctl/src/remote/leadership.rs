@@ -95,8 +95,10 @@ fn ask(cluster: &Cluster, address: &str, to: Option<u8>) -> Result<Said, Ended> 
     };
     let status = response.status().as_u16();
     let body = response.body_mut().with_config().limit(DOCUMENT_BYTES_MAX).reader();
-    let document = serde_json::from_reader::<_, Value>(body)
-        .map_err(|error| Ended::Problem { status, text: format!("status {status}, and no JSON: {error}") })?;
+    let document = serde_json::from_reader::<_, Value>(body).map_err(|error| {
+        let text = format!("status {status}, and no JSON: {error}");
+        Ended::Problem { status, text, document: Value::Null }
+    })?;
     let leads = to.is_some() && document["leader"].as_u64() == to.map(u64::from);
     match (status, document["title"].as_str()) {
         (200, _) => Ok(Said::Answer(document)),

@@ -108,7 +108,10 @@ fn read_document(mut response: Response<Body>) -> Result<Value, Ended> {
     match document {
         Ok(document) if status < 300 => Ok(document),
         Ok(problem) => Err(problem_of(status, &problem)),
-        Err(error) => Err(Ended::Problem { status, text: format!("status {status}, and no JSON: {error}") }),
+        Err(error) => {
+            let text = format!("status {status}, and no JSON: {error}");
+            Err(Ended::Problem { status, text, document: Value::Null })
+        }
     }
 }
 
@@ -119,7 +122,7 @@ fn problem_of(status: u16, problem: &Value) -> Ended {
     if !problem["oldest"].is_null() {
         text.push_str(&format!(" (oldest {})", shown(&problem["oldest"])));
     }
-    Ended::Problem { status, text }
+    Ended::Problem { status, text, document: problem.clone() }
 }
 
 /// A value as people read it: a text without quotes.
@@ -211,5 +214,6 @@ mod tests {
         let ended = problem_of(410, &problem);
         assert_eq!(ended.to_string(), "Outcomes gone: later (oldest 7.0.0)");
         assert_eq!(ended.exit(), crate::exit::Exit::No);
+        assert_eq!(ended.document()["problem"], problem);
     }
 }

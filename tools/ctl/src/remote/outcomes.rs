@@ -55,8 +55,10 @@ fn tell(line: &str, printer: &mut Printer<'_>) -> Result<Option<String>, Ended> 
         return Ok(None);
     }
     let parsed: Result<Value, _> = serde_json::from_str(line);
-    let outcome = parsed
-        .map_err(|error| Ended::Problem { status: 502, text: format!("no outcome: {error}: {line}") })?;
+    let outcome = parsed.map_err(|error| {
+        let text = format!("no outcome: {error}: {line}");
+        Ended::Problem { status: 502, text, document: Value::Null }
+    })?;
     if let Some(problem) = outcome.get("problem") {
         return Err(problem_of(410, problem));
     }
