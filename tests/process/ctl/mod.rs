@@ -3,6 +3,7 @@
 //! | file | asks |
 //! |---|---|
 //! | `mod.rs` | how it is run, and what it is refused |
+//! | `asking.rs` | whom it asks of a running cluster, and what it says of those who do not answer |
 //! | `agreed.rs` | what it tells of what a cluster agreed on |
 //! | `rejoin.rs` | how it brings a replica back whose disk was lost |
 //! | `running.rs` | what it tells of a running cluster |
@@ -10,6 +11,7 @@
 //! | `stopped.rs` | what it tells of a stopped replica, which it must leave as it is |
 
 mod agreed;
+mod asking;
 mod backup;
 mod rejoin;
 mod running;

@@ -67,6 +67,10 @@ pub struct Where {
     /// Where replicas are asked by HTTP, one or more; the first that answers is enough
     #[arg(long, value_name = "HOST:PORT,...", default_value = "localhost:7600", value_delimiter = ',')]
     pub http: Vec<String>,
+
+    /// How long each of them may leave unanswered what it knows by itself, before the next one is asked
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub timeout: Duration,
 }
 
 /// `assizectl status`.
@@ -440,6 +444,8 @@ mod tests {
         assert!(said.contains("accepted is a replica's number"), "{said}");
         let said = refused(&["assizectl", "replay", "--data", "d", "--to", "x"]);
         assert!(said.contains("accepted is the number of a slot"), "{said}");
+        let said = refused(&["assizectl", "status", "--timeout", "x"]);
+        assert!(said.contains("accepted are seconds"), "{said}");
     }
 
     #[test]

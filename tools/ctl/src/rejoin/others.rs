@@ -23,8 +23,8 @@ pub(super) struct Others {
 impl Others {
     pub(super) fn at(http: &[String], replica: u8, agreed: &Agreed) -> Result<Others, Ended> {
         let one = |address: &String| {
-            let at = Where { http: vec![address.clone()] };
-            Ok((address.clone(), Cluster::at(&at, Some(ANSWERED_WITHIN))?))
+            let at = Where { http: vec![address.clone()], timeout: ANSWERED_WITHIN };
+            Ok((address.clone(), Cluster::at(&at)?))
         };
         let each = http.iter().map(one).collect::<Result<_, Ended>>()?;
         Ok(Others { each, replica, cluster: agreed.cluster.to_string() })

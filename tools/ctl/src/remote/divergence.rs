@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{ANSWERED_WITHIN, Cluster, shown};
+use super::{Cluster, shown};
 use crate::cli::Where;
 use crate::exit::{Ended, Exit};
 use crate::print::Printer;
 
 /// One that differs ends it with [`Exit::No`].
 pub(crate) fn divergence(at: &Where, printer: &mut Printer<'_>) -> Result<Exit, Ended> {
-    let seen = Cluster::at(at, Some(ANSWERED_WITHIN))?.document("/v1/cluster")?;
+    let seen = Cluster::at(at)?.document("/v1/cluster")?;
     let replicas = seen["replicas"].as_array().into_iter().flatten();
     let found: Vec<Value> = replicas.map(of_replica).collect();
     let differs =

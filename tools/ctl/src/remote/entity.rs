@@ -2,21 +2,26 @@
 
 use serde_json::Value;
 
-use super::{ANSWERED_WITHIN, Cluster, in_path, shown};
+use super::{Cluster, in_path, shown};
 use crate::cli::{Consistency, GetCommand};
 use crate::exit::{Ended, Exit};
 use crate::print::Printer;
 
 /// An entity that is absent ends it with [`Exit::No`].
 pub(crate) fn get(command: &GetCommand, printer: &mut Printer<'_>) -> Result<Exit, Ended> {
-    let cluster = Cluster::at(&command.at, Some(ANSWERED_WITHIN))?;
+    let cluster = Cluster::at(&command.at)?;
     let consistency = match command.consistency {
         Consistency::Linearizable => "linearizable",
         Consistency::Local => "local",
         Consistency::Verified => "verified",
     };
     let (domain, entity) = (in_path(&command.domain), in_path(&command.entity));
-    let state = cluster.document(&format!("/v1/entities/{domain}/{entity}?consistency={consistency}"))?;
+    let path = format!("/v1/entities/{domain}/{entity}?consistency={consistency}");
+    let state = match command.consistency {
+        Consistency::Local => cluster.document(&path)?,
+        // Somebody may have to be elected first.
+        Consistency::Linearizable | Consistency::Verified => cluster.document_in_time(&path)?,
+    };
     printer.answer(&state, || text(&state))?;
     Ok(Exit::Success)
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use serde_json::{Value, json};
 
-use super::{ANSWERED_WITHIN, Cluster, read_document, shown};
+use super::{Cluster, shown};
 use crate::cli::SubmitCommand;
 use crate::exit::{Ended, Exit};
 use crate::print::Printer;
@@ -24,11 +24,11 @@ pub(crate) fn submit(command: &SubmitCommand, printer: &mut Printer<'_>) -> Resu
         }
         event["key"] = json!(key);
     }
-    let cluster = Cluster::at(&command.at, Some(ANSWERED_WITHIN))?;
+    let cluster = Cluster::at(&command.at)?;
     let path = if command.accepted { "/v1/events?wait=accepted" } else { "/v1/events" };
     let alone = events.len() == 1;
     let body = if alone { events.remove(0) } else { Value::Array(events) };
-    let answer = read_document(cluster.post(path, body.to_string().as_bytes())?)?;
+    let answer = cluster.post(path, body.to_string().as_bytes())?;
     let answers = if alone { vec![answer] } else { answer.as_array().cloned().unwrap_or_default() };
     let mut applied = true;
     for answer in &answers {

@@ -11,7 +11,7 @@ use assize_tools::load::write_hgrm;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use super::{ANSWERED_WITHIN, Cluster, shown};
+use super::{Cluster, shown};
 use crate::cli::LatencyCommand;
 use crate::exit::{Ended, Exit};
 use crate::print::{Printer, Table};
@@ -21,7 +21,7 @@ type Counts = Vec<(u64, u64)>;
 
 /// Prints the percentiles of each stage, and writes the distributions where that is asked for.
 pub(crate) fn latency(command: &LatencyCommand, printer: &mut Printer<'_>) -> Result<Exit, Ended> {
-    let cluster = Cluster::at(&command.at, Some(ANSWERED_WITHIN))?;
+    let cluster = Cluster::at(&command.at)?;
     let (mut replica, mut stages) = stages_of_leader(&cluster)?;
     if let Some(over) = command.over {
         // What happens meanwhile is what is measured.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{ANSWERED_WITHIN, Cluster, DOCUMENT_BYTES_MAX, is_reached, problem_of, shown};
+use super::{Cluster, Failure, shown};
 use crate::cli::TransferLeadershipCommand;
 use crate::exit::{Ended, Exit};
 use crate::print::Printer;
@@ -16,7 +16,7 @@ enum Said {
     Answer(Value),
     /// It does not lead, in its words.
     NotLeading(String),
-    /// It was not reached.
+    /// It was not reached, or hangs, or is no replica: it was told nothing.
     Nothing(String),
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn transfer_leadership(
     command: &TransferLeadershipCommand,
     printer: &mut Printer<'_>,
 ) -> Result<Exit, Ended> {
-    let cluster = Cluster::at(&command.at, Some(ANSWERED_WITHIN))?;
+    let cluster = Cluster::at(&command.at)?;
     let mut asked = 1;
     let answer = loop {
         match ask_leader(&cluster, command.to)? {
@@ -82,30 +82,21 @@ fn address_of_leader(seen: &Value) -> Option<&str> {
 
 /// One question to one replica. That it leads already whoever is to lead is what was wanted.
 fn ask(cluster: &Cluster, address: &str, to: Option<u8>) -> Result<Said, Ended> {
-    let body = to.map_or(json!({}), |to| json!({"to": to}));
-    let url = format!("http://{address}/v1/leadership");
-    let sent = cluster.agent.post(url).content_type("application/json").send(body.to_string().as_bytes());
-    let mut response = match sent {
-        Ok(response) => response,
+    let body = to.map_or(json!({}), |to| json!({"to": to})).to_string();
+    let ended = match cluster.post_to(address, "/v1/leadership", body.as_bytes()) {
+        Ok(answer) => return Ok(Said::Answer(answer)),
+        Err(Failure::PassedOver(words)) => return Ok(Said::Nothing(words)),
         // It may be handing over: somebody else who leads then is not to hand over once more.
-        Err(error) if is_reached(&error) => {
-            return Err(Ended::Unanswered(vec![(address.to_owned(), error.to_string())]));
-        }
-        Err(error) => return Ok(Said::Nothing(error.to_string())),
+        Err(Failure::Final(words)) => return Err(Ended::Unanswered(vec![(address.to_owned(), words)])),
+        Err(Failure::Ended(ended)) => *ended,
     };
-    let status = response.status().as_u16();
-    let body = response.body_mut().with_config().limit(DOCUMENT_BYTES_MAX).reader();
-    let document = serde_json::from_reader::<_, Value>(body).map_err(|error| {
-        let text = format!("status {status}, and no JSON: {error}");
-        Ended::Problem { status, text, document: Value::Null }
-    })?;
+    let Ended::Problem { status, document, .. } = &ended else { return Err(ended) };
     let leads = to.is_some() && document["leader"].as_u64() == to.map(u64::from);
     match (status, document["title"].as_str()) {
-        (200, _) => Ok(Said::Answer(document)),
         (409, Some("Leads already")) if leads => Ok(Said::Answer(json!({"led_before": to, "leader": to}))),
-        (409, Some("Not leading")) => Ok(Said::NotLeading(problem_of(status, &document).to_string())),
-        (409 | 503 | 504, Some(_)) => Err(Ended::No(problem_of(status, &document).to_string())),
-        _ => Err(problem_of(status, &document)),
+        (409, Some("Not leading")) => Ok(Said::NotLeading(ended.to_string())),
+        (409 | 503 | 504, Some(_)) => Err(Ended::No(ended.to_string())),
+        _ => Err(ended),
     }
 }
 

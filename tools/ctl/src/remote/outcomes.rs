@@ -1,17 +1,17 @@
 //! `assizectl tail`: the published outcomes as they come, each once.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 
 use serde_json::Value;
 
-use super::{Cluster, in_path, problem_of, read_document, shown, stream};
+use super::{Cluster, HEARD_WITHIN, in_path, problem_of, shown};
 use crate::cli::TailCommand;
 use crate::exit::{Ended, Exit};
 use crate::print::Printer;
 
-/// Follows a replica; when it goes, the next one from the same place on.
+/// Follows a replica; when it goes, or says nothing any more, the next one from the same place on.
 pub(crate) fn tail(command: &TailCommand, printer: &mut Printer<'_>) -> Result<Exit, Ended> {
-    let mut cluster = Cluster::at(&command.at, None)?;
+    let cluster = Cluster::at(&command.at)?;
     let (mut from, mut left) = (command.from.clone(), command.limit);
     loop {
         if left == Some(0) {
@@ -20,52 +20,81 @@ pub(crate) fn tail(command: &TailCommand, printer: &mut Printer<'_>) -> Result<E
         let limit = left.map_or(String::new(), |left| format!("&limit={left}"));
         let follow = !command.no_follow;
         let path = format!("/v1/outcomes?from={}&follow={follow}{limit}", in_path(&from));
-        let response = cluster.get(&path)?;
-        if response.status().as_u16() >= 300 {
-            return read_document(response).map(|_| Exit::Success);
-        }
-        let mut lines = BufReader::new(stream(response));
-        let mut line = String::new();
+        let mut lines = BufReader::new(cluster.stream(&path)?.into_body().into_reader());
+        let (mut reader, mut line) = (Reader::default(), String::new());
         let broken = loop {
             line.clear();
             match lines.read_line(&mut line) {
                 Ok(0) if command.no_follow => return Ok(Exit::Success),
                 // A line that is cut off was not told.
                 Ok(_) if !line.ends_with('\n') => break "the connection was closed".to_owned(),
-                Ok(_) => {
-                    if let Some(at) = tell(&line, printer)? {
-                        from = at;
+                Ok(_) => match reader.take(line.trim_end())? {
+                    Came::Nothing => {}
+                    Came::Place(at) => from = at,
+                    Came::Outcome(outcome) => {
+                        printer.answer(&outcome, || text(&outcome))?;
+                        // Whoever follows wants to see it now.
+                        printer.finish()?;
+                        if let Some(at) = outcome["position"].as_str() {
+                            from = at.to_owned();
+                        }
                         left = left.map(|left| left - 1);
                     }
+                },
+                Err(error) if error.kind() == ErrorKind::TimedOut => {
+                    break format!("nothing was heard for {} s", HEARD_WITHIN.as_secs());
                 }
                 Err(error) => break error.to_string(),
             }
         };
         if left != Some(0) {
             // Where that came from, nothing more comes for now: the others are asked first.
-            cluster.addresses.rotate_left(1);
+            cluster.turn();
             eprintln!("assizectl: {broken}; going on behind {from}");
         }
     }
 }
 
-/// Tells one, and returns its position; nothing for a line that keeps the connection alive.
-fn tell(line: &str, printer: &mut Printer<'_>) -> Result<Option<String>, Ended> {
-    if line.trim().is_empty() {
-        return Ok(None);
+/// What a line of the stream comes to.
+#[derive(Debug, PartialEq, Eq)]
+enum Came {
+    Nothing,
+    /// All that lies before it was told.
+    Place(String),
+    Outcome(Value),
+}
+
+/// Reads server-sent events, as far as a replica sends them: `id`, `event`, `data` of one line, and comments.
+#[derive(Default)]
+struct Reader {
+    place: Option<String>,
+    is_problem: bool,
+}
+
+impl Reader {
+    fn take(&mut self, line: &str) -> Result<Came, Ended> {
+        match line.split_once(": ") {
+            Some(("id", place)) => self.place = Some(place.to_owned()),
+            Some(("event", kind)) => self.is_problem = kind == "problem",
+            Some(("data", json)) => {
+                let value: Value = serde_json::from_str(json).map_err(|error| no_outcome(&error, json))?;
+                if self.is_problem {
+                    let status = value["status"].as_u64().and_then(|status| status.try_into().ok());
+                    return Err(problem_of(status.unwrap_or(410), value));
+                }
+                return Ok(Came::Outcome(value));
+            }
+            // The end of an event: now its id counts.
+            None if line.is_empty() => return Ok(self.place.take().map_or(Came::Nothing, Came::Place)),
+            _ => {}
+        }
+        Ok(Came::Nothing)
     }
-    let parsed: Result<Value, _> = serde_json::from_str(line);
-    let outcome = parsed.map_err(|error| {
-        let text = format!("no outcome: {error}: {line}");
-        Ended::Problem { status: 502, text, document: Value::Null }
-    })?;
-    if let Some(problem) = outcome.get("problem") {
-        return Err(problem_of(410, problem));
-    }
-    printer.answer(&outcome, || text(&outcome))?;
-    // Whoever follows wants to see it now.
-    printer.finish()?;
-    Ok(outcome["position"].as_str().map(str::to_owned))
+}
+
+fn no_outcome(error: &serde_json::Error, line: &str) -> Ended {
+    let text = format!("no outcome: {error}: {line}");
+    Ended::Problem { status: 502, text, document: Value::Null }
 }
 
 fn text(outcome: &Value) -> String {
@@ -85,20 +114,32 @@ fn text(outcome: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn an_outcome_is_a_line_and_a_problem_ends_it() {
-        let mut out = Vec::new();
-        let duplicate = r#"{"position":"2.0.0","key":"k","status":"duplicate","first_status":"applied","original":"1.0.0","response":""}"#;
-        {
-            let mut printer = Printer::new(&mut out, false);
-            assert_eq!(tell(duplicate, &mut printer).expect("an outcome").as_deref(), Some("2.0.0"));
-            assert_eq!(tell("\n", &mut printer).expect("nothing"), None);
-            let gone = tell(r#"{"problem": {"title": "Outcomes gone", "detail": "d"}}"#, &mut printer);
-            assert_eq!(gone.expect_err("a problem").exit(), Exit::No);
-            assert!(tell("{", &mut printer).is_err());
+        let mut reader = Reader::default();
+        let mut take = |line: &str| reader.take(line);
+        // Where it begins, and that nothing is new.
+        for line in [": nothing new", "id: 1"] {
+            assert_eq!(take(line).expect("nothing"), Came::Nothing);
         }
-        assert_eq!(String::from_utf8(out).expect("text"), "2.0.0  k  duplicate of 1.0.0 (applied)\n");
+        assert_eq!(take("").expect("a place"), Came::Place("1".to_owned()));
+        let duplicate = json!({"position": "2.0.0", "key": "k", "status": "duplicate", "first_status": "applied",
+            "original": "1.0.0", "response": ""});
+        assert_eq!(take("id: 2.0.0").expect("nothing"), Came::Nothing);
+        let came = take(&format!("data: {duplicate}")).expect("an outcome");
+        assert_eq!(came, Came::Outcome(duplicate.clone()));
+        assert_eq!(take("").expect("a place"), Came::Place("2.0.0".to_owned()));
+        assert_eq!(text(&duplicate), "2.0.0  k  duplicate of 1.0.0 (applied)");
+        let full =
+            json!({"position": "3.0.0", "key": "k", "status": "rejected", "reason": 7, "response": "AA=="});
+        assert_eq!(text(&full), "3.0.0  k  rejected, reason 7  AA==");
+        assert!(take("data: {").is_err());
+        assert_eq!(take("event: problem").expect("nothing"), Came::Nothing);
+        let gone = take(r#"data: {"status": 410, "title": "Outcomes gone", "detail": "d"}"#);
+        assert_eq!(gone.expect_err("a problem").exit(), Exit::No);
     }
 }

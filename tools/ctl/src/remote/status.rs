@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{ANSWERED_WITHIN, Cluster, shown};
+use super::{Cluster, shown};
 use crate::cli::StatusCommand;
 use crate::exit::{Ended, Exit};
 use crate::print::{Printer, Table};
 
 /// Whether all replicas are reached and ready is the exit code.
 pub(crate) fn status(command: &StatusCommand, printer: &mut Printer<'_>) -> Result<Exit, Ended> {
-    let cluster = Cluster::at(&command.at, Some(ANSWERED_WITHIN))?;
+    let cluster = Cluster::at(&command.at)?;
     let mut before: Option<(Instant, u64)> = None;
     loop {
         let seen = match cluster.document("/v1/cluster") {

@@ -1,0 +1,66 @@
+//! Whom it asks of a running cluster: whoever hangs or is no replica is passed over. And what it says when nobody
+//! answers as was hoped.
+
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+
+use super::{ctl, ctl_document};
+use crate::faces::ask_until;
+use crate::site::{Settings, Site, text};
+
+/// SilentPassedOver: also by what waits for an answer of others, or gives something away.
+#[test]
+fn whoever_hangs_is_passed_over_whatever_is_asked() {
+    let site = Site::formatted(Settings::small());
+    let engine = site.start();
+    ask_until(&engine, "/readyz", |answer| answer.status == 200);
+    // The system takes connections for it, as for a process that was stopped.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let hangs = silent.local_addr().expect("its address").to_string();
+    let http = format!("{hangs},{}", engine.http());
+    let asked = |arguments: &[&str]| {
+        let arguments = [arguments, &["--timeout", "2", "--http", &http]].concat();
+        ctl_document(&arguments, 0)
+    };
+    let event =
+        json!({"domain": "inventory", "event": {"adjust": {"item": "item:1:7", "delta": 5, "reason": 0}}});
+    assert_eq!(asked(&["submit", &event.to_string(), "--key", "k"])["status"], "applied");
+    for consistency in ["linearizable", "local", "verified"] {
+        let read = asked(&["get", "inventory", "item:1:7", "--consistency", consistency]);
+        assert_eq!(read["state"]["quantity"], 5, "{consistency}");
+    }
+    assert_eq!(asked(&["status"])["replicas"][0]["reached"], true);
+    assert_eq!(asked(&["divergence", "show"])[0]["divergences"], 0);
+    assert_eq!(asked(&["latency"])["replica"], 0);
+    assert_eq!(asked(&["tail", "--from", "oldest", "--limit", "1"])["status"], "applied");
+    // Nobody answers: what each said is told to people and to programs.
+    let failed = ctl(&["status", "--json", "--timeout", "0.1", "--http", &hangs], 10);
+    let document: Value = serde_json::from_slice(&failed.stdout).expect("a document");
+    assert_eq!(document["exit_code"], 10);
+    assert_eq!(document["asked"][0]["problem"], "connected, and no answer within 0.1 s");
+    assert!(text(&failed).contains(&format!("{hangs}: connected, and no answer within 0.1 s")));
+    engine.stop();
+}
+
+/// StrangerPassedOver: here the port where clients connect.
+#[test]
+fn a_port_that_speaks_no_http_is_named_and_what_is_absent_is_a_problem_with_its_members() {
+    let site = Site::formatted(Settings::small());
+    let engine = site.start();
+    ask_until(&engine, "/readyz", |answer| answer.status == 200);
+    let client = engine.address().to_owned();
+    let failed = text(&ctl(&["status", "--timeout", "2", "--http", &client], 10));
+    assert!(failed.contains(&format!("{client}: ")) && failed.contains("[listen] http"), "{failed}");
+    let both = format!("{client},{}", engine.http());
+    assert_eq!(ctl_document(&["status", "--timeout", "2", "--http", &both], 0)["seen_by"], 0);
+
+    let absent = ctl_document(&["get", "inventory", "item:1:8", "--http", &engine.http()], 11);
+    let problem = &absent["problem"];
+    assert_eq!((&absent["exit_code"], &problem["status"]), (&json!(11), &json!(404)), "{absent}");
+    assert!(problem["slot"].is_u64(), "{absent}");
+    // A command line that cannot be read asked for documents, too.
+    let unread = ctl_document(&["transfer-leadership", "--to", "x"], 2);
+    assert!(unread["error"].as_str().is_some_and(|error| error.contains("a replica's number")), "{unread}");
+    engine.stop();
+}
