@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use super::{ctl, ctl_document};
+use super::{ctl, ctl_document, ctl_json};
 use crate::faces::ask_until;
 use crate::site::{Settings, Site, text};
 
@@ -62,5 +62,39 @@ fn a_port_that_speaks_no_http_is_named_and_what_is_absent_is_a_problem_with_its_
     // A command line that cannot be read asked for documents, too.
     let unread = ctl_document(&["transfer-leadership", "--to", "x"], 2);
     assert!(unread["error"].as_str().is_some_and(|error| error.contains("a replica's number")), "{unread}");
+    engine.stop();
+}
+
+/// PieceAnswered, SubmissionDone, PieceRefused: nothing is sent behind a piece that is refused.
+#[test]
+fn a_long_file_goes_in_pieces_and_ends_where_one_is_refused() {
+    let site = Site::formatted(Settings::small());
+    let engine = site.start();
+    ask_until(&engine, "/readyz", |answer| answer.status == 200);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("events.jsonl");
+    let path_text = path.to_str().expect("a path in letters");
+    let event = |number: usize, domain: &str| {
+        let adjust = json!({"adjust": {"item": format!("item:1:{}", number % 50), "delta": 1, "reason": 0}});
+        json!({"domain": domain, "event": adjust, "key": format!("key {number}")}).to_string()
+    };
+    let mut lines: Vec<String> = (1..=2200).map(|number| event(number, "inventory")).collect();
+    std::fs::write(&path, lines.join("\n")).expect("writing events");
+    let answers = ctl_json(&["submit", path_text, "--http", &engine.http()], 0);
+    assert_eq!(answers.len(), 2200);
+    let of_first_item = answers.iter().step_by(50).map(|answer| answer["response"]["quantity"].clone());
+    let expected: Vec<Value> = (1..=44).map(Value::from).collect();
+    assert_eq!(of_first_item.collect::<Vec<_>>(), expected, "in their order");
+    // The same again has the same outcomes, as far as it goes.
+    lines[1205] = event(1206, "stocks");
+    std::fs::write(&path, lines.join("\n")).expect("writing events");
+    let mut again = ctl_json(&["submit", path_text, "--http", &engine.http()], 2);
+    let refused = again.pop().expect("an error");
+    assert!(again.len() == 1000 && again.iter().all(|answer| answer["duplicate"] == true));
+    let error = refused["error"].as_str().expect("words");
+    for words in ["event 1206 (line 1206)", "events 1 to 1000 (lines 1 to 1000) were answered"] {
+        assert!(error.contains(words), "{error}");
+    }
+    assert_eq!(refused["problem"]["title"], "Malformed request");
     engine.stop();
 }

@@ -76,6 +76,13 @@ pub enum Ended {
         /// The problem document, with all its members; `null` if it is one of this tool.
         document: Value,
     },
+    /// Of several, some were done before it ended.
+    Partly {
+        /// Which ones, in words.
+        done: String,
+        /// Why no more were.
+        why: Box<Ended>,
+    },
     /// The answer is no, in these words.
     No(String),
     /// The directory cannot be used.
@@ -120,7 +127,8 @@ impl Ended {
     #[must_use]
     pub fn document(&self) -> Value {
         let mut document = json!({"error": self.to_string(), "exit_code": self.exit() as u8});
-        match self {
+        let why = if let Ended::Partly { why, .. } = self { why } else { self };
+        match why {
             Ended::Problem { document: problem, .. } if problem.is_object() => {
                 document["problem"] = problem.clone();
             }
@@ -137,6 +145,7 @@ impl Ended {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
+            Ended::Partly { why, .. } => why.exit(),
             Ended::Usage(_)
             | Ended::SlotNotKept { .. }
             | Ended::Config(_)
@@ -171,6 +180,7 @@ impl fmt::Display for Ended {
                 said.iter().try_for_each(|(address, why)| write!(f, "\n  {address}: {why}"))
             }
             Ended::Problem { text, .. } => f.write_str(text),
+            Ended::Partly { done, why } => write!(f, "{why}\n{done}"),
             Ended::Directory(DirectoryError::InUse { root }) => write!(
                 f,
                 "a replica runs on {}: stop it first, or ask it by HTTP; what runs changes while it is read",
@@ -271,9 +281,10 @@ mod tests {
         assert_eq!((&document["exit_code"], &document["asked"][0]["http"]), (&json!(10), &json!("a:1")));
         let problem = json!({"status": 404, "title": "No such entity", "slot": 7});
         let text = "No such entity".to_owned();
-        let ended = Ended::Problem { status: 404, text, document: problem.clone() };
-        let expected = json!({"error": "No such entity", "exit_code": 11, "problem": problem});
-        assert_eq!(ended.document(), expected);
+        let why = Ended::Problem { status: 404, text, document: problem.clone() };
+        let partly = Ended::Partly { done: "one was".to_owned(), why: Box::new(why) };
+        let expected = json!({"error": "No such entity\none was", "exit_code": 11, "problem": problem});
+        assert_eq!(partly.document(), expected);
     }
 
     #[test]

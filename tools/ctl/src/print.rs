@@ -50,6 +50,21 @@ fn told(written: io::Result<()>) -> Result<(), Ended> {
     })
 }
 
+/// A moment in milliseconds since the Unix epoch, as people write it: to the second, in UTC.
+pub(crate) fn utc(ms: u64) -> String {
+    let (days, second) = (ms / 86_400_000, ms / 1000 % 86_400);
+    // Years begin in March here, so that a leap day is the last of one; 400 of them have as many days as any other 400.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, year) = if month < 10 { (month + 3, year) } else { (month - 9, year + 1) };
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", era * 400 + year)
+}
+
 /// Columns as wide as their widest cell: numbers to the right, everything else to the left.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
@@ -94,6 +109,19 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_has_a_date_and_a_time() {
+        for (ms, told) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399_999, "2000-02-28T23:59:59Z"),
+            (951_782_400_000, "2000-02-29T00:00:00Z"),
+            (1_795_786_486_506, "2026-11-27T13:34:46Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(utc(ms), told);
+        }
+    }
 
     #[test]
     fn numbers_stand_to_the_right_and_words_to_the_left() {
