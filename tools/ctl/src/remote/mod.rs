@@ -11,6 +11,7 @@
 //! | `leadership.rs` | `transfer-leadership` |
 //! | `latency.rs` | `latency` |
 //! | `divergence.rs` | `divergence show` |
+//! | `responses.rs` | what outcomes returned, in their domains' words |
 
 mod divergence;
 mod entity;
@@ -18,6 +19,7 @@ mod events;
 mod latency;
 mod leadership;
 mod outcomes;
+mod responses;
 mod status;
 
 use std::cell::Cell;

@@ -2,16 +2,27 @@
 
 use std::io::{BufRead, BufReader, ErrorKind};
 
+use assize_domain::DomainRegistry;
 use serde_json::Value;
 
+use super::responses::Words;
 use super::{Cluster, HEARD_WITHIN, in_path, problem_of, shown};
 use crate::cli::TailCommand;
 use crate::exit::{Ended, Exit};
 use crate::print::Printer;
 
 /// Follows a replica; when it goes, or says nothing any more, the next one from the same place on.
-pub(crate) fn tail(command: &TailCommand, printer: &mut Printer<'_>) -> Result<Exit, Ended> {
+pub(crate) fn tail(
+    command: &TailCommand,
+    domains: &DomainRegistry,
+    printer: &mut Printer<'_>,
+) -> Result<Exit, Ended> {
     let cluster = Cluster::at(&command.at)?;
+    let status = cluster.document("/v1/status")?;
+    if let Some(ahead) = ahead(&command.from, &status, command.no_follow) {
+        eprintln!("assizectl: {ahead}");
+    }
+    let words = Words::of(&status, domains);
     let (mut from, mut left) = (command.from.clone(), command.limit);
     loop {
         if left == Some(0) {
@@ -32,7 +43,7 @@ pub(crate) fn tail(command: &TailCommand, printer: &mut Printer<'_>) -> Result<E
                     Came::Nothing => {}
                     Came::Place(at) => from = at,
                     Came::Outcome(outcome) => {
-                        printer.answer(&outcome, || text(&outcome))?;
+                        printer.answer(&outcome, || text(&outcome, &words))?;
                         // Whoever follows wants to see it now.
                         printer.finish()?;
                         if let Some(at) = outcome["position"].as_str() {
@@ -53,6 +64,14 @@ pub(crate) fn tail(command: &TailCommand, printer: &mut Printer<'_>) -> Result<E
             eprintln!("assizectl: {broken}; going on behind {from}");
         }
     }
+}
+
+/// That there is nothing behind this place yet, in words, if it is so.
+fn ahead(from: &str, status: &Value, no_follow: bool) -> Option<String> {
+    let slot: u64 = from.split('.').next()?.parse().ok()?;
+    let published = status["slots"]["published"].as_u64().filter(|published| slot > *published)?;
+    let then = if no_follow { "there is nothing behind it" } else { "waiting" };
+    Some(format!("slot {slot} is not published yet, the last is {published}; {then}"))
 }
 
 /// What a line of the stream comes to.
@@ -97,17 +116,17 @@ fn no_outcome(error: &serde_json::Error, line: &str) -> Ended {
     Ended::Problem { status: 502, text, document: Value::Null }
 }
 
-fn text(outcome: &Value) -> String {
+fn text(outcome: &Value, words: &Words<'_>) -> String {
     let mut text =
         format!("{}  {}  {}", shown(&outcome["position"]), shown(&outcome["key"]), shown(&outcome["status"]));
     if let Some(original) = outcome.get("original") {
         text.push_str(&format!(" of {} ({})", shown(original), shown(&outcome["first_status"])));
     }
-    if let Some(reason) = outcome.get("reason") {
-        text.push_str(&format!(", reason {reason}"));
+    if let Some(reason) = words.reason(outcome) {
+        text.push_str(&format!(", {reason}"));
     }
-    if outcome["response"].as_str().is_some_and(|response| !response.is_empty()) {
-        text.push_str(&format!("  {}", shown(&outcome["response"])));
+    if let Some(response) = words.response(outcome) {
+        text.push_str(&format!("  {response}"));
     }
     text
 }
@@ -133,13 +152,26 @@ mod tests {
         let came = take(&format!("data: {duplicate}")).expect("an outcome");
         assert_eq!(came, Came::Outcome(duplicate.clone()));
         assert_eq!(take("").expect("a place"), Came::Place("2.0.0".to_owned()));
-        assert_eq!(text(&duplicate), "2.0.0  k  duplicate of 1.0.0 (applied)");
+        let domains = DomainRegistry::new();
+        let words = Words::of(&Value::Null, &domains);
+        assert_eq!(text(&duplicate, &words), "2.0.0  k  duplicate of 1.0.0 (applied)");
         let full =
             json!({"position": "3.0.0", "key": "k", "status": "rejected", "reason": 7, "response": "AA=="});
-        assert_eq!(text(&full), "3.0.0  k  rejected, reason 7  AA==");
+        assert_eq!(text(&full, &words), "3.0.0  k  rejected, reason 7  AA==");
         assert!(take("data: {").is_err());
         assert_eq!(take("event: problem").expect("nothing"), Came::Nothing);
         let gone = take(r#"data: {"status": 410, "title": "Outcomes gone", "detail": "d"}"#);
         assert_eq!(gone.expect_err("a problem").exit(), Exit::No);
+    }
+
+    #[test]
+    fn a_place_that_is_not_there_yet_is_told_of() {
+        let status = json!({"slots": {"published": 7}});
+        let waiting = "slot 8 is not published yet, the last is 7; waiting";
+        assert_eq!(ahead("8", &status, false).as_deref(), Some(waiting));
+        assert!(ahead("8.0.1", &status, true).is_some_and(|told| told.ends_with("nothing behind it")));
+        for from in ["7", "7.0.3", "oldest", "now", "x"] {
+            assert_eq!(ahead(from, &status, false), None, "{from}");
+        }
     }
 }
