@@ -31,7 +31,7 @@ pub enum Exit {
     Usage = 2,
     /// The data directory is refused: not formatted, formatted already, in use, or corrupted.
     DataDirectory = 4,
-    /// No replica answered, or none that could.
+    /// No replica answered, or none that could, or not all of whom it depends on.
     Unanswered = 10,
     /// The answer is no: an event was rejected, an entity is absent, a replica is not ready, leadership stays where it
     /// is, a replica is not gone, a log is damaged.
@@ -57,7 +57,7 @@ Exit codes:
    1  something else failed; the message says what
    2  command line, a file it names, or what was given to be submitted is wrong; the message says what is accepted
    4  data directory refused: not formatted, formatted already, in use, or corrupted
-  10  no replica answered, or none that could; the message says what each said
+  10  no replica answered, or none that could, or not all that it depends on; the message says what each said
   11  the answer is no: an event rejected, an entity absent, a replica not ready or not gone, leadership kept, a log damaged";
 
 /// Why a command has no answer.

@@ -11,8 +11,10 @@
 //! | `leadership.rs` | `transfer-leadership` |
 //! | `latency.rs` | `latency` |
 //! | `divergence.rs` | `divergence show` |
+//! | `alarms.rs` | what an operator was told, on lines |
 //! | `responses.rs` | what outcomes returned, in their domains' words |
 
+mod alarms;
 mod divergence;
 mod entity;
 mod events;

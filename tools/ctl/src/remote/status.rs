@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Cluster, shown};
+use super::{Cluster, alarms, shown};
 use crate::cli::StatusCommand;
 use crate::exit::{Ended, Exit};
 use crate::print::{Printer, Table};
@@ -131,9 +131,9 @@ fn notes_of(number: &str, replica: &Value) -> Vec<String> {
     if let Some(reason) = replica["status"]["quarantine"].as_str() {
         notes.push(format!("replica {number} is QUARANTINED: {reason}"));
     }
-    let alarms = replica["status"]["alarms"].as_array();
-    for alarm in alarms.into_iter().flatten().rev().take(ALARMS_SHOWN) {
-        notes.push(format!("replica {number} told: {}", shown(&alarm["text"])));
+    let told = replica["status"]["alarms"].as_array();
+    for alarm in told.into_iter().flatten().rev().take(ALARMS_SHOWN) {
+        notes.push(format!("replica {number} told: {}", alarms::shown(alarm)));
     }
     notes
 }
