@@ -108,6 +108,11 @@ impl Cluster {
         Err(Ended::Unanswered(said))
     }
 
+    /// Where the last answer came from.
+    fn answered(&self) -> &str {
+        &self.addresses[self.first.get()]
+    }
+
     /// Whoever answered last is asked last.
     fn turn(&self) {
         self.first.set((self.first.get() + 1) % self.addresses.len());

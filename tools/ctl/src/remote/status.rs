@@ -30,7 +30,7 @@ pub(crate) fn status(command: &StatusCommand, printer: &mut Printer<'_>) -> Resu
         let (now, events) = (Instant::now(), events_of(&seen));
         let rate = before.map(|(then, before)| rate(now - then, events.saturating_sub(before)));
         before = Some((now, events));
-        printer.answer(&seen, || text(&seen, rate))?;
+        printer.answer(&seen, || text(&seen, rate, cluster.answered()))?;
         printer.finish()?;
         let Some(pause) = command.watch else {
             return Ok(if is_well(&seen) { Exit::Success } else { Exit::No });
@@ -61,7 +61,8 @@ fn rate(over: Duration, events: u64) -> f64 {
     events as f64 / over.as_secs_f64().max(1e-3)
 }
 
-fn text(seen: &Value, rate: Option<f64>) -> String {
+/// `at` is where it was asked: whoever answers knows of itself only where it listens, which may be any address.
+fn text(seen: &Value, rate: Option<f64>, at: &str) -> String {
     let mut table = Table::new(&[
         "replica",
         "state",
@@ -104,7 +105,7 @@ fn text(seen: &Value, rate: Option<f64>) -> String {
             sum("shards", "entities"),
             sum("cores", "connections"),
             if reached { shown(&status["divergences"]) } else { "-".to_owned() },
-            shown(&replica["http"]),
+            if replica["replica"] == seen["seen_by"] { at.to_owned() } else { shown(&replica["http"]) },
         ]);
         notes.extend(notes_of(&number, replica));
     }
@@ -162,11 +163,11 @@ mod tests {
 
     #[test]
     fn a_table_has_a_row_for_each_replica_and_no_numbers_of_one_that_is_not_reached() {
-        let text = text(&seen(), Some(12.4));
+        let text = text(&seen(), Some(12.4), "a:9");
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "cluster c1, copies 2, replica 0 leads, 12 events/s");
         let cells = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
-        assert_eq!(cells(lines[2]), "0 leading 9 8 4 4 3 7 0 a:1");
+        assert_eq!(cells(lines[2]), "0 leading 9 8 4 4 3 7 0 a:9");
         assert_eq!(cells(lines[3]), "1 not reached - - - - - - - b:1");
         assert_eq!(lines[4], "replica 1 is not reached: refused");
     }
@@ -186,6 +187,6 @@ mod tests {
     fn a_quarantine_cannot_be_overlooked() {
         let mut seen = seen();
         seen["replicas"][0]["status"]["quarantine"] = json!("slot 7 differs");
-        assert!(text(&seen, None).contains("replica 0 is QUARANTINED: slot 7 differs"));
+        assert!(text(&seen, None, "a:9").contains("replica 0 is QUARANTINED: slot 7 differs"));
     }
 }
