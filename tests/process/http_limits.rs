@@ -7,7 +7,7 @@ use rustix::net::sockopt::set_socket_recv_buffer_size;
 use serde_json::json;
 
 use crate::engine::{DEADLINE, Engine};
-use crate::faces::{Answer, adjust_body, ask, ask_until, post, read_answer};
+use crate::faces::{Answer, adjust_body, ask, ask_until, ask_with, post, read_answer};
 use crate::load::adjust;
 use crate::site::{Settings, Site};
 
@@ -40,6 +40,17 @@ fn a_body_that_is_too_long_is_refused() {
         long.body
     );
     assert_eq!(post(&engine, None, &adjust_body(1, 1)).status, 200);
+    engine.stop();
+}
+
+/// The configuration says what is too long, and no library.
+#[test]
+fn a_body_within_the_limit_is_taken_however_long() {
+    let site = limited("body_bytes_max = \"8MiB\"");
+    let engine = site.start();
+    let body = format!("{}{}", " ".repeat(7 << 20), adjust_body(1, 1));
+    let answer = ask_with(&engine, "POST", "/v1/events", "content-type: application/json\r\n", &body);
+    assert_eq!(answer.status, 200, "{}", answer.body);
     engine.stop();
 }
 

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use assize_metrics::{CONTENT_TYPE, Identity, Scrape, exposition};
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
@@ -51,6 +51,8 @@ pub(crate) fn router(faces: Faces) -> Router {
             Problem::method_not_allowed(method.as_str(), uri.path())
         })
         .fallback(|uri: Uri| async move { Problem::no_such_path(uri.path()) })
+        // What stands above it has taken bodies in, and refused those that are too long for the configuration.
+        .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(faces.limits, bounded))
         .with_state(faces)
 }
