@@ -96,8 +96,8 @@ async fn accept(listener: TcpListener, faces: Faces) {
 }
 
 async fn serve(stream: TcpStream, router: Router, limits: HttpLimits, place: OwnedSemaphorePermit) {
-    // Small answers must not wait for the acknowledgement of earlier ones. Whoever takes nothing of an answer for so long
-    // is gone, or keeps a place from others. A socket that cannot be told so still works.
+    // Small answers must not wait for the acknowledgement of earlier ones. Whoever takes nothing of an answer for so
+    // long is gone, or keeps a place from others. A socket that cannot be told so still works.
     let _ = stream.set_nodelay(true);
     let unread_ms = u32::try_from(limits.request_timeout.as_millis()).unwrap_or(u32::MAX);
     let _ = set_tcp_user_timeout(&stream, unread_ms);

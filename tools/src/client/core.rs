@@ -133,7 +133,8 @@ impl Core {
         };
         let fresh = self.clock.deadline(now, self.options.key_lifetime, welcome.warden_ttl_ns);
         let deadline = event.deadline.unwrap_or(fresh);
-        // Who submits after the deadline asks what became of the key: it can have no effect any more, but the log knows.
+        // Who submits after the deadline asks what became of the key: it can have no effect any more, but the log
+        // knows.
         let give_up_at = if deadline > self.clock.now(now) { deadline } else { fresh };
         let mut bytes = Vec::new();
         encode_event(&mut bytes, key, deadline, event.domain, event.version, &event.payload)?;

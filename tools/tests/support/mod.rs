@@ -119,8 +119,8 @@ impl Shared {
         }
     }
 
-    /// In the middle of a load, with requests under way, the one that leads dies, and until the others were asked nobody
-    /// leads; then replica 2 does.
+    /// In the middle of a load, with requests under way, the one that leads dies, and until the others were asked
+    /// nobody leads; then replica 2 does.
     pub fn replace_in_the_middle(&self, leads: Model) {
         self.wait_until_evaluated(300);
         self.wait_until_under_way();
