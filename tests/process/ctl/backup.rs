@@ -186,7 +186,7 @@ fn kill_in_the_middle(take: &[&str]) {
     assert!(Path::new(take[2]).join("incomplete").exists(), "there is nothing to begin with");
 }
 
-fn folder() -> TempDir {
+pub fn folder() -> TempDir {
     let folder = tempfile::Builder::new().prefix("backups-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
     folder.expect("a folder for backups")
 }

@@ -8,11 +8,13 @@
 //! | `rejoin.rs` | how it brings a replica back whose disk was lost |
 //! | `running.rs` | what it tells of a running cluster |
 //! | `backup.rs` | backups under load, and what they are restored to |
+//! | `damaged.rs` | what it tells and refuses where slots are damaged that were chosen |
 //! | `stopped.rs` | what it tells of a stopped replica, which it must leave as it is |
 
 mod agreed;
 mod asking;
 mod backup;
+mod damaged;
 mod rejoin;
 mod running;
 mod stopped;

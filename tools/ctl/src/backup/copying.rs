@@ -32,7 +32,7 @@ use super::BackupError;
 use super::pins::Pins;
 use super::segment::{Copier, Wanted, private};
 use crate::exit::Ended;
-use crate::stopped::Replica;
+use crate::stopped::{Lacking, Replica};
 use crate::superblock::superblock_in;
 
 /// Why copying does not go on.
@@ -118,6 +118,15 @@ pub(super) fn copy(
         let copy = Replica::open(into)?;
         match copy.recover() {
             Ok(recovered) => {
+                // With peers what is missing is no loss, but damage: without this the backup would end below it.
+                if let Some(Lacking { first, last }) = Lacking::of(&recovered, &copy.agreed) {
+                    let damaged = BackupError::Damaged { data: from.root().to_owned(), first, last }.into();
+                    if runs {
+                        lost = Some(damaged);
+                        continue;
+                    }
+                    return Err(damaged);
+                }
                 let Copier { shared_bytes, copied_bytes, .. } = copier;
                 return Ok((Copied { bytes, shared_bytes, copied_bytes }, copy, recovered));
             }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use assize_node::FoundingError;
+use assize_wal::recovery::Loss;
 use assize_wal::superblock::Quarantine;
 use assize_wire::{ClusterId, Slot};
 
@@ -31,6 +32,22 @@ pub enum BackupError {
     NeverStill {
         /// How often it was tried.
         attempts: u32,
+    },
+    /// Slots that the replica knows to be chosen are damaged in its directory.
+    Damaged {
+        /// The directory.
+        data: PathBuf,
+        /// The first of them.
+        first: Slot,
+        /// The last one that it knows of.
+        last: Slot,
+    },
+    /// The backup itself has lost something.
+    Decayed {
+        /// Where it is.
+        backup: PathBuf,
+        /// What is gone.
+        losses: Vec<Loss>,
     },
     /// Nothing was published yet.
     Nothing,
@@ -97,6 +114,8 @@ impl BackupError {
             BackupError::Nothing => Exit::No,
             BackupError::Quarantined(_)
             | BackupError::Rejoining
+            | BackupError::Damaged { .. }
+            | BackupError::Decayed { .. }
             | BackupError::None(_)
             | BackupError::Catalog { .. }
             | BackupError::Differs { .. } => Exit::DataDirectory,
@@ -129,6 +148,21 @@ impl fmt::Display for BackupError {
                 "checkpoints followed each other faster than they were copied, {attempts} times: copy to a faster disk, \
                  when there is less load, or have checkpoints taken less often ([checkpoint] bytes)"
             ),
+            BackupError::Damaged { data, first, last } => write!(
+                f,
+                "{} is damaged from slot {first} on, and slots through {last} were chosen: a backup of it would lack \
+                 them. Have the replica run until it has repaired them from its peers, or take the backup of another one",
+                data.display()
+            ),
+            BackupError::Decayed { backup, losses } => {
+                write!(
+                    f,
+                    "the backup {} is damaged, and nothing repairs one: use another, and check the disk (dmesg, SMART) that \
+                     this one lies on",
+                    backup.display()
+                )?;
+                losses.iter().try_for_each(|loss| write!(f, "\n  {loss}"))
+            }
             BackupError::Nothing => f.write_str("nothing was published yet, so there is nothing to be kept"),
             BackupError::None(folder) => write!(f, "{} has no backup", folder.display()),
             BackupError::Catalog { path, reason } => {

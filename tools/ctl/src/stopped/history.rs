@@ -8,7 +8,7 @@ use assize_wire::stripe::Stripe;
 use serde_json::{Value, json};
 
 use super::replay::or_absent;
-use super::{Replica, entity};
+use super::{Lacking, Replica, ended, entity};
 use crate::cli::HistoryCommand;
 use crate::exit::{Ended, Exit};
 use crate::print::Printer;
@@ -48,7 +48,7 @@ pub(crate) fn history(
         Ok(())
     };
     replica.retrace(&recovered, &mut states, command.to, told)?;
-    Ok(Exit::Success)
+    ended(&replica, Lacking::of(&recovered, &replica.agreed), command.to)
 }
 
 /// An event that changed the entity.

@@ -23,13 +23,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use assize_device::ReadOnlyDirectory;
+use assize_device::directory::BACKUP_FILE;
 use assize_domain::DomainRegistry;
 use assize_node::agreed::Agreed;
 use assize_node::boot::{SlotReader, peers_of};
 use assize_node::retrace::Retrace;
 use assize_shards::{PanicGuard, Published};
 use assize_wal::formatted::{Formatted, formatted};
-use assize_wal::recovery::{AcceptRead, LogScan, Recovered, flush_logs, judge, scan_log};
+use assize_wal::recovery::{
+    AcceptRead, DamagedSlot, LogScan, Recovered, RecoveryError, flush_logs, judge, scan_log,
+};
 use assize_wal::{LogIdentity, Superblock};
 use assize_wire::stripe::Stripe;
 use assize_wire::{LogId, ShardId, Slot};
@@ -40,7 +43,8 @@ pub(crate) use history::history;
 pub(crate) use replay::{digest, replay};
 pub(crate) use wal::wal;
 
-use crate::exit::Ended;
+use crate::backup::BackupError;
+use crate::exit::{Ended, Exit};
 
 /// A replica that does not run.
 pub(crate) struct Replica {
@@ -73,7 +77,19 @@ impl Replica {
     /// What a start would rely on.
     pub(crate) fn recover(&self) -> Result<Recovered, Ended> {
         let peers = peers_of(self.agreed.replicas.into());
-        Ok(judge(self.scan()?, &self.superblock, &mut AcceptRead::parse, peers)?)
+        let recovered = judge(self.scan()?, &self.superblock, &mut AcceptRead::parse, peers);
+        recovered.map_err(|error| match error {
+            // What a replica is told to do about it does not mend a backup.
+            RecoveryError::Lost { losses } | RecoveryError::Rebuild { losses } if self.is_backup() => {
+                BackupError::Decayed { backup: self.directory.root().to_owned(), losses }.into()
+            }
+            error => error.into(),
+        })
+    }
+
+    /// Nobody starts on it, so nothing of it is ever repaired.
+    fn is_backup(&self) -> bool {
+        self.directory.root().join(BACKUP_FILE).exists()
     }
 
     /// Of any of its logs, but for the number.
@@ -127,10 +143,56 @@ impl Replica {
     }
 }
 
-/// The last slot that is known to be chosen: what was published was chosen, whether or not a later record says so.
+/// The last slot that is known to be chosen and can be evaluated: what was published was chosen, whether or not a later
+/// record says so.
 pub(crate) fn known_chosen(recovered: &Recovered, agreed: &Agreed) -> Slot {
-    let published = (0..agreed.shard_count).filter_map(|shard| recovered.outcomes.last(ShardId(shard))).max();
-    recovered.chosen.max(published.unwrap_or_default()).min(recovered.accepted_through)
+    recovered.chosen.max(published(recovered, agreed)).min(recovered.accepted_through)
+}
+
+/// The last slot that the directory's own outcome stream has.
+fn published(recovered: &Recovered, agreed: &Agreed) -> Slot {
+    let last = (0..agreed.shard_count).filter_map(|shard| recovered.outcomes.last(ShardId(shard))).max();
+    last.unwrap_or_default()
+}
+
+/// Slots that are known to be chosen and cannot be evaluated, because something of them is damaged here (L5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lacking {
+    /// The first of them.
+    pub(crate) first: Slot,
+    /// The last one that the directory itself knows of.
+    pub(crate) last: Slot,
+}
+
+impl Lacking {
+    /// None where all is well. That more was accepted than is known to be chosen is well, and so is damage above that:
+    /// a crash leaves it. Outcomes may be ahead of the slots where a peer's were taken over, so they alone say nothing.
+    pub(crate) fn of(recovered: &Recovered, agreed: &Agreed) -> Option<Lacking> {
+        let unsure = recovered.damaged.iter().chain(&recovered.doubtful);
+        let first = recovered.accepted_through.next();
+        let last_unsure = unsure.clone().map(|slot| slot.slot).max()?;
+        let is_chosen =
+            |slot: &&DamagedSlot| slot.found.as_ref().is_some_and(|found| found.chosen && slot.slot >= first);
+        let told = unsure.filter(is_chosen).map(|slot| slot.slot).max().unwrap_or_default();
+        let last = published(recovered, agreed).max(told);
+        (first <= last && first <= last_unsure).then_some(Lacking { first, last })
+    }
+}
+
+/// How a command ends that was to go as far as can be: in words and with [`crate::exit::Exit::No`] where more is known
+/// to be chosen.
+fn ended(replica: &Replica, lacking: Option<Lacking>, to: Option<u64>) -> Result<Exit, Ended> {
+    let Some(Lacking { first, last }) = lacking.filter(|_| to.is_none()) else { return Ok(Exit::Success) };
+    let whole = Slot(first.0 - 1);
+    let root = replica.directory.root().display();
+    let advice = match replica.is_backup() {
+        true => "this backup is damaged: use another",
+        false => "start the replica, which repairs them from its peers, or ask another one's directory",
+    };
+    Err(Ended::No(format!(
+        "that is not all: slots {first} to {last} are known to be chosen and are damaged in {root}, so what came of them \
+         is not told; {advice}. Through slot {whole} it is whole (--to {whole})"
+    )))
 }
 
 /// Catches the panics of domains, which are outcomes (D4).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use assize_domain::DomainRegistry;
 use serde_json::{Map, Value, json};
 
-use super::{Replica, entity, known_chosen};
+use super::{Lacking, Replica, ended, entity, known_chosen};
 use crate::cli::{DigestCommand, ReplayCommand};
 use crate::exit::{Ended, Exit};
 use crate::print::Printer;
@@ -36,10 +36,12 @@ pub(crate) fn replay(
         found.insert(entity::name(domain, id, &domains), state);
     }
     let from = recovered.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.at.slot.0);
+    let lacking = Lacking::of(&recovered, &replica.agreed);
     let unsure = recovered.accepted_through.0 - known_chosen(&recovered, &replica.agreed).0;
     let value = json!({
         "from": from, "slot": slot.0, "stripes": stripes, "events": events, "entities": present, "live_keys": keys,
         "digest": digest.to_string(), "states": found, "accepted_not_known_chosen": unsure,
+        "damaged_from": damaged_from(lacking),
     });
     printer.answer(&value, || {
         let mut text = format!(
@@ -52,7 +54,7 @@ pub(crate) fn replay(
         found.iter().for_each(|(name, state)| text.push_str(&format!("\n{name}  {}", or_absent(state))));
         text
     })?;
-    Ok(Exit::Success)
+    ended(&replica, lacking, command.to)
 }
 
 /// The digest alone, as a replica tells it when it stops.
@@ -66,9 +68,15 @@ pub(crate) fn digest(
     let mut states = replica.restore(&recovered, domains)?;
     replica.retrace(&recovered, &mut states, command.to, |_, _| Ok(()))?;
     let (slot, digest) = states.digest().unwrap_or_else(|| panic!("a replica without shards"));
-    let value = json!({"slot": slot.0, "digest": digest.to_string()});
+    let lacking = Lacking::of(&recovered, &replica.agreed);
+    let value = json!({"slot": slot.0, "digest": digest.to_string(), "damaged_from": damaged_from(lacking)});
     printer.answer(&value, || format!("digest {slot} {digest}"))?;
-    Ok(Exit::Success)
+    ended(&replica, lacking, command.to)
+}
+
+/// The first slot that is known to be chosen and cannot be evaluated, for programs.
+pub(super) fn damaged_from(lacking: Option<Lacking>) -> Value {
+    json!(lacking.map(|lacking| lacking.first.0))
 }
 
 /// A state, or that there is none.
