@@ -166,6 +166,12 @@ impl fmt::Display for DeviceError {
             DeviceError::NoSpace { place } => {
                 write!(f, "no space left for {place}: free space on this filesystem, then start again")
             }
+            DeviceError::Io { code: PERMISSION | ACCESS, place } => {
+                write!(f, "permission denied while {place}: run it as the replica's user, who owns the files")
+            }
+            DeviceError::Io { code: NO_ENTRY, place } => {
+                write!(f, "there is no such file or directory while {place}: it was removed, or never there")
+            }
             DeviceError::Io { code, place } => {
                 write!(
                     f,
@@ -180,6 +186,11 @@ impl fmt::Display for DeviceError {
 }
 
 impl core::error::Error for DeviceError {}
+
+// What Linux says where no disk is at fault: EPERM, ENOENT, EACCES.
+const PERMISSION: i32 = 1;
+const NO_ENTRY: i32 = 2;
+const ACCESS: i32 = 13;
 
 /// A device while running. Operations are started in the order submitted, may complete in any order, and each
 /// completes exactly once. Only flushes order writes.
@@ -217,4 +228,24 @@ pub trait SegmentReader {
     /// One copy of the superblock, `None` if it was never written. What is read is durable: a process that was killed
     /// may have written it and not flushed it.
     fn read_superblock(&mut self, copy: u8) -> Result<Option<Vec<Block>>, DeviceError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_fault_of_the_disk_is_not_blamed_on_it() {
+        let said = |code| DeviceError::Io { code, place: "reading superblock.0".to_string() }.to_string();
+        for code in [PERMISSION, ACCESS] {
+            assert!(
+                said(code).starts_with("permission denied while reading superblock.0: run it as"),
+                "{code}"
+            );
+        }
+        assert!(said(NO_ENTRY).starts_with("there is no such file"));
+        assert!(said(5).contains("I/O error 5 while reading superblock.0: check the disk"));
+    }
 }
