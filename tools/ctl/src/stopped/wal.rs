@@ -2,7 +2,7 @@
 
 use assize_node::LogIds;
 use assize_node::boot::peers_of;
-use assize_wal::recovery::{AcceptRead, GapIn, LogScan, RecoveryError, ScannedRecord, judge};
+use assize_wal::recovery::{AcceptRead, GapIn, LogDecision, LogScan, RecoveryError, ScannedRecord, judge};
 use assize_wal::{Entry, LogIdentity};
 use assize_wire::LogId;
 use serde_json::{Value, json};
@@ -104,9 +104,24 @@ fn described(entry: &Entry) -> (&'static str, Vec<(&'static str, Value)>) {
     }
 }
 
+/// What a start makes of the end of a log, in words.
+fn what_follows(decision: LogDecision) -> &'static str {
+    match decision {
+        LogDecision::Whole => "nothing",
+        LogDecision::IgnoreVoid => "records that an earlier start made void",
+        // What a recycled segment held before looks like this, too, where the log ends within one of its records.
+        LogDecision::CutTornTail => "old bytes, or a write that a crash cut short: nothing that was durable",
+        LogDecision::LostBelowCut => "LOST: what an earlier start has read",
+        LogDecision::LostFlushed => "LOST: what was durable",
+        LogDecision::LostUnreadable => "LOST: what cannot be read",
+        LogDecision::GoOnBehind => "nothing; DAMAGED further up",
+    }
+}
+
 fn verify(replica: &Replica, printer: &mut Printer<'_>) -> Result<Exit, Ended> {
     let scans = replica.scan()?;
-    let mut table = Table::new(&["log", "of", "records", "segments", "end", "decision", "damaged copies"]);
+    let mut table =
+        Table::new(&["log", "of", "records", "segments", "end at byte", "what follows", "damaged copies"]);
     let (mut logs, mut gaps) = (Vec::new(), Vec::new());
     for scan in &scans {
         let log = scan.identity.log;
@@ -116,12 +131,13 @@ fn verify(replica: &Replica, printer: &mut Printer<'_>) -> Result<Exit, Ended> {
             scan.records.len().to_string(),
             scan.found.len().to_string(),
             scan.end.offset.to_string(),
-            format!("{:?}", scan.decision()),
+            what_follows(scan.decision()).to_owned(),
             scan.twins_damaged.to_string(),
         ];
         logs.push(json!({
             "log": log.0, "of": cells[1], "records": scan.records.len(), "segments": scan.found.len(),
-            "end": scan.end.offset, "decision": cells[5], "damaged_copies": scan.twins_damaged,
+            "end": scan.end.offset, "decision": format!("{:?}", scan.decision()), "what_follows": cells[5],
+            "damaged_copies": scan.twins_damaged,
         }));
         table.row(cells.into());
         let identity = LogIdentity { log, ..replica.identity() };
