@@ -28,8 +28,10 @@ pub(crate) fn history(
     let name = entity::name(domain, id, &domains);
     let begin = json!({"entity": name, "slot": from.0, "state": known});
     printer.answer(&begin, || format!("{name}, after slot {from}: {}", or_absent(&known)))?;
+    let mut changed = false;
     let told = |stripe: &Stripe<'_>, published: &Published| {
         for change in changes(stripe, published, domain, id, &domains) {
+            changed = true;
             let Change { index, key, event, after } = change;
             let position = format!("{}.{}.{index}", published.slot, published.shard);
             let before = std::mem::replace(&mut known, after);
@@ -48,6 +50,12 @@ pub(crate) fn history(
         Ok(())
     };
     replica.retrace(&recovered, &mut states, command.to, told)?;
+    // Programs see it by what does not follow the first document.
+    if !changed && from < states.slot() && !printer.is_json() {
+        printer.answer(&(), || {
+            format!("no event changed it from slot {} through {}", from.next(), states.slot())
+        })?;
+    }
     ended(&replica, Lacking::of(&recovered, &replica.agreed), command.to)
 }
 
