@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use assize_device::DirectoryError;
@@ -187,18 +187,12 @@ impl fmt::Display for Ended {
                 root.display()
             ),
             Ended::Directory(DirectoryError::Io { root, error, .. })
-                if error.kind() == io::ErrorKind::NotFound =>
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
             {
-                write!(f, "{} is not a replica's data directory", root.display())
+                not_a_replica(f, root)
             }
             Ended::Directory(error) => error.fmt(f),
-            Ended::NotFormatted(root) => {
-                write!(
-                    f,
-                    "{} holds no replica: `assize format` was never run to its end there",
-                    root.display()
-                )
-            }
+            Ended::NotFormatted(root) => not_a_replica(f, root),
             Ended::Superblock(root, error) => write!(f, "{}: {error}", root.display()),
             Ended::Agreed(error) => write!(f, "the superblock's agreed parameters: {error}"),
             Ended::Recovery(error) => error.fmt(f),
@@ -217,6 +211,15 @@ impl fmt::Display for Ended {
             Ended::NobodyReads => f.write_str("nobody reads what is written"),
         }
     }
+}
+
+/// Whatever it is that shows it.
+fn not_a_replica(f: &mut fmt::Formatter<'_>, root: &Path) -> fmt::Result {
+    write!(
+        f,
+        "{} is not a replica's data directory: `assize format` was never run to its end there",
+        root.display()
+    )
 }
 
 impl std::error::Error for Ended {}
