@@ -1,10 +1,13 @@
 //! Backups, taken while everything runs, and the clusters that they become.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -15,9 +18,9 @@ use crate::load::{Load, adjust, check_journal};
 use crate::rng::Rng;
 use crate::site::{Settings, Site, assizectl, text};
 
-/// MarkRemembered, BackupOfOneMoment, BackupBeginsWithWhatIsThere, RestoredElsewhere: under full load, with a kill -9
-/// of the one that takes it, a backup comes to what the cluster had at its slot; and restored, it is a cluster that has
-/// forgotten nothing that was answered through that slot.
+/// MarkRemembered, BackupOfOneMoment, BackupBeginsWithWhatIsThere, TakerInterrupted, RestoredElsewhere: under full
+/// load, with a kill -9 and an interruption of the one that takes it, a backup comes to what the cluster had at its
+/// slot; and restored, it is a cluster that has forgotten nothing that was answered through that slot.
 #[test]
 fn a_backup_taken_under_load_is_restored_to_what_the_cluster_had() {
     let mut rng = Rng::announced("backup");
@@ -29,6 +32,8 @@ fn a_backup_taken_under_load_is_restored_to_what_the_cluster_had() {
     let take = ["backup", "take", path(folder.path()), "--data", path(&data)];
     load.wait_for(20, &mut rng);
     kill_in_the_middle(&take);
+    interrupt_in_the_middle(&take);
+    assert!(!data.join("pinned").exists(), "segments stay pinned");
     let first = last(ctl_json(&take, 0));
     let report = load.finish();
     let (slot, digest) = running.settle();
@@ -150,7 +155,13 @@ fn what_is_not_to_be_relied_upon_is_neither_kept_nor_restored() {
     let events: Vec<_> = (0..50).map(|item| adjust(item, 3)).collect();
     engine.client().submit(&events).expect("answers");
     engine.stop();
+    refused(&["backup", "take", path(&data), "--data", path(&data)], 2, "is a replica's data directory");
+    let inside = data.join("backups");
+    refused(&["backup", "take", path(&inside), "--data", path(&data)], 2, "is a replica's data directory");
+    assert!(!inside.exists(), "it was made all the same");
     let taken = last(ctl_json(&take, 0));
+    check_modes(folder.path());
+    check_unusable(folder.path(), &take);
 
     let catalog = Path::new(taken["path"].as_str().expect("a path")).join("backup.json");
     let text = fs::read_to_string(&catalog).expect("its description");
@@ -166,18 +177,79 @@ fn what_is_not_to_be_relied_upon_is_neither_kept_nor_restored() {
     let records = ctl_json(&["wal", "dump", "--data", path(&data)], 0);
     let stripe = records.iter().find(|record| record["kind"] == "stripe").expect("a stripe");
     let segment = format!("log-{:05}/segment-{:016x}", number(stripe, "log"), number(stripe, "segment"));
-    flip(&data.join(segment), number(stripe, "offset") + 200);
+    flip(&data.join(&segment), number(stripe, "offset") + 200);
     refused(&take, 4, "acknowledged data is lost");
-    assert_eq!(ctl_document(&["backup", "list", backups], 0).as_array().map(Vec::len), Some(1));
+    let listed = ctl_document(&["backup", "list", backups], 0);
+    let [kept, incomplete] = listed.as_array().expect("a list").as_slice() else { panic!("{listed}") };
+    assert_eq!((&kept["path"], &incomplete["incomplete"]["being_taken"]), (&taken["path"], &false.into()));
+    // Of a backup nothing is repaired.
+    let backup = taken["path"].as_str().expect("a path");
+    flip(&Path::new(backup).join(&segment), number(stripe, "offset") + 200);
+    refused(&["digest", "--data", backup], 4, "is damaged, and nothing repairs one: use another");
+    let elsewhere = folder.path().join("elsewhere-again");
+    let restore = ["restore", backups, "--data", path(&elsewhere), "--replica", "0"];
+    refused(&restore, 4, "is damaged, and nothing repairs one: use another");
+    assert!(
+        !folder.path().join("elsewhere-again.incomplete").exists(),
+        "nothing came of it, and it is there"
+    );
+}
+
+/// One backup that cannot be described is named, and the others are listed and restored as before.
+fn check_unusable(backups: &Path, take: &[&str]) {
+    let unusable = backups.join("slot-999999999999");
+    fs::create_dir(&unusable).and_then(|()| fs::write(unusable.join("backup.json"), "{")).expect("a file");
+    let listed = ctl_document(&["backup", "list", path(backups)], 4);
+    let [kept, other] = listed.as_array().expect("a list").as_slice() else { panic!("{listed}") };
+    assert!(kept["contents"]["slot"].as_u64() > Some(0) && other["unusable"].is_string(), "{listed}");
+    let text = String::from_utf8(ctl(&["backup", "list", path(backups)], 4).stdout).expect("text");
+    assert!(text.contains("NOT USABLE: ") && text.contains("Z  "), "{text}");
+    let taken = ctl(take, 0);
+    assert!(String::from_utf8_lossy(&taken.stderr).contains("is not usable and passed over"), "{taken:?}");
+    let restored = backups.join("restored");
+    ctl(&["restore", path(backups), "--data", path(&restored), "--replica", "0"], 0);
+    check_modes(&restored);
+    fs::remove_dir_all(&restored).and_then(|()| fs::remove_dir_all(&unusable)).expect("removing them");
+}
+
+/// A backup has every event, and the key of the replica's records: nobody but its owner reads it.
+fn check_modes(folder: &Path) {
+    for entry in fs::read_dir(folder).expect("listing") {
+        let path = entry.expect("an entry").path();
+        let mode = fs::metadata(&path).expect("its mode").permissions().mode() & 0o777;
+        assert_eq!(mode, if path.is_dir() { 0o700 } else { 0o600 }, "{}: {mode:o}", path.display());
+        if path.is_dir() {
+            check_modes(&path);
+        }
+    }
+}
+
+/// SIGINT to the one that takes a backup, once it has copied something: it says what becomes of that, and dies of it.
+fn interrupt_in_the_middle(take: &[&str]) {
+    let (mut child, _) = taking(take);
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::INT).expect("a signal");
+    let mut said = String::new();
+    child.stderr.take().expect("its messages").read_to_string(&mut said).expect("text");
+    let ended = child.wait().expect("its end");
+    assert_eq!(ended.signal(), Some(2), "{ended}: {said}");
+    assert!(said.contains("interrupted; ") && said.contains("is gone on with by the next take"), "{said}");
+}
+
+/// One that takes a backup and has copied something, and what it said of that.
+fn taking(take: &[&str]) -> (Child, String) {
+    let mut command = assizectl();
+    command.args(take).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("running assizectl");
+    let mut line = String::new();
+    let out = child.stdout.as_mut().expect("its output");
+    BufReader::new(out).read_line(&mut line).expect("a line of it");
+    (child, line)
 }
 
 /// kill -9 of the one that takes a backup, once it has copied something.
 fn kill_in_the_middle(take: &[&str]) {
-    let mut child =
-        assizectl().args(take).arg("--json").stdout(Stdio::piped()).spawn().expect("running assizectl");
-    let mut line = String::new();
-    let out = child.stdout.as_mut().expect("its output");
-    BufReader::new(out).read_line(&mut line).expect("a line of it");
+    let (mut child, line) = taking(take);
     child.kill().expect("killing it");
     child.wait().expect("its end");
     let progress: Value = serde_json::from_str(&line).expect("progress");

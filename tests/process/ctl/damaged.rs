@@ -10,8 +10,8 @@ use super::{ctl, ctl_document, ctl_json};
 use crate::cluster::{Cluster, Running};
 use crate::load::adjust;
 
-/// DamagedRefused, TracingCutShort: a replica with peers starts with such a slot and repairs it, so its logs alone are no
-/// loss. No backup of it is kept, and whoever is asked for everything says that this is not all; below the slot
+/// DamagedRefused, TracingCutShort: a replica with peers starts with such a slot and repairs it, so its logs alone are
+/// no loss. No backup of it is kept, and whoever is asked for everything says that this is not all; below the slot
 /// everything is as it was.
 #[test]
 fn what_is_damaged_below_what_was_published_is_never_passed_over() {

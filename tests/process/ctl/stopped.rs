@@ -75,6 +75,19 @@ fn the_history_of_an_entity_is_what_its_clients_were_answered() {
     }
 }
 
+#[test]
+fn a_history_without_a_change_says_so() {
+    let site = Site::formatted(Settings::small());
+    let engine = site.start();
+    change(&engine, 0, 10);
+    engine.stop();
+    let data = site.data();
+    let history = ["history", "--data", path(&data), "inventory/item:1:8"];
+    let told = String::from_utf8(ctl(&history, 0).stdout).expect("text");
+    assert!(told.contains("no event changed it from slot 1 through"), "{told}");
+    assert_eq!(ctl_json(&history, 0).len(), 1);
+}
+
 /// NothingWritten: what is wrong in a log is told, and what is told is not mended.
 #[test]
 fn a_byte_that_changed_is_found_and_left_as_it_is() {
@@ -115,6 +128,9 @@ fn a_checkpoint_is_listed_and_read_back() {
     }
     drop(client);
     engine.stop();
+    // What a recycled segment held before follows the end of a log, and is no damage.
+    let told = String::from_utf8(ctl(&["wal", "verify", "--data", path(&path_of)], 0).stdout).expect("text");
+    assert!(told.ends_with("every log is whole\n") && !told.contains("CutTornTail"), "{told}");
     let listed = ctl_document(&["checkpoint", "list", "--data", path(&path_of)], 0);
     let entities: u64 =
         listed["parts"].as_array().expect("parts").iter().filter_map(|p| p["entities"].as_u64()).sum();

@@ -31,6 +31,7 @@ use zerocopy::IntoBytes;
 use super::BackupError;
 use super::pins::Pins;
 use super::segment::{Copier, Wanted, private};
+use super::signals::Signals;
 use crate::exit::Ended;
 use crate::stopped::{Lacking, Replica};
 use crate::superblock::superblock_in;
@@ -89,6 +90,7 @@ pub(super) fn copy(
     from: &ReadOnlyDirectory,
     into: &Path,
     earlier: &[PathBuf],
+    signals: &Signals,
     progress: &mut dyn FnMut(u64, u64) -> Result<(), Ended>,
 ) -> Result<(Copied, Replica, Recovered), Ended> {
     let mut copier = Copier::new(into.to_owned(), earlier.to_vec());
@@ -106,7 +108,7 @@ pub(super) fn copy(
         if before.rejoins {
             return Err(BackupError::Rejoining.into());
         }
-        let bytes = match of_one_moment(from, &before, pins.as_mut(), &mut copier, progress) {
+        let bytes = match of_one_moment(from, &before, pins.as_mut(), &mut copier, signals, progress) {
             Ok(bytes) => bytes,
             Err(Interrupted::Gone) => continue,
             Err(Interrupted::Failed(error)) => return Err(*error),
@@ -114,6 +116,8 @@ pub(super) fn copy(
         if !runs && is_superseded(&before, &superblock_in(from.root())?) {
             continue;
         }
+        // What is copied stays as it is, whatever is recycled from here on.
+        drop(pins);
         write_superblock(into, &before)?;
         let copy = Replica::open(into)?;
         match copy.recover() {
@@ -152,6 +156,7 @@ fn of_one_moment(
     before: &Superblock,
     mut pins: Option<&mut Pins>,
     copier: &mut Copier,
+    signals: &Signals,
     progress: &mut dyn FnMut(u64, u64) -> Result<(), Ended>,
 ) -> Result<u64, Interrupted> {
     if let Some(pins) = &mut pins {
@@ -165,6 +170,7 @@ fn of_one_moment(
     let mut through = Mark::default();
     let logs = flush_logs(&mut from, before)?;
     for log in &logs {
+        signals.check()?;
         let scan = scan(&mut from, before, *log)?;
         let highest = scan.records.iter().map(|record| record.header.mark).max();
         through = through.max(highest.unwrap_or_default());
@@ -174,6 +180,7 @@ fn of_one_moment(
     }
     let mut wanted = Vec::with_capacity(logs.len());
     for log in flush_logs(&mut from, before)? {
+        signals.check()?;
         let scan = scan(&mut from, before, log)?;
         let sizes = from.segments(log)?;
         let headers = scan.records.iter().map(|record| &record.header);
@@ -181,16 +188,15 @@ fn of_one_moment(
         wanted.push((log, wanted_of(&scan, &sizes, kept)));
     }
     let all: u64 = wanted.iter().flat_map(|(_, wanted)| wanted).map(|wanted| wanted.kept).sum();
-    let (mut done, mut told) = (0, Ok(()));
+    copier.make_sure_of_space(wanted.iter().flat_map(|(_, wanted)| wanted).copied())?;
+    let mut done = 0;
     for wanted in wanted.iter().flat_map(|(_, wanted)| wanted) {
         let mut piece = |bytes| {
+            signals.check()?;
             done += bytes;
-            if told.is_ok() {
-                told = progress(done, all);
-            }
+            progress(done, all)
         };
         copier.copy(*wanted, &mut piece)?;
-        std::mem::replace(&mut told, Ok(()))?;
     }
     for (log, wanted) in &wanted {
         let segments: Vec<_> = wanted.iter().map(|wanted| wanted.segment).collect();
@@ -230,7 +236,7 @@ fn wanted_of(scan: &LogScan, sizes: &[(SegmentId, u64)], through: u64) -> Vec<Wa
 
 fn write_superblock(into: &Path, superblock: &Superblock) -> Result<(), Ended> {
     let write = || {
-        File::create(into.join("lock"))?;
+        private().open(into.join("lock"))?;
         for copy in 0..2 {
             let mut file = private().open(Place::Superblock(copy).path(into))?;
             file.write_all(superblock.encode().as_bytes())?;

@@ -15,6 +15,19 @@ use crate::exit::Exit;
 pub enum BackupError {
     /// Somebody takes one into the same folder.
     InUse(PathBuf),
+    /// Somebody restores to the same directory.
+    RestoreUnderWay(PathBuf),
+    /// A signal came.
+    Interrupted,
+    /// A replica's data directory, or a folder within one, is no place for backups.
+    IsData(PathBuf),
+    /// What is to be copied does not fit.
+    NoSpace {
+        /// What was copied so far.
+        incomplete: PathBuf,
+        /// How much more there would have to be.
+        missing_bytes: u64,
+    },
     /// The folder has backups of another cluster.
     OtherCluster {
         /// The folder.
@@ -69,6 +82,8 @@ pub enum BackupError {
     },
     /// Something lies where a replica is to be restored to.
     NotEmpty(PathBuf),
+    /// The directory in which a replica is to be restored is not there.
+    NowhereToRestore(PathBuf),
     /// The cluster has no such replica.
     NoSuchReplica {
         /// The number that was given.
@@ -102,12 +117,17 @@ impl BackupError {
     /// The process's exit code.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            BackupError::InUse(_) | BackupError::NeverStill { .. } | BackupError::Founding(_) => {
-                Exit::Internal
-            }
+            BackupError::InUse(_)
+            | BackupError::RestoreUnderWay(_)
+            | BackupError::Interrupted
+            | BackupError::NoSpace { .. }
+            | BackupError::NeverStill { .. }
+            | BackupError::Founding(_) => Exit::Internal,
             BackupError::OtherCluster { .. }
             | BackupError::NoneHasSlot { .. }
             | BackupError::NotEmpty(_)
+            | BackupError::NowhereToRestore(_)
+            | BackupError::IsData(_)
             | BackupError::NoSuchReplica { .. }
             | BackupError::SameCluster(_)
             | BackupError::OtherSlot { .. } => Exit::Usage,
@@ -129,6 +149,21 @@ impl fmt::Display for BackupError {
             BackupError::InUse(folder) => {
                 write!(f, "another backup is being taken into {}: wait until it is over", folder.display())
             }
+            BackupError::RestoreUnderWay(data) => {
+                write!(f, "another restore is under way into {}: wait until it is over", data.display())
+            }
+            BackupError::Interrupted => f.write_str("interrupted"),
+            BackupError::IsData(folder) => write!(
+                f,
+                "{} is a replica's data directory or a backup: name a folder outside of it, for backups alone",
+                folder.display()
+            ),
+            BackupError::NoSpace { incomplete, missing_bytes } => write!(
+                f,
+                "there is no space for all of it: what was copied stays in {}; free {} MiB and run it again",
+                incomplete.display(),
+                missing_bytes.div_ceil(1 << 20).max(1)
+            ),
             BackupError::OtherCluster { folder, found, wanted } => write!(
                 f,
                 "{} has backups of cluster {found}, and this replica is of cluster {wanted}: give it a folder of its own",
@@ -177,6 +212,11 @@ impl fmt::Display for BackupError {
                 f,
                 "{} is not empty, and nothing is ever restored over something: name a directory that is not there yet",
                 path.display()
+            ),
+            BackupError::NowhereToRestore(above) => write!(
+                f,
+                "there is no directory {}, and none is made that was perhaps misspelled: make it, or name another",
+                above.display()
             ),
             BackupError::NoSuchReplica { asked, replicas } => {
                 write!(f, "there is no replica {asked} of {replicas}: accepted are 0 to {}", replicas - 1)

@@ -18,6 +18,7 @@ use assize_wire::published::PublishedStripe;
 use assize_wire::{Ballot, ClusterId, LogId, ReplicaId, ShardId, Slot, StreamTime};
 
 use super::BackupError;
+use super::progress::Doing;
 use crate::exit::Ended;
 use crate::stopped::Replica;
 
@@ -29,8 +30,8 @@ pub(super) struct Identity {
     pub(super) record_key: u128,
 }
 
-/// Writes it into `into`, with everything through the slot `to`, and returns the states there. `progress` is told of
-/// each slot that was evaluated.
+/// Writes it into `into`, with everything through the slot `to`, and returns the states there. `progress` is told
+/// how far it is.
 pub(super) fn write(
     backup: &Replica,
     recovered: &Recovered,
@@ -38,7 +39,7 @@ pub(super) fn write(
     to: Slot,
     who: Identity,
     into: &Path,
-    progress: &mut dyn FnMut(Slot) -> Result<(), Ended>,
+    progress: &mut dyn FnMut(Doing, u64, u64) -> Result<(), Ended>,
 ) -> Result<(), Ended> {
     let directory = DataDirectory::open(into, true)?;
     let ring = RingDevice::new(into, DurabilityMode::default());
@@ -47,7 +48,8 @@ pub(super) fn write(
     let Identity { cluster, replica, record_key } = who;
     let identity = LogIdentity { cluster, record_key, replica, log: LogId(0), segment_bytes };
     let mut founding = Founding::new(&mut device, identity);
-    let stored = copy_outcomes(backup, recovered, to, &mut founding)?;
+    let stored = copy_outcomes(backup, recovered, to, &mut founding, progress)?;
+    let first = states.slot();
     let mut chunks: BTreeMap<ShardId, Chunk> = BTreeMap::new();
     backup.retrace(recovered, states, Some(to.0), |_, published| {
         if stored.get(&published.shard).is_none_or(|stored| *stored < published.slot) {
@@ -57,11 +59,12 @@ pub(super) fn write(
                 chunk.write(&mut founding)?;
             }
         }
-        progress(published.slot)
+        progress(Doing::Evaluated, published.slot.0 - first.0, to.0 - first.0)
     })?;
     chunks.values_mut().try_for_each(|chunk| chunk.write(&mut founding))?;
     let ballot = ballot_of(recovered, to);
     let tip = states.tip();
+    progress(Doing::StatesWritten, 0, states.counts().0)?;
     let founded = founding.finish(states.shards_mut(), tip, ballot).map_err(BackupError::Founding)?;
     drop(device);
     let agreed = Agreed { cluster, ..backup.agreed.clone() };
@@ -74,11 +77,14 @@ fn copy_outcomes(
     recovered: &Recovered,
     to: Slot,
     founding: &mut Founding<'_>,
+    progress: &mut dyn FnMut(Doing, u64, u64) -> Result<(), Ended>,
 ) -> Result<BTreeMap<ShardId, Slot>, Ended> {
     let mut chunks: Vec<_> = recovered.outcomes.iter().filter(|chunk| chunk.first <= to).collect();
     chunks.sort_by_key(|chunk| (chunk.shard, chunk.first));
     let mut stored = BTreeMap::new();
-    for chunk in chunks {
+    let all = chunks.len() as u64;
+    for (done, chunk) in (0..).zip(chunks) {
+        progress(Doing::OutcomesWritten, done, all)?;
         let read = read_record(&mut backup.directory.clone(), backup.identity(), chunk.location);
         let read = read.map_err(|fault| Ended::Unreadable(fault.to_string()))?;
         let mut kept = Chunk::of(chunk.shard);

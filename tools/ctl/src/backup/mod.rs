@@ -11,7 +11,9 @@
 //! | `copying.rs` | a running replica's files, copied until they are of one moment |
 //! | `pins.rs` | what keeps files from being recycled meanwhile |
 //! | `segment.rs` | one file of them |
-//! | `take.rs` | `backup take`, `backup list` |
+//! | `signals.rs` | what interrupts it |
+//! | `take.rs`, `list.rs` | `backup take`, `backup list` |
+//! | `progress.rs` | how far it is |
 //! | `restore.rs` | `restore` |
 //! | `founded.rs` | the directory that a restored replica starts from |
 //! | `error.rs` | why there is none |
@@ -27,21 +29,28 @@ mod catalog;
 mod copying;
 mod error;
 mod founded;
+mod list;
 mod pins;
+mod progress;
 mod restore;
 mod segment;
+mod signals;
 mod take;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use assize_device::Place;
 use assize_device::directory::BACKUP_FILE;
 
 use catalog::Catalog;
 pub use error::BackupError;
+pub(crate) use list::list;
 pub(crate) use restore::restore;
-pub(crate) use take::{list, take};
+use segment::private;
+pub(crate) use take::take;
 
 use crate::exit::Ended;
 
@@ -50,6 +59,14 @@ struct Backups {
     root: PathBuf,
     /// Ascending by slot.
     kept: Vec<Kept>,
+    /// Backups that nobody can say what of.
+    unusable: Vec<Unusable>,
+}
+
+/// A backup whose description cannot be read. The others are as good as they were.
+struct Unusable {
+    path: PathBuf,
+    why: Ended,
 }
 
 /// A backup that is whole.
@@ -63,24 +80,34 @@ impl Backups {
     /// What is there.
     fn look(root: &Path) -> Result<Backups, Ended> {
         let failed = |error| Ended::Io(format!("listing {}", root.display()), error);
-        let mut kept = Vec::new();
+        let (mut kept, mut unusable) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(root).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             if path.file_name().is_some_and(|name| name != INCOMPLETE) && path.join(BACKUP_FILE).exists() {
-                let catalog = Catalog::read(&path)?;
-                kept.push(Kept { path, catalog });
+                match Catalog::read(&path) {
+                    Ok(catalog) => kept.push(Kept { path, catalog }),
+                    Err(why) => unusable.push(Unusable { path, why }),
+                }
             }
         }
         kept.sort_by_key(|kept| kept.catalog.slot);
-        Ok(Backups { root: root.to_owned(), kept })
+        unusable.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(Backups { root: root.to_owned(), kept, unusable })
+    }
+
+    /// Says to people what is not gone by.
+    fn warn(&self) {
+        for Unusable { path, why } in &self.unusable {
+            eprintln!("assizectl: {} is not usable and passed over: {why}", path.display());
+        }
     }
 
     /// Keeps others from taking one at the same time, for as long as what is returned lives.
     fn hold(root: &Path) -> Result<File, Ended> {
         let failed = |error| Ended::Io(format!("opening {}", root.display()), error);
-        fs::create_dir_all(root).map_err(failed)?;
-        let path = root.join("lock");
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+        refuse_data(root)?;
+        make_folder(root)?;
+        let lock = private().truncate(false).open(root.join(LOCK)).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(lock),
             Err(TryLockError::WouldBlock) => Err(BackupError::InUse(root.to_owned()).into()),
@@ -91,6 +118,31 @@ impl Backups {
     fn incomplete(&self) -> PathBuf {
         self.root.join(INCOMPLETE)
     }
+
+    /// Whether one is being taken now.
+    fn is_held(&self) -> bool {
+        let lock = File::open(self.root.join(LOCK));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+}
+
+/// Backups in a replica's directory would go with its disk, and a start would take their folder for a replica's.
+fn refuse_data(root: &Path) -> Result<(), Ended> {
+    let failed = |error| Ended::Io(format!("opening {}", root.display()), error);
+    let named = std::path::absolute(root).map_err(failed)?;
+    let Some(there) = named.ancestors().find(|above| above.exists()) else { return Ok(()) };
+    let there = there.canonicalize().map_err(failed)?;
+    let is_data = |above: &&Path| (0..2).any(|copy| Place::Superblock(copy).path(above).exists());
+    match there.ancestors().find(is_data) {
+        Some(data) => Err(BackupError::IsData(data.to_owned()).into()),
+        None => Ok(()),
+    }
+}
+
+/// Makes a folder for its owner alone, and those above it; one that is there stays as it is.
+fn make_folder(path: &Path) -> Result<(), Ended> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| Ended::Io(format!("creating {}", path.display()), error))
 }
 
 /// Makes the names of a folder durable.
@@ -111,3 +163,31 @@ fn remove_folder(path: &Path) -> Result<(), Ended> {
 
 /// The folder of one that is not whole.
 const INCOMPLETE: &str = "incomplete";
+
+/// Held while one is taken.
+const LOCK: &str = "lock";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replicas_directory_and_what_lies_in_it_is_no_place_for_backups() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let data = folder.path().join("replica");
+        fs::create_dir_all(data.join("log-00000")).expect("a directory");
+        assert!(refuse_data(&data).is_ok(), "nothing was formatted there");
+        fs::write(Place::Superblock(1).path(&data), []).expect("a file");
+        for inside in
+            [data.clone(), data.join("log-00000"), data.join("not/there"), data.join("log-00000/../x")]
+        {
+            let refused = refuse_data(&inside).expect_err("it is inside");
+            assert!(
+                matches!(refused, Ended::Backup(BackupError::IsData(_))),
+                "{}: {refused}",
+                inside.display()
+            );
+        }
+        assert!(refuse_data(folder.path()).is_ok(), "backups above it are not in it");
+    }
+}

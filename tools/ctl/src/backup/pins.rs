@@ -2,17 +2,19 @@
 //!
 //! A **pin** is a second name of a segment's file, in `pinned` below the data directory. The replica overwrites no file
 //! that has one: where it would recycle it, it makes a new one. So pins take the space of what a checkpoint gives up
-//! meanwhile, until they are removed: by whoever made them or, if that was killed, by the next backup.
+//! meanwhile, until they are removed: by whoever made them, also if it is interrupted, or, if that was killed, by the
+//! next backup or the replica's next start.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use assize_device::directory::PINNED_FOLDER;
 use assize_device::{Place, ReadOnlyDirectory};
 use assize_wal::SegmentReader;
 
 use super::copying::Interrupted;
-use super::remove_folder;
+use super::{make_folder, remove_folder};
 use crate::exit::Ended;
 
 /// All segments that were there when [`Pins::add`] was called, each time.
@@ -24,7 +26,7 @@ pub(super) struct Pins {
 impl Pins {
     /// None yet; what an earlier one left is removed.
     pub(super) fn new(data: &ReadOnlyDirectory) -> Result<Pins, Ended> {
-        let folder = data.root().join(FOLDER);
+        let folder = data.root().join(PINNED_FOLDER);
         remove_folder(&folder)?;
         Ok(Pins { data: data.clone(), folder })
     }
@@ -51,7 +53,7 @@ impl Pins {
                     continue;
                 }
                 let folder = pin.parent().unwrap_or(&self.folder);
-                fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+                make_folder(folder)?;
                 match fs::hard_link(&from, &pin) {
                     Ok(()) => {}
                     Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Interrupted::Gone),
@@ -74,6 +76,3 @@ impl Drop for Pins {
         let _ = self.clear();
     }
 }
-
-/// Below the data directory.
-const FOLDER: &str = "pinned";

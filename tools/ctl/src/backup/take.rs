@@ -1,9 +1,8 @@
-//! `assizectl backup take` and `backup list`.
+//! `assizectl backup take`.
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use assize_device::ReadOnlyDirectory;
 use assize_domain::DomainRegistry;
@@ -11,10 +10,12 @@ use serde_json::json;
 
 use super::catalog::Catalog;
 use super::copying::copy;
-use super::{BackupError, Backups, remove_folder, sync_directory};
+use super::progress::{Doing, Progress, mib};
+use super::signals::Signals;
+use super::{BackupError, Backups, INCOMPLETE, make_folder, remove_folder, sync_directory};
 use crate::cli;
 use crate::exit::{Ended, Exit};
-use crate::print::{Printer, Table};
+use crate::print::Printer;
 use crate::stopped::known_chosen;
 use crate::superblock::superblock_in;
 
@@ -24,10 +25,28 @@ pub(crate) fn take(
     domains: Arc<DomainRegistry>,
     printer: &mut Printer<'_>,
 ) -> Result<Exit, Ended> {
+    let signals = Signals::watch()?;
+    match take_unless(&signals, command, domains, printer) {
+        Err(Ended::Backup(BackupError::Interrupted)) => {
+            let incomplete = command.backups.join(INCOMPLETE);
+            eprintln!("assizectl: interrupted; {} is gone on with by the next take", incomplete.display());
+            Ok(signals.end())
+        }
+        ended => ended,
+    }
+}
+
+fn take_unless(
+    signals: &Signals,
+    command: &cli::BackupTake,
+    domains: Arc<DomainRegistry>,
+    printer: &mut Printer<'_>,
+) -> Result<Exit, Ended> {
     let from = ReadOnlyDirectory::unlocked(&command.data);
     let source = superblock_in(&command.data)?;
     let _held = Backups::hold(&command.backups)?;
     let backups = Backups::look(&command.backups)?;
+    backups.warn();
     let of = |kept: &super::Kept| kept.catalog.cluster == source.cluster.to_string();
     if let Some(other) = backups.kept.iter().find(|kept| !of(kept)) {
         let (folder, found) = (command.backups.clone(), other.catalog.cluster.clone());
@@ -37,20 +56,18 @@ pub(crate) fn take(
     let earlier = backups.kept.iter().rev().filter(|kept| kept.catalog.replica == replica);
     let earlier: Vec<_> = earlier.map(|kept| kept.path.clone()).collect();
     let incomplete = backups.incomplete();
-    fs::create_dir_all(&incomplete)
-        .map_err(|error| Ended::Io(format!("creating {}", incomplete.display()), error))?;
+    make_folder(&incomplete)?;
     let mut progress = Progress::default();
-    let mut on_copied = |done, all| progress.tell(printer, "copied", done, all);
-    let (copied, backup, recovered) = copy(&from, &incomplete, &earlier, &mut on_copied)?;
+    let mut on_copied = |done, all| progress.tell(printer, Doing::Copied, done, all);
+    let (copied, backup, recovered) = copy(&from, &incomplete, &earlier, signals, &mut on_copied)?;
     let mut states = backup.restore(&recovered, domains)?;
     let first_slot = states.slot().0;
     let last = known_chosen(&recovered, &backup.agreed).0;
-    let mut told = Ok(());
     backup.retrace(&recovered, &mut states, None, |_, published| {
         let done = published.slot.0 - first_slot;
-        std::mem::replace(&mut told, progress.tell(printer, "evaluated", done, last - first_slot))
+        signals.check()?;
+        progress.tell(printer, Doing::Evaluated, done, last - first_slot)
     })?;
-    told?;
     progress.end();
     let (slot, digest) = states.digest().unwrap_or_else(|| panic!("a replica without shards"));
     if slot.0 == 0 {
@@ -106,78 +123,3 @@ pub(crate) fn take(
     })?;
     Ok(Exit::Success)
 }
-
-/// Tells what backups there are.
-pub(crate) fn list(command: &cli::BackupList, printer: &mut Printer<'_>) -> Result<Exit, Ended> {
-    let backups = Backups::look(&command.backups)?;
-    if backups.kept.is_empty() {
-        return Err(BackupError::None(command.backups.clone()).into());
-    }
-    let value: Vec<_> =
-        backups.kept.iter().map(|kept| json!({"path": kept.path, "contents": kept.catalog})).collect();
-    printer.answer(&value, || {
-        let mut table =
-            Table::new(&["backup", "from slot", "to slot", "replica", "entities", "live keys", "size"]);
-        for kept in &backups.kept {
-            let Catalog { first_slot, slot, replica, entities, live_keys, bytes, .. } = &kept.catalog;
-            let name = kept.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let first = first_slot.max(&1);
-            let numbers = [first, slot, &u64::from(*replica), entities, live_keys].map(ToString::to_string);
-            table.row([name].into_iter().chain(numbers).chain([mib(*bytes)]).collect());
-        }
-        format!("cluster {}\n{}", backups.kept[0].catalog.cluster, table.text())
-    })?;
-    Ok(Exit::Success)
-}
-
-/// Says how far it is: to people on standard error, to programs a document a piece.
-#[derive(Default)]
-pub(super) struct Progress {
-    told_at: Option<Instant>,
-    on_line: bool,
-}
-
-impl Progress {
-    pub(super) fn tell(
-        &mut self,
-        printer: &mut Printer<'_>,
-        what: &str,
-        done: u64,
-        all: u64,
-    ) -> Result<(), Ended> {
-        if printer.is_json() {
-            if self.is_due() {
-                printer.answer(&json!({"progress": what, "done": done, "of": all}), String::new)?;
-                printer.finish()?;
-            }
-        } else if io::stderr().is_terminal() && self.is_due() {
-            let in_words = |number| if what == "copied" { mib(number) } else { format!("{number} slots") };
-            // Nobody needs to see it.
-            let _ = write!(io::stderr(), "\r\x1b[K{what} {} of {}", in_words(done), in_words(all));
-            self.on_line = true;
-        }
-        Ok(())
-    }
-
-    pub(super) fn end(&mut self) {
-        if self.on_line {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
-
-    fn is_due(&mut self) -> bool {
-        let now = Instant::now();
-        let due = self.told_at.is_none_or(|told| now - told >= EVERY);
-        if due {
-            self.told_at = Some(now);
-        }
-        due
-    }
-}
-
-fn mib(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
-}
-
-/// How often progress is told.
-const EVERY: Duration = Duration::from_millis(200);

@@ -1,0 +1,87 @@
+//! `assizectl backup list`.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::catalog::Catalog;
+use super::progress::mib;
+use super::segment::UNIX_BLOCK_BYTES;
+use super::{BackupError, Backups, Kept, Unusable};
+use crate::cli;
+use crate::exit::{Ended, Exit};
+use crate::print::{Printer, Table};
+
+/// Tells what backups there are: also what is not one yet, and what is not one any more. With such a one it ends with
+/// [`Exit::DataDirectory`], after all that it knows.
+pub(crate) fn list(command: &cli::BackupList, printer: &mut Printer<'_>) -> Result<Exit, Ended> {
+    let backups = Backups::look(&command.backups)?;
+    let incomplete = incomplete(&backups);
+    if backups.kept.is_empty() && backups.unusable.is_empty() {
+        return Err(BackupError::None(command.backups.clone()).into());
+    }
+    let kept = backups.kept.iter().map(|kept| json!({"path": kept.path, "contents": kept.catalog}));
+    let unusable = backups.unusable.iter();
+    let unusable = unusable.map(|Unusable { path, why }| json!({"path": path, "unusable": why.to_string()}));
+    let value: Vec<Value> =
+        kept.chain(unusable).chain(incomplete.as_ref().map(|(value, _)| value.clone())).collect();
+    printer.answer(&value, || text(&backups, incomplete.map(|(_, text)| text)))?;
+    Ok(if backups.unusable.is_empty() { Exit::Success } else { Exit::DataDirectory })
+}
+
+fn text(backups: &Backups, incomplete: Option<String>) -> String {
+    let head = [
+        "backup",
+        "taken",
+        "from slot",
+        "to slot",
+        "replica",
+        "entities",
+        "live keys",
+        "size",
+        "of it shared",
+    ];
+    let mut table = Table::new(&head);
+    for kept in &backups.kept {
+        let Catalog { first_slot, slot, replica, entities, live_keys, bytes, shared_bytes, .. } =
+            &kept.catalog;
+        let name = kept.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let first = first_slot.max(&1);
+        let numbers = [first, slot, &u64::from(*replica), entities, live_keys].map(ToString::to_string);
+        let sizes = [mib(*bytes), mib(*shared_bytes)];
+        table.row([name, kept.catalog.taken_at()].into_iter().chain(numbers).chain(sizes).collect());
+    }
+    let mut lines = Vec::new();
+    if let Some(Kept { catalog, .. }) = backups.kept.first() {
+        lines.extend([format!("cluster {}", catalog.cluster), table.text()]);
+    }
+    let unusable = backups.unusable.iter();
+    lines.extend(unusable.map(|Unusable { path, why }| format!("NOT USABLE: {}: {why}", path.display())));
+    lines.extend(incomplete);
+    lines.join("\n")
+}
+
+/// One that is not whole: for programs and for people.
+fn incomplete(backups: &Backups) -> Option<(Value, String)> {
+    let path = backups.incomplete();
+    if !path.exists() {
+        return None;
+    }
+    let (bytes, is_held) = (bytes_below(&path), backups.is_held());
+    let what = if is_held { "it is being taken now" } else { "the next take goes on with it" };
+    let text = format!("incomplete: {} copied; {what}", mib(bytes));
+    Some((json!({"path": path, "incomplete": {"bytes": bytes, "being_taken": is_held}}), text))
+}
+
+/// What the files below a folder take; of what cannot be looked at, nothing.
+fn bytes_below(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let taken = entries.map(|entry| match entry.metadata() {
+        Ok(found) if found.is_dir() => bytes_below(&entry.path()),
+        Ok(found) => found.blocks() * UNIX_BLOCK_BYTES,
+        Err(_) => 0,
+    });
+    taken.sum()
+}
