@@ -21,8 +21,10 @@ pub(super) fn tell_fault(fault: Rehearsal, replicas: &[Option<Status>]) -> Strin
                 "it has published through slot {published}, the others, without it, through slot {ends_at}"
             )
         }
+        // A read is the answer of one replica, unless it is to be verified.
         Some(_) => {
-            "not found out by the end: nothing that it said of slots differs from what others said".to_owned()
+            "not found out by the end: no event has used what it changed, and no checkpoint compared it"
+                .into()
         }
         None => "it does not say what became of it".to_owned(),
     };
