@@ -52,7 +52,12 @@ fn r3_a_replica_whose_disk_was_lost_comes_back_by_one_command() {
         2,
         "it was changed since it was written",
     );
-    refused(&["rejoin", "--config", path(&config), "--from", path(folder.path())], 4, "holds no replica");
+    let elsewhere = path(folder.path());
+    refused(
+        &["rejoin", "--config", path(&config), "--from", elsewhere],
+        4,
+        "is not a replica's data directory",
+    );
     refused(
         &["rejoin", "--config", path(&config), "--agreed", path(&file), "--http", "127.0.0.1:1"],
         10,
