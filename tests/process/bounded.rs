@@ -90,7 +90,7 @@ fn w2_an_outcome_stream_full_of_young_outcomes_says_busy_until_they_expire() {
     }
     books.check(&engine);
     println!("{full} events until it was full, and {} of open fate until it went on", books.open);
-    // AskAfterDeadline: the first keys are no longer live, and never evaluated again, since their deadline is over, too.
+    // AskAfterDeadline: the first keys are no longer live, and never evaluated again: their deadline is over, too.
     let again = engine.client().submit(&sample).expect("answers");
     assert!(again.iter().all(|answer| answer.status == Status::Expired), "{again:?}");
     books.check(&engine);
