@@ -32,6 +32,7 @@ pub(super) fn wait(replicas: &mut Replicas, seconds: Option<u32>, stop: &AtomicB
     let over = |seconds: u32| began.elapsed() >= Duration::from_secs(seconds.into());
     while !stop.load(Ordering::Relaxed) && !seconds.is_some_and(over) {
         replicas.check_running()?;
+        // A process may end at any moment, and so may the wish to serve.
         thread::sleep(LOOKED_EVERY);
     }
     Ok(())

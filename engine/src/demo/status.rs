@@ -28,6 +28,7 @@ pub(super) struct Slots {
 pub(super) fn wait_until_caught_up(replicas: &[Address], within: Duration) {
     let until = Instant::now() + within;
     while !caught_up(replicas) && Instant::now() < until {
+        // Nobody tells when they are: whoever waits asks.
         thread::sleep(ASKED_EVERY);
     }
 }
