@@ -1,6 +1,6 @@
 //! What peers say to this core, and what it says to them.
 
-use assize_wal::{BlockBuffer, Entry};
+use assize_wal::BlockBuffer;
 use assize_wire::peer::{Lane, PeerMessage};
 use assize_wire::stripe::Stripe;
 use assize_wire::{Hash, ReplicaId, ShardId, StripeId};
@@ -90,11 +90,10 @@ impl Core {
             return;
         }
         // Without room it is not taken; it is asked for again when a manifest names it, and a checkpoint makes room.
-        if self.log.append(Entry::Stripe(id), buffer).is_err() {
+        if self.append_stripe(id, buffer).is_err() {
             self.usher.room.want();
             return;
         }
-        self.log_busy_since = Some(self.now.monotonic_ns);
         self.stripes.handle_appended(id, head.ballot);
         self.tell_stored_if_in_docket_log(id);
     }

@@ -5,12 +5,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use assize_consensus::{CheckpointFlag, Docket, Effect, Proposal, RejoinStatus, Role};
-use assize_wal::{BlockBuffer, Entry, Mark, RecordLocation};
+use assize_wal::{BlockBuffer, Entry, LogFull, Mark, RecordLocation};
 use assize_wire::accept::{ACCEPT_HEADER_BYTES, Accept};
 use assize_wire::canary::{self, Canary};
 use assize_wire::manifest::Manifest;
 use assize_wire::peer::{CheckpointTold, Chosen, DocketMessage, Lane, PeerMessage};
-use assize_wire::{Ballot, CoreId, ReplicaId, ShardId, Slot, StreamTime};
+use assize_wire::{Ballot, CoreId, ReplicaId, ShardId, Slot, StreamTime, StripeId};
 
 use crate::catch_up::Fetching;
 use crate::checkpoint::{CheckpointReport, Coordinator, Say, Updated};
@@ -138,13 +138,54 @@ impl Control {
 }
 
 impl Core {
-    /// Tells the Docket how many accept records the log takes, before it is told anything else in a round: since the
-    /// last one a segment may have come to nothing for want of space, and what the Docket has written has its place.
+    /// Tells the Docket how many accept records the log takes: before anything else in a round, for more may have been
+    /// prepared or given up, and after each other record, which takes of the same room.
     pub(crate) fn tell_accept_room(&mut self) {
         if self.control.is_some() {
+            self.place_accepts();
+            self.usher.room.want_accept_records(&self.log);
             let room = self.usher.room.accept_records(&self.log);
             self.docket().handle_accept_room(room);
         }
+    }
+
+    /// Accept records that the Docket has asked for get their place before the room is counted, or taken by a stripe.
+    fn place_accepts(&mut self) {
+        if self.control.as_ref().is_some_and(|control| control.docket.has_accepts_to_write()) {
+            self.carry_out_effects();
+        }
+    }
+
+    /// Nothing has come for a while, or nothing will: the log says last what the replica has accepted (L5).
+    pub(crate) fn handle_idle_log(&mut self) {
+        self.place_accepts();
+        self.log.handle_idle();
+        self.tell_accept_room();
+    }
+
+    /// Panics when the log does not take what the Docket was told it would. In a round that follows, the Docket is told
+    /// anew before anything shows it.
+    pub(crate) fn check_accept_room(&self) {
+        let Some(told) = self.control.as_ref().and_then(|control| control.docket.accepts_to_take()) else {
+            return;
+        };
+        let takes = self.usher.room.accept_records(&self.log);
+        assert!(told <= takes, "the Docket may write {told} accept records, and the log takes {takes}");
+    }
+
+    /// Gives a stripe its place in the log.
+    ///
+    /// 1. The Docket is told that the log takes 40 accept records.
+    /// 2. In the same round a peer sends ten stripes, which take a quarter of that room.
+    /// 3. In the same round it sends the accepts of 40 slots: the last ten have no place.
+    ///
+    /// So the Docket is told anew after each stripe.
+    pub(crate) fn append_stripe(&mut self, id: StripeId, buffer: BlockBuffer) -> Result<(), LogFull> {
+        self.place_accepts();
+        self.log.append(Entry::Stripe(id), buffer)?;
+        self.log_busy_since = Some(self.now.monotonic_ns);
+        self.tell_accept_room();
+        Ok(())
     }
 
     /// Everything that the control core does for the Docket. True if there may be more to do.

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use assize_consensus::{Docket, DocketConfig, DocketStart, Offer};
 use assize_domain::DomainRegistry;
 use assize_shards::{PanicGuard, Rehearsal, Shard};
-use assize_wal::{Entry, Log, Quarantine};
+use assize_wal::{Log, Quarantine};
 use assize_wire::frame::{Frame, Parsed};
 use assize_wire::message::{Refused, RefusedCode};
 use assize_wire::peer::Chosen;
@@ -314,6 +314,9 @@ impl Core {
     /// called again, after [`Core::handle_now`], so that the times of the stages mean something.
     #[must_use]
     pub fn step(&mut self) -> bool {
+        if cfg!(debug_assertions) {
+            self.check_accept_room();
+        }
         self.tell_accept_room();
         self.outcomes.handle_durable(&mut self.checkpoints.retention);
         let mut progress = self.publish_filled();
@@ -541,10 +544,9 @@ impl Core {
                 for peer in self.peers() {
                     self.send_stripe(peer, id, sealed.buffer.payload());
                 }
-                if let Err(full) = self.log.append(Entry::Stripe(id), sealed.buffer) {
+                if let Err(full) = self.append_stripe(id, sealed.buffer) {
                     panic!("no room for stripe {:?}, which was admitted", full.entry);
                 }
-                self.log_busy_since = Some(self.now.monotonic_ns);
                 self.stripes.handle_appended(id, sealed.offer.ballot);
                 // The accept record follows in the same log exactly when this core runs the Docket (P2).
                 let offer = Offer { in_docket_log: self.control.is_some(), ..sealed.offer };
@@ -570,7 +572,7 @@ impl Core {
             let quiet = self.usher.is_drained() && docket_idle && self.pending.is_empty();
             self.log_busy_since = (!quiet).then_some(now);
             if quiet {
-                self.log.handle_idle();
+                self.handle_idle_log();
             }
         }
         self.ask_stripes();

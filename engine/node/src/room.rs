@@ -129,12 +129,16 @@ impl Room {
         self.log_in_all >= self.log_wanted(promised) + SLOT_BLOCKS * BLOCK_BYTES as u64
     }
 
-    /// On the Docket's core: accept records that its log takes, the reserve included. Short of them a follower asks for
-    /// a checkpoint.
-    pub(crate) fn accept_records(&mut self, log: &Log) -> u64 {
-        let records = log.room_bytes_to_limit(self.accept_record_bytes as usize) / self.accept_record_bytes;
-        self.wanted |= records == 0;
-        records
+    /// On the Docket's core: accept records that its log takes as it is prepared, the reserve included: what is counted
+    /// here is not lost where the device has no space for another segment.
+    pub(crate) fn accept_records(&self, log: &Log) -> u64 {
+        log.room_bytes_in_all(self.accept_record_bytes as usize) / self.accept_record_bytes
+    }
+
+    /// Where the log will never take an accept record as it is, a follower asks for a checkpoint.
+    pub(crate) fn want_accept_records(&mut self, log: &Log) {
+        let bytes = self.accept_record_bytes;
+        self.wanted |= log.room_bytes_to_limit(bytes as usize) < bytes;
     }
 
     pub(crate) fn set_docket_open(&mut self, open: bool) {

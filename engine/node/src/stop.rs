@@ -24,7 +24,7 @@ impl Core {
     pub(crate) fn step_stop(&mut self) -> bool {
         if self.stopping && !self.drained && self.has_drained() {
             self.drained = true;
-            self.log.handle_idle();
+            self.handle_idle_log();
             self.send(self.layout.control, CoreMessage::Drained(self.id));
         }
         self.apply_own();
