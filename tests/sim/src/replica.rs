@@ -172,6 +172,8 @@ pub struct Replica {
     pub failed: bool,
     /// It has taken over a checkpoint, and is to be started again.
     pub start_again: bool,
+    /// It was asked to finish what is under way and to halt then.
+    pub stopping: bool,
     pub(crate) steps: u64,
     /// Pairs of cores between which messages are under way, the last to send at the end.
     pub(crate) pushed: Vec<(usize, usize)>,
@@ -232,6 +234,7 @@ impl Replica {
             invariants_every_steps: options.invariants_every_steps,
             failed: false,
             start_again: false,
+            stopping: false,
             steps: 0,
             pushed: Vec::new(),
             wall_offset_ns: 0,
@@ -277,7 +280,7 @@ impl Replica {
         self.quarantined = None;
         self.listening.fill(false);
         self.serving.fill(false);
-        (self.failed, self.start_again) = (false, false);
+        (self.failed, self.start_again, self.stopping) = (false, false, false);
         for socket in &mut self.sockets {
             (socket.open, socket.closing) = (false, true);
             socket.sent.clear();
@@ -286,6 +289,7 @@ impl Replica {
 
     /// Everything under way is to be finished, then nothing more is done.
     pub fn stop(&mut self) {
+        self.stopping = true;
         for core in 0..self.cores.len() {
             self.channels[self.cores.len()][core].push_back(CoreMessage::Stop);
         }

@@ -180,7 +180,8 @@ impl ClusterWorld {
         }
     }
 
-    /// Until every event has an end that the log decided, and every replica has published all of it.
+    /// Until every event has an end that the log decided, every replica has published all of it, and who was stopped in
+    /// good order is there again.
     pub fn finish(&mut self) {
         self.finish_without(None);
     }
@@ -196,7 +197,8 @@ impl ClusterWorld {
             let open = !self.clients.again.is_empty() || self.clients.unanswered() > 0;
             let chosen = self.checkers.log().len() as u64;
             let behind = self.cluster.replicas.iter().enumerate().any(|(at, replica)| {
-                (replica.watermarks().published.0 < chosen || replica.rejoins) && out != Some(at)
+                let behind = replica.watermarks().published.0 < chosen;
+                (behind || replica.rejoins || replica.stopping) && out != Some(at)
             });
             if !open && !behind {
                 return;
