@@ -7,7 +7,7 @@ use std::thread;
 use assize_consensus::HandOverRefused;
 use assize_domain::DomainRegistry;
 use assize_node::boot::ReadError;
-use assize_node::{CheckpointEnd, CheckpointFailure, HandOverEnd};
+use assize_node::{CheckpointEnd, CheckpointFailure, HandOverEnd, StartAgain};
 use assize_shards::StateDigest;
 use assize_wal::Quarantine;
 use assize_wire::{LogicVersion, Slot};
@@ -90,7 +90,7 @@ pub(crate) fn serve(command: &ServeCommand, domains: DomainRegistry) -> Exit {
                 }
                 Ok(Notice::Replayed(slot)) => replica.handle_replayed(slot),
                 Ok(Notice::Checkpoint(end)) => log_checkpoint(&end),
-                Ok(Notice::StartAgain(slot)) => return start_again(slot),
+                Ok(Notice::StartAgain(why)) => return start_again(why),
                 Ok(Notice::LogicMissing(slot, logic)) => {
                     log_missing(slot, logic, &replica.agreed);
                     replica.stop();
@@ -198,11 +198,19 @@ fn log_missing(slot: Slot, logic: LogicVersion, agreed: &Agreed) {
 /// A checkpoint of a peer was taken over, or what came of one is wrong: the process becomes a new one of the same
 /// program, arguments and number, and begins from what is there now. Nothing of what it had in memory may go on, and
 /// nothing under way is of use to anybody.
-fn start_again(slot: Option<Slot>) -> Exit {
+fn start_again(why: StartAgain) -> Exit {
     use std::os::unix::process::CommandExt;
-    match slot {
-        Some(slot) => tracing::warn!(slot = slot.0, "starting again from the checkpoint that was taken over"),
-        None => tracing::error!("starting again, to be rebuilt: nothing that is stored here counts any more"),
+    match why {
+        StartAgain::From(Slot(slot)) => {
+            tracing::warn!(slot, "starting again from the checkpoint that was taken over");
+        }
+        StartAgain::Rebuild => {
+            tracing::error!("starting again, to be rebuilt: nothing that is stored here counts any more");
+        }
+        StartAgain::TakeOver(Slot(slot)) => tracing::warn!(
+            slot,
+            "starting again, to take over the checkpoint that could not be taken over: the others have no newer one"
+        ),
     }
     let error = match std::env::current_exe() {
         Ok(program) => std::process::Command::new(program).args(std::env::args_os().skip(1)).exec(),

@@ -22,7 +22,7 @@ use crate::lease::Lease;
 use crate::limits::SHORT_OF_ROOM_NS;
 use crate::logic::Logic;
 use crate::message::CoreMessage;
-use crate::output::Output;
+use crate::output::{Output, StartAgain};
 use crate::reads::Watcher;
 use crate::replay::{Brought, Replay};
 
@@ -233,8 +233,10 @@ impl Core {
                 Updated::Rejoined => self.control().docket.handle_rejoin_ended(),
                 // It is acted on already.
                 Updated::Quarantine => {}
-                Updated::TakenOver(slot) => self.outputs.push_back(Output::StartAgain { slot: Some(slot) }),
-                Updated::Spoiled => self.outputs.push_back(Output::StartAgain { slot: None }),
+                Updated::TakenOver(slot) => {
+                    self.outputs.push_back(Output::StartAgain(StartAgain::From(slot)))
+                }
+                Updated::Spoiled => self.outputs.push_back(Output::StartAgain(StartAgain::Rebuild)),
                 Updated::Checkpoint(active, end) => {
                     self.control().docket.handle_checkpoint(active.slot);
                     self.tell_checkpoint(end);
@@ -529,6 +531,9 @@ impl Core {
             any = true;
             self.outputs.push_back(Output::TakingOver { from, slot: offer.slot });
             self.tell_cores(|| CoreMessage::TakeOver { from, slot: offer.slot, time: offer.time });
+        }
+        if let Some(slot) = self.control().coordinator.poll_take_over_again() {
+            self.outputs.push_back(Output::StartAgain(StartAgain::TakeOver(slot)));
         }
         while let Some(say) = self.control().coordinator.poll_say() {
             any = true;

@@ -74,7 +74,7 @@ pub use lease::LeaseUse;
 pub use logic::LogicStart;
 pub use logs::{CoreLogs, LogIds};
 pub use message::{CoreMessage, ReplayedSlot};
-pub use output::Output;
+pub use output::{Output, StartAgain};
 pub use peers::PeerNotice;
 pub use rejoin::RejoinNotice;
 pub use room::segments_ahead_min;

@@ -141,6 +141,9 @@ pub(crate) const NEWER_WANTED_NS: u64 = 2_000_000_000;
 /// It is doubled so often at most.
 pub(crate) const NEWER_DOUBLED_MAX: u32 = 5;
 
+/// One that has asked so often, and there is none, starts again to take over the same.
+pub(crate) const NEWER_ASKED_MAX: u32 = 5;
+
 /// A record of a checkpoint that was asked for and did not come is asked for again after this long, in nanoseconds.
 pub(crate) const PART_ASK_AGAIN_NS: u64 = 200_000_000;
 

@@ -141,12 +141,8 @@ pub enum Output {
         /// Its slot.
         slot: Slot,
     },
-    /// The control core: the replica must be started again, to begin from a peer's checkpoint, which is active here; or
-    /// since what came of one is wrong, so that it is to be rebuilt (R3).
-    StartAgain {
-        /// The slot of the checkpoint, if there is one to begin from.
-        slot: Option<Slot>,
-    },
+    /// The control core: the replica must be started again.
+    StartAgain(StartAgain),
     /// The control core: another replica leads, or none that is heard; under this ballot.
     LeaderChanged {
         /// Who.
@@ -193,4 +189,15 @@ pub enum Output {
         /// What its shards' entities come to.
         digests: Vec<StateDigest>,
     },
+}
+
+/// Why a replica must be started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartAgain {
+    /// To begin from a peer's checkpoint after this slot, which is active here.
+    From(Slot),
+    /// What came of a peer's checkpoint is wrong: it is to be rebuilt (R3).
+    Rebuild,
+    /// To take over a peer's checkpoint after this slot, which it could not, for want of space as a rule.
+    TakeOver(Slot),
 }

@@ -22,7 +22,9 @@ use std::time::Duration;
 use assize_device::DirectDevice;
 use assize_metrics::Board;
 use assize_node::boot::ReadError;
-use assize_node::{CheckpointEnd, Core, CoreMessage, HandOverEnd, Now, Output, PeerNotice, RejoinNotice};
+use assize_node::{
+    CheckpointEnd, Core, CoreMessage, HandOverEnd, Now, Output, PeerNotice, RejoinNotice, StartAgain,
+};
 use assize_shards::StateDigest;
 use assize_wal::{LogFailure, Quarantine};
 use assize_wire::message::Refused;
@@ -47,8 +49,8 @@ pub enum Notice {
     Serving(CoreId),
     /// The control core: replayed slots are published through this one.
     Replayed(Slot),
-    /// The control core: the replica is to start again from a checkpoint of a peer, which is active, or to be rebuilt.
-    StartAgain(Option<Slot>),
+    /// The control core: the replica is to start again.
+    StartAgain(StartAgain),
     /// The control core: this slot switches to logic that the program lacks, and the replica is to stop.
     LogicMissing(Slot, LogicVersion),
     /// The control core: a checkpoint is active, or failed.
@@ -337,7 +339,7 @@ impl Reactor {
                 }
                 Output::Rejoin(notice) => drop(self.notices.send(Notice::Rejoin(notice))),
                 Output::HandOver { ask, end } => drop(self.notices.send(Notice::HandOver(ask, end))),
-                Output::StartAgain { slot } => drop(self.notices.send(Notice::StartAgain(slot))),
+                Output::StartAgain(why) => drop(self.notices.send(Notice::StartAgain(why))),
                 Output::CheckpointReported { slot, digest } => {
                     tracing::info!(slot = slot.0, %digest, "a checkpoint is whole and is compared with those of others");
                 }

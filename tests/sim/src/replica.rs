@@ -12,6 +12,7 @@ use assize_consensus::{Alarm, Watermarks};
 use assize_node::federation::{Dial, LinkId, RefusedPeer};
 use assize_node::{
     CheckpointEnd, CheckpointFailure, Core, CoreMessage, DivergenceReport, LogIds, Now, Output, PeerNotice,
+    StartAgain,
 };
 use assize_shards::StateDigest;
 use assize_wal::memory::Random;
@@ -463,11 +464,13 @@ impl Replica {
                     trace!("replica {} takes over the checkpoint {slot} of {from}", self.shape.replica);
                     self.seen.taking_over += 1;
                 }
-                Output::StartAgain { slot } => {
-                    trace!("replica {} has taken over the checkpoint {slot:?}", self.shape.replica);
+                Output::StartAgain(why) => {
+                    trace!("replica {} is to start again: {why:?}", self.shape.replica);
                     self.start_again = true;
-                    self.seen.taken_over += u64::from(slot.is_some());
-                    self.for_peers.checkpoints.extend(slot.map(|slot| (slot, None)));
+                    if let StartAgain::From(slot) = why {
+                        self.seen.taken_over += 1;
+                        self.for_peers.checkpoints.push((slot, None));
+                    }
                 }
                 Output::LogicMissing { slot, .. } => {
                     trace!("replica {} lacks what slot {slot} switches to", self.shape.replica);

@@ -1,6 +1,7 @@
 //! The control core's part of checkpoints: when one is taken, that every core has taken its part, that enough replicas
 //! have the same (C7), and that the superblock names it before anybody relies on it (L6).
 
+mod taking_over;
 #[cfg(test)]
 mod tests;
 mod updates;
@@ -69,8 +70,11 @@ pub(crate) struct Coordinator {
     take_over: Option<(ReplicaId, CheckpointOffer)>,
     /// A peer's was to be taken over since the start: reports of what was given up for it may still come.
     has_fetched: bool,
-    /// This start is over: the replica starts again, from a peer's checkpoint or since what came of one is wrong.
+    /// This start is over: the replica starts again, from a peer's checkpoint, since what came of one is wrong, or to
+    /// take one over.
     start_over: bool,
+    /// The replica starts again to take over the checkpoint after this slot.
+    take_over_again: Option<Slot>,
     /// Promises that are being written: the superblock's sequence that has them, ascending.
     promises: VecDeque<(u64, Ballot)>,
     /// The promise that is to be written after that one. Where the disk is slower than elections are, all that came in
@@ -170,6 +174,7 @@ impl Coordinator {
             take_over: None,
             has_fetched: false,
             start_over: false,
+            take_over_again: None,
             offers,
             promises: VecDeque::new(),
             next_promise: None,
@@ -329,22 +334,6 @@ impl Coordinator {
         self.compare();
     }
 
-    /// Every part of a peer's checkpoint is here. C7: it is the one that was reported only if its digest, from the
-    /// bytes at rest here, is.
-    fn fetched(&mut self, gathering: Gathering, offer: CheckpointOffer, from: ReplicaId, now_ns: u64) {
-        let wrong = || {
-            let (came, offered) = (gathering.digest(), offer.digest);
-            let reason = format!("what came has digest {came}, and {offered} was offered");
-            (came != offered).then_some(PartFailure { reason, sent_wrong: true })
-        };
-        if let Some(failed) = gathering.failed.clone().or_else(wrong) {
-            self.not_taken_over(gathering.slot, from, failed, now_ns);
-            return;
-        }
-        // P7: whatever leads under this ballot or a higher one has no other value at the slot.
-        self.activate(gathering, offer.digest, Some(offer.ballot));
-    }
-
     /// A peer says what became of a checkpoint there.
     pub(crate) fn handle_told(&mut self, from: ReplicaId, told: CheckpointTold) {
         let CheckpointTold { slot, digest, active } = told;
@@ -408,69 +397,6 @@ impl Coordinator {
         }
     }
 
-    /// A peer does not have what is taken over from it any more.
-    pub(crate) fn handle_part_gone(&mut self, peer: ReplicaId, slot: Slot, now_ns: u64) {
-        if let Stage::Fetching { gathering, from, again_at, lost, .. } = &mut self.stage
-            && (*from, gathering.slot) == (peer, slot)
-        {
-            // It says what it has instead when that is active; not at once again and again.
-            (*again_at, *lost) = ((*again_at).min(now_ns + FETCH_AGAIN_NS / 8), true);
-        }
-    }
-
-    /// Whether a peer's checkpoint must be taken over, or be taken from another peer.
-    fn look_at_offers(&mut self, now_ns: u64) {
-        let stranded = match &self.stage {
-            _ if self.start_over => None,
-            Stage::Fetching { again_at, .. } if now_ns < *again_at => None,
-            Stage::None | Stage::Fetching { .. } if self.rebuilds => {
-                self.offers.best().filter(|(_, offer)| self.may_rebuild_from(offer))
-            }
-            Stage::Fetching { .. } => self.offers.best(),
-            Stage::None | Stage::Gathered { .. } | Stage::Taken(_) if !self.ended => {
-                self.offers.stranded(now_ns)
-            }
-            _ => None,
-        };
-        let Some((peer, found)) = stranded else { return };
-        let next = now_ns + FETCH_AGAIN_NS;
-        self.give_way();
-        match &mut self.stage {
-            // Cores told of the same peer again begin anew what is not complete: what takes long never would be.
-            Stage::Fetching { offer, from, again_at, lost: false, .. }
-                if (offer.digest, *from) == (found.digest, peer) =>
-            {
-                *again_at = next;
-                return;
-            }
-            // Parts that are complete stay; the rest comes from whoever has the same.
-            Stage::Fetching { offer, from, again_at, lost, .. } if offer.digest == found.digest => {
-                (*from, *again_at, *lost) = (peer, next, false);
-            }
-            Stage::Fetching { offer, again_at, .. } if offer.slot >= found.slot => {
-                *again_at = next;
-                return;
-            }
-            stage => {
-                let CheckpointOffer { slot, time, manifest, ballot, .. } = found;
-                let gathering = Gathering::new(slot, time, manifest, ballot);
-                *stage = Stage::Fetching { gathering, offer: found, from: peer, again_at: next, lost: false };
-            }
-        }
-        self.has_fetched = true;
-        self.take_over = Some((peer, found));
-    }
-
-    /// C7, R3: `copies` replicas, not counting the one to be rebuilt, have reported it; and this replica's log reaches
-    /// back to it, so that what was accepted here goes on from there.
-    ///
-    /// 1. Replica 2 is wrong, and only replica 1 is there. Both reported the same digest before replica 2 was found
-    ///    out.
-    /// 2. Were replica 2 to count, it would be rebuilt from a state for which nobody but replica 1 can speak.
-    fn may_rebuild_from(&self, offer: &CheckpointOffer) -> bool {
-        self.reports.others_agree(offer.slot, offer.digest) && offer.slot >= self.active_slot()
-    }
-
     /// Whether what was evaluated here is to be replaced.
     pub(crate) fn rebuilds(&self) -> bool {
         self.rebuilds
@@ -486,18 +412,11 @@ impl Coordinator {
         };
     }
 
-    /// What the cores are to take over, and from whom.
-    pub(crate) fn poll_take_over(&mut self) -> Option<(ReplicaId, CheckpointOffer)> {
-        self.take_over.take()
-    }
-
     /// Asks again those that have not reported. `published` is how far this replica is.
     pub(crate) fn handle_time(&mut self, published: Slot, now_ns: u64) {
         self.offers.note_published(published, now_ns);
         self.look_at_offers(now_ns);
-        if !self.ended && self.offers.needs_newer(now_ns) {
-            self.says.push_back(Say::NewerWanted);
-        }
+        self.want_newer(now_ns);
         let Stage::Gathered { gathering, ask_at } = &mut self.stage else { return };
         if now_ns >= *ask_at {
             *ask_at = now_ns + CHECKPOINT_ASK_NS;
@@ -595,6 +514,3 @@ impl Coordinator {
         self.handle_quarantine();
     }
 }
-
-/// Whether there is another peer to take a checkpoint from, or a newer one, is looked at this often, in nanoseconds.
-const FETCH_AGAIN_NS: u64 = 2_000_000_000;

@@ -11,7 +11,7 @@ use assize_consensus::limits::REPLICAS_MAX;
 use assize_wire::peer::CheckpointOffer;
 use assize_wire::{Incarnation, ReplicaId, Slot};
 
-use crate::limits::{CATCHING_UP_NS, NEWER_DOUBLED_MAX, NEWER_WANTED_NS, STRANDED_NS};
+use crate::limits::{CATCHING_UP_NS, NEWER_ASKED_MAX, NEWER_DOUBLED_MAX, NEWER_WANTED_NS, STRANDED_NS};
 
 /// What peers have, and how long this replica stands still.
 #[derive(Debug, Default)]
@@ -24,6 +24,8 @@ pub(super) struct Offers {
     newer_than: Slot,
     /// How many could not, one after the other.
     failed: u32,
+    /// How often a newer one was asked for since the last of them.
+    asked: u32,
     /// Which peer is preferred turns with it.
     turn: u64,
     /// Of peers that had a checkpoint and are not connected any more, until when they are waited for.
@@ -70,14 +72,14 @@ impl Offers {
     pub(super) fn note_published(&mut self, published: Slot, now: u64) {
         self.now = now;
         if published != self.published || self.since == 0 {
-            (self.published, self.since, self.failed) = (published, now.max(1), 0);
+            (self.published, self.since, self.failed, self.asked) = (published, now.max(1), 0, 0);
         }
     }
 
     /// The one after this slot could not be taken over: a newer one may. What has come of it stays in the logs, and a
     /// start could not tell a second head of one part from the first.
     pub(super) fn wait_for_newer(&mut self, slot: Slot, now: u64) {
-        (self.newer_than, self.since, self.failed) = (slot, now.max(1), self.failed + 1);
+        (self.newer_than, self.since, self.failed, self.asked) = (slot, now.max(1), self.failed + 1, 0);
     }
 
     /// The newest checkpoint of a peer, and whose.
@@ -101,9 +103,22 @@ impl Offers {
     pub(super) fn needs_newer(&mut self, now: u64) -> bool {
         let needs = self.best().is_none() && self.due().is_some_and(|due| now >= due);
         if needs {
-            self.since = now.max(1);
+            (self.since, self.asked) = (now.max(1), self.asked + 1);
         }
         needs
+    }
+
+    /// The slot of the one that could not be taken over, once a newer one was asked for so often that there will be
+    /// none.
+    ///
+    /// 1. Replicas 0 and 1 took a checkpoint. Replica 2 is stranded, and has no space to take it over.
+    /// 2. Replica 0 loses its disk: it has no vote until a slot above all that it may have accepted is chosen.
+    /// 3. No slot is chosen without replica 2, which can accept none before it took over a checkpoint; and no checkpoint
+    ///    is taken without a slot.
+    ///
+    /// Meanwhile there may be space again, and a new incarnation may take over the same.
+    pub(super) fn asked_in_vain(&self) -> Option<Slot> {
+        (self.asked > NEWER_ASKED_MAX).then_some(self.newer_than)
     }
 
     /// When [`Offers::stranded`] and [`Offers::needs_newer`] are to be asked.
@@ -116,6 +131,8 @@ impl Offers {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use assize_wire::{Ballot, Hash, StreamTime};
 
     use super::*;
@@ -148,6 +165,26 @@ mod tests {
         assert_eq!((offers.best(), offers.due()), (None, Some(5 + NEWER_WANTED_NS)));
         offers.note(ReplicaId(1), offer(12));
         assert_eq!(offers.due(), Some(5 + STRANDED_NS));
+    }
+
+    /// TakeOverTriedAgain: not before it was asked for a newer one again and again, and not once there is one.
+    #[test]
+    fn l6_who_asks_in_vain_for_a_newer_one_starts_again_for_the_same() {
+        let mut offers = Offers::new(Incarnation(1));
+        offers.note(ReplicaId(1), offer(9));
+        offers.note_published(Slot(3), 1);
+        offers.wait_for_newer(Slot(9), 10);
+        let ask = |offers: &mut Offers, times: u64| {
+            assert!(offers.needs_newer(10 + times * NEWER_WANTED_NS));
+            offers.asked_in_vain()
+        };
+        let asked: Vec<_> =
+            (1..=u64::from(NEWER_ASKED_MAX) + 1).map(|times| ask(&mut offers, times)).collect();
+        let (last, before) = asked.split_last().expect("it asked");
+        assert!(before.iter().all(Option::is_none), "{asked:?}");
+        assert_eq!(*last, Some(Slot(9)));
+        offers.wait_for_newer(Slot(12), 20);
+        assert_eq!(offers.asked_in_vain(), None, "there was a newer one");
     }
 
     /// NewerWanted: now and then, for as long as there is none; less often where one after the other fails.
