@@ -293,7 +293,7 @@ impl Recorder {
             .extend(unsure.filter_map(|slot| slot.found.as_ref()).map(|found| (found.slot, found.manifest)));
         hold!(
             "durability",
-            reported >= accepted,
+            reported >= accepted || is_void_above(recovered),
             "L5: slot {accepted} was durable; a start finds {found} slots and reports damage through {reported}"
         );
         let lost = self.slots.drain(found.0 as usize..);
@@ -414,4 +414,18 @@ fn ballot_of(stripe: &BlockBuffer) -> Ballot {
 
 fn accept_of(payload: &[u8]) -> Accept {
     Accept::parse(payload).expect("an accept record holds an accept")
+}
+
+/// Whether what was accepted above a slot is void whatever became of it, so that nobody need hear that it decayed too.
+///
+/// 1. Slots 13 to 15 are accepted under ballot 3, durably. The leader of ballot 4 has another value for slot 13: no
+///    majority that it asked had accepted the first, and none does any more.
+/// 2. The power fails while that is written. Its accept is whole and its stripe is not, and a stripe of slot 15 decays.
+/// 3. The start is in doubt at slot 13, and says what it has there and at slot 14 under ballot 3. Slot 15 continues
+///    what was never chosen.
+fn is_void_above(recovered: &Recovered) -> bool {
+    recovered.doubtful.iter().filter_map(|slot| slot.found.as_ref()).any(|newer| {
+        let kept = recovered.accepted.iter().find(|kept| kept.slot == newer.slot);
+        kept.is_some_and(|kept| newer.ballot > kept.ballot && newer.manifest != kept.manifest)
+    })
 }
