@@ -95,7 +95,7 @@ pub(super) struct Faults {
     restarts: Vec<(u64, usize)>,
     pub(super) parted: bool,
     pub(super) deposing: Deposing,
-    /// The minority whose logs may be damaged begins here.
+    /// Which minority it is whose logs may be damaged: so far behind its first one are all of them.
     first_damaged: usize,
     /// Nobody starts again.
     pub(super) keep_down: bool,
@@ -105,11 +105,13 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    /// At first everybody is down, and starts soon.
-    pub(super) fn new(habits: FaultHabits, replicas: u8, seed: u64) -> Faults {
+    /// At first everybody is down, and starts soon. A replica that sends wrong bits is one of those whose logs may be
+    /// damaged: what nobody but it has is lost where another one's log decays.
+    pub(super) fn new(habits: FaultHabits, replicas: u8, spoiler: Option<u8>, seed: u64) -> Faults {
         let mut random = Random(seed ^ 0xfa17);
         let restarts = (0..usize::from(replicas)).map(|at| (random.below(habits.down_ns), at)).collect();
-        let first_damaged = random.below(replicas.into()) as usize;
+        let drawn = random.below(replicas.into()) as usize;
+        let first_damaged = spoiler.map_or(drawn, |spoiler| usize::from(replicas - spoiler));
         Faults {
             habits,
             random,

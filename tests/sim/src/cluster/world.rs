@@ -35,7 +35,7 @@ impl ClusterWorld {
             cluster: Cluster::format(options, seed),
             checkers: Checkers::new(shape.agreed(), replicas).with(shape.copies, shape.clock_skew_ns),
             clients: Clients::new(clients, mix, patience_ns, shape.ttl_ns, seed),
-            faults: Faults::new(options.faults, replicas, seed),
+            faults: Faults::new(options.faults, replicas, options.spoiler, seed),
             marks: vec![assize_consensus::Watermarks::default(); replicas.into()],
         }
     }
