@@ -9,7 +9,7 @@ use assize_wire::event::{Event, encode_event};
 use assize_wire::manifest::{Manifest, StripeRef};
 use assize_wire::outcome::{Outcome, Status};
 use assize_wire::stripe::{Stripe, StripeHead};
-use assize_wire::{Ballot, EntityId, EventKey, Hash, ShardId, Slot, StreamTime, StripeId};
+use assize_wire::{Ballot, DomainId, EntityId, EventKey, Hash, ShardId, Slot, StreamTime, StripeId};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const STRIPE: u32 = 4095;
@@ -63,6 +63,7 @@ fn events(criterion: &mut Criterion) {
     let mut outcomes = Vec::new();
     let outcome = |index| Outcome {
         key: EventKey(u128::from(index)),
+        domain: DomainId(1),
         status: Status::Applied,
         first_status: Status::Applied,
         reason: 0,

@@ -150,6 +150,7 @@ mod tests {
         let mut bytes = Vec::new();
         Outcome {
             key: EventKey(7),
+            domain: DomainId(1),
             status: Status::Applied,
             first_status: Status::Applied,
             reason,

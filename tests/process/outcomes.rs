@@ -232,7 +232,11 @@ impl Sent {
                 "{}",
                 row.text
             );
-            assert_eq!(value["response"].as_str(), Some(STANDARD.encode(&answer.response).as_str()));
+            assert_eq!(value["domain"].as_str(), Some("inventory"), "{}", row.text);
+            let bytes = STANDARD.encode(&answer.response);
+            assert_eq!(value["response_bytes"].as_str(), Some(bytes.as_str()), "{}", row.text);
+            let said = !value["response"].is_null();
+            assert_eq!(said, !bytes.is_empty(), "the domain says what it returned: {}", row.text);
         }
         assert_eq!((found, duplicates), (self.answers.len(), self.duplicates));
     }

@@ -394,7 +394,7 @@ pub fn decide(copies: [CopyState; 2], relation: Relation) -> Decision {
 }
 
 const MAGIC: &[u8; 4] = b"ASZS";
-const VERSION: u16 = 4;
+const VERSION: u16 = 5;
 const CHECKSUM_AT: usize = 8;
 const REJOINS_AT: usize = 504;
 const GENERATIONS_AT: usize = 512;

@@ -422,7 +422,7 @@ mod tests {
     use assize_wal::operation::{Completion, Done};
     use assize_wal::{LogConfig, LogIdentity, LogStart, Operation};
     use assize_wire::outcome::Status;
-    use assize_wire::{ClusterId, EventKey, Hash, Incarnation, ReplicaId};
+    use assize_wire::{ClusterId, DomainId, EventKey, Hash, Incarnation, ReplicaId};
 
     use super::*;
 
@@ -541,6 +541,7 @@ mod tests {
                 let (status, first_status) = (Status::Applied, Status::Applied);
                 Outcome {
                     key: EventKey(1),
+                    domain: DomainId(1),
                     status,
                     first_status,
                     reason: 0,

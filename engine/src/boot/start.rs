@@ -309,7 +309,7 @@ fn run(
     let dialer = Dialer::start(config.replica_id(), &config.federation.replicas, dial_ends);
     let dialer = dialer.map_err(|error| BootError::Io("starting the threads that dial peers", error))?;
     let replay_through = recovered.accepted_through;
-    let outcomes = stored_outcomes(config, &directory, &superblock, &recovered, &agreed);
+    let outcomes = stored_outcomes(config, &directory, &superblock, &recovered, (&agreed, &domains));
     let recovered = Arc::new(recovered);
     let names = agreed.domains.iter().map(|domain| DomainName { id: domain.id.0, name: domain.name.clone() });
     let board = Board::new(cores.len(), layout.shards().into()).with_domains(names.collect());
@@ -402,7 +402,7 @@ fn stored_outcomes(
     directory: &DataDirectory,
     superblock: &Superblock,
     recovered: &Recovered,
-    agreed: &Agreed,
+    (agreed, domains): (&Agreed, &Arc<DomainRegistry>),
 ) -> Option<OutcomesStart> {
     config.listen.http.as_ref()?;
     let logs = (0..core_count(config) as u16).map(|core| LogIds::of(CoreId(core)).outcomes);
@@ -415,6 +415,7 @@ fn stored_outcomes(
         shards: agreed.shard_count,
         logs: logs.map(|log| (log, recovered.start(log).end)).collect(),
         index: recovered.outcomes.clone(),
+        domains: Arc::clone(domains),
         checkpoint: recovered.checkpoint.as_ref().map(|found| (found.at.slot, old(found.at.time))),
     })
 }

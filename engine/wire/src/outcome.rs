@@ -8,7 +8,7 @@ use zerocopy::little_endian::{U16, U32, U64, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::limits::{RESPONSE_BYTES_MAX, padded};
-use crate::{EventKey, Slot};
+use crate::{DomainId, EventKey, Slot};
 
 /// How an event ended. The numbers are part of every layout and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,6 +92,9 @@ impl fmt::Display for Status {
 pub struct Outcome<'a> {
     /// The event's key.
     pub key: EventKey,
+    /// The event's domain: its key says nothing of it, and a response and a reason mean nothing without. 0, which none
+    /// has, of an event that cannot be read.
+    pub domain: DomainId,
     /// How it ended.
     pub status: Status,
     /// For a duplicate how the first submission ended; else equal to `status`.
@@ -125,7 +128,8 @@ impl<'a> Outcome<'a> {
             original_slot: U64::new(self.original_slot.0),
             original_index: U32::new(self.original_index),
             response_bytes: U16::new(length as u16),
-            reserved: [0; 10],
+            domain: U16::new(self.domain.0),
+            reserved: [0; 8],
         };
         out.extend_from_slice(header.as_bytes());
         out.extend_from_slice(self.response);
@@ -139,7 +143,7 @@ impl<'a> Outcome<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<(Outcome<'a>, &'a [u8]), OutcomeError> {
         let (header, rest) = OutcomeHeader::ref_from_prefix(bytes).map_err(|_| OutcomeError::Truncated)?;
         let length = header.response_bytes.get() as usize;
-        if length > RESPONSE_BYTES_MAX || header.reserved != [0; 10] {
+        if length > RESPONSE_BYTES_MAX || header.reserved != [0; 8] {
             return Err(OutcomeError::Malformed);
         }
         if rest.len() < padded(length) {
@@ -151,6 +155,7 @@ impl<'a> Outcome<'a> {
         }
         let outcome = Outcome {
             key: EventKey(header.key.get()),
+            domain: DomainId(header.domain.get()),
             status: Status::from_number(header.status).ok_or(OutcomeError::Malformed)?,
             first_status: Status::from_number(header.first_status).ok_or(OutcomeError::Malformed)?,
             reason: header.reason.get(),
@@ -194,7 +199,8 @@ struct OutcomeHeader {
     original_slot: U64,
     original_index: U32,
     response_bytes: U16,
-    reserved: [u8; 10],
+    domain: U16,
+    reserved: [u8; 8],
 }
 
 /// Bytes of an outcome before its response.
@@ -210,6 +216,7 @@ mod tests {
     fn an_outcome_reads_back_and_every_accepted_byte_counts() {
         let outcome = Outcome {
             key: EventKey(5),
+            domain: DomainId(3),
             status: Status::Duplicate,
             first_status: Status::Rejected,
             reason: 4,

@@ -96,6 +96,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let mut outcomes = Vec::new();
     Outcome {
         key: EventKey(1),
+        domain: DomainId(1),
         status: Status::Applied,
         first_status: Status::Applied,
         reason: 0,

@@ -157,6 +157,7 @@ fn outcomes() -> Vec<u8> {
     for (index, response) in [&[7; 16][..], &[8; 40]].into_iter().enumerate() {
         let outcome = Outcome {
             key: EventKey(1),
+            domain: DomainId(1),
             status: Status::Applied,
             first_status: Status::Applied,
             reason: 0,

@@ -26,7 +26,7 @@ pub use states::{CALLS_MAX, Cell, Entities, Response, States};
 
 /// One kind of business: entity types, event types and the logic that evaluates them.
 pub trait Domain: Send + Sync + 'static {
-    /// Its number, the same for ever; events name it.
+    /// Its number, the same for ever; events and outcomes name it. From 1 on.
     fn id(&self) -> DomainId;
 
     /// Its name, for people, and for whoever addresses it by name: lower-case letters, digits, `-` and `_`, the first a

@@ -37,6 +37,9 @@ impl DomainRegistry {
                 bytes: domain.state_bytes_max(),
             });
         }
+        if logic.domain == DomainId(0) {
+            return Err(RegistryError::NoId { domain: domain.name() });
+        }
         if !is_name(domain.name()) {
             return Err(RegistryError::BadName { name: domain.name() });
         }
@@ -131,6 +134,11 @@ impl fmt::Debug for DomainRegistry {
 /// Why a domain cannot be registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegistryError {
+    /// Its id is 0, which stands for no domain.
+    NoId {
+        /// Its name.
+        domain: &'static str,
+    },
     /// Another domain has its id.
     IdTaken {
         /// The id.
@@ -171,6 +179,9 @@ pub enum RegistryError {
 impl fmt::Display for RegistryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            RegistryError::NoId { domain } => {
+                write!(f, "domain '{domain}' has id 0, which stands for no domain: take one from 1 to 65535")
+            }
             RegistryError::IdTaken { id, by } => write!(f, "domain id {id} is taken by '{by}'"),
             RegistryError::NameTaken { name, by } => {
                 write!(f, "domain name '{name}' is taken by domain {by}")
@@ -319,6 +330,7 @@ mod tests {
             assert_eq!(domains.register(Idle(5, name, 1)), Err(RegistryError::BadName { name }));
         }
         assert_eq!(domains.register(Idle(5, "b_2", 1)), Ok(()));
+        assert_eq!(domains.register(Idle(0, "c", 1)), Err(RegistryError::NoId { domain: "c" }));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use assize_domain::{Cell, Domain, ENGINE_REASONS, EngineReason, Event, Response,
 use assize_wire::canary::{self, Canary};
 use assize_wire::limits::EVENT_ENTITIES_MAX;
 use assize_wire::outcome::{OUTCOME_HEADER_BYTES, Outcome, Status};
-use assize_wire::{EntityId, EventKey, Hash, LogicVersions};
+use assize_wire::{DomainId, EntityId, EventKey, Hash, LogicVersions};
 
 use super::pieces::Ending;
 use super::plan::Step;
@@ -215,6 +215,7 @@ impl Arbiter {
         let slot = bench.ordered.manifest.slot;
         Outcome {
             key: event.key(),
+            domain: event.domain(),
             status,
             first_status: status,
             reason,
@@ -310,14 +311,18 @@ fn settle(
     warden: &mut Warden,
     out: &mut Vec<u8>,
 ) -> (Status, Option<Fill>) {
-    let key = match step.decision {
-        Decision::Unreadable => EventKey(0),
-        _ => Event::parse(&bytes[step.offset as usize..]).expect("it was read before").0.key(),
+    let (key, domain) = match step.decision {
+        Decision::Unreadable => (EventKey(0), DomainId(0)),
+        _ => {
+            let (event, _) = Event::parse(&bytes[step.offset as usize..]).expect("it was read before");
+            (event.key(), event.domain())
+        }
     };
     let slot = ordered.manifest.slot;
     let mut fill = None;
     let mut outcome = Outcome {
         key,
+        domain,
         status: Status::Invalid,
         first_status: Status::Invalid,
         reason: 0,

@@ -7,7 +7,7 @@ use assize_kit::drive::{Guard, LogSlot};
 use assize_shards::PanicGuard;
 use assize_wire::outcome::{Outcome, Status};
 use assize_wire::stripe::Stripe;
-use assize_wire::{Control, EntityId, EventKey, Hash, ShardId, Slot, StreamTime};
+use assize_wire::{Control, DomainId, EntityId, EventKey, Hash, ShardId, Slot, StreamTime};
 
 use super::bank::{BANK, Bank, STATE_BYTES_MAX, VERSION, cell};
 use super::log::Agreed;
@@ -141,6 +141,7 @@ impl Model {
             let mut encoded = Vec::new();
             Outcome {
                 key: event.map_or(EventKey(0), |event| event.key()),
+                domain: event.map_or(DomainId(0), |event| event.domain()),
                 status: ended.status,
                 first_status: first.as_ref().map_or(ended.status, |first| first.status),
                 reason: ended.reason,

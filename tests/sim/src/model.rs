@@ -212,6 +212,7 @@ impl Model {
             let mut encoded = Vec::new();
             Outcome {
                 key: EventKey(ended.key),
+                domain: event.domain(),
                 status: ended.status,
                 first_status: ended.first_status,
                 reason: ended.reason,

@@ -88,7 +88,7 @@ fn carry_out(
         Command::Status(command) => remote::status(&command, printer),
         Command::Submit(command) => remote::submit(&command, printer),
         Command::Get(command) => remote::get(&command, printer),
-        Command::Tail(command) => remote::tail(&command, &domains, printer),
+        Command::Tail(command) => remote::tail(&command, printer),
         Command::TransferLeadership(command) => remote::transfer_leadership(&command, printer),
         Command::Latency(command) => remote::latency(&command, printer),
         Command::Wal(command) => stopped::wal(&command, printer),

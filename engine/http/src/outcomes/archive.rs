@@ -18,6 +18,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use assize_domain::DomainRegistry;
 use assize_wal::follow::{Follower, read_record};
 use assize_wal::log::LogEnd;
 use assize_wal::superblock::find;
@@ -43,6 +44,8 @@ pub struct OutcomesStart {
     pub logs: Vec<(LogId, LogEnd)>,
     /// Where older outcomes lie.
     pub index: OutcomeIndex,
+    /// Say what outcomes returned.
+    pub domains: Arc<DomainRegistry>,
     /// The slot of the newest checkpoint, and what was old enough then to be given up: if there is one.
     pub checkpoint: Option<(Slot, StreamTime)>,
 }
@@ -63,6 +66,7 @@ pub(super) struct Archive {
     /// Every log that has outcomes.
     logs: BTreeSet<LogId>,
     index: OutcomeIndex,
+    domains: Arc<DomainRegistry>,
     kept_from: Slot,
     complete: Slot,
     /// Chunks that were read last, the newest at the back. Subscribers who follow the live stream want the same.
@@ -86,7 +90,7 @@ impl Archive {
     /// # Errors
     /// [`Ended::Unreadable`]: a chunk that tells from where on the stream is kept cannot be read.
     pub(super) fn open(start: OutcomesStart) -> Result<Archive, Ended> {
-        let OutcomesStart { reader, identity, incarnation, shards, logs, index, checkpoint } = start;
+        let OutcomesStart { reader, identity, incarnation, shards, logs, index, domains, checkpoint } = start;
         let follower = |(log, end)| Follower::new(LogIdentity { log, ..identity }, incarnation, end);
         let old_logs = index.iter().map(|chunk| chunk.location.log);
         let mut archive = Archive {
@@ -96,6 +100,7 @@ impl Archive {
             shards,
             followers: logs.into_iter().map(follower).collect(),
             index,
+            domains,
             kept_from: Slot(1),
             complete: Slot::ZERO,
             cache: VecDeque::new(),
@@ -188,7 +193,8 @@ impl Archive {
                 },
                 Step::Stripe(found) => {
                     let given = found.outcomes(after, |stripe, position, outcome| {
-                        form.outcome(&OutcomeLine::new(stripe, position, outcome), &mut batch.bytes);
+                        let line = OutcomeLine::new(&self.domains, stripe, position, outcome);
+                        form.outcome(&line, &mut batch.bytes);
                         batch.outcomes += 1;
                         batch.after = After::Outcome(position);
                         batch.outcomes < limit && batch.bytes.len() < BATCH_BYTES

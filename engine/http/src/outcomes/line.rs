@@ -1,13 +1,14 @@
 //! One outcome as JSON.
 
+use assize_domain::DomainRegistry;
 use assize_wire::Position;
 use assize_wire::outcome::{Outcome, Status};
 use assize_wire::published::PublishedStripe;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::After;
+use crate::notation::{base64, domain_name, response_shown};
 
 /// An outcome, on a line of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -21,6 +22,9 @@ pub struct OutcomeLine {
     time_ns: u64,
     /// The event's key, in hexadecimal.
     key: String,
+    /// The event's domain, by its name if this program knows one; none of an event that cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<String>,
     /// How it ended.
     status: String,
     /// Of a duplicate: how the first submission ended, and where it is. Its response is there.
@@ -31,13 +35,24 @@ pub struct OutcomeLine {
     /// The domain's reason, if it was rejected, or for which it is invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<u16>,
-    /// What the domain returned, in base64: the domain's bytes are shown as such here and nowhere else.
-    response: String,
+    /// The reason in words, if there are some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason_text: Option<&'static str>,
+    /// What the domain returned, as its notation has it without the event; `null` if it has none.
+    response: Value,
+    /// The same in bytes, in base64.
+    response_bytes: String,
 }
 
 impl OutcomeLine {
-    pub(super) fn new(stripe: &PublishedStripe<'_>, at: Position, outcome: &Outcome<'_>) -> OutcomeLine {
+    pub(super) fn new(
+        domains: &DomainRegistry,
+        stripe: &PublishedStripe<'_>,
+        at: Position,
+        outcome: &Outcome<'_>,
+    ) -> OutcomeLine {
         let Position { slot, shard, index } = at;
+        let Outcome { domain, reason, response, .. } = *outcome;
         let duplicate = (outcome.status == Status::Duplicate).then(|| {
             let (slot, index) = (outcome.original_slot, outcome.original_index);
             After::Outcome(Position { slot, shard, index }).to_string()
@@ -49,11 +64,15 @@ impl OutcomeLine {
             index,
             time_ns: stripe.time.0,
             key: format!("{:032x}", outcome.key.0),
+            domain: (domain.0 > 0).then(|| domain_name(domains, domain)),
             status: outcome.status.to_string(),
             first_status: duplicate.as_ref().map(|_| outcome.first_status.to_string()),
             original: duplicate,
-            reason: Some(outcome.reason).filter(|reason| *reason > 0),
-            response: STANDARD.encode(outcome.response),
+            reason: Some(reason).filter(|reason| *reason > 0),
+            reason_text: domains.reason(domain, reason),
+            response: response_shown(domains, domain, (outcome.status, reason), None, response)
+                .unwrap_or_default(),
+            response_bytes: base64(response),
         }
     }
 }

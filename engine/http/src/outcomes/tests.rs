@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use assize_domain::DomainRegistry;
 use assize_metrics::{Board, CoreNumbers};
 use assize_wal::log::{FlushPolicy, LogConfig, LogEnd, LogStart};
 use assize_wal::memory::MemoryDevice;
@@ -12,7 +13,7 @@ use assize_wal::{
 use assize_wire::outcome::{Outcome, Status};
 use assize_wire::published::PublishedStripe;
 use assize_wire::{
-    ClusterId, EventKey, Hash, Incarnation, LogId, Position, ReplicaId, ShardId, Slot, StreamTime,
+    ClusterId, DomainId, EventKey, Hash, Incarnation, LogId, Position, ReplicaId, ShardId, Slot, StreamTime,
 };
 use axum::http::StatusCode;
 use proptest::prelude::*;
@@ -22,12 +23,18 @@ use super::line::Form;
 use super::merge::{Merge, Step};
 use super::{After, Ended, Query};
 
+/// None: what is given is the outcomes as they are stored.
+fn domains() -> Arc<DomainRegistry> {
+    Arc::new(DomainRegistry::new())
+}
+
 /// A stripe with so many outcomes, and its time that of its slot.
 fn stripe(out: &mut Vec<u8>, shard: u16, slot: u64, events: u32) {
     let mut outcomes = Vec::new();
     for index in 0..events {
         Outcome {
             key: EventKey(u128::from(slot) << 32 | u128::from(shard) << 16 | u128::from(index)),
+            domain: DomainId(1),
             status: Status::Applied,
             first_status: Status::Applied,
             reason: 0,
@@ -238,6 +245,7 @@ impl World {
             shards: 2,
             logs: Vec::from([(LOG, end)]),
             index,
+            domains: domains(),
             checkpoint,
         };
         Archive::open(start).expect("it can be read")
@@ -381,6 +389,7 @@ fn served(world: &World, ready: u64, quarantined: u64) -> Served {
         shards: 2,
         logs: Vec::from([(LOG, LogEnd::default())]),
         index: OutcomeIndex::default(),
+        domains: domains(),
         checkpoint: None,
     };
     let outcomes = super::Outcomes::start(start, Arc::clone(&board)).expect("a thread");

@@ -275,7 +275,7 @@ struct PeerHeader {
 
 /// The version of the protocol between replicas. It stands in every frame, so that a replica of another release is told
 /// apart before anything else is read.
-pub const PEER_PROTOCOL_VERSION: u16 = 4;
+pub const PEER_PROTOCOL_VERSION: u16 = 5;
 
 /// Bytes of a frame before its payload.
 pub const PEER_FRAME_HEADER_BYTES: usize = size_of::<PeerHeader>();

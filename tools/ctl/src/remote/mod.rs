@@ -12,7 +12,6 @@
 //! | `latency.rs` | `latency` |
 //! | `divergence.rs` | `divergence show` |
 //! | `alarms.rs` | what an operator was told, on lines |
-//! | `responses.rs` | what outcomes returned, in their domains' words |
 
 mod alarms;
 mod divergence;
@@ -21,7 +20,6 @@ mod events;
 mod latency;
 mod leadership;
 mod outcomes;
-mod responses;
 mod status;
 
 use std::cell::Cell;

@@ -2,27 +2,20 @@
 
 use std::io::{BufRead, BufReader, ErrorKind};
 
-use assize_domain::DomainRegistry;
 use serde_json::Value;
 
-use super::responses::Words;
 use super::{Cluster, HEARD_WITHIN, in_path, problem_of, shown};
 use crate::cli::TailCommand;
 use crate::exit::{Ended, Exit};
 use crate::print::Printer;
 
 /// Follows a replica; when it goes, or says nothing any more, the next one from the same place on.
-pub(crate) fn tail(
-    command: &TailCommand,
-    domains: &DomainRegistry,
-    printer: &mut Printer<'_>,
-) -> Result<Exit, Ended> {
+pub(crate) fn tail(command: &TailCommand, printer: &mut Printer<'_>) -> Result<Exit, Ended> {
     let cluster = Cluster::at(&command.at)?;
     let status = cluster.document("/v1/status")?;
     if let Some(ahead) = ahead(&command.from, &status, command.no_follow) {
         eprintln!("assizectl: {ahead}");
     }
-    let words = Words::of(&status, domains);
     let (mut from, mut left) = (command.from.clone(), command.limit);
     loop {
         if left == Some(0) {
@@ -43,7 +36,7 @@ pub(crate) fn tail(
                     Came::Nothing => {}
                     Came::Place(at) => from = at,
                     Came::Outcome(outcome) => {
-                        printer.answer(&outcome, || text(&outcome, &words))?;
+                        printer.answer(&outcome, || text(&outcome))?;
                         // Whoever follows wants to see it now.
                         printer.finish()?;
                         if let Some(at) = outcome["position"].as_str() {
@@ -116,16 +109,21 @@ fn no_outcome(error: &serde_json::Error, line: &str) -> Ended {
     Ended::Problem { status: 502, text, document: Value::Null }
 }
 
-fn text(outcome: &Value, words: &Words<'_>) -> String {
-    let mut text =
-        format!("{}  {}  {}", shown(&outcome["position"]), shown(&outcome["key"]), shown(&outcome["status"]));
+fn text(outcome: &Value) -> String {
+    let [position, key, domain, status] = ["position", "key", "domain", "status"].map(|of| shown(&outcome[of]));
+    let mut text = format!("{position}  {key}  {domain}  {status}");
     if let Some(original) = outcome.get("original") {
         text.push_str(&format!(" of {} ({})", shown(original), shown(&outcome["first_status"])));
     }
-    if let Some(reason) = words.reason(outcome) {
-        text.push_str(&format!(", {reason}"));
+    match (outcome.get("reason"), outcome.get("reason_text")) {
+        (Some(reason), Some(words)) => text.push_str(&format!(", {} (reason {reason})", shown(words))),
+        (Some(reason), None) => text.push_str(&format!(", reason {reason}")),
+        (None, _) => {}
     }
-    if let Some(response) = words.response(outcome) {
+    let response = Some(&outcome["response"]).filter(|response| !response.is_null());
+    // Where its domain has no notation, the bytes are shown.
+    let bytes = outcome["response_bytes"].as_str().filter(|bytes| !bytes.is_empty());
+    if let Some(response) = response.map(Value::to_string).or_else(|| bytes.map(str::to_owned)) {
         text.push_str(&format!("  {response}"));
     }
     text
@@ -146,18 +144,22 @@ mod tests {
             assert_eq!(take(line).expect("nothing"), Came::Nothing);
         }
         assert_eq!(take("").expect("a place"), Came::Place("1".to_owned()));
-        let duplicate = json!({"position": "2.0.0", "key": "k", "status": "duplicate", "first_status": "applied",
-            "original": "1.0.0", "response": ""});
+        let duplicate = json!({"position": "2.0.0", "key": "k", "domain": "bank", "status": "duplicate",
+            "first_status": "applied", "original": "1.0.0", "response": null, "response_bytes": ""});
         assert_eq!(take("id: 2.0.0").expect("nothing"), Came::Nothing);
         let came = take(&format!("data: {duplicate}")).expect("an outcome");
         assert_eq!(came, Came::Outcome(duplicate.clone()));
         assert_eq!(take("").expect("a place"), Came::Place("2.0.0".to_owned()));
-        let domains = DomainRegistry::new();
-        let words = Words::of(&Value::Null, &domains);
-        assert_eq!(text(&duplicate, &words), "2.0.0  k  duplicate of 1.0.0 (applied)");
-        let full =
-            json!({"position": "3.0.0", "key": "k", "status": "rejected", "reason": 7, "response": "AA=="});
-        assert_eq!(text(&full, &words), "3.0.0  k  rejected, reason 7  AA==");
+        assert_eq!(text(&duplicate), "2.0.0  k  bank  duplicate of 1.0.0 (applied)");
+        let full = json!({"position": "3.0.0", "key": "k", "domain": "7", "status": "rejected", "reason": 7,
+            "response": null, "response_bytes": "AA=="});
+        assert_eq!(text(&full), "3.0.0  k  7  rejected, reason 7  AA==");
+        let invalid = json!({"position": "4.0.0", "key": "k", "status": "invalid", "reason": 65000,
+            "reason_text": "it cannot be read", "response": null, "response_bytes": ""});
+        assert_eq!(text(&invalid), "4.0.0  k  -  invalid, it cannot be read (reason 65000)");
+        let applied = json!({"position": "5.0.0", "key": "k", "domain": "bank", "status": "applied",
+            "response": {"balance": 5}, "response_bytes": "BQ=="});
+        assert_eq!(text(&applied), r#"5.0.0  k  bank  applied  {"balance":5}"#);
         assert!(take("data: {").is_err());
         assert_eq!(take("event: problem").expect("nothing"), Came::Nothing);
         let gone = take(r#"data: {"status": 410, "title": "Outcomes gone", "detail": "d"}"#);
