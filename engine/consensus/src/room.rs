@@ -24,8 +24,8 @@ impl Docket {
         self.effects.iter().any(is_accept)
     }
 
-    /// The accept records that the log has still to take if it is told of no other room: those asked for in effects that
-    /// were not polled yet, and those that may be asked for. None before the room was told.
+    /// The accept records that the log has still to take if it is told of no other room: those asked for in effects
+    /// that were not polled yet, and those that may be asked for. None before the room was told.
     #[must_use]
     pub fn accepts_to_take(&self) -> Option<u64> {
         let asked_for = self.effects.iter().filter(|effect| is_accept(effect)).count();

@@ -12,7 +12,6 @@ use assize_consensus::{Alarm, Watermarks};
 use assize_node::federation::{Dial, LinkId, RefusedPeer};
 use assize_node::{
     CheckpointEnd, CheckpointFailure, Core, CoreMessage, DivergenceReport, LogIds, Now, Output, PeerNotice,
-    StartAgain,
 };
 use assize_shards::StateDigest;
 use assize_wal::memory::Random;
@@ -464,14 +463,7 @@ impl Replica {
                     trace!("replica {} takes over the checkpoint {slot} of {from}", self.shape.replica);
                     self.seen.taking_over += 1;
                 }
-                Output::StartAgain(why) => {
-                    trace!("replica {} is to start again: {why:?}", self.shape.replica);
-                    self.start_again = true;
-                    if let StartAgain::From(slot) = why {
-                        self.seen.taken_over += 1;
-                        self.for_peers.checkpoints.push((slot, None));
-                    }
-                }
+                Output::StartAgain(why) => self.told_to_start_again(why),
                 Output::LogicMissing { slot, .. } => {
                     trace!("replica {} lacks what slot {slot} switches to", self.shape.replica);
                     self.seen.logic_missing += 1;

@@ -113,8 +113,8 @@ impl Offers {
     ///
     /// 1. Replicas 0 and 1 took a checkpoint. Replica 2 is stranded, and has no space to take it over.
     /// 2. Replica 0 loses its disk: it has no vote until a slot above all that it may have accepted is chosen.
-    /// 3. No slot is chosen without replica 2, which can accept none before it took over a checkpoint; and no checkpoint
-    ///    is taken without a slot.
+    /// 3. No slot is chosen without replica 2, which can accept none before it took over a checkpoint; and no
+    ///    checkpoint is taken without a slot.
     ///
     /// Meanwhile there may be space again, and a new incarnation may take over the same.
     pub(super) fn asked_in_vain(&self) -> Option<Slot> {

@@ -1,5 +1,7 @@
 //! What a replica tells its operator: counted, and wrong only where nothing was made wrong on purpose.
 
+use assize_node::StartAgain;
+
 use super::*;
 
 impl Replica {
@@ -20,6 +22,16 @@ impl Replica {
                 assert!(self.has_been_full, "a checkpoint after slot {} failed: {reason}", end.slot);
                 self.seen.checkpoints_failed += 1;
             }
+        }
+    }
+
+    /// It cannot go on as it is.
+    pub(super) fn told_to_start_again(&mut self, why: StartAgain) {
+        trace!("replica {} is to start again: {why:?}", self.shape.replica);
+        self.start_again = true;
+        if let StartAgain::From(slot) = why {
+            self.seen.taken_over += 1;
+            self.for_peers.checkpoints.push((slot, None));
         }
     }
 

@@ -110,7 +110,8 @@ fn no_outcome(error: &serde_json::Error, line: &str) -> Ended {
 }
 
 fn text(outcome: &Value) -> String {
-    let [position, key, domain, status] = ["position", "key", "domain", "status"].map(|of| shown(&outcome[of]));
+    let [position, key, domain, status] =
+        ["position", "key", "domain", "status"].map(|of| shown(&outcome[of]));
     let mut text = format!("{position}  {key}  {domain}  {status}");
     if let Some(original) = outcome.get("original") {
         text.push_str(&format!(" of {} ({})", shown(original), shown(&outcome["first_status"])));

@@ -93,8 +93,8 @@ impl Coordinator {
         self.reports.others_agree(offer.slot, offer.digest) && offer.slot >= self.active_slot()
     }
 
-    /// Whether a newer checkpoint is to be taken for this replica, which could not take over the newest; or whether it is
-    /// to start again, since there will be none.
+    /// Whether a newer checkpoint is to be taken for this replica, which could not take over the newest; or whether it
+    /// is to start again, since there will be none.
     pub(super) fn want_newer(&mut self, now_ns: u64) {
         if self.ended || !self.offers.needs_newer(now_ns) {
             return;
