@@ -104,6 +104,8 @@ pub enum Canary {
     AcceptAgainUnwritten,
     /// P4: what is held counts as accepted under a new ballot.
     AcceptAbove,
+    /// P2: stripes take the room of accept records that the Docket was told of before.
+    RoomToldOnce,
     /// P5: of the promised values of a slot the one with the lowest ballot is taken.
     LowestBallot,
     /// P5: a promise does not report damaged slots.
@@ -171,6 +173,7 @@ impl Canary {
         Canary::AcceptUnwritten,
         Canary::AcceptAgainUnwritten,
         Canary::AcceptAbove,
+        Canary::RoomToldOnce,
         Canary::LowestBallot,
         Canary::DamageHidden,
         Canary::ChosenWithoutHash,

@@ -62,6 +62,7 @@ const CAUGHT_IN_A_CLUSTER: &[(Canary, &[&str])] = &[
     (Canary::AcceptUnwritten, &["watermarks", "agreement"]),
     (Canary::AcceptAgainUnwritten, &["agreement"]),
     (Canary::AcceptAbove, &["agreement", "watermarks", "assertion"]),
+    (Canary::RoomToldOnce, &["assertion"]),
     (Canary::DamageHidden, &["agreement", "assertion", "reads"]),
     (Canary::ChosenWithoutHash, &["agreement", "assertion"]),
     (Canary::VoteUncounted, &["agreement", "assertion"]),
