@@ -88,7 +88,7 @@ fn ask(cluster: &Cluster, address: &str, to: Option<u8>) -> Result<Said, Ended> 
         Err(Failure::PassedOver(words)) => return Ok(Said::Nothing(words)),
         // It may be handing over: somebody else who leads then is not to hand over once more.
         Err(Failure::Final(words)) => return Err(Ended::Unanswered(vec![(address.to_owned(), words)])),
-        Err(Failure::Ended(ended)) => *ended,
+        Err(Failure::NotNow(ended) | Failure::Ended(ended)) => *ended,
     };
     let Ended::Problem { status, document, .. } = &ended else { return Err(ended) };
     let leads = to.is_some() && document["leader"].as_u64() == to.map(u64::from);

@@ -27,7 +27,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use serde_json::Value;
-use ureq::http::Response;
+use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
 pub(crate) use divergence::divergence;
@@ -57,6 +57,8 @@ enum Failure {
     PassedOver(String),
     /// In words. It may have taken in what it was given.
     Final(String),
+    /// It cannot answer now (503), and took nothing in. If nobody can, this is what the command ends with.
+    NotNow(Box<Ended>),
     /// Its answer ends the command.
     Ended(Box<Ended>),
 }
@@ -87,7 +89,7 @@ impl Cluster {
 
     /// The first answer that is of use, or what each of them said.
     fn ask<T>(&self, ask: impl Fn(&str) -> Result<T, Failure>) -> Result<T, Ended> {
-        let (mut said, first) = (Vec::new(), self.first.get());
+        let (mut said, mut not_now, first) = (Vec::new(), None, self.first.get());
         for at in (0..self.addresses.len()).map(|step| (first + step) % self.addresses.len()) {
             let address = &self.addresses[at];
             match ask(address) {
@@ -96,6 +98,7 @@ impl Cluster {
                     return Ok(answer);
                 }
                 Err(Failure::PassedOver(words)) => said.push((address.clone(), words)),
+                Err(Failure::NotNow(ended)) => not_now = Some(*ended),
                 Err(Failure::Final(words)) => {
                     said.push((address.clone(), words));
                     break;
@@ -103,7 +106,7 @@ impl Cluster {
                 Err(Failure::Ended(ended)) => return Err(*ended),
             }
         }
-        Err(Ended::Unanswered(said))
+        Err(not_now.unwrap_or(Ended::Unanswered(said)))
     }
 
     /// Where the last answer came from.
@@ -179,6 +182,7 @@ impl Cluster {
         });
         read_document(answer?).map_err(|failure| match failure {
             Failure::PassedOver(words) => Failure::Final(words),
+            Failure::NotNow(ended) => Failure::Ended(ended),
             other => other,
         })
     }
@@ -196,7 +200,11 @@ fn read_document(mut response: Response<Body>) -> Result<Value, Failure> {
     let body = response.body_mut().with_config().limit(DOCUMENT_BYTES_MAX).reader();
     match serde_json::from_reader::<_, Value>(body) {
         Ok(document) if status.is_success() => Ok(document),
-        Ok(problem) => Err(Failure::Ended(Box::new(problem_of(status.as_u16(), problem)))),
+        Ok(problem) => {
+            let ended = Box::new(problem_of(status.as_u16(), problem));
+            let not_now = status == StatusCode::SERVICE_UNAVAILABLE;
+            Err(if not_now { Failure::NotNow(ended) } else { Failure::Ended(ended) })
+        }
         Err(error) if error.is_io() => {
             Err(Failure::PassedOver(format!("its answer did not come whole: {error}")))
         }
@@ -406,6 +414,24 @@ mod tests {
         let both = at(&[&pages, &binary, &replica], LONG).document("/v1/status");
         assert_eq!(both.expect("a status")["replica"], 0);
         assert!(asked.recv().is_ok());
+    }
+
+    // UnreadyPassedOver.
+    #[test]
+    fn whoever_cannot_answer_now_is_passed_over_and_heard_if_nobody_can() {
+        let not_ready = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
+            connection: close\r\n\r\n{\"title\":\"Not ready\",\"detail\":\"it starts\"}";
+        let (starts, asked) = stub(vec![("/v1/status", STATUS), ("/", not_ready)]);
+        let entity = "/v1/entities/inventory/item:1:1";
+        let (ready, _asked_too) = stub(vec![("/v1/status", STATUS), (entity, STATUS)]);
+        let document = at(&[&starts, &ready], LONG).document_in_time(entity);
+        assert_eq!(document.expect("the second one's")["replica"], 0);
+        let nobody = "127.0.0.1:1";
+        let ended = at(&[&starts, nobody], LONG).document_in_time(entity).expect_err("nobody can");
+        assert_eq!(ended.to_string(), "Not ready: it starts");
+        let ended = at(&[&starts, &ready], LONG).post("/v1/events", b"{}").expect_err("it had the event");
+        assert_eq!(ended.to_string(), "Not ready: it starts");
+        assert!(asked.try_iter().any(|line| line.starts_with("POST /v1/events")));
     }
 
     #[test]
