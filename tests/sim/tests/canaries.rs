@@ -14,7 +14,7 @@ use assize_sim::runner::Run;
 use assize_sim::scenario::Scenario;
 use assize_wire::canary::{Canary, arm};
 
-/// A fault, the runs that find it out, and the checkers that may: which of them does in the first seed caught is chance.
+/// A fault, the runs that find it out, and the checkers that may: which does in the first seed caught is chance.
 /// `assertion` is one of the engine's own, which stops a replica before anything wrong is told.
 type Row = (Canary, Scenario, &'static [&'static str]);
 
