@@ -40,6 +40,8 @@ pub const ACCEPTED: &[Accepted] = &[
     accept("engine/node/src/usher/usher.allium", UNREACHABLE, FIRST_STATUS),
     accept("engine/node/src/usher/usher.allium", NO_EXIT, SEVERAL_AT_ONCE),
     accept("shards/domains/telemetry/telemetry.allium", NO_EXIT, SEVERAL_AT_ONCE),
+    accept("shards/kit/kit.allium", UNREACHABLE, FIRST_STATUS),
+    accept("shards/kit/kit.allium", UNUSED_BINDING, FACING),
     accept("shards/src/arbiter/arbiter.allium", NO_SOURCE, OUTSIDE),
     accept("shards/src/arbiter/arbiter.allium", UNREACHABLE, FIRST_STATUS),
     accept("shards/src/checkpoint/checkpoint.allium", NO_SOURCE, OUTSIDE),

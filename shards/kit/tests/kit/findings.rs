@@ -11,6 +11,7 @@ fn failure(wrong: Wrong) -> Failure {
     Kit::new(made(wrong, 1)).seeds(3).check(draw).expect_err("it is found out")
 }
 
+/// MoreThanArgumentsFound.
 #[test]
 fn what_sees_more_than_its_arguments_is_found_out_at_once() {
     for wrong in
@@ -21,6 +22,7 @@ fn what_sees_more_than_its_arguments_is_found_out_at_once() {
     }
 }
 
+/// KeptStateFound.
 #[test]
 fn what_is_kept_outside_of_states_is_found_out_elsewhere() {
     for wrong in [Wrong::RemembersFirst, Wrong::Thread, Wrong::Address] {
@@ -29,6 +31,8 @@ fn what_is_kept_outside_of_states_is_found_out_elsewhere() {
     }
 }
 
+/// ShardedOtherwiseFound, RestartedOtherwiseFound.
+///
 /// Instances are made in this order: for the events, one after the other, elsewhere, a replica, for what is told, one
 /// that starts from a checkpoint.
 #[test]
@@ -59,6 +63,7 @@ fn a_failure_names_the_event_the_entity_both_outcomes_and_how_to_see_it_again() 
     }
 }
 
+/// FaultFound.
 #[test]
 fn a_fault_is_found_out_unless_it_is_expected() {
     for (wrong, why) in [
@@ -76,6 +81,7 @@ fn a_fault_is_found_out_unless_it_is_expected() {
     assert!(report.faults() > 0 && report.applied() > 0, "{report}");
 }
 
+/// EndlessFound.
 #[test]
 fn what_does_not_come_back_is_told_of_with_its_event() {
     let kit = Kit::new(made(Wrong::Endless, 1)).patience(Duration::from_millis(50));
@@ -85,6 +91,7 @@ fn what_does_not_come_back_is_told_of_with_its_event() {
     assert_eq!((found.kind, found.event), (Kind::Unbounded, Some(1)), "{found}");
 }
 
+/// ContractBroken.
 #[test]
 fn a_notation_that_does_not_keep_its_promises_is_found_out() {
     for (wrong, why) in [
@@ -103,6 +110,7 @@ fn a_notation_that_does_not_keep_its_promises_is_found_out() {
     assert_eq!(failure(Wrong::NoWords).kind, Kind::NoWords);
 }
 
+/// NothingShown, NothingPassesUnshown.
 #[test]
 fn where_nothing_is_applied_nothing_is_shown() {
     for events in [&[add(1, 0)][..], &[]] {

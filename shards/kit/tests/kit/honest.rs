@@ -6,6 +6,7 @@ use assize_wire::outcome::Status;
 
 use super::counters::{COUNTERS, MALFORMED, Wrong, ZERO, add, draw, made};
 
+/// CheckPassed.
 #[test]
 fn a_domain_that_keeps_its_promises_passes_and_the_report_says_what_it_came_to() {
     let report = Kit::new(made(Wrong::Nothing, 1)).seeds(5).check(draw).unwrap();
