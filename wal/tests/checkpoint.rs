@@ -179,6 +179,22 @@ fn l6_the_part_of_the_last_incarnation_counts() {
     assert_eq!(checkpoint.parts[0].keys.len(), 3);
 }
 
+/// CheckpointLossNamed: the own part of a slot was whole when a peer's was taken over instead, whose records are cut
+/// otherwise; and a third was begun and cut off. What the second head was written for counts.
+#[test]
+fn l6_of_several_parts_of_one_incarnation_the_last_whole_one_counts() {
+    let mut logs = Logs::new();
+    let shard = ShardId(0);
+    logs.write(Entry::Entities { slot: SLOT, shard, number: 0 }, &[1; 5000]);
+    let (own, _) = logs.part(0, 1);
+    logs.name(&[own]);
+    let (peers, locations) = logs.part(0, 1);
+    logs.write(Entry::Entities { slot: SLOT, shard, number: 0 }, &[2; 5000]);
+    logs.name(&[peers]);
+    let checkpoint = logs.recover().unwrap().checkpoint.expect("it is whole");
+    assert_eq!(checkpoint.parts[0].entities, locations[3..5]);
+}
+
 /// RebuildAsked, RebuildBeginsAnew: a gap in a log that peers do not repair refuses the start, until the replica is to
 /// be rebuilt. Then the log goes on in a segment of its own, so that the start after the rebuild finds nothing missing;
 /// nor does one while it is under way.

@@ -88,7 +88,8 @@ pub(super) fn find(
     (losses.len() == known).then_some(RecoveredCheckpoint { at, parts })
 }
 
-/// The newest head of each shard.
+/// The newest head of each shard: of the last incarnation that wrote one the last. An incarnation may write several after
+/// one slot: its own, given up for a peer's whose records are cut otherwise, or a peer's that was taken up again.
 fn heads_of(scans: &[LogScan], at: CheckpointRef) -> BTreeMap<ShardId, (PartHead, &ScannedRecord)> {
     let mut heads: BTreeMap<ShardId, (PartHead, &ScannedRecord)> = BTreeMap::new();
     for record in scans.iter().flat_map(|scan| &scan.records) {
@@ -98,13 +99,14 @@ fn heads_of(scans: &[LogScan], at: CheckpointRef) -> BTreeMap<ShardId, (PartHead
         let Some(head) = head else { continue };
         // A crash during a checkpoint leaves a part; the next incarnation, evaluating the log again, took it again.
         let newest = heads.get(&shard).map(|(_, found)| found.header.incarnation);
-        if newest.is_none_or(|newest| newest < record.header.incarnation) {
+        if newest.is_none_or(|newest| newest <= record.header.incarnation) {
             heads.insert(shard, (head, record));
         }
     }
     heads
 }
 
+/// The records that the head was written for: of each number the last one that lies before it.
 fn entities_of(
     scans: &[LogScan],
     head: &PartHead,
@@ -114,9 +116,14 @@ fn entities_of(
     let Entry::Part { slot, shard, records } = named_at.header.entry else {
         unreachable!("a head is of a part");
     };
-    let is_of = |incarnation: Incarnation| incarnation == named_at.header.incarnation;
+    // All that one incarnation has of a shard is in one log.
+    let place =
+        |record: &ScannedRecord| (record.location.log, record.location.segment, record.location.offset);
+    let is_of = |record: &&ScannedRecord| {
+        record.header.incarnation == named_at.header.incarnation && place(record) < place(named_at)
+    };
     let mut found: BTreeMap<u64, RecordLocation> = BTreeMap::new();
-    for record in scans.iter().flat_map(|scan| &scan.records).filter(|r| is_of(r.header.incarnation)) {
+    for record in scans.iter().flat_map(|scan| &scan.records).filter(is_of) {
         if let Entry::Entities { slot: of, shard: by, number } = record.header.entry
             && (of, by) == (slot, shard)
         {
