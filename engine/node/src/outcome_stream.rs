@@ -173,10 +173,11 @@ impl<T: Copy> OutcomeStream<T> {
             .sum()
     }
 
-    /// Appends chunks that have been open for long, or all of them, and flushes those that were full.
+    /// Appends chunks that have been open for long, or all of them, and flushes those that were full. With all of them,
+    /// what came of a peer's checkpoint is flushed, too: nobody else would where it does not come to its end.
     pub(crate) fn close_chunks(&mut self, now: u64, all: bool) {
         let is_due = |since: u64| all || now.saturating_sub(since) >= OUTCOME_CHUNK_AGE_NS;
-        if self.unflushed_since.is_some_and(is_due) {
+        if self.unflushed_since.is_some_and(is_due) || (all && self.log.has_unwritten()) {
             self.unflushed_since = None;
             self.log.request_flush();
         }
@@ -420,7 +421,7 @@ fn find_all<T: Copy>(chunk: &[u8], mut wanted: Vec<Wanted<T>>, mut found: impl F
 #[cfg(test)]
 mod tests {
     use assize_wal::operation::{Completion, Done};
-    use assize_wal::{LogConfig, LogIdentity, LogStart, Operation};
+    use assize_wal::{FlushPolicy, LogConfig, LogIdentity, LogStart, Operation};
     use assize_wire::outcome::Status;
     use assize_wire::{ClusterId, DomainId, EventKey, Hash, Incarnation, ReplicaId};
 
@@ -488,6 +489,28 @@ mod tests {
         }
         assert_eq!(stream.poll_full(), Some((OWN, SHARD, Slot(10))));
         assert_eq!((stream.poll_full(), stream.log.last_sequence()), (None, RecordSequence(0)));
+    }
+
+    /// A stop does not wait for the rest of a peer's checkpoint, whose outcomes are flushed with its last record only.
+    #[test]
+    fn a_stop_flushes_what_came_of_a_peers_checkpoint() {
+        let mut stream = stream(OWN);
+        let entry = Entry::Outcomes { shard: SHARD, first: Slot(10), last: Slot(10), time: StreamTime(10) };
+        stream.log = Log::new(
+            *stream.log.identity(),
+            LogConfig { flush: FlushPolicy::OnRequest, ..LogConfig::default() },
+            LogStart::fresh(Incarnation(1)),
+        );
+        stream.log.append(entry, BlockBuffer::for_record(0)).expect("there is room");
+        for (stops, drained) in [(false, false), (true, true)] {
+            stream.close_chunks(1, stops);
+            while let Some(operation) = stream.log.poll_operation() {
+                let done = Completion { id: operation.id(), result: Ok(Done::Complete) };
+                stream.log.handle_completion(done).unwrap();
+            }
+            stream.handle_durable(&mut Retention::default());
+            assert_eq!(stream.is_drained(), drained, "stops: {stops}");
+        }
     }
 
     /// What is said to be written ends before the first chunk that is open or under way, and goes on without stripes.
