@@ -32,7 +32,8 @@ pub fn options(seed: u64, kind: Kind) -> ClusterOptions {
         options = options.with_lost_disks(&mut apart);
     }
     let mut apart = Random(seed ^ 0xf011_d15c);
-    if everything && options.faults.down_one_in > 0 && apart.below(4) == 0 {
+    let full = everything || kind == Kind::Spoiled;
+    if full && options.faults.down_one_in > 0 && apart.below(4) == 0 {
         options.faults.full_disk_one_in = [300, 1000, 3000][apart.below(3) as usize];
     }
     // The number is one with which the seeds that failed before anybody handed over draw none.
