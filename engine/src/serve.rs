@@ -207,10 +207,6 @@ fn start_again(why: StartAgain) -> Exit {
         StartAgain::Rebuild => {
             tracing::error!("starting again, to be rebuilt: nothing that is stored here counts any more");
         }
-        StartAgain::TakeOver(Slot(slot)) => tracing::warn!(
-            slot,
-            "starting again, to take over the checkpoint that could not be taken over: the others have no newer one"
-        ),
     }
     let error = match std::env::current_exe() {
         Ok(program) => std::process::Command::new(program).args(std::env::args_os().skip(1)).exec(),

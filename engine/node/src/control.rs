@@ -9,11 +9,11 @@ use assize_wal::{BlockBuffer, Entry, LogFull, Mark, RecordLocation};
 use assize_wire::accept::{ACCEPT_HEADER_BYTES, Accept};
 use assize_wire::canary::{self, Canary};
 use assize_wire::manifest::Manifest;
-use assize_wire::peer::{CheckpointTold, Chosen, DocketMessage, Lane, PeerMessage};
+use assize_wire::peer::{CheckpointOffer, CheckpointTold, Chosen, DocketMessage, Lane, PeerMessage};
 use assize_wire::{Ballot, CoreId, ReplicaId, ShardId, Slot, StreamTime, StripeId};
 
 use crate::catch_up::Fetching;
-use crate::checkpoint::{CheckpointReport, Coordinator, Say, Updated};
+use crate::checkpoint::{CheckpointReport, Coordinator, Say, TakeOver, Updated};
 use crate::clocks::{Agreement, Clocks};
 use crate::core::{Core, Now};
 use crate::election::{Due, Election};
@@ -529,13 +529,11 @@ impl Core {
         let mut any = false;
         let published = self.control().docket.watermarks().published;
         self.control().coordinator.handle_time(published, now);
-        if let Some((from, offer)) = self.control().coordinator.poll_take_over() {
+        if let Some(TakeOver { from, offer, anew }) = self.control().coordinator.poll_take_over() {
             any = true;
-            self.outputs.push_back(Output::TakingOver { from, slot: offer.slot });
-            self.tell_cores(|| CoreMessage::TakeOver { from, slot: offer.slot, time: offer.time });
-        }
-        if let Some(slot) = self.control().coordinator.poll_take_over_again() {
-            self.outputs.push_back(Output::StartAgain(StartAgain::TakeOver(slot)));
+            let CheckpointOffer { slot, time, .. } = offer;
+            self.outputs.push_back(Output::TakingOver { from, slot });
+            self.tell_cores(|| CoreMessage::TakeOver { from, slot, time, anew });
         }
         while let Some(say) = self.control().coordinator.poll_say() {
             any = true;
@@ -553,7 +551,6 @@ impl Core {
                 Say::Wanted(to, slot) => {
                     self.send_peer(to, Lane::Control, &PeerMessage::CheckpointWanted(slot));
                 }
-                Say::NewerWanted => self.ask_for_checkpoint(),
             }
         }
         while let Some(end) = self.control().coordinator.poll_end() {

@@ -448,7 +448,7 @@ impl Core {
             }
             CoreMessage::Checkpoint(report) => self.take_report(report),
             CoreMessage::CheckpointActive(active) => self.checkpoint_active(&active),
-            CoreMessage::TakeOver { from, slot, time } => self.take_over(from, slot, time),
+            CoreMessage::TakeOver { from, slot, time, anew } => self.take_over(from, (slot, time), anew),
             CoreMessage::PartGone { from, slot } => {
                 let now = self.now.monotonic_ns;
                 self.control().coordinator.handle_part_gone(from, slot, now);

@@ -133,16 +133,12 @@ pub(crate) const CHECKPOINT_ASK_NS: u64 = 50_000_000;
 /// nanoseconds: what it lacks is gone from that peer's log.
 pub(crate) const STRANDED_NS: u64 = 500_000_000;
 
-/// One that could not take over the newest checkpoint asks the leader for another one after so long, in nanoseconds,
-/// and after twice as long each time that this one cannot be taken over either: for lack of space as a rule, and each
-/// costs every replica one.
-pub(crate) const NEWER_WANTED_NS: u64 = 2_000_000_000;
+/// One that could not take over a checkpoint tries again after so long, in nanoseconds, and after twice as long each time
+/// that it cannot again: for lack of space as a rule.
+pub(crate) const TAKE_OVER_AGAIN_NS: u64 = 2_000_000_000;
 
 /// It is doubled so often at most.
-pub(crate) const NEWER_DOUBLED_MAX: u32 = 5;
-
-/// One that has asked so often, and there is none, starts again to take over the same.
-pub(crate) const NEWER_ASKED_MAX: u32 = 5;
+pub(crate) const TAKE_OVER_DOUBLED_MAX: u32 = 5;
 
 /// A record of a checkpoint that was asked for and did not come is asked for again after this long, in nanoseconds.
 pub(crate) const PART_ASK_AGAIN_NS: u64 = 200_000_000;

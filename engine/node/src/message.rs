@@ -87,6 +87,8 @@ pub enum CoreMessage {
         slot: Slot,
         /// The slot's stream time.
         time: StreamTime,
+        /// Whether what came of it before counts for nothing: else the rest comes from this peer.
+        anew: bool,
     },
     /// To the control core: the peer does not have that checkpoint any more.
     PartGone {

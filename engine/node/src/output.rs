@@ -198,6 +198,4 @@ pub enum StartAgain {
     From(Slot),
     /// What came of a peer's checkpoint is wrong: it is to be rebuilt (R3).
     Rebuild,
-    /// To take over a peer's checkpoint after this slot, which it could not, for want of space as a rule.
-    TakeOver(Slot),
 }

@@ -16,6 +16,8 @@ use assize_wal::{Superblock, SuperblockStore};
 use assize_wire::peer::{CheckpointOffer, CheckpointTold, Generations};
 use assize_wire::{Ballot, Hash, ReplicaId, Slot, StreamTime};
 
+pub(crate) use taking_over::TakeOver;
+
 use super::fetching::Offers;
 use super::gathering::{CheckpointEnd, CheckpointFailure, Gathering};
 use super::reports::{Reports, Say};
@@ -67,14 +69,11 @@ pub(crate) struct Coordinator {
     ended: bool,
     /// What was evaluated here is to be replaced by a checkpoint of the others (R3).
     rebuilds: bool,
-    take_over: Option<(ReplicaId, CheckpointOffer)>,
+    take_over: Option<TakeOver>,
     /// A peer's was to be taken over since the start: reports of what was given up for it may still come.
     has_fetched: bool,
-    /// This start is over: the replica starts again, from a peer's checkpoint, since what came of one is wrong, or to
-    /// take one over.
+    /// This start is over: the replica starts again, from a peer's checkpoint or since what came of one is wrong.
     start_over: bool,
-    /// The replica starts again to take over the checkpoint after this slot.
-    take_over_again: Option<Slot>,
     /// Promises that are being written: the superblock's sequence that has them, ascending.
     promises: VecDeque<(u64, Ballot)>,
     /// The promise that is to be written after that one. Where the disk is slower than elections are, all that came in
@@ -174,7 +173,6 @@ impl Coordinator {
             take_over: None,
             has_fetched: false,
             start_over: false,
-            take_over_again: None,
             offers,
             promises: VecDeque::new(),
             next_promise: None,
@@ -416,7 +414,6 @@ impl Coordinator {
     pub(crate) fn handle_time(&mut self, published: Slot, now_ns: u64) {
         self.offers.note_published(published, now_ns);
         self.look_at_offers(now_ns);
-        self.want_newer(now_ns);
         let Stage::Gathered { gathering, ask_at } = &mut self.stage else { return };
         if now_ns >= *ask_at {
             *ask_at = now_ns + CHECKPOINT_ASK_NS;
@@ -428,7 +425,8 @@ impl Coordinator {
 
     /// When [`Coordinator::handle_time`] has something to do.
     pub(crate) fn next_due(&self) -> Option<u64> {
-        let stranded = self.offers.due().filter(|_| !self.ended);
+        let put_off = self.offers.put_off_until().filter(|_| self.rebuilds);
+        let stranded = self.offers.due().filter(|_| !self.ended).or(put_off);
         match &self.stage {
             Stage::Gathered { gathering, ask_at } => {
                 let is_silent = |peer: &ReplicaId| self.reports.of(*peer, gathering.slot).is_none();

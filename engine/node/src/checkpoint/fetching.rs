@@ -11,7 +11,7 @@ use assize_consensus::limits::REPLICAS_MAX;
 use assize_wire::peer::CheckpointOffer;
 use assize_wire::{Incarnation, ReplicaId, Slot};
 
-use crate::limits::{CATCHING_UP_NS, NEWER_ASKED_MAX, NEWER_DOUBLED_MAX, NEWER_WANTED_NS, STRANDED_NS};
+use crate::limits::{CATCHING_UP_NS, STRANDED_NS, TAKE_OVER_AGAIN_NS, TAKE_OVER_DOUBLED_MAX};
 
 /// What peers have, and how long this replica stands still.
 #[derive(Debug, Default)]
@@ -20,12 +20,8 @@ pub(super) struct Offers {
     offers: BTreeMap<ReplicaId, Option<CheckpointOffer>>,
     published: Slot,
     since: u64,
-    /// One after this slot could not be taken over; only newer ones count.
-    newer_than: Slot,
-    /// How many could not, one after the other.
+    /// How often one could not be taken over, one time after the other.
     failed: u32,
-    /// How often a newer one was asked for since the last of them.
-    asked: u32,
     /// Which peer is preferred turns with it.
     turn: u64,
     /// Of peers that had a checkpoint and are not connected any more, until when they are waited for.
@@ -72,24 +68,26 @@ impl Offers {
     pub(super) fn note_published(&mut self, published: Slot, now: u64) {
         self.now = now;
         if published != self.published || self.since == 0 {
-            (self.published, self.since, self.failed, self.asked) = (published, now.max(1), 0, 0);
+            (self.published, self.since, self.failed) = (published, now.max(1), 0);
         }
     }
 
-    /// The one after this slot could not be taken over: a newer one may. What has come of it stays in the logs, and a
-    /// start could not tell a second head of one part from the first.
-    pub(super) fn wait_for_newer(&mut self, slot: Slot, now: u64) {
-        (self.newer_than, self.since, self.failed, self.asked) = (slot, now.max(1), self.failed + 1, 0);
+    /// It could not be taken over, for want of space as a rule: it is tried again, of another peer if there is one.
+    pub(super) fn put_off(&mut self, now: u64) {
+        (self.since, self.failed) = (now.max(1), self.failed + 1);
+    }
+
+    /// Until when none is taken over, since that came to nothing.
+    pub(super) fn put_off_until(&self) -> Option<u64> {
+        let times = self.failed.checked_sub(1)?;
+        Some(self.since + (TAKE_OVER_AGAIN_NS << times.min(TAKE_OVER_DOUBLED_MAX)))
     }
 
     /// The newest checkpoint of a peer, and whose.
     pub(super) fn best(&self) -> Option<(ReplicaId, CheckpointOffer)> {
-        self.newest().filter(|(_, offer)| offer.slot > self.newer_than)
-    }
-
-    fn newest(&self) -> Option<(ReplicaId, CheckpointOffer)> {
         let offers = self.offers.iter().filter_map(|(peer, offer)| Some((*peer, (*offer)?)));
-        offers.max_by_key(|(peer, offer)| (offer.slot, (u64::from(peer.0) + self.turn) % REPLICAS_MAX as u64))
+        let turn = self.turn + u64::from(self.failed);
+        offers.max_by_key(|(peer, offer)| (offer.slot, (u64::from(peer.0) + turn) % REPLICAS_MAX as u64))
     }
 
     /// The newest one, if this replica has stood still below it for long.
@@ -98,34 +96,10 @@ impl Offers {
         self.best().filter(|_| due)
     }
 
-    /// Whether this replica has stood still below one that it could not take over, and there is no newer one: where
-    /// nothing is submitted none would ever come. Then it stands still anew.
-    pub(super) fn needs_newer(&mut self, now: u64) -> bool {
-        let needs = self.best().is_none() && self.due().is_some_and(|due| now >= due);
-        if needs {
-            (self.since, self.asked) = (now.max(1), self.asked + 1);
-        }
-        needs
-    }
-
-    /// The slot of the one that could not be taken over, once a newer one was asked for so often that there will be
-    /// none.
-    ///
-    /// 1. Replicas 0 and 1 took a checkpoint. Replica 2 is stranded, and has no space to take it over.
-    /// 2. Replica 0 loses its disk: it has no vote until a slot above all that it may have accepted is chosen.
-    /// 3. No slot is chosen without replica 2, which can accept none before it took over a checkpoint; and no
-    ///    checkpoint is taken without a slot.
-    ///
-    /// Meanwhile there may be space again, and a new incarnation may take over the same.
-    pub(super) fn asked_in_vain(&self) -> Option<Slot> {
-        (self.asked > NEWER_ASKED_MAX).then_some(self.newer_than)
-    }
-
-    /// When [`Offers::stranded`] and [`Offers::needs_newer`] are to be asked.
+    /// When [`Offers::stranded`] is to be asked.
     pub(super) fn due(&self) -> Option<u64> {
-        let (_, offer) = self.newest().filter(|(_, offer)| offer.slot > self.published)?;
-        let newer_wanted = NEWER_WANTED_NS << self.failed.saturating_sub(1).min(NEWER_DOUBLED_MAX);
-        Some(self.since + if offer.slot > self.newer_than { STRANDED_NS } else { newer_wanted })
+        self.best().filter(|(_, offer)| offer.slot > self.published)?;
+        Some(self.put_off_until().unwrap_or(self.since + STRANDED_NS))
     }
 }
 
@@ -148,9 +122,35 @@ mod tests {
         })
     }
 
-    /// NotTakenOver.
+    /// TakeOverPutOff: of another peer each time, and less often the more often it fails.
     #[test]
-    fn c7_what_could_not_be_taken_over_is_taken_from_another_peer_or_is_a_newer_one() {
+    fn l6_what_could_not_be_taken_over_is_tried_again_of_another_peer() {
+        let mut offers = Offers::new(Incarnation(1));
+        [1, 2].into_iter().for_each(|peer| offers.note(ReplicaId(peer), offer(9)));
+        offers.note_published(Slot(3), 1);
+        assert_eq!((offers.due(), offers.put_off_until()), (Some(1 + STRANDED_NS), None));
+        let mut asked = Vec::new();
+        for times in 0..3 {
+            asked.extend(offers.best().map(|(peer, _)| peer));
+            offers.put_off(10);
+            assert_eq!(offers.due(), Some(10 + (TAKE_OVER_AGAIN_NS << times)));
+            assert_eq!(offers.due(), offers.put_off_until());
+        }
+        asked.dedup();
+        assert!(asked.len() > 1, "{asked:?}");
+        (0..99).for_each(|_| offers.put_off(10));
+        assert_eq!(
+            offers.due(),
+            Some(10 + (TAKE_OVER_AGAIN_NS << TAKE_OVER_DOUBLED_MAX)),
+            "and not for ever"
+        );
+        offers.note_published(Slot(4), 20);
+        assert_eq!(offers.due(), Some(20 + STRANDED_NS), "it moves");
+    }
+
+    /// ReplicaStranded: each start begins with another peer.
+    #[test]
+    fn c7_a_start_asks_another_peer_first() {
         let from = |incarnation| {
             let mut offers = Offers::new(Incarnation(incarnation));
             [1, 2].into_iter().for_each(|peer| offers.note(ReplicaId(peer), offer(9)));
@@ -158,53 +158,7 @@ mod tests {
         };
         let asked: BTreeMap<ReplicaId, u64> =
             (1..=5).filter_map(|start| Some((from(start)?, start))).collect();
-        assert_eq!(asked.len(), 2, "a start asks the other one: {asked:?}");
-        let mut offers = Offers::new(Incarnation(1));
-        offers.note(ReplicaId(1), offer(9));
-        offers.wait_for_newer(Slot(9), 5);
-        assert_eq!((offers.best(), offers.due()), (None, Some(5 + NEWER_WANTED_NS)));
-        offers.note(ReplicaId(1), offer(12));
-        assert_eq!(offers.due(), Some(5 + STRANDED_NS));
-    }
-
-    /// TakeOverTriedAgain: not before it was asked for a newer one again and again, and not once there is one.
-    #[test]
-    fn l6_who_asks_in_vain_for_a_newer_one_starts_again_for_the_same() {
-        let mut offers = Offers::new(Incarnation(1));
-        offers.note(ReplicaId(1), offer(9));
-        offers.note_published(Slot(3), 1);
-        offers.wait_for_newer(Slot(9), 10);
-        let ask = |offers: &mut Offers, times: u64| {
-            assert!(offers.needs_newer(10 + times * NEWER_WANTED_NS));
-            offers.asked_in_vain()
-        };
-        let asked: Vec<_> =
-            (1..=u64::from(NEWER_ASKED_MAX) + 1).map(|times| ask(&mut offers, times)).collect();
-        let (last, before) = asked.split_last().expect("it asked");
-        assert!(before.iter().all(Option::is_none), "{asked:?}");
-        assert_eq!(*last, Some(Slot(9)));
-        offers.wait_for_newer(Slot(12), 20);
-        assert_eq!(offers.asked_in_vain(), None, "there was a newer one");
-    }
-
-    /// NewerWanted: now and then, for as long as there is none; less often where one after the other fails.
-    #[test]
-    fn l6_who_could_not_take_over_the_newest_wants_a_newer_one() {
-        let mut offers = Offers::new(Incarnation(1));
-        offers.note(ReplicaId(1), offer(9));
-        offers.note_published(Slot(3), 1);
-        assert!(!offers.needs_newer(1 + NEWER_WANTED_NS), "it may take over the one that there is");
-        offers.wait_for_newer(Slot(9), 10);
-        let asks = [9, 10, 11].map(|ns| offers.needs_newer(ns + NEWER_WANTED_NS));
-        assert_eq!(asks, [false, true, false]);
-        assert!(offers.needs_newer(10 + 2 * NEWER_WANTED_NS));
-        offers.note_published(Slot(9), 11 + 2 * NEWER_WANTED_NS);
-        assert!(!offers.needs_newer(11 + 3 * NEWER_WANTED_NS), "it has caught up without it");
-        offers.note_published(Slot(3), 11 + 3 * NEWER_WANTED_NS);
-        offers.note(ReplicaId(1), offer(12));
-        assert!(!offers.needs_newer(11 + 4 * NEWER_WANTED_NS), "there is one");
-        [12, 15].into_iter().for_each(|slot| offers.wait_for_newer(Slot(slot), 5));
-        assert_eq!(offers.due(), Some(5 + 2 * NEWER_WANTED_NS));
+        assert_eq!(asked.len(), 2, "{asked:?}");
     }
 
     /// FlagPutOff.

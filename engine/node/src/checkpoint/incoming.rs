@@ -1,5 +1,6 @@
 //! A peer's checkpoint on its way into this core's logs. One record of each shard's part is under way at a time.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use assize_wal::{Entry, Log, LogSpace};
@@ -39,7 +40,6 @@ impl Incoming {
     }
 
     /// The rest comes from another peer, which has cut its records otherwise: a part that is not complete begins anew.
-    /// What is complete stays: two heads of one part in one incarnation could not be told apart by a start.
     pub(super) fn change_peer(&mut self, from: ReplicaId, parts: &mut [Part]) {
         (self.from, self.gone) = (from, false);
         for (incoming, part) in self.parts.iter_mut().zip(parts).filter(|(incoming, _)| !incoming.complete) {
@@ -84,13 +84,14 @@ impl Incoming {
         slot: Slot,
         shards: impl Iterator<Item = ShardId>,
         parts: &mut [Part],
+        known: &mut OutcomesTaken,
         [outcomes, of_parts, keys]: [&mut Log; 3],
     ) -> Result<bool, PartFault> {
         let mut any = false;
         for ((incoming, part), shard) in self.parts.iter_mut().zip(parts).zip(shards) {
             let Some(came) = &incoming.came else { continue };
             let progress = match came.item {
-                PartItem::Outcomes { .. } => take_outcomes(shard, came, outcomes)?,
+                PartItem::Outcomes { .. } => known.take(shard, came, incoming.next == 0, outcomes)?,
                 item => part.receive(slot, shard, (item, &came.buffer), of_parts, keys)?,
             };
             if progress == Progress::Moved {
@@ -104,36 +105,59 @@ impl Incoming {
     }
 }
 
-/// Takes up a chunk of the outcome stream.
-fn take_outcomes(shard: ShardId, came: &PartReceived, log: &mut Log) -> Result<Progress, PartFault> {
-    let PartItem::Outcomes { first, last, time } = came.item else {
-        unreachable!("the caller looked");
-    };
-    let mut rest = came.buffer.payload();
-    let mut ends = (None, Slot::ZERO);
-    while !rest.is_empty() {
-        let Ok((stripe, after)) = PublishedStripe::parse(rest) else { return Err(PartFault::Foreign(shard)) };
-        ends = (ends.0.or(Some(stripe.slot)), stripe.slot);
-        rest = after;
-    }
-    if ends != (Some(first), last) || first > last {
-        return Err(PartFault::Foreign(shard));
-    }
-    let bytes = came.buffer.as_blocks_bytes().len();
-    if bytes as u64 > log.identity().segment_bytes {
-        return Err(PartFault::Foreign(shard));
-    }
-    match log.space_for(bytes) {
-        LogSpace::None => return Err(PartFault::Full(shard)),
-        LogSpace::Unprepared => {
-            log.demand(bytes);
-            return Ok(Progress::Waits);
+/// Which outcomes of peers are in this replica's logs since it started, by shard: from the first to the last slot, all
+/// that the peers had. They are the same whoever sends them, so that a checkpoint that is taken over at last, after
+/// having come to nothing again and again, has not filled the log with them.
+#[derive(Debug, Default)]
+pub(super) struct OutcomesTaken(BTreeMap<ShardId, (Slot, Slot)>);
+
+impl OutcomesTaken {
+    /// Takes up a chunk of the outcome stream, perhaps the first that this peer sends.
+    fn take(
+        &mut self,
+        shard: ShardId,
+        came: &PartReceived,
+        is_first: bool,
+        log: &mut Log,
+    ) -> Result<Progress, PartFault> {
+        let PartItem::Outcomes { first, last, time } = came.item else {
+            unreachable!("the caller looked");
+        };
+        let mut rest = came.buffer.payload();
+        let mut ends = (None, Slot::ZERO);
+        while !rest.is_empty() {
+            let Ok((stripe, after)) = PublishedStripe::parse(rest) else {
+                return Err(PartFault::Foreign(shard));
+            };
+            ends = (ends.0.or(Some(stripe.slot)), stripe.slot);
+            rest = after;
         }
-        LogSpace::Prepared => {}
+        if ends != (Some(first), last) || first > last {
+            return Err(PartFault::Foreign(shard));
+        }
+        let bytes = came.buffer.as_blocks_bytes().len();
+        if bytes as u64 > log.identity().segment_bytes {
+            return Err(PartFault::Foreign(shard));
+        }
+        // Between two chunks of one peer there is nothing; between what another one sent and the first chunk there may be.
+        let known = self.0.get(&shard).copied();
+        let known = known.filter(|(from, through)| *from <= first && (!is_first || first <= through.next()));
+        if known.is_some_and(|(_, through)| last <= through) {
+            return Ok(Progress::Moved);
+        }
+        match log.space_for(bytes) {
+            LogSpace::None => return Err(PartFault::Full(shard)),
+            LogSpace::Unprepared => {
+                log.demand(bytes);
+                return Ok(Progress::Waits);
+            }
+            LogSpace::Prepared => {}
+        }
+        let entry = Entry::Outcomes { shard, first, last, time };
+        if let Err(full) = log.append(entry, came.buffer.clone()) {
+            panic!("no space for {:?}, which was looked for before", full.entry);
+        }
+        self.0.insert(shard, (known.map_or(first, |(from, _)| from), last));
+        Ok(Progress::Moved)
     }
-    let entry = Entry::Outcomes { shard, first, last, time };
-    if let Err(full) = log.append(entry, came.buffer.clone()) {
-        panic!("no space for {:?}, which was looked for before", full.entry);
-    }
-    Ok(Progress::Moved)
 }

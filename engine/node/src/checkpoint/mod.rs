@@ -32,7 +32,7 @@ mod retention;
 mod take_over;
 
 pub use coordinator::CoordinatorStart;
-pub(crate) use coordinator::{Coordinator, Updated};
+pub(crate) use coordinator::{Coordinator, TakeOver, Updated};
 pub use founding::{Founded, Founding, FoundingError};
 pub use gathering::{CheckpointEnd, CheckpointFailure};
 pub(crate) use reports::Say;
@@ -53,7 +53,7 @@ use assize_wire::{CoreId, ReplicaId, ShardId, Slot, StreamTime};
 
 use crate::core::Core;
 use crate::message::CoreMessage;
-use incoming::Incoming;
+use incoming::{Incoming, OutcomesTaken};
 use offered::{Offered, Sending};
 use pace::Pace;
 use part::{Part, Progress};
@@ -101,6 +101,8 @@ pub(crate) struct Checkpoints {
     /// By shard, the number of the oldest key that was live at the last active checkpoint.
     live: Vec<(ShardId, u64)>,
     taking: Option<Taking>,
+    /// Outcomes that were taken up from peers by this start.
+    outcomes_taken: OutcomesTaken,
     /// The own one, after this slot, instead of which a peer's was taken over: the shards are not at its end yet.
     given_up: Option<Slot>,
     /// The active one, for peers.
@@ -165,6 +167,7 @@ impl Checkpoints {
             retention,
             live,
             taking: None,
+            outcomes_taken: OutcomesTaken::default(),
             given_up: None,
             offered,
             reported: None,

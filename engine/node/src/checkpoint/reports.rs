@@ -131,8 +131,6 @@ pub(crate) enum Say {
     Told(Option<ReplicaId>, CheckpointTold),
     /// To one: tell me what became of it.
     Wanted(ReplicaId, Slot),
-    /// To the leader: a newer one is to be taken.
-    NewerWanted,
 }
 
 #[cfg(test)]

@@ -85,12 +85,17 @@ impl Core {
         self.step_take_over();
     }
 
-    /// The control core says whose checkpoint is to be taken over, at first and when it is to come from another peer.
-    pub(crate) fn take_over(&mut self, from: ReplicaId, slot: Slot, time: StreamTime) {
-        if let Some(Taking { slot: of, parts, incoming: Some(incoming), .. }) = &mut self.checkpoints.taking
-            && *of == slot
-        {
-            incoming.change_peer(from, parts);
+    /// The control core says whose checkpoint is to be taken over: anew, or the rest of it of another peer.
+    pub(crate) fn take_over(&mut self, from: ReplicaId, (slot, time): (Slot, StreamTime), anew: bool) {
+        if !anew {
+            match &mut self.checkpoints.taking {
+                Some(Taking { slot: of, parts, incoming: Some(incoming), .. }) if *of == slot => {
+                    incoming.change_peer(from, parts);
+                }
+                _ => panic!(
+                    "nothing of the checkpoint after slot {slot} has come, and replica {from} has the rest"
+                ),
+            }
             return;
         }
         self.pending.give_up_checkpoints();
@@ -118,7 +123,7 @@ impl Core {
     /// Takes in what came of a peer's checkpoint. True while there is one.
     pub(super) fn step_take_over(&mut self) -> bool {
         let now = self.now.monotonic_ns;
-        let Checkpoints { parts: of_parts, keys, taking, .. } = &mut self.checkpoints;
+        let Checkpoints { parts: of_parts, keys, taking, outcomes_taken, .. } = &mut self.checkpoints;
         let Some(taking) = taking.as_mut().filter(|taking| taking.incoming.is_some()) else { return false };
         let (slot, Some(incoming)) = (taking.slot, &mut taking.incoming) else { return false };
         if taking.reported {
@@ -126,7 +131,7 @@ impl Core {
         }
         let shards = self.usher.seats.iter().map(|seat| seat.shard);
         let logs = [&mut self.outcomes.log, &mut *of_parts, &mut *keys];
-        let mut taken = incoming.take_up(slot, shards, &mut taking.parts, logs).map(drop);
+        let mut taken = incoming.take_up(slot, shards, &mut taking.parts, outcomes_taken, logs).map(drop);
         for part in &mut taking.parts {
             taken = taken.and_then(|()| part.read_back(false, of_parts, keys).map(drop));
         }

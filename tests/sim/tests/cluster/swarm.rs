@@ -30,7 +30,7 @@ fn a_wrong_replica_is_kept_out_whatever_else_goes_wrong() {
 }
 
 /// C7, L6, P7, P8: checkpoints are compared, logs are recycled, and whoever lacks what was recycled takes a checkpoint
-/// over. CheckpointsCompared, CheckpointGivesWay, CheckpointGivenUp, TakenOver, NewerWanted, StartedAgain.
+/// over. CheckpointsCompared, CheckpointGivesWay, CheckpointGivenUp, TakenOver, TakeOverTriedAgain, StartedAgain.
 #[test]
 fn with_checkpoints_nothing_is_found_broken() {
     let summary = run(Kind::Checkpoints, 0..60);

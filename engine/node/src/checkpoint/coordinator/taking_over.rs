@@ -5,7 +5,7 @@ use alloc::format;
 use assize_wire::peer::CheckpointOffer;
 use assize_wire::{ReplicaId, Slot};
 
-use super::{Coordinator, Gathering, PartFailure, Say, Stage};
+use super::{Coordinator, Gathering, PartFailure, Stage};
 
 impl Coordinator {
     /// Every part of a peer's checkpoint is here. C7: it is the one that was reported only if its digest, from the
@@ -45,6 +45,11 @@ impl Coordinator {
         let stranded = match &self.stage {
             _ if self.start_over => None,
             Stage::Fetching { again_at, .. } if now_ns < *again_at => None,
+            Stage::None
+                if self.rebuilds && self.offers.put_off_until().is_some_and(|until| now_ns < until) =>
+            {
+                None
+            }
             Stage::None | Stage::Fetching { .. } if self.rebuilds => {
                 self.offers.best().filter(|(_, offer)| self.may_rebuild_from(offer))
             }
@@ -68,6 +73,8 @@ impl Coordinator {
             // Parts that are complete stay; the rest comes from whoever has the same.
             Stage::Fetching { offer, from, again_at, lost, .. } if offer.digest == found.digest => {
                 (*from, *again_at, *lost) = (peer, next, false);
+                self.take_over = Some(TakeOver { from: peer, offer: found, anew: false });
+                return;
             }
             Stage::Fetching { offer, again_at, .. } if offer.slot >= found.slot => {
                 *again_at = next;
@@ -80,7 +87,7 @@ impl Coordinator {
             }
         }
         self.has_fetched = true;
-        self.take_over = Some((peer, found));
+        self.take_over = Some(TakeOver { from: peer, offer: found, anew: true });
     }
 
     /// C7, R3: `copies` replicas, not counting the one to be rebuilt, have reported it; and this replica's log reaches
@@ -93,31 +100,20 @@ impl Coordinator {
         self.reports.others_agree(offer.slot, offer.digest) && offer.slot >= self.active_slot()
     }
 
-    /// Whether a newer checkpoint is to be taken for this replica, which could not take over the newest; or whether it
-    /// is to start again, since there will be none.
-    pub(super) fn want_newer(&mut self, now_ns: u64) {
-        if self.ended || !self.offers.needs_newer(now_ns) {
-            return;
-        }
-        match self.offers.asked_in_vain() {
-            None => self.says.push_back(Say::NewerWanted),
-            Some(slot) => {
-                (self.ended, self.start_over) = (true, true);
-                self.take_over_again = Some(slot);
-            }
-        }
-    }
-
     /// What the cores are to take over, and from whom.
-    pub(crate) fn poll_take_over(&mut self) -> Option<(ReplicaId, CheckpointOffer)> {
+    pub(crate) fn poll_take_over(&mut self) -> Option<TakeOver> {
         self.take_over.take()
     }
+}
 
-    /// The slot of a peer's checkpoint for which the replica is to start again, once: it could not be taken over, and
-    /// there is no newer one.
-    pub(crate) fn poll_take_over_again(&mut self) -> Option<Slot> {
-        self.take_over_again.take()
-    }
+/// What is to be taken over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TakeOver {
+    /// From whom.
+    pub(crate) from: ReplicaId,
+    pub(crate) offer: CheckpointOffer,
+    /// What came of it before counts for nothing: else only the peer is another one, and parts that are complete stay.
+    pub(crate) anew: bool,
 }
 
 /// Whether there is another peer to take a checkpoint from, or a newer one, is looked at this often, in nanoseconds.

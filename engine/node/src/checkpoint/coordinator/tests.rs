@@ -133,7 +133,7 @@ fn l6_what_is_taken_over_from_a_peer_goes_on_however_long_it_takes() {
         for _ in 0..240 {
             now_ns += 250_000_000;
             coordinator.handle_time(SLOT, now_ns);
-            begun.extend(coordinator.poll_take_over().map(|(from, _)| from.0));
+            begun.extend(coordinator.poll_take_over().map(|begun| begun.from.0));
         }
         begun
     };

@@ -45,7 +45,7 @@ impl Coordinator {
         self.quarantines.push_back(sequence);
     }
 
-    /// A peer's checkpoint could not be taken over. Where that is for want of space, a newer one may. Where what came
+    /// A peer's checkpoint could not be taken over. Where that is for want of space, it is tried again. Where what came
     /// is wrong, it is in the logs, and nothing but its incarnation tells it from what is right:
     ///
     /// 1. Replica 2 sends keys with a wrong bit. They are written, and the digest of their part shows it.
@@ -66,7 +66,7 @@ impl Coordinator {
             self.write_quarantine(Quarantine::REBUILD);
             (self.ended, self.start_over) = (true, true);
         } else {
-            self.offers.wait_for_newer(slot, now_ns);
+            self.offers.put_off(now_ns);
         }
     }
 
