@@ -198,15 +198,29 @@ fn tell_digests(digests: &[Option<StateDigest>]) -> (String, bool) {
         };
         return (format!("State digest of {of}: {} through slot {}", first.digest, first.slot), true);
     }
-    let comparable = told.iter().all(|(_, other)| other.slot == first.slot);
-    let mut text = String::from(match comparable {
-        true => "State digests DIFFER:",
-        false => "State digests of different slots, which cannot be compared:",
-    });
-    for (replica, other) in told {
-        text.push_str(&format!("\n  replica {replica}: {} through slot {}", other.digest, other.slot));
+    let row = |(replica, of): &(usize, &StateDigest)| {
+        format!("\n  replica {replica}: {} through slot {}", of.digest, of.slot)
+    };
+    let differs = |(_, one): &(usize, &StateDigest)| {
+        told.iter().any(|(_, other)| other.slot == one.slot && other.digest != one.digest)
+    };
+    if told.iter().any(differs) {
+        return (
+            told.iter().map(row).fold("State digests DIFFER:".to_owned(), |text, row| text + &row),
+            false,
+        );
     }
-    (text, !comparable)
+    let newest = told.iter().map(|(_, of)| *of).max_by_key(|of| of.slot).unwrap_or(first);
+    let (same, behind): (Vec<_>, Vec<_>) = told.iter().partition(|(_, of)| of.digest == newest.digest);
+    let equal = if same.len() > 1 { ", equal" } else { "" };
+    let text = format!(
+        "State digest of {} of {} replicas{equal}: {} through slot {}; behind, and not to be compared:",
+        same.len(),
+        digests.len(),
+        newest.digest,
+        newest.slot
+    );
+    (behind.into_iter().map(row).fold(text, |text, row| text + &row), true)
 }
 
 fn plan(command: &DemoCommand, sizing: &Sizing, addresses: Vec<String>, stop: Arc<AtomicBool>) -> LoadPlan {
@@ -330,7 +344,12 @@ mod tests {
         let (told, equal) = tell_digests(&[digest(4, "aa"), digest(4, "ab")]);
         assert!(!equal && told.contains("DIFFER") && told.contains("replica 1: ab"), "{told}");
         let (told, equal) = tell_digests(&[digest(4, "aa"), digest(5, "ab")]);
-        assert!(equal && told.contains("different slots"), "{told}");
+        let words = "1 of 2 replicas: ab through slot 5; behind, and not to be compared:\n  replica 0: aa through slot 4";
+        assert!(equal && told.ends_with(words), "{told}");
+        let (told, equal) = tell_digests(&[digest(9, "aa"), digest(9, "aa"), digest(4, "ab")]);
+        assert!(equal && told.contains("2 of 3 replicas, equal: aa through slot 9; behind"), "{told}");
+        let (_, equal) = tell_digests(&[digest(9, "aa"), digest(4, "aa"), digest(4, "ab")]);
+        assert!(!equal, "two of one slot");
         let (told, equal) = tell_digests(&[None, digest(4, "aa"), digest(4, "aa")]);
         assert!(equal && told.contains("2 of 3 replicas, equal, the others told none: aa"), "{told}");
         let (told, equal) = tell_digests(&[None, digest(4, "aa"), digest(4, "ab")]);
