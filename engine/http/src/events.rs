@@ -159,12 +159,9 @@ pub(crate) async fn submit(
         Err(JsonRejection::MissingJsonContentType(_)) => return Problem::not_json().into_response(),
         Err(error) => return Problem::malformed(error.body_text()).into_response(),
     };
-    let key = match headers.get("idempotency-key").map(|key| key.to_str()) {
-        None => None,
-        Some(Ok(key)) => Some(unquoted(key).to_owned()),
-        Some(Err(_)) => {
-            return Problem::malformed("Idempotency-Key is not plain text".to_owned()).into_response();
-        }
+    let key = match key_of(&headers) {
+        Ok(key) => key,
+        Err(problem) => return problem.into_response(),
     };
     let (bodies, alone) = match body {
         Body::One(mut one) => {
@@ -253,6 +250,19 @@ fn event(domains: &DomainRegistry, body: &EventBody) -> Result<NewEvent, Problem
     })
 }
 
+/// The key that the header names.
+fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut named = headers.get_all("idempotency-key").iter();
+    let (Some(key), other) = (named.next(), named.next()) else { return Ok(None) };
+    if other.is_some() {
+        return Err(Problem::malformed("Idempotency-Key is there twice: one event has one key".to_owned()));
+    }
+    match str::from_utf8(key.as_bytes()) {
+        Ok(key) => Ok(Some(unquoted(key).to_owned())),
+        Err(_) => Err(Problem::malformed("Idempotency-Key is no text in UTF-8".to_owned())),
+    }
+}
+
 /// The header is a string of RFC 8941, in quotes; many send it without.
 fn unquoted(header: &str) -> &str {
     let inner = header.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
@@ -293,7 +303,23 @@ fn answer(domains: &DomainRegistry, event: &NewEvent, submitted: &Submitted) -> 
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
+
+    #[test]
+    fn a_header_names_one_key_in_any_script() {
+        let of = |values: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("idempotency-key", HeaderValue::from_bytes(value).expect("a value"));
+            }
+            key_of(&headers)
+        };
+        assert_eq!(of(&[]), Ok(None));
+        assert_eq!(of(&["\"käse\"".as_bytes()]), Ok(Some("käse".to_owned())));
+        assert!(of(&[b"\xff"]).is_err() && of(&[b"a", b"a"]).is_err());
+    }
 
     #[test]
     fn a_key_is_any_text_in_quotes_or_without() {
