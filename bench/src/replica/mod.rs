@@ -264,6 +264,7 @@ impl Replica {
             | Output::CopiesMissing { .. }
             | Output::CopiesGone { .. }
             | Output::DiskFull(_)
+            | Output::KeysFull { .. }
             | Output::RecordDecayed { .. }
             | Output::CheckpointNeeded { .. }
             | Output::DivergenceReport(_)

@@ -198,7 +198,9 @@ impl Problem {
             Status::Applied | Status::Rejected | Status::Duplicate => return None,
             Status::Conflict => (422, "Key in use", "this key is live with another event: draw a new one"),
             Status::Full => {
-                (503, "No room for keys", "the table of keys is full: try again later, under the same key")
+                let detail = "as many keys are live as may be, each for one TTL after its event (`assizectl agreed` \
+                    tells it): try again when some have run out, under the same key";
+                (503, "No room for keys", detail)
             }
             Status::Expired => {
                 (422, "Deadline passed", "the deadline has passed, or lies further ahead than keys live")

@@ -36,6 +36,7 @@ use crate::output::Output;
 use crate::publish::Unfilled;
 use crate::reads::Reads;
 use crate::replay::Replay;
+use crate::short_of_room::KeysFull;
 use crate::stripes::Stripes;
 use crate::usher::{Greeting, Usher, UsherLimits};
 
@@ -142,6 +143,7 @@ pub struct Core {
     pub(crate) short_told: u64,
     /// When the operator was last told that the device has no space.
     pub(crate) disk_full_told: Option<u64>,
+    pub(crate) keys_full: KeysFull,
     pub(crate) stopping: bool,
     pub(crate) drained: bool,
     /// Why this core executes, publishes and answers nothing (C5).
@@ -231,6 +233,7 @@ impl Core {
             stalled_checked: 0,
             short_told: 0,
             disk_full_told: None,
+            keys_full: KeysFull::default(),
             stopping: false,
             drained: false,
             quarantine,
@@ -565,6 +568,7 @@ impl Core {
 
     fn step_timers(&mut self) {
         let now = self.now.monotonic_ns;
+        self.tell_keys_full();
         self.outcomes.close_chunks(now, self.stopping);
         if self.log_busy_since.is_some_and(|since| now >= since + IDLE_MARK_NS) {
             // While something is under way the mark is still to rise: a slow write is not an idle log.

@@ -52,7 +52,7 @@ pub(crate) const FLAG_DOUBLED_MAX: u32 = 20;
 pub(crate) const SHORT_OF_ROOM_NS: u64 = 5_000_000_000;
 
 /// The operator is told this often, in nanoseconds, while the disk has no space for another segment.
-pub(crate) const DISK_FULL_AGAIN_NS: u64 = 60_000_000_000;
+pub(crate) const FULL_AGAIN_NS: u64 = 60_000_000_000;
 
 /// A connection that sent part of a frame and nothing more for this long is closed, in nanoseconds.
 pub(crate) const PARTIAL_FRAME_NS: u64 = 10_000_000_000;

@@ -75,6 +75,15 @@ pub enum Output {
     },
     /// The device has no space for another segment of this log; told again now and then while that lasts.
     DiskFull(LogId),
+    /// A shard refused new keys, since as many as it may hold are live; told again now and then while that lasts.
+    KeysFull {
+        /// The shard.
+        shard: ShardId,
+        /// How many it may hold.
+        capacity: u64,
+        /// For how long each is live, in nanoseconds.
+        ttl_ns: u64,
+    },
     /// A stripe has run here, and too few replicas still keep the digest it was published under (C4): it cannot be
     /// published here any more. This replica must be rebuilt.
     CopiesGone {

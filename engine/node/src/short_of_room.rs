@@ -1,15 +1,43 @@
-//! What follows where a core's logs are short of room: who is told, and who makes some.
+//! What follows where a core's logs are short of room, or a shard's Warden: who is told, and who makes some.
 
 use assize_consensus::Heir;
+use assize_shards::Shard;
+use assize_wire::outcome::Status;
 use assize_wire::peer::{Lane, PeerMessage};
 use assize_wire::{Ballot, LogId};
 
 use crate::core::Core;
-use crate::limits::{DISK_FULL_AGAIN_NS, SHORT_OF_ROOM_NS};
+use crate::limits::{FULL_AGAIN_NS, SHORT_OF_ROOM_NS};
 use crate::message::CoreMessage;
 use crate::output::Output;
 
+/// What an operator was told of shards that refused keys.
+#[derive(Debug, Default)]
+pub(crate) struct KeysFull {
+    /// Events that were refused by the shards of this core when it was last looked.
+    refused: u64,
+    told: Option<u64>,
+}
+
 impl Core {
+    /// Now and then, while new keys are refused: tells the operator, for a cluster that takes no new event is in good
+    /// health otherwise. What was refused long ago and is replayed now is no news.
+    pub(crate) fn tell_keys_full(&mut self) {
+        let refused = self.shards.iter().map(|shard| shard.counters().endings.of(Status::Full)).sum();
+        let (before, now) = (core::mem::replace(&mut self.keys_full.refused, refused), self.now.monotonic_ns);
+        let due = self.keys_full.told.is_none_or(|told| now >= told + FULL_AGAIN_NS);
+        if refused == before || !self.told_serving || !due {
+            return;
+        }
+        let is_full = |shard: &Shard| shard.counters().live_keys >= shard.capacities().0;
+        let full = self.shards.iter().position(is_full);
+        let Some(seat) = full else { return };
+        self.keys_full.told = Some(now);
+        let (shard, capacity) = (self.usher.seats[seat].shard, self.shards[seat].capacities().0);
+        let ttl_ns = self.greeting.warden_ttl_ns;
+        self.outputs.push_back(Output::KeysFull { shard, capacity, ttl_ns });
+    }
+
     /// Now and then, while room is wanted: asks the device again for space that it did not have, and the control core
     /// for a checkpoint.
     pub(crate) fn tell_short_of_room(&mut self) -> bool {
@@ -57,7 +85,7 @@ impl Core {
     pub(crate) fn tell_disk_full(&mut self) {
         let now = self.now.monotonic_ns;
         let Some(log) = self.full_log() else { return };
-        if self.disk_full_told.is_none_or(|told| now >= told + DISK_FULL_AGAIN_NS) {
+        if self.disk_full_told.is_none_or(|told| now >= told + FULL_AGAIN_NS) {
             self.disk_full_told = Some(now);
             self.outputs.push_back(Output::DiskFull(log));
         }

@@ -34,6 +34,12 @@ pub(super) fn text_of(alarm: &Output) -> String {
             "the disk has no space for another segment of log {log}: when what is prepared is used up, this replica takes \
              nothing more; free some space, or give it a larger disk"
         ),
+        Output::KeysFull { shard, capacity, ttl_ns } => format!(
+            "shard {shard} refuses events with new keys as `full`: {capacity} keys are live, as many as it may hold, and \
+             each is for {} s after its event; until some run out let clients send less, or format a cluster with a shorter \
+             `--warden-ttl` or a larger `--warden-capacity`",
+            ttl_ns / 1_000_000_000
+        ),
         Output::RecordDecayed { log, fault } => {
             format!(
                 "a record of log {log} has decayed and is repaired from the peers: {fault}. Check the disk (dmesg, \

@@ -311,6 +311,7 @@ impl Reactor {
                 | Output::CopiesMissing { .. }
                 | Output::CopiesGone { .. }
                 | Output::DiskFull(_)
+                | Output::KeysFull { .. }
                 | Output::RecordDecayed { .. }
                 | Output::CheckpointNeeded { .. }
                 | Output::FailureDomains { .. }

@@ -79,6 +79,8 @@ pub struct Seen {
     pub copies_missing: u64,
     /// Times that it told of a full disk.
     pub disks_full: u64,
+    /// Times that it said that a shard takes no more keys.
+    pub keys_full: u64,
     /// Stripes whose digests too few peers keep any more.
     pub copies_gone: u64,
     /// Records that decayed while it ran.
@@ -442,6 +444,7 @@ impl Replica {
                 | Output::CopiesMissing { .. }
                 | Output::CopiesGone { .. }
                 | Output::DiskFull(_)
+                | Output::KeysFull { .. }
                 | Output::RecordDecayed { .. }
                 | Output::CheckpointNeeded { .. }
                 | Output::PeerDiverged { .. }

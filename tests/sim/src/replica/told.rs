@@ -45,6 +45,7 @@ impl Replica {
             Output::CopiesMissing { .. } => self.seen.copies_missing += 1,
             Output::CopiesGone { .. } => self.seen.copies_gone += 1,
             Output::DiskFull(_) => self.seen.disks_full += 1,
+            Output::KeysFull { .. } => self.seen.keys_full += 1,
             Output::RecordDecayed { .. } => self.seen.decayed += 1,
             Output::CheckpointNeeded { .. } => self.seen.checkpoints_needed += 1,
             Output::PeerDiverged { slot, shard, replica, .. } => {

@@ -10,7 +10,7 @@ use crate::cli::StatusCommand;
 use crate::exit::{Ended, Exit};
 use crate::print::{Printer, Table};
 
-/// Whether all replicas are reached and ready is the exit code.
+/// Whether all replicas are reached and ready, and take new keys, is the exit code.
 pub(crate) fn status(command: &StatusCommand, printer: &mut Printer<'_>) -> Result<Exit, Ended> {
     let cluster = Cluster::at(&command.at)?;
     let mut before: Option<(Instant, u64)> = None;
@@ -45,7 +45,19 @@ fn replicas(seen: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn is_well(seen: &Value) -> bool {
-    replicas(seen).all(|replica| replica["reached"] == true && replica["status"]["ready"] == true)
+    replicas(seen).all(|replica| {
+        let ready = replica["reached"] == true && replica["status"]["ready"] == true;
+        ready && full_shards(&replica["status"]).next().is_none()
+    })
+}
+
+/// Shards that refuse events with new keys, and how many keys they hold.
+fn full_shards(status: &Value) -> impl Iterator<Item = (&Value, u64)> {
+    let shards = status["shards"].as_array().into_iter().flatten();
+    shards.filter_map(|shard| {
+        let capacity = shard["keys_capacity"].as_u64()?;
+        (shard["live_keys"].as_u64()? >= capacity).then_some((&shard["shard"], capacity))
+    })
 }
 
 /// Events that the replica which is furthest has evaluated.
@@ -101,7 +113,7 @@ fn text(seen: &Value, rate: Option<f64>, at: &str) -> String {
             of("chosen"),
             of("published"),
             of("checkpoint"),
-            sum("shards", "live_keys"),
+            format!("{}/{}", sum("shards", "live_keys"), sum("shards", "keys_capacity")),
             sum("shards", "entities"),
             sum("cores", "connections"),
             if reached { shown(&status["divergences"]) } else { "-".to_owned() },
@@ -132,6 +144,12 @@ fn notes_of(number: &str, replica: &Value) -> Vec<String> {
     if let Some(reason) = replica["status"]["quarantine"].as_str() {
         notes.push(format!("replica {number} is QUARANTINED: {reason}"));
     }
+    for (shard, keys) in full_shards(&replica["status"]).filter(|_| replica["reached"] == true) {
+        notes.push(format!(
+            "replica {number}: shard {shard} is FULL: {keys} keys are live, and events with new keys are refused until some \
+             run out"
+        ));
+    }
     let told = replica["status"]["alarms"].as_array();
     for alarm in told.into_iter().flatten().rev().take(ALARMS_SHOWN) {
         notes.push(format!("replica {number} told: {}", alarms::shown(alarm)));
@@ -152,7 +170,7 @@ mod tests {
         let status = json!({
             "cluster": "c1", "copies": 2, "leader": 0, "state": "leading", "ready": true, "divergences": 0,
             "slots": {"chosen": 9, "published": 8, "checkpoint": 4}, "quarantine": null, "alarms": [],
-            "shards": [{"events": 5, "live_keys": 3, "entities": 2}, {"events": 6, "live_keys": 1, "entities": 1}],
+            "shards": [{"shard": 0, "events": 5, "live_keys": 3, "keys_capacity": 8, "entities": 2}, {"shard": 1, "events": 6, "live_keys": 1, "keys_capacity": 8, "entities": 1}],
             "cores": [{"connections": 7}],
         });
         json!({"seen_by": 0, "replicas": [
@@ -167,8 +185,8 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "cluster c1, copies 2, replica 0 leads, 12 events/s");
         let cells = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
-        assert_eq!(cells(lines[2]), "0 leading 9 8 4 4 3 7 0 a:9");
-        assert_eq!(cells(lines[3]), "1 not reached - - - - - - - b:1");
+        assert_eq!(cells(lines[2]), "0 leading 9 8 4 4/16 3 7 0 a:9");
+        assert_eq!(cells(lines[3]), "1 not reached - - - -/- - - - b:1");
         assert_eq!(lines[4], "replica 1 is not reached: refused");
     }
 
@@ -181,6 +199,16 @@ mod tests {
         seen["replicas"][1]["status"]["ready"] = json!(false);
         assert!(!is_well(&seen));
         assert_eq!(events_of(&seen), 11);
+    }
+
+    #[test]
+    fn a_shard_that_takes_no_new_key_cannot_be_overlooked() {
+        let mut seen = seen();
+        seen["replicas"][1]["reached"] = json!(true);
+        assert!(is_well(&seen));
+        seen["replicas"][0]["status"]["shards"][1]["live_keys"] = json!(8);
+        assert!(!is_well(&seen));
+        assert!(text(&seen, None, "a:9").contains("replica 0: shard 1 is FULL: 8 keys are live"));
     }
 
     #[test]
