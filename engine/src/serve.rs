@@ -175,6 +175,10 @@ fn log_hand_over(end: HandOverEnd) {
 
 /// What an operator is to do about a quarantined replica (C5).
 fn log_quarantine(quarantine: &Quarantine) {
+    if quarantine.is_rebuild() {
+        tracing::warn!("{quarantine}: until that has come this replica publishes nothing and answers nobody");
+        return;
+    }
     tracing::error!("quarantined: {quarantine}");
     tracing::error!(
         "this replica publishes nothing and answers nobody any more; it still accepts, so that the others go on. Test this \

@@ -313,11 +313,12 @@ impl Reactor {
                 | Output::DiskFull(_)
                 | Output::KeysFull { .. }
                 | Output::RecordDecayed { .. }
-                | Output::CheckpointNeeded { .. }
                 | Output::FailureDomains { .. }
                 | Output::DivergenceReport(_)) => {
                     drop(self.notices.send(Notice::Alarm(alarms::text_of(&alarm))));
                 }
+                // It mends itself.
+                needed @ Output::CheckpointNeeded { .. } => tracing::warn!("{}", alarms::text_of(&needed)),
                 Output::Quarantined(quarantine) => drop(self.notices.send(Notice::Quarantined(quarantine))),
                 Output::TakingOver { from, slot } => {
                     tracing::warn!(

@@ -93,6 +93,9 @@ impl Quarantine {
 impl fmt::Display for Quarantine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Quarantine { kind, slot, shard, expected, found } = self;
+        if *kind == QuarantineKind::Rebuild {
+            return f.write_str("what was evaluated here is replaced by a checkpoint of the others");
+        }
         write!(f, "slot {slot}")?;
         if let Some(shard) = shard {
             write!(f, ", shard {shard}")?;
@@ -112,9 +115,7 @@ impl fmt::Display for Quarantine {
                 f,
                 ": outcomes with digest {expected} were published before the restart, and the same stripe now gives {found}"
             ),
-            QuarantineKind::Rebuild => {
-                f.write_str(": what was evaluated here is replaced by a checkpoint of the others")
-            }
+            QuarantineKind::Rebuild => unreachable!("it is of no slot"),
             QuarantineKind::State => write!(
                 f,
                 ": the other replicas agree on a state with digest {expected} after it, this one has {found}"
