@@ -133,8 +133,8 @@ pub(crate) const CHECKPOINT_ASK_NS: u64 = 50_000_000;
 /// nanoseconds: what it lacks is gone from that peer's log.
 pub(crate) const STRANDED_NS: u64 = 500_000_000;
 
-/// One that could not take over a checkpoint tries again after so long, in nanoseconds, and after twice as long each time
-/// that it cannot again: for lack of space as a rule.
+/// One that could not take over a checkpoint tries again after so long, in nanoseconds, and after twice as long each
+/// time that it cannot again: for lack of space as a rule.
 pub(crate) const TAKE_OVER_AGAIN_NS: u64 = 2_000_000_000;
 
 /// It is doubled so often at most.

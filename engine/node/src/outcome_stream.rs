@@ -449,6 +449,17 @@ mod tests {
         OutcomeStream::new(log, index, Vec::from([(SHARD, Slot(9))]))
     }
 
+    fn configure(stream: &mut OutcomeStream<()>, config: LogConfig) {
+        stream.log = Log::new(*stream.log.identity(), config, LogStart::fresh(Incarnation(1)));
+    }
+
+    fn complete(stream: &mut OutcomeStream<()>) {
+        while let Some(operation) = stream.log.poll_operation() {
+            let done = Completion { id: operation.id(), result: Ok(Done::Complete) };
+            stream.log.handle_completion(done).unwrap();
+        }
+    }
+
     fn wanted() -> Wanted<()> {
         Wanted { shard: SHARD, slot: Slot(4), index: 0, then: () }
     }
@@ -471,11 +482,7 @@ mod tests {
     #[test]
     fn l9_outcomes_without_room_are_told_of() {
         let mut stream = stream(OWN);
-        stream.log = Log::new(
-            *stream.log.identity(),
-            LogConfig { segments_max: 0, ..LogConfig::default() },
-            LogStart::fresh(Incarnation(1)),
-        );
+        configure(&mut stream, LogConfig { segments_max: 0, ..LogConfig::default() });
         let stripe = |slot| PublishedStripe {
             slot: Slot(slot),
             time: StreamTime(slot),
@@ -496,18 +503,11 @@ mod tests {
     fn a_stop_flushes_what_came_of_a_peers_checkpoint() {
         let mut stream = stream(OWN);
         let entry = Entry::Outcomes { shard: SHARD, first: Slot(10), last: Slot(10), time: StreamTime(10) };
-        stream.log = Log::new(
-            *stream.log.identity(),
-            LogConfig { flush: FlushPolicy::OnRequest, ..LogConfig::default() },
-            LogStart::fresh(Incarnation(1)),
-        );
+        configure(&mut stream, LogConfig { flush: FlushPolicy::OnRequest, ..LogConfig::default() });
         stream.log.append(entry, BlockBuffer::for_record(0)).expect("there is room");
         for (stops, drained) in [(false, false), (true, true)] {
             stream.close_chunks(1, stops);
-            while let Some(operation) = stream.log.poll_operation() {
-                let done = Completion { id: operation.id(), result: Ok(Done::Complete) };
-                stream.log.handle_completion(done).unwrap();
-            }
+            complete(&mut stream);
             stream.handle_durable(&mut Retention::default());
             assert_eq!(stream.is_drained(), drained, "stops: {stops}");
         }
@@ -532,10 +532,7 @@ mod tests {
         stream.close_all();
         append(&mut stream, 20);
         assert_eq!(written(&stream), 11, "it is under way");
-        while let Some(operation) = stream.log.poll_operation() {
-            let done = Completion { id: operation.id(), result: Ok(Done::Complete) };
-            stream.log.handle_completion(done).unwrap();
-        }
+        complete(&mut stream);
         assert_eq!(written(&stream), 11, "nobody has looked");
         stream.handle_durable(&mut Retention::default());
         assert_eq!(written(&stream), 19);

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use serde_json::{Value, json};
 
 use super::{ctl, ctl_document, ctl_json};
-use crate::faces::ask_until;
+use crate::faces::{ask_until, post};
 use crate::site::{Settings, Site, text};
 
 /// SilentPassedOver: also by what waits for an answer of others, or gives something away.
@@ -40,6 +40,30 @@ fn whoever_hangs_is_passed_over_whatever_is_asked() {
     assert_eq!(document["exit_code"], 10);
     assert_eq!(document["asked"][0]["problem"], "connected, and no answer within 0.1 s");
     assert!(text(&failed).contains(&format!("{hangs}: connected, and no answer within 0.1 s")));
+    engine.stop();
+}
+
+/// Nothing else shows that a cluster takes no new events.
+#[test]
+fn a_shard_that_takes_no_new_keys_is_told_of() {
+    let site = Site::new(Settings::small());
+    site.format(&["--warden-capacity", "1", "--entity-capacity", "64"]);
+    let mut engine = site.start();
+    ask_until(&engine, "/readyz", |answer| answer.status == 200);
+    let http = engine.http();
+    assert_eq!(ctl_document(&["status", "--http", &http], 0)["replicas"][0]["reached"], true);
+    let event =
+        json!({"domain": "inventory", "event": {"adjust": {"item": "item:1:7", "delta": 5, "reason": 0}}});
+    // Every shard takes one.
+    let refused = (0..99).find_map(|key| {
+        let key = format!("k{key}");
+        let answer = post(&engine, Some(&key), &event);
+        (answer.status == 503).then_some(answer)
+    });
+    assert!(refused.expect("one shard is full").body.contains("No room for keys"));
+    engine.wait_until_said("refuses events with new keys as `full`: 1 keys are live", 1);
+    let told = text(&ctl(&["status", "--http", &http], 11));
+    assert!(told.contains(" is FULL: 1 keys are live") && told.contains("replica 0 told: "), "{told}");
     engine.stop();
 }
 

@@ -88,8 +88,8 @@ pub(super) fn find(
     (losses.len() == known).then_some(RecoveredCheckpoint { at, parts })
 }
 
-/// The newest head of each shard: of the last incarnation that wrote one the last. An incarnation may write several after
-/// one slot: its own, given up for a peer's whose records are cut otherwise, or a peer's that was taken up again.
+/// The newest head of each shard: of the last incarnation that wrote one the last. An incarnation may write several
+/// after one slot: its own, given up for a peer's whose records are cut otherwise, or a peer's that was taken up again.
 fn heads_of(scans: &[LogScan], at: CheckpointRef) -> BTreeMap<ShardId, (PartHead, &ScannedRecord)> {
     let mut heads: BTreeMap<ShardId, (PartHead, &ScannedRecord)> = BTreeMap::new();
     for record in scans.iter().flat_map(|scan| &scan.records) {

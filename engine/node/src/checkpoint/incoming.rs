@@ -139,7 +139,8 @@ impl OutcomesTaken {
         if bytes as u64 > log.identity().segment_bytes {
             return Err(PartFault::Foreign(shard));
         }
-        // Between two chunks of one peer there is nothing; between what another one sent and the first chunk there may be.
+        // Between two chunks of one peer there is nothing; between what another one sent and the first chunk there may
+        // be.
         let known = self.0.get(&shard).copied();
         let known = known.filter(|(from, through)| *from <= first && (!is_first || first <= through.next()));
         if known.is_some_and(|(_, through)| last <= through) {

@@ -170,7 +170,10 @@ mod tests {
         let status = json!({
             "cluster": "c1", "copies": 2, "leader": 0, "state": "leading", "ready": true, "divergences": 0,
             "slots": {"chosen": 9, "published": 8, "checkpoint": 4}, "quarantine": null, "alarms": [],
-            "shards": [{"shard": 0, "events": 5, "live_keys": 3, "keys_capacity": 8, "entities": 2}, {"shard": 1, "events": 6, "live_keys": 1, "keys_capacity": 8, "entities": 1}],
+            "shards": [
+                {"shard": 0, "events": 5, "live_keys": 3, "keys_capacity": 8, "entities": 2},
+                {"shard": 1, "events": 6, "live_keys": 1, "keys_capacity": 8, "entities": 1},
+            ],
             "cores": [{"connections": 7}],
         });
         json!({"seen_by": 0, "replicas": [
