@@ -300,6 +300,8 @@ fn what_is_no_position_is_refused_in_words() {
         let answer = ask(&engine, "GET", &format!("/v1/outcomes?{query}"));
         assert_eq!(answer.status, 400, "{query}: {}", answer.body);
         assert!(answer.head.contains("content-type: application/problem+json"), "{}", answer.head);
+        let says_what_is = query.starts_with("form") || answer.body.contains("accepted");
+        assert!(says_what_is, "{query}: {}", answer.body);
     }
     engine.stop();
 }

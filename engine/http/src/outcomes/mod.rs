@@ -50,9 +50,29 @@ pub(crate) struct OutcomesQuery {
     /// `oldest`, `now`, or a position; now if nothing is said.
     from: Option<String>,
     /// So many outcomes, then the end.
-    limit: Option<u64>,
+    limit: Option<String>,
     /// Whether what is published later comes, too.
-    follow: Option<bool>,
+    follow: Option<String>,
+}
+
+impl OutcomesQuery {
+    fn limit(&self) -> Result<u64, Problem> {
+        self.limit.as_ref().map_or(Ok(u64::MAX), |limit| {
+            let problem =
+                || Problem::malformed(format!("limit is {limit:?}; accepted is a number of outcomes"));
+            limit.parse().map_err(|_| problem())
+        })
+    }
+
+    fn follows(&self) -> Result<bool, Problem> {
+        match self.follow.as_deref() {
+            None | Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(other) => {
+                Err(Problem::malformed(format!("follow is {other:?}; accepted are `true` and `false`")))
+            }
+        }
+    }
 }
 
 /// Why a subscriber is given nothing more.
@@ -98,7 +118,7 @@ async fn subscribe(
 ) -> Result<Response, Problem> {
     let Some(outcomes) = outcomes else { return Err(Problem::no_such_path("/v1/outcomes")) };
     let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
-    let from = from(&query, headers)?;
+    let (from, limit, follows) = (from(&query, headers)?, query.limit()?, query.follows()?);
     let readings = board.read();
     if !readings.is_ready() {
         return Err(Problem::not_ready(readings.cores.iter().any(|core| core.quarantined == 1)));
@@ -107,12 +127,12 @@ async fn subscribe(
     let place = place.map_err(|_| Problem::too_many_subscribers(OUTCOME_SUBSCRIBERS_MAX))?;
     let opened = outcomes.open(from).await.map_err(|ended| ended.problem())?;
     let form = form(headers);
-    let through = if query.follow == Some(false) { opened.published } else { Slot(u64::MAX) };
+    let through = if follows { Slot(u64::MAX) } else { opened.published };
     let subscriber = Subscriber {
         outcomes: outcomes.clone(),
         after: opened.after,
         through,
-        left: query.limit.unwrap_or(u64::MAX),
+        left: limit,
         form,
         // Where it begins is told at once: whoever is cut off before the first outcome can go on there.
         told: Vec::from([form.still(opened.after)]),
