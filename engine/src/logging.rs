@@ -8,7 +8,7 @@ use crate::config::{Level, LogFormat, Logging};
 use crate::exit::Exit;
 use std::cell::Cell;
 use std::fmt;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::marker::PhantomData;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
@@ -193,8 +193,7 @@ pub fn abort_on_panic(caught: fn() -> bool) {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("without a name");
         let words = last_words(name, panic.location().map(ToString::to_string), panic.payload_as_str());
-        // Nobody may be there to read them.
-        let _ = writeln!(std::io::stderr(), "{words}");
+        assize_tools::aside::say(words);
         Exit::Assertion.now()
     }));
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use assize_domain::DomainRegistry;
+use assize_tools::aside;
 use clap::Parser;
 
 use crate::boot::{self, NewDisk};
@@ -47,7 +48,7 @@ pub fn run(domains: DomainRegistry) -> ExitCode {
 /// Says on standard error why a command ends, and hands its exit code through.
 pub(crate) fn complain(error: &dyn std::fmt::Display, exit: Exit) -> Exit {
     // The exit code says it, too, if nobody reads standard error.
-    let _ = writeln!(io::stderr(), "assize: {error}");
+    aside::say(format_args!("assize: {error}"));
     exit
 }
 
@@ -66,7 +67,7 @@ fn format(command: &FormatCommand, domains: &DomainRegistry) -> Exit {
     match formatted {
         Ok((formatted, config)) => {
             for warning in &formatted.warnings {
-                eprintln!("assize: warning: {warning}");
+                aside::say(format_args!("assize: warning: {warning}"));
             }
             let agreed = &formatted.agreed;
             let formatted = format!(

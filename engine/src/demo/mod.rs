@@ -33,6 +33,7 @@ use std::thread;
 use std::time::Duration;
 
 use assize_domain::DomainRegistry;
+use assize_tools::aside;
 use assize_tools::load::{
     self, Gap, LiveLine, LoadPlan, LoadReport, Skew, Workload, print_report, write_hgrm, write_interval_log,
     write_svg,
@@ -85,7 +86,7 @@ pub(crate) fn demo(command: &DemoCommand, domains: &DomainRegistry) -> Exit {
     if command.keep {
         println!("kept: {}", sizing.directory.display());
     } else if let Err(error) = fs::remove_dir_all(&sizing.directory) {
-        eprintln!("assize: {} could not be removed: {error}", sizing.directory.display());
+        aside::say(format_args!("assize: {} could not be removed: {error}", sizing.directory.display()));
     }
     exit
 }
@@ -128,7 +129,7 @@ fn load(
     };
     let mut rehearsal = Rehearsal::new(live, &mut replicas, command.kill, seconds);
     let loaded = load::run(&plan, &mut rehearsal);
-    eprintln!();
+    aside::say("");
     let (killed, failure) = (rehearsal.killed(), rehearsal.failure.take());
     let fault = command.fault.map(|fault| tell_fault(fault, &replicas.statuses()));
     let leader = loaded.as_ref().ok().and_then(|report| report.run.leader).map(ReplicaId);
@@ -305,7 +306,7 @@ fn stop_on_signals(stop: &Arc<AtomicBool>, part: Part) -> io::Result<()> {
             if stop.swap(true, Ordering::Relaxed) {
                 complain(&format!("a second {name}: ending at once"), Exit::Internal).now();
             }
-            eprintln!("\n{name}: {doing}; once more to end at once");
+            aside::say(format_args!("\n{name}: {doing}; once more to end at once"));
         }
     };
     thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)

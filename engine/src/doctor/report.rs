@@ -7,6 +7,7 @@ use super::{collect, facts::CpuFacts};
 use crate::cli::DoctorCommand;
 use crate::config::{Config, ConfigError, ConfigFile};
 use crate::exit::Exit;
+use assize_tools::aside;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -21,7 +22,7 @@ pub fn run(command: &DoctorCommand, out: &mut dyn Write) -> io::Result<Exit> {
     let (file, directory) = match target(command) {
         Ok(target) => target,
         Err(error) => {
-            writeln!(io::stderr(), "{error}")?;
+            aside::say(error);
             return Ok(Exit::Usage);
         }
     };
@@ -42,7 +43,7 @@ pub fn run(command: &DoctorCommand, out: &mut dyn Write) -> io::Result<Exit> {
         write!(out, "{}\n{}", table(&findings), suggestion(&facts.cpus))?;
     }
     if let Some(refused) = &refused {
-        writeln!(io::stderr(), "{refused}")?;
+        aside::say(refused);
     }
     let fatal = findings.iter().any(|finding| finding.verdict == Verdict::Fatal);
     Ok(match (fatal, refused) {

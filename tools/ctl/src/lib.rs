@@ -33,6 +33,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use assize_domain::DomainRegistry;
+use assize_tools::aside;
 use clap::{CommandFactory, Parser};
 
 use cli::{Cli, Command};
@@ -68,7 +69,7 @@ pub fn run(domains: DomainRegistry) -> ExitCode {
             if cli.json {
                 tell_programs(&error, &mut printer);
             }
-            eprintln!("assizectl: {error}");
+            aside::say(format_args!("assizectl: {error}"));
             error.exit().into()
         }
     }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use assize_domain::DomainRegistry;
 use assize_inventory::InventoryDomain;
 use assize_telemetry::TelemetryDomain;
+use assize_tools::aside;
 use assize_tools::load::cli::{Cli, Command, CompareCommand, LoadCommand, OutputFlags, ReplayCommand};
 use assize_tools::load::replay::{self, Script, print_replay};
 use assize_tools::load::{
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
         }
     };
     ended.unwrap_or_else(|Failed(words, code)| {
-        eprintln!("assize-load: {words}");
+        aside::say(format_args!("assize-load: {words}"));
         ExitCode::from(code)
     })
 }
@@ -84,7 +85,7 @@ fn compare(command: &CompareCommand) -> Result<ExitCode, Failed> {
 /// Runs something that tells of its progress; what is said next stands on a line of its own.
 fn below_the_live_line<T>(run: impl FnOnce(&mut dyn Progress) -> T) -> T {
     let ran = run(&mut LiveLine::new(io::stderr(), io::stderr().is_terminal()));
-    eprintln!();
+    aside::say("");
     ran
 }
 

@@ -44,6 +44,7 @@ use std::path::{Path, PathBuf};
 
 use assize_device::Place;
 use assize_device::directory::BACKUP_FILE;
+use assize_tools::aside;
 
 use catalog::Catalog;
 pub use error::BackupError;
@@ -98,7 +99,7 @@ impl Backups {
     /// Says to people what is not gone by.
     fn warn(&self) {
         for Unusable { path, why } in &self.unusable {
-            eprintln!("assizectl: {} is not usable and passed over: {why}", path.display());
+            aside::say(format_args!("assizectl: {} is not usable and passed over: {why}", path.display()));
         }
     }
 

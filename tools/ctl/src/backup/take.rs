@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use assize_device::ReadOnlyDirectory;
 use assize_domain::DomainRegistry;
+use assize_tools::aside;
 use serde_json::json;
 
 use super::catalog::Catalog;
@@ -29,7 +30,10 @@ pub(crate) fn take(
     match take_unless(&signals, command, domains, printer) {
         Err(Ended::Backup(BackupError::Interrupted)) => {
             let incomplete = command.backups.join(INCOMPLETE);
-            eprintln!("assizectl: interrupted; {} is gone on with by the next take", incomplete.display());
+            aside::say(format_args!(
+                "assizectl: interrupted; {} is gone on with by the next take",
+                incomplete.display()
+            ));
             Ok(signals.end())
         }
         ended => ended,

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, ErrorKind};
 
+use assize_tools::aside;
 use serde_json::Value;
 
 use super::{Cluster, HEARD_WITHIN, in_path, problem_of, shown};
@@ -14,7 +15,7 @@ pub(crate) fn tail(command: &TailCommand, printer: &mut Printer<'_>) -> Result<E
     let cluster = Cluster::at(&command.at)?;
     let status = cluster.document("/v1/status")?;
     if let Some(ahead) = ahead(&command.from, &status, command.no_follow) {
-        eprintln!("assizectl: {ahead}");
+        aside::say(format_args!("assizectl: {ahead}"));
     }
     let (mut from, mut left) = (command.from.clone(), command.limit);
     loop {
@@ -54,7 +55,7 @@ pub(crate) fn tail(command: &TailCommand, printer: &mut Printer<'_>) -> Result<E
         if left != Some(0) {
             // Where that came from, nothing more comes for now: the others are asked first.
             cluster.turn();
-            eprintln!("assizectl: {broken}; going on behind {from}");
+            aside::say(format_args!("assizectl: {broken}; going on behind {from}"));
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use assize_tools::aside;
 use serde_json::Value;
 
 use super::{Cluster, alarms, shown};
@@ -20,7 +21,7 @@ pub(crate) fn status(command: &StatusCommand, printer: &mut Printer<'_>) -> Resu
             // Whoever watches wants to see it come back.
             Err(error @ Ended::Unanswered(_)) => {
                 let Some(pause) = command.watch else { return Err(error) };
-                eprintln!("{error}");
+                aside::say(error);
                 before = None;
                 thread::sleep(pause);
                 continue;
