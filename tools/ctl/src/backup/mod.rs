@@ -9,6 +9,7 @@
 //! | `mod.rs` | the folder that backups of a cluster lie in |
 //! | `catalog.rs` | what is known of a backup: `backup.json` |
 //! | `copying.rs` | a running replica's files, copied until they are of one moment |
+//! | `made.rs` | what a `take` that is refused has made, and removes |
 //! | `pins.rs` | what keeps files from being recycled meanwhile |
 //! | `segment.rs` | one file of them |
 //! | `signals.rs` | what interrupts it |
@@ -30,6 +31,7 @@ mod copying;
 mod error;
 mod founded;
 mod list;
+mod made;
 mod pins;
 mod progress;
 mod restore;
@@ -39,7 +41,7 @@ mod take;
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use assize_device::Place;
@@ -109,9 +111,16 @@ impl Backups {
         refuse_data(root)?;
         make_folder(root)?;
         let lock = private().truncate(false).open(root.join(LOCK)).map_err(failed)?;
+        // Whoever is refused removes the folder that it made, and the lock in it: one that is gone holds nobody off.
+        let is_there = |lock: &File| {
+            let (held, there) = (lock.metadata(), fs::metadata(root.join(LOCK)));
+            held.is_ok_and(|held| {
+                there.is_ok_and(|there| (held.dev(), held.ino()) == (there.dev(), there.ino()))
+            })
+        };
         match lock.try_lock() {
-            Ok(()) => Ok(lock),
-            Err(TryLockError::WouldBlock) => Err(BackupError::InUse(root.to_owned()).into()),
+            Ok(()) if is_there(&lock) => Ok(lock),
+            Ok(()) | Err(TryLockError::WouldBlock) => Err(BackupError::InUse(root.to_owned()).into()),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
     }

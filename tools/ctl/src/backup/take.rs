@@ -7,10 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use assize_device::ReadOnlyDirectory;
 use assize_domain::DomainRegistry;
 use assize_tools::aside;
+use assize_wal::Superblock;
 use serde_json::json;
 
 use super::catalog::Catalog;
 use super::copying::copy;
+use super::made::{Made, is_refused};
 use super::progress::{Doing, Progress, mib};
 use super::signals::Signals;
 use super::{BackupError, Backups, INCOMPLETE, make_folder, remove_folder, sync_directory};
@@ -46,9 +48,24 @@ fn take_unless(
     domains: Arc<DomainRegistry>,
     printer: &mut Printer<'_>,
 ) -> Result<Exit, Ended> {
-    let from = ReadOnlyDirectory::unlocked(&command.data);
     let source = superblock_in(&command.data)?;
+    let made = Made::before(&command.backups);
     let _held = Backups::hold(&command.backups)?;
+    let taken = take_held(signals, command, &source, domains, printer);
+    if taken.as_ref().is_err_and(is_refused) {
+        made.remove();
+    }
+    taken
+}
+
+fn take_held(
+    signals: &Signals,
+    command: &cli::BackupTake,
+    source: &Superblock,
+    domains: Arc<DomainRegistry>,
+    printer: &mut Printer<'_>,
+) -> Result<Exit, Ended> {
+    let from = ReadOnlyDirectory::unlocked(&command.data);
     let backups = Backups::look(&command.backups)?;
     backups.warn();
     let of = |kept: &super::Kept| kept.catalog.cluster == source.cluster.to_string();
