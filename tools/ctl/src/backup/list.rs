@@ -19,7 +19,7 @@ use crate::print::{Printer, Table};
 pub(crate) fn list(command: &cli::BackupList, printer: &mut Printer<'_>) -> Result<Exit, Ended> {
     let backups = Backups::look(&command.backups)?;
     let incomplete = incomplete(&backups);
-    if backups.kept.is_empty() && backups.unusable.is_empty() {
+    if backups.kept.is_empty() && backups.unusable.is_empty() && incomplete.is_none() {
         return Err(BackupError::None(command.backups.clone()).into());
     }
     let kept = backups.kept.iter().map(|kept| json!({"path": kept.path, "contents": kept.catalog}));
@@ -84,4 +84,37 @@ fn bytes_below(folder: &Path) -> u64 {
         Err(_) => 0,
     });
     taken.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::INCOMPLETE;
+    use super::*;
+
+    fn listed(folder: &Path, json: bool) -> (Result<Exit, Ended>, String) {
+        let mut out = Vec::new();
+        let mut printer = Printer::new(&mut out, json);
+        let ended = list(&cli::BackupList { backups: folder.to_owned() }, &mut printer);
+        printer.finish().expect("it is written");
+        drop(printer);
+        (ended, String::from_utf8(out).expect("text"))
+    }
+
+    #[test]
+    fn one_that_is_not_whole_is_listed_though_there_is_no_other() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let (none, said) = listed(folder.path(), false);
+        assert!(matches!(none, Err(Ended::Backup(BackupError::None(_)))) && said.is_empty(), "{said}");
+
+        fs::create_dir(folder.path().join(INCOMPLETE)).expect("a folder");
+        fs::write(folder.path().join(INCOMPLETE).join("segment"), vec![7; 1 << 20]).expect("a file");
+        let (ended, said) = listed(folder.path(), false);
+        assert_eq!(ended.expect("a list"), Exit::Success);
+        assert!(said.ends_with("copied; the next take goes on with it\n"), "{said}");
+        let (ended, said) = listed(folder.path(), true);
+        assert_eq!(ended.expect("a list"), Exit::Success);
+        let told: Value = serde_json::from_str(&said).expect("JSON");
+        assert_eq!(told[0]["incomplete"]["being_taken"], false, "{said}");
+        assert_eq!(told.as_array().map(Vec::len), Some(1), "{said}");
+    }
 }
