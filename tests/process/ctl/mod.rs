@@ -65,8 +65,8 @@ fn what_cannot_be_is_refused_in_words() {
     let data = data.to_str().expect("a path in letters");
     let file = site.config();
     let file = file.to_str().expect("a path in letters");
-    refused(&["digest", "--data", file], 4, "is not a replica's data directory");
-    refused(&["agreed", "--data", file], 4, "is not a replica's data directory");
+    refused(&["digest", "--data", file], 4, "is a file");
+    refused(&["agreed", "--data", file], 4, "is a file");
     refused(&["history", "--data", data, "item:1:1"], 2, "DOMAIN/ENTITY");
     refused(&["history", "--data", data, "stocks/item:1:1"], 2, "no domain stocks");
     refused(&["replay", "--data", data, "--to", "7"], 2, "slot 7 is not there");

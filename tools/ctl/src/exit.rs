@@ -87,6 +87,10 @@ pub enum Ended {
     No(String),
     /// The directory cannot be used.
     Directory(DirectoryError),
+    /// There is nothing of that name.
+    NotThere(PathBuf),
+    /// It is a file.
+    NoDirectory(PathBuf),
     /// It holds no replica, or half of one.
     NotFormatted(PathBuf),
     /// Its superblock cannot be used.
@@ -156,6 +160,8 @@ impl Ended {
             Ended::No(_) | Ended::Problem { status: 404 | 410, .. } => Exit::No,
             Ended::Problem { .. } => Exit::Unanswered,
             Ended::Directory(_)
+            | Ended::NotThere(_)
+            | Ended::NoDirectory(_)
             | Ended::NotFormatted(_)
             | Ended::Superblock(..)
             | Ended::Agreed(_)
@@ -192,6 +198,18 @@ impl fmt::Display for Ended {
                 not_a_replica(f, root)
             }
             Ended::Directory(error) => error.fmt(f),
+            Ended::NotThere(root) => {
+                write!(
+                    f,
+                    "{} is not there: name the data directory of a replica, or a backup",
+                    root.display()
+                )
+            }
+            Ended::NoDirectory(path) => write!(
+                f,
+                "{} is a file: name the directory that a replica's data lies in, or a backup",
+                path.display()
+            ),
             Ended::NotFormatted(root) => not_a_replica(f, root),
             Ended::Superblock(root, error) => write!(f, "{}: {error}", root.display()),
             Ended::Agreed(error) => write!(f, "the superblock's agreed parameters: {error}"),

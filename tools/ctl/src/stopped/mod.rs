@@ -45,6 +45,7 @@ pub(crate) use wal::wal;
 
 use crate::backup::BackupError;
 use crate::exit::{Ended, Exit};
+use crate::superblock::find_directory;
 
 /// A replica that does not run.
 pub(crate) struct Replica {
@@ -55,6 +56,7 @@ pub(crate) struct Replica {
 
 impl Replica {
     pub(crate) fn open(path: &Path) -> Result<Replica, Ended> {
+        find_directory(path)?;
         let mut directory = ReadOnlyDirectory::stopped(path)?;
         let superblock = match formatted(&mut directory)? {
             Formatted::Yes(found) => found.superblock,
