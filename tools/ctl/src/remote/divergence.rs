@@ -48,7 +48,8 @@ fn text(replica: &Value) -> String {
         (None, None) => "it has not said anything yet".to_owned(),
     });
     if replica["reached"] == false {
-        text.push_str(" (not reached: what it said last)");
+        let has_said = replica["divergences"].is_u64() || replica["quarantine"].is_string();
+        text.push_str(if has_said { " (not reached: what it said last)" } else { " (not reached)" });
     }
     for alarm in replica["alarms"].as_array().into_iter().flatten() {
         text.push_str(&format!("\n  {}", alarms::shown(alarm)));
@@ -72,13 +73,22 @@ fn odd(found: &[Value]) -> Vec<String> {
             (false, []) => return None,
             (true, []) => "it is quarantined".to_owned(),
             (true, by) => {
-                format!("it is quarantined, and differs by what replica {} told", by.join(" and "))
+                format!("it is quarantined, and differs by what {} told", tellers(by))
             }
-            (false, by) => format!("it differs by what replica {} told", by.join(" and ")),
+            (false, by) => format!("it differs by what {} told", tellers(by)),
         };
         Some(format!("replica {number} is the odd one: {why}"))
     };
     found.iter().filter_map(of).collect()
+}
+
+/// Replicas by their numbers, one or more.
+fn tellers(numbers: &[String]) -> String {
+    match numbers {
+        [one] => format!("replica {one}"),
+        [first @ .., last] => format!("replicas {} and {last}", first.join(", ")),
+        [] => "nobody".to_owned(),
+    }
 }
 
 /// Of whom it is not known whether they differ.
@@ -109,6 +119,13 @@ mod tests {
         let status = json!({"divergences": 2, "quarantine": "slot 7", "alarms": [{"at_ms": 1, "text": "key 3 differs"}]});
         assert_eq!(said(status), "replica 1: QUARANTINED: slot 7\n  1970-01-01T00:00:00Z  key 3 differs");
         assert_eq!(said(Value::Null), "replica 1: it has not said anything yet");
+        let unreached =
+            |status: Value| text(&of_replica(&json!({"replica": 1, "reached": false, "status": status})));
+        assert_eq!(unreached(Value::Null), "replica 1: it has not said anything yet (not reached)");
+        assert_eq!(
+            unreached(json!({"divergences": 0, "quarantine": null, "alarms": []})),
+            "replica 1: no result differed since its start (not reached: what it said last)"
+        );
     }
 
     #[test]
@@ -131,7 +148,10 @@ mod tests {
             replica(2, true, 1, json!("slot 7"), "replica 2 differs from replica 0 first in slot 7"),
         ];
         assert_eq!(exit(&seen), Exit::No);
-        let told = "replica 2 is the odd one: it is quarantined, and differs by what replica 0 and 1 told";
+        let told = "replica 2 is the odd one: it is quarantined, and differs by what replicas 0 and 1 told";
         assert_eq!(odd(&seen), [told]);
+        let told = "replica 2 is the odd one: it differs by what replica 0 told";
+        assert_eq!(odd(&[seen[0].clone(), replica(2, true, 1, Value::Null, "")]), [told]);
+        assert_eq!(tellers(&["0", "1", "3"].map(str::to_owned)), "replicas 0, 1 and 3");
     }
 }
