@@ -1,7 +1,7 @@
 //! Why there is no backup, or nothing that came of one.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use assize_node::FoundingError;
 use assize_wal::recovery::Loss;
@@ -23,8 +23,10 @@ pub enum BackupError {
     IsData(PathBuf),
     /// What is to be copied does not fit.
     NoSpace {
-        /// What was copied so far.
+        /// The folder that it was to be copied to.
         incomplete: PathBuf,
+        /// What of it was copied so far, or is shared.
+        copied_bytes: u64,
         /// How much more there would have to be.
         missing_bytes: u64,
     },
@@ -158,12 +160,9 @@ impl fmt::Display for BackupError {
                 "{} is a replica's data directory or a backup: name a folder outside of it, for backups alone",
                 folder.display()
             ),
-            BackupError::NoSpace { incomplete, missing_bytes } => write!(
-                f,
-                "there is no space for all of it: what was copied stays in {}; free {} MiB and run it again",
-                incomplete.display(),
-                missing_bytes.div_ceil(1 << 20).max(1)
-            ),
+            BackupError::NoSpace { incomplete, copied_bytes, missing_bytes } => {
+                no_space(f, incomplete, *copied_bytes, *missing_bytes)
+            }
             BackupError::OtherCluster { folder, found, wanted } => write!(
                 f,
                 "{} has backups of cluster {found}, and this replica is of cluster {wanted}: give it a folder of its own",
@@ -239,6 +238,16 @@ impl fmt::Display for BackupError {
             BackupError::Founding(error) => error.fmt(f),
         }
     }
+}
+
+/// What was copied is gone on with; nothing is not.
+fn no_space(f: &mut fmt::Formatter<'_>, into: &Path, copied_bytes: u64, missing_bytes: u64) -> fmt::Result {
+    let (into, missing_mib) = (into.display(), missing_bytes.div_ceil(1 << 20).max(1));
+    match copied_bytes {
+        0 => write!(f, "there is no space for it, and nothing was copied to {into}")?,
+        _ => write!(f, "there is no space for all of it: what was copied stays in {into}")?,
+    }
+    write!(f, "; free {missing_mib} MiB and run it again")
 }
 
 impl std::error::Error for BackupError {}

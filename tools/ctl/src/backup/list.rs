@@ -1,14 +1,10 @@
 //! `assizectl backup list`.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use super::catalog::Catalog;
 use super::progress::mib;
-use super::segment::UNIX_BLOCK_BYTES;
+use super::segment::bytes_below;
 use super::{BackupError, Backups, Kept, Unusable};
 use crate::cli;
 use crate::exit::{Ended, Exit};
@@ -75,19 +71,11 @@ fn incomplete(backups: &Backups) -> Option<(Value, String)> {
     Some((json!({"path": path, "incomplete": {"bytes": bytes, "being_taken": is_held}}), text))
 }
 
-/// What the files below a folder take; of what cannot be looked at, nothing.
-fn bytes_below(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let taken = entries.map(|entry| match entry.metadata() {
-        Ok(found) if found.is_dir() => bytes_below(&entry.path()),
-        Ok(found) => found.blocks() * UNIX_BLOCK_BYTES,
-        Err(_) => 0,
-    });
-    taken.sum()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::super::INCOMPLETE;
     use super::*;
 

@@ -51,6 +51,7 @@ pub(super) fn is_refused(error: &Ended) -> bool {
                 | BackupError::Rejoining
                 | BackupError::Damaged { .. }
                 | BackupError::Nothing
+                | BackupError::NoSpace { copied_bytes: 0, .. }
         ) | Ended::Recovery(RecoveryError::Lost { .. } | RecoveryError::Rebuild { .. })
     )
 }

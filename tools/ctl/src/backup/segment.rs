@@ -85,9 +85,7 @@ impl Copier {
         }
         match missing_bytes(&self.into, self.left_bytes) {
             0 => Ok(()),
-            missing_bytes => {
-                Err(Ended::from(BackupError::NoSpace { incomplete: self.into.clone(), missing_bytes }).into())
-            }
+            missing_bytes => Err(no_space(&self.into, missing_bytes)),
         }
     }
 
@@ -120,11 +118,7 @@ impl Copier {
         let (into, left_bytes) = (self.into.clone(), self.left_bytes);
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                let missing_bytes = missing_bytes(&into, left_bytes);
-                Interrupted::from(Ended::from(BackupError::NoSpace {
-                    incomplete: into.clone(),
-                    missing_bytes,
-                }))
+                no_space(&into, missing_bytes(&into, left_bytes))
             }
             _ => Interrupted::from(Ended::Io(format!("writing {}", copy.display()), error)),
         };
@@ -193,6 +187,22 @@ fn missing_bytes(folder: &Path, bytes: u64) -> u64 {
     bytes.saturating_sub(free)
 }
 
+fn no_space(into: &Path, missing_bytes: u64) -> Interrupted {
+    let (incomplete, copied_bytes) = (into.to_owned(), bytes_below(into));
+    Ended::from(BackupError::NoSpace { incomplete, copied_bytes, missing_bytes }).into()
+}
+
+/// What the files below a folder take; of what cannot be looked at, nothing.
+pub(super) fn bytes_below(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let taken = entries.map(|entry| match entry.metadata() {
+        Ok(found) if found.is_dir() => bytes_below(&entry.path()),
+        Ok(found) => found.blocks() * UNIX_BLOCK_BYTES,
+        Err(_) => 0,
+    });
+    taken.sum()
+}
+
 /// A file that only its owner reads: it has the events, and the key that the replica's records are checked with.
 pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
@@ -211,7 +221,7 @@ fn unless_absent<T>(found: io::Result<T>) -> io::Result<Option<T>> {
 const PIECE_BYTES: usize = 1 << 20;
 
 /// In which a file's space is counted, whatever the filesystem's blocks are.
-pub(super) const UNIX_BLOCK_BYTES: u64 = 512;
+const UNIX_BLOCK_BYTES: u64 = 512;
 
 #[cfg(test)]
 mod tests {
@@ -228,13 +238,19 @@ mod tests {
         let source = Place::Segment(log, segment).path(&data);
         fs::create_dir_all(source.parent().expect("a folder")).expect("a folder");
         File::create(source).expect("a file");
-        let mut copier = Copier::new(folder.path().to_owned(), Vec::new());
+        let into = folder.path().join("incomplete");
+        fs::create_dir(&into).expect("a folder");
+        let mut copier = Copier::new(into.clone(), Vec::new());
         copier.copy_from(ReadOnlyDirectory::unlocked(&data));
         let wanted = |kept| [Wanted { log, segment, bytes: 1 << 50, kept }].into_iter();
         assert!(copier.make_sure_of_space(wanted(4_096)).is_ok());
-        let Err(Interrupted::Failed(refused)) = copier.make_sure_of_space(wanted(1 << 50)) else {
-            panic!("there is space for a pebibyte");
-        };
-        assert!(refused.to_string().contains("what was copied stays in"), "{refused}");
+        for words in ["nothing was copied to", "what was copied stays in"] {
+            let Err(Interrupted::Failed(refused)) = copier.make_sure_of_space(wanted(1 << 50)) else {
+                panic!("there is space for a pebibyte");
+            };
+            assert!(refused.to_string().contains(words), "{refused}");
+            // What the second answer is about.
+            fs::write(into.join("segment"), vec![7; 1 << 20]).expect("a file");
+        }
     }
 }
