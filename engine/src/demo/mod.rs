@@ -35,8 +35,8 @@ use std::time::Duration;
 use assize_domain::DomainRegistry;
 use assize_tools::aside;
 use assize_tools::load::{
-    self, Gap, LiveLine, LoadPlan, LoadReport, Skew, Workload, print_report, write_hgrm, write_interval_log,
-    write_svg,
+    self, Gap, LiveLine, LoadPlan, LoadReport, Reserved, Skew, Workload, print_report, write_hgrm,
+    write_interval_log, write_svg,
 };
 use assize_wire::ReplicaId;
 
@@ -120,6 +120,8 @@ fn load(
     (workload, seconds): (Workload, u32),
     stop: Arc<AtomicBool>,
 ) -> Result<Exit, Ended> {
+    let _reserved =
+        Reserved::new(command.json.as_deref()).map_err(|error| (error.to_string(), Exit::Internal))?;
     let mut replicas = Replicas::start(sizing, domains, command.fault)?;
     let live = LiveLine::new(io::stderr(), io::stderr().is_terminal());
     let plan = LoadPlan {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use assize_domain::DomainRegistry;
@@ -12,8 +12,8 @@ use assize_tools::aside;
 use assize_tools::load::cli::{Cli, Command, CompareCommand, LoadCommand, OutputFlags, ReplayCommand};
 use assize_tools::load::replay::{self, Script, print_replay};
 use assize_tools::load::{
-    LiveLine, Progress, RunReport, SavedReport, print_comparison, print_report, run, write_comparison_svg,
-    write_day, write_hgrm, write_interval_log, write_svg,
+    LiveLine, Progress, Reserved, RunReport, SavedReport, print_comparison, print_report, run,
+    write_comparison_svg, write_day, write_hgrm, write_interval_log, write_svg,
 };
 use clap::Parser;
 use serde::Serialize;
@@ -50,6 +50,7 @@ impl Failed {
 
 fn load(command: &LoadCommand) -> Result<ExitCode, Failed> {
     let plan = command.load.plan(command.cluster.addresses.clone()).map_err(Failed::usage)?;
+    let _reserved = reserve(&command.output)?;
     let report = below_the_live_line(|live| run(&plan, live)).map_err(Failed::internal)?;
     print_and_write(&command.output, &report, &report.run, || print_report(&report))?;
     Ok(if report.books.ok { ExitCode::SUCCESS } else { ExitCode::from(5) })
@@ -58,6 +59,7 @@ fn load(command: &LoadCommand) -> Result<ExitCode, Failed> {
 fn replay(command: &ReplayCommand) -> Result<ExitCode, Failed> {
     let (plan, domains) = (command.plan().map_err(Failed::usage)?, bundled_domains());
     let script = Script::read(&command.file, &domains).map_err(Failed::usage)?;
+    let _reserved = reserve(&command.output)?;
     let report = below_the_live_line(|live| replay::replay(script, &plan, &domains, live));
     let report = report.map_err(Failed::internal)?;
     print_and_write(&command.output, &report, &report.run, || print_replay(&report))?;
@@ -89,6 +91,16 @@ fn below_the_live_line<T>(run: impl FnOnce(&mut dyn Progress) -> T) -> T {
     ran
 }
 
+/// Nobody wants to learn only after the load that its report cannot be written.
+fn reserve(output: &OutputFlags) -> Result<Reserved, Failed> {
+    let paths = files(output).into_iter().flatten().map(PathBuf::as_path);
+    Reserved::new(paths.filter(|path| *path != Path::new("-"))).map_err(Failed::internal)
+}
+
+fn files(output: &OutputFlags) -> [Option<&PathBuf>; 4] {
+    [&output.json, &output.hgrm, &output.interval_log, &output.svg].map(Option::as_ref)
+}
+
 /// The report for people, unless the standard output is for programs, and the files that were asked for.
 fn print_and_write(
     output: &OutputFlags,
@@ -96,7 +108,7 @@ fn print_and_write(
     run: &RunReport,
     text: impl FnOnce() -> String,
 ) -> Result<(), Failed> {
-    if ![&output.json, &output.hgrm, &output.interval_log, &output.svg].into_iter().any(is_standard_output) {
+    if !files(output).iter().any(is_standard_output) {
         print(&text())?;
     }
     let latency_ns = &run.measured.latency_ns;

@@ -3,11 +3,11 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use assize_tools::load::write_hgrm;
+use assize_tools::load::{NotWritable, Reserved, write_hgrm};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
@@ -23,6 +23,7 @@ type Counts = Vec<(u64, u64)>;
 pub(crate) fn latency(command: &LatencyCommand, printer: &mut Printer<'_>) -> Result<Exit, Ended> {
     let cluster = Cluster::at(&command.at)?;
     let (mut replica, mut stages) = stages_of_leader(&cluster)?;
+    let _reserved = command.hgrm.as_deref().map(|folder| reserve(folder, &stages)).transpose()?;
     if let Some(over) = command.over {
         // What happens meanwhile is what is measured.
         thread::sleep(over);
@@ -41,10 +42,8 @@ pub(crate) fn latency(command: &LatencyCommand, printer: &mut Printer<'_>) -> Re
     let rows: Vec<Value> = stages.iter().map(|(stage, counts)| row(stage, counts)).collect();
     let mut files = Vec::new();
     if let Some(folder) = &command.hgrm {
-        fs::create_dir_all(folder)
-            .map_err(|error| Ended::Io(format!("creating {}", folder.display()), error))?;
         for (stage, counts) in &stages {
-            let path = folder.join(format!("{}.hgrm", stage.replace(' ', "-")));
+            let path = path_of(folder, stage);
             write(&path, counts)?;
             files.push(path);
         }
@@ -58,6 +57,18 @@ pub(crate) fn latency(command: &LatencyCommand, printer: &mut Printer<'_>) -> Re
         text(replica, &rows) + &wrote.collect::<String>()
     })?;
     Ok(Exit::Success)
+}
+
+/// Whether the distributions can be written: nobody wants to learn that only when they were measured.
+fn reserve(folder: &Path, stages: &[(String, Counts)]) -> Result<Reserved, Ended> {
+    fs::create_dir_all(folder).map_err(|error| Ended::Io(format!("creating {}", folder.display()), error))?;
+    let paths: Vec<PathBuf> = stages.iter().map(|(stage, _)| path_of(folder, stage)).collect();
+    let reserved = Reserved::new(paths.iter().map(PathBuf::as_path));
+    reserved.map_err(|NotWritable { path, error }| Ended::Io(format!("writing {}", path.display()), error))
+}
+
+fn path_of(folder: &Path, stage: &str) -> PathBuf {
+    folder.join(format!("{}.hgrm", stage.replace(' ', "-")))
 }
 
 fn stages_of_leader(cluster: &Cluster) -> Result<(u64, Vec<(String, Counts)>), Ended> {
@@ -154,6 +165,17 @@ mod tests {
         );
         assert!(of("max_us") >= HIGHEST_NS as f64 / 1e3, "{told}");
         assert!(row("chosen", &Vec::new())["p50_us"].is_null());
+    }
+
+    #[test]
+    fn where_distributions_cannot_be_written_is_known_before_they_are_measured() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let stages = ["group flushed", "chosen"].map(|stage| (stage.to_owned(), Counts::new()));
+        assert!(reserve(&folder.path().join("of/stages"), &stages).is_ok());
+        fs::create_dir(folder.path().join("chosen.hgrm")).expect("a folder");
+        let refused = reserve(folder.path(), &stages).expect_err("a folder is in the way");
+        assert!(refused.to_string().contains("chosen.hgrm"), "{refused}");
+        assert!(!folder.path().join("group-flushed.hgrm").exists(), "an empty one was left");
     }
 
     #[test]
