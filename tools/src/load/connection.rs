@@ -431,7 +431,10 @@ fn settle(
     if answer.status.is_final() {
         let errors = context.stats.counts.errors;
         context.settle(batch, event, answer, now);
-        batch.failed |= context.stats.counts.errors > errors;
+        if context.stats.counts.errors > errors {
+            context.stats.note_error(answer.status, answer.first_status);
+            batch.failed = true;
+        }
         batch.close(event);
     } else if let (Status::NotLeader, Some(site)) = (answer.status, site) {
         batch.resubmitted = true;

@@ -57,6 +57,7 @@ mod tests {
                     length: Duration::from_secs(1),
                     answered: 1000,
                     errors: 0,
+                    errors_by: Default::default(),
                     latency_ns,
                 }
             })

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use assize_wire::outcome::Status;
+
 use super::report::human_ns;
 
 /// Where a run is.
@@ -36,6 +38,8 @@ pub struct ProgressLine {
     pub p99_ns: u64,
     /// Errors of the second.
     pub errors: u64,
+    /// The status that most of them have, and how many.
+    pub most_errors: Option<(Status, u64)>,
     /// The longest time without any answer so far, one under way included.
     pub longest_gap_ms: f64,
     /// When that began, in seconds since the load began.
@@ -106,8 +110,45 @@ impl<W: Write> Progress for LiveLine<W> {
             human_ns(line.p50_ns),
             human_ns(line.p99_ns),
             line.longest_gap_ms,
-            line.errors
+            errors(line)
         );
         self.show(&text, false);
+    }
+}
+
+/// How many, and which: those that most of them are.
+fn errors(line: &ProgressLine) -> String {
+    match line.most_errors {
+        None => line.errors.to_string(),
+        Some((status, count)) if count == line.errors => format!("{count} ({status})"),
+        Some((status, count)) => format!("{} ({status} {count})", line.errors),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_told_with_what_most_of_them_are() {
+        let told = |count, most_errors| {
+            let mut out = Vec::new();
+            LiveLine::new(&mut out, false).line(&ProgressLine {
+                phase: Phase::Measure,
+                elapsed_s: 1.0,
+                total_s: None,
+                rate_per_s: 1.0,
+                p50_ns: 1,
+                p99_ns: 1,
+                errors: count,
+                most_errors,
+                longest_gap_ms: 0.0,
+                longest_gap_at_s: 0.0,
+            });
+            String::from_utf8(out).unwrap()
+        };
+        assert!(told(0, None).ends_with("  errors 0\n"));
+        assert!(told(4000, Some((Status::Full, 4000))).ends_with("  errors 4000 (full)\n"));
+        assert!(told(4000, Some((Status::Full, 3990))).ends_with("  errors 4000 (full 3990)\n"));
     }
 }

@@ -1,7 +1,9 @@
 //! What is counted and measured: per thread and second, merged into the run's.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use assize_wire::outcome::Status;
 use hdrhistogram::Histogram;
 
 use super::report::Counts;
@@ -17,6 +19,8 @@ pub struct Interval {
     pub answered: u64,
     /// Events that went wrong in it.
     pub errors: u64,
+    /// Those by how they ended.
+    pub errors_by: BTreeMap<Status, u64>,
     /// Latencies of the requests that ended in it, in nanoseconds.
     pub latency_ns: Histogram<u64>,
 }
@@ -50,6 +54,7 @@ pub(super) struct Stats {
     interval_start: u64,
     answered_before: u64,
     errors_before: u64,
+    errors_by: BTreeMap<Status, u64>,
     index: u64,
 }
 
@@ -69,6 +74,7 @@ impl Stats {
             interval_start: begin,
             answered_before: 0,
             errors_before: 0,
+            errors_by: BTreeMap::new(),
             index: 0,
         }
     }
@@ -76,6 +82,13 @@ impl Stats {
     /// A request took `nanos`, times `count` requests.
     pub(super) fn record(&mut self, nanos: u64, count: u64) {
         self.interval.saturating_record_n(nanos.max(1), count);
+    }
+
+    /// An answer that counts as an error ended like this. A duplicate of an event on which the domain failed is told as
+    /// that: a resubmission has no other answer.
+    pub(super) fn note_error(&mut self, status: Status, first: Status) {
+        let status = if (status, first) == (Status::Duplicate, Status::Fault) { first } else { status };
+        *self.errors_by.entry(status).or_default() += 1;
     }
 
     /// When the interval under way ends.
@@ -92,6 +105,7 @@ impl Stats {
             length: Duration::from_nanos(now.saturating_sub(self.interval_start).clamp(1, INTERVAL_NS)),
             answered: self.counts.events_answered - self.answered_before,
             errors: self.counts.errors - self.errors_before,
+            errors_by: std::mem::take(&mut self.errors_by),
             latency_ns,
         };
         self.answered_before = self.counts.events_answered;
@@ -103,9 +117,18 @@ impl Stats {
 }
 
 impl Interval {
+    /// The status that most of its errors have, and how many.
+    pub(super) fn most_errors(&self) -> Option<(Status, u64)> {
+        self.errors_by.iter().max_by_key(|(_, count)| **count).map(|(status, count)| (*status, *count))
+    }
+
     pub(super) fn merge(&mut self, other: &Interval) {
         self.answered += other.answered;
         self.errors += other.errors;
+        other
+            .errors_by
+            .iter()
+            .for_each(|(status, count)| *self.errors_by.entry(*status).or_default() += count);
         self.latency_ns.add(&other.latency_ns).expect("equal bounds");
     }
 }
@@ -119,3 +142,25 @@ const INTERVAL_NS: u64 = 1_000_000_000;
 
 /// An hour; what takes longer is recorded as that.
 const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_knows_what_most_of_its_errors_are() {
+        let mut stats = Stats::new(0);
+        let noted = |stats: &mut Stats, errors: &[(Status, Status)]| {
+            errors.iter().for_each(|(status, first)| stats.note_error(*status, *first));
+            stats.end_interval(INTERVAL_NS).1
+        };
+        let (full, fault) = ((Status::Full, Status::Full), (Status::Duplicate, Status::Fault));
+        let mut first = noted(&mut stats, &[full, fault, full]);
+        assert_eq!(first.most_errors(), Some((Status::Full, 2)));
+        let second = noted(&mut stats, &[fault, fault]);
+        assert_eq!(second.most_errors(), Some((Status::Fault, 2)));
+        first.merge(&second);
+        assert_eq!(first.most_errors(), Some((Status::Fault, 3)));
+        assert_eq!(noted(&mut stats, &[]).most_errors(), None);
+    }
+}

@@ -299,6 +299,7 @@ fn follow(
                 p50_ns: merged.latency_ns.value_at_quantile(0.5),
                 p99_ns: merged.latency_ns.value_at_quantile(0.99),
                 errors: merged.errors,
+                most_errors: merged.most_errors(),
                 longest_gap_ms: gap.length_ms,
                 longest_gap_at_s: gap.began_s,
             });
