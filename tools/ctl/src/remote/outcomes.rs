@@ -54,10 +54,17 @@ pub(crate) fn tail(command: &TailCommand, printer: &mut Printer<'_>) -> Result<E
         };
         if left != Some(0) {
             // Where that came from, nothing more comes for now: the others are asked first.
+            let left = cluster.answered().to_owned();
             cluster.turn();
-            aside::say(format_args!("assizectl: {broken}; going on behind {from}"));
+            aside::say(format_args!("assizectl: {}", left_for(&left, &broken, cluster.answered(), &from)));
         }
     }
+}
+
+/// Which replica is left and why, and which one is asked next, in words.
+fn left_for(left: &str, why: &str, next: &str, from: &str) -> String {
+    let next = if next == left { "it is asked again".to_owned() } else { format!("{next} is asked next") };
+    format!("{left}: {why}; {next}, behind {from}")
 }
 
 /// That there is nothing behind this place yet, in words, if it is so.
@@ -166,6 +173,14 @@ mod tests {
         assert_eq!(take("event: problem").expect("nothing"), Came::Nothing);
         let gone = take(r#"data: {"status": 410, "title": "Outcomes gone", "detail": "d"}"#);
         assert_eq!(gone.expect_err("a problem").exit(), Exit::No);
+    }
+
+    #[test]
+    fn who_is_left_and_who_is_next_is_told_by_name() {
+        let told = left_for("a:1", "the connection was closed", "b:1", "7.0.2");
+        assert_eq!(told, "a:1: the connection was closed; b:1 is asked next, behind 7.0.2");
+        let told = left_for("a:1", "nothing was heard for 45 s", "a:1", "oldest");
+        assert_eq!(told, "a:1: nothing was heard for 45 s; it is asked again, behind oldest");
     }
 
     #[test]
