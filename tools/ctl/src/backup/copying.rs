@@ -77,6 +77,19 @@ impl From<RecoveryError> for Interrupted {
     }
 }
 
+/// How far copying is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The logs are read for what is to be copied.
+    Reading,
+    /// So many bytes, of so many.
+    Copied { done: u64, all: u64 },
+    /// The copy is read as a start would read it.
+    Recovering,
+    /// All begins again, for another checkpoint became active.
+    Again,
+}
+
 /// What was copied.
 pub(super) struct Copied {
     pub(super) bytes: u64,
@@ -85,13 +98,13 @@ pub(super) struct Copied {
 }
 
 /// Copies the replica's directory into `into`, as a backup that can be recovered. `earlier` are backups of the same
-/// replica; `progress` is told bytes done and bytes in all.
+/// replica; `progress` is told each step.
 pub(super) fn copy(
     from: &ReadOnlyDirectory,
     into: &Path,
     earlier: &[PathBuf],
     signals: &Signals,
-    progress: &mut dyn FnMut(u64, u64) -> Result<(), Ended>,
+    progress: &mut dyn FnMut(Step) -> Result<(), Ended>,
 ) -> Result<(Copied, Replica, Recovered), Ended> {
     let mut copier = Copier::new(into.to_owned(), earlier.to_vec());
     let mut lost = None;
@@ -110,15 +123,20 @@ pub(super) fn copy(
         }
         let bytes = match of_one_moment(from, &before, pins.as_mut(), &mut copier, signals, progress) {
             Ok(bytes) => bytes,
-            Err(Interrupted::Gone) => continue,
+            Err(Interrupted::Gone) => {
+                progress(Step::Again)?;
+                continue;
+            }
             Err(Interrupted::Failed(error)) => return Err(*error),
         };
         if !runs && is_superseded(&before, &superblock_in(from.root())?) {
+            progress(Step::Again)?;
             continue;
         }
         // What is copied stays as it is, whatever is recycled from here on.
         drop(pins);
         write_superblock(into, &before)?;
+        progress(Step::Recovering)?;
         let copy = Replica::open(into)?;
         match copy.recover() {
             Ok(recovered) => {
@@ -157,7 +175,7 @@ fn of_one_moment(
     mut pins: Option<&mut Pins>,
     copier: &mut Copier,
     signals: &Signals,
-    progress: &mut dyn FnMut(u64, u64) -> Result<(), Ended>,
+    progress: &mut dyn FnMut(Step) -> Result<(), Ended>,
 ) -> Result<u64, Interrupted> {
     if let Some(pins) = &mut pins {
         pins.clear()?;
@@ -166,6 +184,7 @@ fn of_one_moment(
             return Err(Interrupted::Gone);
         }
     }
+    progress(Step::Reading)?;
     let mut from = copier.source();
     let mut through = Mark::default();
     let logs = flush_logs(&mut from, before)?;
@@ -194,7 +213,7 @@ fn of_one_moment(
         let mut piece = |bytes| {
             signals.check()?;
             done += bytes;
-            progress(done, all)
+            progress(Step::Copied { done, all })
         };
         copier.copy(*wanted, &mut piece)?;
     }

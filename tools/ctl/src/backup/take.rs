@@ -11,7 +11,7 @@ use assize_wal::Superblock;
 use serde_json::json;
 
 use super::catalog::Catalog;
-use super::copying::copy;
+use super::copying::{Step, copy};
 use super::made::{Made, is_refused};
 use super::progress::{Doing, Progress, mib};
 use super::signals::Signals;
@@ -79,8 +79,8 @@ fn take_held(
     let incomplete = backups.incomplete();
     make_folder(&incomplete)?;
     let mut progress = Progress::default();
-    let mut on_copied = |done, all| progress.tell(printer, Doing::Copied, done, all);
-    let (copied, backup, recovered) = copy(&from, &incomplete, &earlier, signals, &mut on_copied)?;
+    let mut on_step = |step| tell_step(&mut progress, printer, step);
+    let (copied, backup, recovered) = copy(&from, &incomplete, &earlier, signals, &mut on_step)?;
     let mut states = backup.restore(&recovered, domains)?;
     let first_slot = states.slot().0;
     let last = known_chosen(&recovered, &backup.agreed).0;
@@ -143,4 +143,16 @@ fn take_held(
         )
     })?;
     Ok(Exit::Success)
+}
+
+fn tell_step(progress: &mut Progress, printer: &mut Printer<'_>, step: Step) -> Result<(), Ended> {
+    match step {
+        Step::Reading => progress.show(printer, "reading the logs"),
+        Step::Copied { done, all } => return progress.tell(printer, Doing::Copied, done, all),
+        Step::Recovering => progress.show(printer, "reading the copy"),
+        Step::Again => progress.say_once(
+            "another checkpoint became active meanwhile, so copying begins again; what is there already is kept",
+        ),
+    }
+    Ok(())
 }
