@@ -180,6 +180,9 @@ fn what_is_not_to_be_relied_upon_is_neither_kept_nor_restored() {
     flip(&data.join(&segment), number(stripe, "offset") + 200);
     refused(&take, 4, "acknowledged data is lost");
     let listed = ctl_document(&["backup", "list", backups], 0);
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "what was refused was left behind: {listed}");
+    fs::create_dir(folder.path().join("incomplete")).expect("a folder");
+    let listed = ctl_document(&["backup", "list", backups], 0);
     let [kept, incomplete] = listed.as_array().expect("a list").as_slice() else { panic!("{listed}") };
     assert_eq!((&kept["path"], &incomplete["incomplete"]["being_taken"]), (&taken["path"], &false.into()));
     // Of a backup nothing is repaired.
