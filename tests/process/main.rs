@@ -35,6 +35,7 @@ mod engine;
 mod faces;
 mod federation;
 mod http_limits;
+mod interrupted;
 mod load;
 mod metrics;
 mod outcomes;

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use assize_domain::DomainRegistry;
 use assize_inventory::InventoryDomain;
@@ -17,6 +19,8 @@ use assize_tools::load::{
 };
 use clap::Parser;
 use serde::Serialize;
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -49,11 +53,21 @@ impl Failed {
 }
 
 fn load(command: &LoadCommand) -> Result<ExitCode, Failed> {
-    let plan = command.load.plan(command.cluster.addresses.clone()).map_err(Failed::usage)?;
+    let mut plan = command.load.plan(command.cluster.addresses.clone()).map_err(Failed::usage)?;
     let _reserved = reserve(&command.output)?;
+    plan.stop = Some(ends_by_ctrl_c().map_err(Failed::internal)?);
     let report = below_the_live_line(|live| run(&plan, live)).map_err(Failed::internal)?;
     print_and_write(&command.output, &report, &report.run, || print_report(&report))?;
     Ok(if report.books.ok { ExitCode::SUCCESS } else { ExitCode::from(5) })
+}
+
+/// What the first Ctrl-C sets: the load ends, its books are closed and its report is written. The second one ends the
+/// process where it is.
+fn ends_by_ctrl_c() -> io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    flag::register_conditional_default(SIGINT, Arc::clone(&stop))?;
+    flag::register(SIGINT, Arc::clone(&stop))?;
+    Ok(stop)
 }
 
 fn replay(command: &ReplayCommand) -> Result<ExitCode, Failed> {
