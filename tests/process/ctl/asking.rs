@@ -43,7 +43,7 @@ fn whoever_hangs_is_passed_over_whatever_is_asked() {
     engine.stop();
 }
 
-/// Nothing else shows that a cluster takes no new events.
+/// FullTableTold: nothing else shows that a cluster takes no new events.
 #[test]
 fn a_shard_that_takes_no_new_keys_is_told_of() {
     let site = Site::new(Settings::small());
