@@ -153,6 +153,9 @@ impl Core {
             }
             FederationEvent::Disconnected { peer, lane, why } => {
                 if lane == Lane::Control {
+                    if self.docket().leader() == Some(peer) {
+                        self.control().election.handle_leader_gone();
+                    }
                     self.docket().handle_disconnected(peer);
                     self.control().clocks.forget(peer);
                     self.control().coordinator.handle_disconnected(peer);

@@ -23,15 +23,22 @@ fn a_rolling_restart_fails_no_call_and_each_that_leads_has_every_answer() {
     let report = load.finish();
     assert!(report.run.leader_changes >= 2, "the leader was restarted twice");
     let mut has_led = [false; REPLICAS];
-    while has_led.contains(&false) {
+    for _ in 0..KILLS_MAX {
         let leader = cluster.leader();
         if !std::mem::replace(&mut has_led[leader], true) {
             check_journal(&mut cluster.client(), &report.journal);
+        }
+        if !has_led.contains(&false) {
+            break;
         }
         // Not in good order, which would always name the same heir.
         running.kill(leader);
         running.spawn(leader);
         running.wait_until_serving();
     }
+    assert_eq!(has_led, [true; REPLICAS], "P9: one of them is never elected");
     check_all(running, &report);
 }
+
+/// As often as not the one of two that has not led is elected.
+const KILLS_MAX: u32 = 40;
