@@ -150,6 +150,8 @@ pub struct Docket {
     pub(crate) early: Early,
     /// Accept records that the log surely still takes; the highest number where nobody said.
     pub(crate) accept_room: u64,
+    /// Whether the log gets room for more by itself, as soon as it is prepared.
+    pub(crate) room_to_come: bool,
     /// Whether the logs lack room for what is proposed, and election timeouts that passed by for that.
     pub(crate) short_of_room: bool,
     pub(crate) passed_by: u8,
@@ -238,6 +240,7 @@ impl Docket {
             intake: Intake::default(),
             early: Early::default(),
             accept_room: u64::MAX,
+            room_to_come: true,
             short_of_room: false,
             passed_by: 0,
             writing: VecDeque::new(),

@@ -7,11 +7,11 @@ use crate::effect::Effect;
 impl Docket {
     /// So many accept records the log surely takes from now on, all that were asked for having their place. What does
     /// not fit waits: a follower whose log is full accepts nothing until a checkpoint has made room, and a leader keeps
-    /// room for what it forms.
-    pub fn handle_accept_room(&mut self, records: u64) {
+    /// room for what it forms. `to_come` says whether the log gets more by itself: then it may lead without any.
+    pub fn handle_accept_room(&mut self, records: u64, to_come: bool) {
         assert!(!self.has_accepts_to_write(), "room is told while accepts wait: {:?}", self.effects);
         let waited = self.accept_room == 0;
-        self.accept_room = records;
+        (self.accept_room, self.room_to_come) = (records, to_come);
         if waited && records > 0 {
             self.drain_intake();
             self.advance();
@@ -39,7 +39,7 @@ impl Docket {
 
     /// Whether it could accept what it would propose, and anybody could count that.
     pub(crate) fn can_lead(&self) -> bool {
-        self.accept_room > 0 && self.has_vote()
+        (self.accept_room > 0 || self.room_to_come) && self.has_vote()
     }
 }
 

@@ -143,9 +143,9 @@ impl Core {
     pub(crate) fn tell_accept_room(&mut self) {
         if self.control.is_some() {
             self.place_accepts();
-            self.usher.room.want_accept_records(&self.log);
+            let to_come = self.usher.room.accept_records_to_come(&self.log);
             let room = self.usher.room.accept_records(&self.log);
-            self.docket().handle_accept_room(room);
+            self.docket().handle_accept_room(room, to_come);
         }
     }
 

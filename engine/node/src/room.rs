@@ -135,10 +135,13 @@ impl Room {
         log.room_bytes_in_all(self.accept_record_bytes as usize) / self.accept_record_bytes
     }
 
-    /// Where the log will never take an accept record as it is, a follower asks for a checkpoint.
-    pub(crate) fn want_accept_records(&mut self, log: &Log) {
+    /// Whether the log will take an accept record as it is, once more of it is prepared. Where it never will, a follower
+    /// asks for a checkpoint.
+    pub(crate) fn accept_records_to_come(&mut self, log: &Log) -> bool {
         let bytes = self.accept_record_bytes;
-        self.wanted |= log.room_bytes_to_limit(bytes as usize) < bytes;
+        let to_come = log.room_bytes_to_limit(bytes as usize) >= bytes;
+        self.wanted |= !to_come;
+        to_come
     }
 
     pub(crate) fn set_docket_open(&mut self, open: bool) {

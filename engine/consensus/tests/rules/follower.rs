@@ -60,14 +60,17 @@ fn p2_an_accept_waits_for_room_in_the_log() {
     let slots = values(&[1, 2]);
     let mut bench = Bench::of_three(start());
     bench.store(&slots);
-    bench.tell(|docket| docket.handle_accept_room(1));
+    bench.tell(|docket| docket.handle_accept_room(1, false));
     for ordered in &slots {
         bench.accept(1, ballot(2, 1), ordered, NOTHING_CHOSEN);
     }
     assert_eq!(bench.writes.len(), 1);
     bench.tell(Docket::handle_election_timeout);
     assert_eq!(bench.docket.role(), Role::Follower, "who accepts nothing must not lead (P9)");
-    bench.tell(|docket| docket.handle_accept_room(5));
+    bench.tell(|docket| docket.handle_accept_room(0, true));
+    bench.tell(Docket::handle_election_timeout);
+    assert_ne!(bench.docket.role(), Role::Follower, "it has room in a moment");
+    bench.tell(|docket| docket.handle_accept_room(5, false));
     assert_eq!(bench.writes.len(), 2);
 }
 
