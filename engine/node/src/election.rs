@@ -280,7 +280,7 @@ mod tests {
     fn p9_leaders_that_go_away_cost_no_patience() {
         let mut election = Election::new(TIMES, 1, false);
         for round in 1..=9 {
-            let now = 20_000 + u64::from(round);
+            let now = 20_000 + round;
             election.handle_ballot(Ballot::new(round, ReplicaId(0)), now);
             election.handle_leader_gone();
         }

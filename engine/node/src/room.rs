@@ -135,8 +135,8 @@ impl Room {
         log.room_bytes_in_all(self.accept_record_bytes as usize) / self.accept_record_bytes
     }
 
-    /// Whether the log will take an accept record as it is, once more of it is prepared. Where it never will, a follower
-    /// asks for a checkpoint.
+    /// Whether the log will take an accept record as it is, once more of it is prepared. Where it never will, a
+    /// follower asks for a checkpoint.
     pub(crate) fn accept_records_to_come(&mut self, log: &Log) -> bool {
         let bytes = self.accept_record_bytes;
         let to_come = log.room_bytes_to_limit(bytes as usize) >= bytes;
