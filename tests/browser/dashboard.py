@@ -117,11 +117,11 @@ def running(test, cluster):
 
 
 def stands_still(test):
-    """Numbers change, and nothing else moves. Elections are told of, and what is told takes room: then it is looked again."""
-    page = test.page
-    chronicle = None
-    while chronicle != page.evaluate(text_of("chronicle")):
-        chronicle = page.evaluate(text_of("chronicle"))
+    """Numbers change, and nothing else moves. Elections are told of, and what is told takes room; a rate that gets a digit
+    more or less, as it does while a load begins, pushes its unit: then it is looked again."""
+    page, seen = test.page, None
+    while seen != (now := [page.evaluate(text_of("chronicle")), page.evaluate(f"{text_of('tile-rate')}.length")]):
+        seen = now
         shifts = shifts_of(page)
     assert shifts == [], f"what moved while numbers changed: {shifts}"
 
