@@ -1,9 +1,10 @@
 //! What the coordinator makes of what it is told, without any core.
 
+use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
 
 use assize_wal::superblock::Superblock;
-use assize_wire::{ClusterId, Incarnation};
+use assize_wire::{ClusterId, CoreId, Incarnation};
 
 use super::*;
 
@@ -148,4 +149,31 @@ fn l6_what_is_taken_over_from_a_peer_goes_on_however_long_it_takes() {
     coordinator.handle_disconnected(ReplicaId(1));
     coordinator.handle_told(ReplicaId(2), told);
     assert_eq!(begun_in_a_minute(&mut coordinator), [2]);
+}
+
+/// TakeOverPutOff, TakeOverTriedAgain, ReplicaRebuilt: cores begin it anew each time, less often the more often it
+/// fails; and so does a replica that is to be rebuilt.
+#[test]
+fn l6_what_could_not_be_taken_over_is_tried_again_whoever_waits_for_it() {
+    let later = Slot(20);
+    let told = CheckpointTold { slot: later, digest: Some(A), active: Some(offer(later)) };
+    for rebuilds in [false, true] {
+        let mut coordinator = coordinator(2);
+        (coordinator.ended, coordinator.rebuilds) = (rebuilds, rebuilds);
+        [1, 2].into_iter().for_each(|peer| coordinator.handle_told(ReplicaId(peer), told));
+        let (mut now_ns, mut begun) = (1, Vec::new());
+        for _ in 0..160 {
+            now_ns += 250_000_000;
+            coordinator.handle_time(SLOT, now_ns);
+            let Some(TakeOver { from, anew, .. }) = coordinator.poll_take_over() else { continue };
+            assert!(anew, "what came before does not count");
+            begun.push((from.0, now_ns / 1_000_000_000));
+            let full = PartFailure { reason: "no space".to_owned(), sent_wrong: false };
+            let report = CheckpointReport { slot: later, core: CoreId(0), of_peer: true, part: Err(full) };
+            coordinator.handle_report(report, now_ns);
+        }
+        let waited: Vec<u64> = begun.windows(2).map(|two| two[1].1 - two[0].1).collect();
+        assert_eq!(waited, [2, 4, 8, 16], "{begun:?}, rebuilds: {rebuilds}");
+        assert!(begun.iter().any(|(from, _)| *from != begun[0].0), "another peer is asked: {begun:?}");
+    }
 }
