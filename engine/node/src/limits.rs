@@ -51,7 +51,8 @@ pub(crate) const FLAG_DOUBLED_MAX: u32 = 20;
 /// time a checkpoint is taken for it.
 pub(crate) const SHORT_OF_ROOM_NS: u64 = 5_000_000_000;
 
-/// The operator is told this often, in nanoseconds, while the disk has no space for another segment.
+/// The operator is told this often, in nanoseconds, while the disk has no space for another segment, or a shard none
+/// for another key.
 pub(crate) const FULL_AGAIN_NS: u64 = 60_000_000_000;
 
 /// A connection that sent part of a frame and nothing more for this long is closed, in nanoseconds.

@@ -46,6 +46,7 @@ fn bind_patiently<T>(address: SocketAddr, bind: impl Fn(SocketAddr) -> io::Resul
     loop {
         match bind(address) {
             Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < until => {
+                // Nobody tells when it is released: whoever wants it tries.
                 thread::sleep(PORT_LOOKED_AT_EVERY);
             }
             bound => return bound,

@@ -117,10 +117,8 @@ fn entities_of(
         unreachable!("a head is of a part");
     };
     // All that one incarnation has of a shard is in one log.
-    let place =
-        |record: &ScannedRecord| (record.location.log, record.location.segment, record.location.offset);
     let is_of = |record: &&ScannedRecord| {
-        record.header.incarnation == named_at.header.incarnation && place(record) < place(named_at)
+        record.header.incarnation == named_at.header.incarnation && record.location < named_at.location
     };
     let mut found: BTreeMap<u64, RecordLocation> = BTreeMap::new();
     for record in scans.iter().flat_map(|scan| &scan.records).filter(is_of) {

@@ -1,5 +1,6 @@
 //! Why a replica is quarantined, as the superblock keeps it (C5).
 
+use alloc::format;
 use core::fmt;
 
 use assize_wire::{Hash, ShardId, Slot};
@@ -93,33 +94,32 @@ impl Quarantine {
 impl fmt::Display for Quarantine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Quarantine { kind, slot, shard, expected, found } = self;
-        if *kind == QuarantineKind::Rebuild {
-            return f.write_str("what was evaluated here is replaced by a checkpoint of the others");
-        }
-        write!(f, "slot {slot}")?;
-        if let Some(shard) = shard {
-            write!(f, ", shard {shard}")?;
-        }
+        let place = match shard {
+            Some(shard) => format!("slot {slot}, shard {shard}"),
+            None => format!("slot {slot}"),
+        };
         match kind {
-            QuarantineKind::Outcomes => {
-                write!(
-                    f,
-                    ": the other replicas agree on outcomes with digest {expected}, this one computed {found}"
-                )
-            }
+            QuarantineKind::Outcomes => write!(
+                f,
+                "{place}: the other replicas agree on outcomes with digest {expected}, this one computed {found}"
+            ),
             QuarantineKind::SplitBrain => write!(
                 f,
-                ": replicas agree on two different digests, {expected} and {found}: nobody knows which is right"
+                "{place}: replicas agree on two different digests, {expected} and {found}: nobody knows which is right"
             ),
             QuarantineKind::Replay => write!(
                 f,
-                ": outcomes with digest {expected} were published before the restart, and the same stripe now gives {found}"
+                "{place}: outcomes with digest {expected} were published before the restart, and the same stripe now gives \
+                 {found}"
             ),
-            QuarantineKind::Rebuild => unreachable!("it is of no slot"),
             QuarantineKind::State => write!(
                 f,
-                ": the other replicas agree on a state with digest {expected} after it, this one has {found}"
+                "{place}: the other replicas agree on a state with digest {expected} after it, this one has {found}"
             ),
+            // Of no slot.
+            QuarantineKind::Rebuild => {
+                f.write_str("what was evaluated here is replaced by a checkpoint of the others")
+            }
         }
     }
 }
